@@ -1,0 +1,55 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from imgorder.errors import ModelError
+from imgorder.metadata import ModelMetadata
+from imgorder.names import show
+
+
+@dataclass(frozen=True)
+class OnnxBackend:
+    """An open ONNX Runtime session of a network that imgorder exported."""
+
+    session: onnxruntime.InferenceSession
+    metadata: ModelMetadata
+    name: str = "onnx"
+
+    @classmethod
+    def open(cls, path: Path, threads: int | None = None) -> OnnxBackend:
+        """Open a model file.
+
+        Raises:
+            ModelError: if the file is missing, is no ONNX model, or was not exported by imgorder.
+        """
+        if not path.is_file():
+            raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what goes wrong is said below, in one line
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime has a dozen classes of its own, all plain RuntimeErrors
+            raise ModelError(
+                f"{show(path)}: not a readable ONNX model (damaged or cut off?); fetch or export it again"
+            ) from error
+        try:
+            metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"{show(path)}: an ONNX model, but not one that imgorder exported; give one of `imgorder models`"
+            ) from error
+        return cls(session, metadata)
+
+    def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
+        (logits,) = self.session.run(["logits"], {"images": tensors})
+        return np.asarray(logits, dtype=np.float32)

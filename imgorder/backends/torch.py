@@ -1,0 +1,54 @@
+"""PyTorch, on an accelerator where there is one."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from imgorder.errors import ModelError
+from imgorder.metadata import ModelMetadata
+from imgorder.names import show
+from imgorder.networks.weights import read_network
+
+
+@dataclass(frozen=True)
+class TorchBackend:
+    """A network in evaluation mode on one device."""
+
+    network: torch.nn.Module
+    metadata: ModelMetadata
+    device: torch.device
+    name: str = "torch"
+
+    @classmethod
+    def open(cls, path: Path, threads: int | None = None) -> TorchBackend:
+        """Load a safetensors checkpoint.
+
+        Raises:
+            ModelError: if the file is missing, damaged, or not one of imgorder's.
+        """
+        if not path.is_file():
+            raise ModelError(f"{show(path)}: no such checkpoint; `imgorder models` lists what there is")
+        try:
+            network, metadata = read_network(path)
+        except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
+            raise ModelError(
+                f"{show(path)}: not a readable checkpoint of imgorder; fetch or export it again"
+            ) from error
+        if threads:
+            torch.set_num_threads(threads)
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(network.to(device).eval(), metadata, device)
+
+    def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
+        # TF32 would move logits by more than the 1e-4 within which all backends agree.
+        exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
+        with torch.inference_mode(), exact:
+            logits = self.network(torch.from_numpy(tensors).to(self.device))
+        return np.asarray(logits.float().cpu().numpy())

@@ -1,0 +1,43 @@
+"""The command line: one file a command, each a thin layer over the package."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from imgorder import __version__
+from imgorder.cli.models import models
+from imgorder.cli.sort import sort
+
+app = typer.Typer(
+    name="imgorder",
+    help="Put a handful of photos of one moving scene into the order in which they were taken.",
+    epilog="Example: imgorder sort ./photos/",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog="Example: imgorder sort ./photos/ --first IMG_2041.jpg")(sort)
+app.command(epilog="Example: imgorder models --json")(models)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"imgorder {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def imgorder(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Put a handful of photos of one moving scene into the order in which they were taken."""
+
+
+def main() -> None:
+    """Entry point of the ``imgorder`` command."""
+    app()

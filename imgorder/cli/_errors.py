@@ -1,0 +1,35 @@
+"""Errors that a user can act on become one line on stderr and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from imgorder.errors import ImgorderError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def tell(kind: str, message: str) -> None:
+    """One line on stderr: ``imgorder: error: …`` or ``imgorder: warning: …``."""
+    line = f"imgorder: {kind}: {message}"
+    print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
+
+
+def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Decorator for commands."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ImgorderError as error:
+            tell("error", str(error))
+            raise typer.Exit(error.exit_code) from error
+
+    return wrapped

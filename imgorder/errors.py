@@ -1,0 +1,36 @@
+"""Errors that a user can act on. Each carries the exit code that the command line ends with.
+
+The codes are documented in ``docs/exit-codes.md``. A message is one line: what is wrong, with the
+file's name, and what to do about it.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_INPUT = 1
+EXIT_USAGE = 2
+EXIT_UNSURE = 3
+
+
+class ImgorderError(Exception):
+    """Something in the input that stops the job."""
+
+    exit_code = EXIT_INPUT
+
+
+class PhotoError(ImgorderError):
+    """A photo that cannot be found, read or understood."""
+
+
+class SetSizeError(ImgorderError):
+    """A set with too few or too many photos for the model."""
+
+
+class ModelError(ImgorderError):
+    """A model that cannot be found, or a model file that is broken or foreign."""
+
+
+class UsageError(ImgorderError):
+    """Options that do not fit together, or do not fit the photos."""
+
+    exit_code = EXIT_USAGE

@@ -1,0 +1,76 @@
+"""What a model file says about itself: the same strings in ONNX and in safetensors metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from imgorder.preprocess import DEFAULT, Preprocessing
+
+FORMAT = "imgorder/1"
+CLASS_ORDER = "lexicographic, first element smaller than last"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Facts that travel inside a model file.
+
+    Attributes:
+        name: of the model, as `imgorder models` shows it.
+        family, settings: the network, and the fields of its config.
+        sizes: set sizes n that it takes.
+        preprocessing: how photos become its input.
+        temperatures: set size -> divisor of the logits, fitted so that confidences can be believed.
+        training_commit: commit of imgorder with which it was trained.
+        weights_sha256: of the safetensors file that holds the weights (empty in that file itself).
+        opset: of the ONNX graph; 0 in a safetensors file.
+    """
+
+    name: str
+    family: str
+    settings: dict[str, Any]
+    sizes: tuple[int, ...]
+    preprocessing: Preprocessing = DEFAULT
+    temperatures: dict[int, float] = field(default_factory=dict)
+    training_commit: str = "unknown"
+    weights_sha256: str = ""
+    opset: int = 0
+
+    def to_properties(self) -> dict[str, str]:
+        """Strings for a file's metadata."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "family": self.family,
+            "settings": json.dumps(self.settings),
+            "sizes": json.dumps(self.sizes),
+            "preprocessing": self.preprocessing.to_json(),
+            "class_order": CLASS_ORDER,
+            "temperatures": json.dumps(self.temperatures),
+            "training_commit": self.training_commit,
+            "weights_sha256": self.weights_sha256,
+            "opset": str(self.opset),
+        }
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> ModelMetadata:
+        """Back from a file's metadata.
+
+        Raises:
+            KeyError, TypeError, ValueError: if these are not imgorder's properties.
+        """
+        if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
+            raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
+        return cls(
+            name=properties["name"],
+            family=properties["family"],
+            settings=json.loads(properties["settings"]),
+            sizes=tuple(json.loads(properties["sizes"])),
+            preprocessing=Preprocessing.from_json(properties["preprocessing"]),
+            temperatures={int(n): float(t) for n, t in json.loads(properties["temperatures"]).items()},
+            training_commit=properties["training_commit"],
+            weights_sha256=properties["weights_sha256"],
+            opset=int(properties["opset"]),
+        )

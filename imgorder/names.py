@@ -1,0 +1,40 @@
+"""File names for people: sorted as people count, and shown without hurting the terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+_DIGITS = re.compile(r"(\d+)")
+
+
+def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that puts ``img2`` before ``img10``; case matters only between equal names."""
+    parts = _DIGITS.split(name)
+    key = [
+        (0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold())
+        for part in parts
+        if part
+    ]
+    return (*key, (2, 0, name))
+
+
+def show(path: str | os.PathLike[str]) -> str:
+    r"""A name on one line: control characters and bytes that are not UTF-8 as ``\n``, ``\x1b``, ``\xff``."""
+    text = os.fspath(path)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that Python could not decode (surrogateescape)
+        return f"\\x{code - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def common_folder(files: list[Path]) -> Path:
+    """The folder that holds all files, directly or below."""
+    return Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))

@@ -1,0 +1,63 @@
+"""One registry for every network: a family's name and its settings to a `torch.nn.Module`.
+
+All networks share the signature ``(B, n, 3, 112, 112) -> (B, n!/2)``: logits of the permutation
+classes listed in `imgorder.permutations`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from imgorder.networks.tridab import TriDAB, TriDABConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of network.
+
+    Attributes:
+        config: dataclass of its settings.
+        build: from such a config to a module.
+        sizes: the set sizes n that one set of weights serves, or None where the config fixes n.
+    """
+
+    config: type
+    build: Callable[[Any], nn.Module]
+    sizes: tuple[int, ...] | None
+
+
+FAMILIES: dict[str, Family] = {
+    "tridab": Family(TriDABConfig, TriDAB, sizes=(3, 4, 5, 6)),
+}
+
+
+def make_config(family: str, **settings: Any) -> Any:
+    """The config of a family; lists, as read from JSON, become tuples.
+
+    Raises:
+        KeyError: for an unknown family.
+        TypeError: for an unknown setting.
+    """
+    if family not in FAMILIES:
+        raise KeyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
+    frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return FAMILIES[family].config(**frozen)
+
+
+def build_network(family: str, **settings: Any) -> nn.Module:
+    """A freshly initialised network of a family; the settings are the fields of its config."""
+    return FAMILIES[family].build(make_config(family, **settings))
+
+
+def settings_of(network: nn.Module) -> dict[str, Any]:
+    """The settings with which `build_network` makes a network of the same shape."""
+    return asdict(network.config)  # type: ignore[call-overload, no-any-return]
+
+
+def sizes_of(family: str, settings: dict[str, Any]) -> tuple[int, ...]:
+    """The set sizes n that a network of these settings takes."""
+    return FAMILIES[family].sizes or (int(settings["seq_len"]),)

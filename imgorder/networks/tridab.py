@@ -1,0 +1,298 @@
+"""TriDAB: one network for every set size, scored over triples instead of positions.
+
+The difference accumulator of the paper (Eq. 2), taken for the middle image b of a triple against
+the two others, is D_b = 2·f_b − f_a − f_c: symmetric in a and c, and small when b lies between
+them in time. Each image passes through a shared trunk once; a head judges every (middle, ends)
+triple and another every pair; the logit of an order is a fixed sum of those scores (`triples.py`).
+
+By construction, permuting the inputs permutes the logits, and a reversed order is the same class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imgorder.networks import triples as tables
+
+
+@dataclass(frozen=True)
+class TriDABConfig:
+    """Shape of a TriDAB network.
+
+    Attributes:
+        trunk_widths: channels at stride 2, 4 and 8; the last are the features' channels C.
+        trunk_blocks: residual blocks at stride 4 and at stride 8.
+        head_width: channels of the triple head; the pair head has half as many.
+        match_width: channels of the features that are matched between images; 0 leaves matching out.
+        match_radius: largest displacement looked at, in feature cells of 8 px.
+    """
+
+    trunk_widths: tuple[int, int, int] = (24, 40, 64)
+    trunk_blocks: tuple[int, int] = (2, 2)
+    head_width: int = 64
+    match_width: int = 32
+    match_radius: int = 4
+
+
+def conv_bn(cin: int, cout: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    """Convolution without bias, then batch normalisation."""
+    conv = nn.Conv2d(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(cout))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions and an identity shortcut, ``(B, C, H, W) -> (B, C, H, W)``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv1 = conv_bn(width, width)
+        self.conv2 = conv_bn(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.conv2(F.relu(self.conv1(x))))
+
+
+class Trunk(nn.Module):
+    """Each image alone: ``(B, 3, 112, 112) -> (B, C, 14, 14)``, output stride 8."""
+
+    def __init__(self, config: TriDABConfig) -> None:
+        super().__init__()
+        w2, w4, w8 = config.trunk_widths
+        n4, n8 = config.trunk_blocks
+        self.layers = nn.Sequential(
+            conv_bn(3, w2, stride=2),
+            nn.ReLU(),
+            conv_bn(w2, w4, stride=2),
+            nn.ReLU(),
+            *[ResidualBlock(w4) for _ in range(n4)],
+            conv_bn(w4, w8, stride=2),
+            nn.ReLU(),
+            *[ResidualBlock(w8) for _ in range(n8)],
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        features: Tensor = self.layers(x)
+        return features
+
+
+class Matcher(nn.Module):
+    """Where each image's patches are found in the others: a local correlation volume.
+
+    Every second cell of an image's 14×14 features (7×7 of them) is compared, by cosine, with the
+    cells of another image up to ``radius`` cells away in each direction.
+    """
+
+    target_index: Tensor
+    offsets: Tensor
+
+    def __init__(self, cin: int, width: int, radius: int, cells: int = 14) -> None:
+        super().__init__()
+        self.project = nn.Linear(cin, width)
+        self.log_sharpness = nn.Parameter(torch.tensor(2.3))
+        side = 2 * radius + 1
+        self.displacements = side * side
+        steps = torch.arange(-radius, radius + 1)
+        dy, dx = torch.meshgrid(steps, steps, indexing="ij")
+        offsets = torch.stack([dy.flatten(), dx.flatten()])  # (2, D), in cells
+        source = torch.arange(1, cells, 2)
+        sy, sx = torch.meshgrid(source, source, indexing="ij")
+        ty = sy.flatten()[:, None] + offsets[0]  # (49, D)
+        tx = sx.flatten()[:, None] + offsets[1]
+        outside = (ty < 0) | (ty >= cells) | (tx < 0) | (tx >= cells)
+        target = torch.where(outside, torch.full_like(ty, cells * cells), ty * cells + tx)
+        rows = torch.arange(target.shape[0])[:, None] * (cells * cells + 1)
+        self.register_buffer("target_index", (rows + target).flatten(), persistent=False)
+        self.register_buffer("offsets", offsets.float() / radius, persistent=False)
+
+    def forward(self, features: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Compare image ``source[k]`` with image ``target[k]`` of every set.
+
+        Args:
+            features: ``(B, n, 14, 14, C)``.
+            source, target: int64 ``(K,)``.
+
+        Returns:
+            Cosines less their mean over displacements, ``(B, K, D, 7, 7)``, zero outside the image;
+            and the expected displacement (dy, dx) in units of the radius, ``(B, K, 2, 7, 7)``.
+        """
+        b, n, h, w, _ = features.shape
+        g = F.normalize(self.project(features), dim=-1)
+        at = g[:, :, 1::2, 1::2].flatten(2, 3)  # (B, n, 49, M)
+        to = g.flatten(2, 3).transpose(2, 3)  # (B, n, M, 196)
+        cosine = at.index_select(1, source) @ to.index_select(1, target)  # (B, K, 49, 196)
+        cosine = F.pad(cosine, (0, 1)).flatten(2)  # one empty cell stands for all outside the image
+        cosine = cosine.index_select(2, self.target_index)
+        cosine = cosine.reshape(b, -1, h // 2 * (w // 2), self.displacements)
+        weight = torch.softmax(cosine * self.log_sharpness.exp(), dim=-1)
+        flow = weight @ self.offsets.T  # (B, K, 49, 2)
+        cosine = cosine - cosine.mean(dim=-1, keepdim=True)
+        return (
+            cosine.transpose(2, 3).reshape(b, -1, self.displacements, h // 2, w // 2),
+            flow.transpose(2, 3).reshape(b, -1, 2, h // 2, w // 2),
+        )
+
+
+class Head(nn.Module):
+    """Scores from summed 7×7 maps: normalise, one residual block, average and maximum, linear.
+
+    ``(K, width, 7, 7) -> (K, scores)``
+    """
+
+    def __init__(self, width: int, scores: int) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width)
+        self.block = ResidualBlock(width)
+        self.score = nn.Linear(2 * width, scores)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.block(F.relu(self.norm(x)))
+        pooled = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
+        scores: Tensor = self.score(pooled)
+        return scores
+
+
+class TriDAB(nn.Module):
+    """Images of one scene to logits of their permutation classes, any n from 3 up.
+
+    ``(B, n, 3, 112, 112) -> (B, n!/2)``
+    """
+
+    def __init__(self, config: TriDABConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or TriDABConfig()
+        c = self.config.trunk_widths[2]
+        wide = self.config.head_width
+        narrow = wide // 2
+        self.trunk = Trunk(self.config)
+
+        # The 2.5D step convolves the concatenation [|D_b|, |f_a − f_c|, |f_a − f_b| + |f_b − f_c|].
+        # Convolution is linear, so the terms that concern two images alone are convolved once for
+        # each pair, of which there are far fewer than triples, and added up.
+        self.accumulate = downscale(c, wide)
+        self.pair_terms = downscale(c, 2 * wide + narrow)  # between the ends | beside the middle | pair head
+        self.product = downscale(c, narrow)
+        self.triple_head = Head(wide, scores=2)
+        self.pair_head = Head(narrow, scores=1)
+
+        self.matcher = None
+        if self.config.match_width:
+            self.matcher = Matcher(c, self.config.match_width, self.config.match_radius)
+            d = self.matcher.displacements
+            self.couple_terms = nn.Conv2d(d + 1, wide + narrow, 1, bias=False)
+            self.triple_matches = nn.Conv2d(d + d // 2 + 1 + 4, wide, 1, bias=False)
+        self._class_matrices: dict[int, Tensor] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        n = images.shape[1]
+        device = images.device
+        adjacent, overall, pair = self.scores(
+            images,
+            torch.tensor(tables.triples(n), device=device),
+            torch.tensor(tables.pairs(n), device=device),
+        )
+        scores = torch.cat([adjacent, overall, pair], dim=1).float()
+        with torch.autocast(device.type, enabled=False):
+            return scores @ self._class_matrix(n, device).T
+
+    def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Scores of the listed triples (T rows of middle, end, end) and pairs (P rows of one, other).
+
+        The lists are those of `triples.triples(n)` and `triples.pairs(n)`, int64.
+
+        Returns:
+            t_adj ``(B, T)``, t_all ``(B, T)`` and p ``(B, P)``.
+        """
+        b, n = images.shape[:2]
+        wide = self.config.head_width
+        f = self.trunk(images.flatten(0, 1))
+        f = f.permute(0, 2, 3, 1).reshape(b, n, *f.shape[2:], f.shape[1])  # (B, n, 14, 14, C)
+        middle, first, last = triples.unbind(1)
+        one, other = pairs.unbind(1)
+
+        f_one, f_other = take(f, one), take(f, other)
+        by_pair = self.pair_terms(channels_first((f_one - f_other).abs()))
+        p = by_pair[:, 2 * wide :] + self.product(channels_first(f_one * f_other))
+
+        by_pair = by_pair[:, : 2 * wide].reshape(b, -1, 2 * wide, *by_pair.shape[2:])
+        between, beside = by_pair[:, :, :wide], by_pair[:, :, wide:]
+        accumulated = take(2 * f, middle) - take(f, first) - take(f, last)  # D_b
+        t = (
+            self.accumulate(channels_first(accumulated.abs()))
+            + take(between, pair_row(first, last))
+            + take(beside, pair_row(middle, first))
+            + take(beside, pair_row(middle, last))
+        )
+
+        if self.matcher is not None:
+            # Every ordered (source, target) couple once: row s·n + t of an n × n list.
+            grid = torch.arange(n, device=images.device)
+            source = grid[:, None].expand(n, n).reshape(-1)
+            target = grid[None, :].expand(n, n).reshape(-1)
+            cosine, flow = self.matcher(f, source, target)
+            there, back = middle * n + first, middle * n + last
+            squared = flow.square().sum(2, keepdim=True)
+            terms = self.couple_terms(torch.cat([cosine, squared], dim=2).flatten(0, 1))
+            terms = terms.reshape(b, -1, *terms.shape[1:])
+            t = t + take(terms[:, :, :wide], there) + take(terms[:, :, :wide], back)
+            p = p + take(terms[:, :, wide:], one * n + other) + take(terms[:, :, wide:], other * n + one)
+            u, v = take(cosine, there), take(cosine, back)
+            t = t + self.triple_matches(betweenness(u, v, take(flow, there), take(flow, back)))
+
+        t = self.triple_head(t).reshape(b, -1, 2)
+        p = self.pair_head(p).reshape(b, -1)
+        return t[..., 0], t[..., 1], p
+
+    def _class_matrix(self, n: int, device: torch.device) -> Tensor:
+        """`triples.class_matrix` on the device, made once for each n."""
+        matrix = self._class_matrices.get(n)
+        if matrix is None or matrix.device != device:
+            matrix = torch.from_numpy(tables.class_matrix(n)).to(device)
+            self._class_matrices[n] = matrix
+        return matrix
+
+
+def downscale(cin: int, cout: int) -> nn.Conv2d:
+    """3×3 convolution from the 14×14 to the 7×7 grid; a normalisation follows after the sum."""
+    return nn.Conv2d(cin, cout, 3, stride=2, padding=1, bias=False)
+
+
+def take(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows of axis 1, with sets and rows merged: ``(B, N, …) -> (B·K, …)``."""
+    return x.index_select(1, rows).flatten(0, 1)
+
+
+def channels_first(x: Tensor) -> Tensor:
+    """``(K, H, W, C) -> (K, C, H, W)`` as a view, which convolutions read as channels_last."""
+    return x.permute(0, 3, 1, 2)
+
+
+def pair_row(a: Tensor, b: Tensor) -> Tensor:
+    """Row of the unordered pairs {a, b} in `triples.pairs`: C(larger, 2) + smaller."""
+    larger = torch.maximum(a, b)
+    return larger * (larger - 1) // 2 + torch.minimum(a, b)
+
+
+def betweenness(u: Tensor, v: Tensor, flow_u: Tensor, flow_v: Tensor) -> Tensor:
+    """How the middle's matches in its two ends fit together, symmetric in the ends.
+
+    An image in the middle of a steady motion finds its patches displaced one way in one end and
+    the opposite way in the other: hence the products at opposite displacements.
+
+    Args:
+        u, v: cosines of the middle with either end, ``(K, D, 7, 7)``.
+        flow_u, flow_v: expected displacements, ``(K, 2, 7, 7)``.
+    """
+    opposite = u * v.flip(1)  # displacement d, turned round, is at D − 1 − d
+    half = opposite.shape[1] // 2 + 1
+    opposite = (opposite + opposite.flip(1))[:, :half]
+    geometry = [
+        (flow_u * flow_v).sum(1, keepdim=True),
+        (flow_u - flow_v).square().sum(1, keepdim=True),
+        (flow_u + flow_v).square().sum(1, keepdim=True),
+        flow_u.square().sum(1, keepdim=True) * flow_v.square().sum(1, keepdim=True),
+    ]
+    return torch.cat([u * v, opposite, *geometry], dim=1)

@@ -1,0 +1,102 @@
+"""Scores to an order: what a model's logits say about one set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+
+from imgorder.permutations import Order, class_to_order, permutation_classes, relabel_classes
+
+
+@dataclass(frozen=True, eq=False)
+class Ordering:
+    """The order of a set of n images, and how sure it is.
+
+    Attributes:
+        order: indices into the input in temporal order. Which end is the start is not known from
+            the pictures; of the two directions this is the one that `canonical_ranks` fixes, so it
+            depends on the pictures alone and not on how they were listed.
+        confidence: probability of the winning class, 0…1.
+        probabilities: float64 ``(n!/2,)``, in the order of `classes`.
+        classes: the representatives of all classes, as `permutation_classes(n)` lists them.
+    """
+
+    order: Order
+    confidence: float
+    probabilities: npt.NDArray[np.float64] = field(repr=False)
+    classes: tuple[Order, ...] = field(repr=False)
+    ranks: Order = field(repr=False)
+
+    def directed(self, order: Sequence[int]) -> Order:
+        """An order or its reverse, whichever begins with the image of the lower rank."""
+        forward = tuple(order)
+        return forward if self.ranks[forward[0]] < self.ranks[forward[-1]] else forward[::-1]
+
+    def ranking(self) -> list[tuple[Order, float]]:
+        """All classes with their probabilities, the most probable first, each in its fixed direction."""
+        rows = [(self.directed(order), float(p)) for order, p in zip(self.classes, self.probabilities, strict=True)]
+        return sorted(rows, key=lambda row: (-row[1], [self.ranks[i] for i in row[0]]))
+
+    def with_end(self, image: int) -> Ordering:
+        """The same set when ``image`` is known to be first: only orders that it begins count.
+
+        The probabilities are those of the remaining classes, scaled to a sum of one.
+        """
+        ends = np.array([image in (order[0], order[-1]) for order in self.classes])
+        kept = np.where(ends, self.probabilities, 0.0)
+        total = kept.sum()
+        probabilities = kept / total if total > 0 else ends / ends.sum()
+        # The image that is known to be first outranks all others, which also fixes the direction.
+        ranks = tuple(-1 if i == image else rank for i, rank in enumerate(self.ranks))
+        return _from_probabilities(probabilities, ranks)
+
+    def reversed(self) -> Ordering:
+        """The same classes, shown in the opposite direction."""
+        return _from_probabilities(self.probabilities, tuple(-rank for rank in self.ranks))
+
+
+def canonical_ranks(tensors: npt.NDArray[np.float32]) -> Order:
+    """Rank of each image of ``(n, 3, H, W)`` among its set, decided by the pixels alone.
+
+    Models see a set in this order, so the answer cannot depend on file names or on the order of
+    listing, down to the last bit.
+    """
+    digests = [blake2b(np.ascontiguousarray(tensor).tobytes()).digest() for tensor in tensors]
+    by_digest = sorted(range(len(digests)), key=lambda i: digests[i])
+    ranks = [0] * len(digests)
+    for rank, image in enumerate(by_digest):
+        ranks[image] = rank
+    return tuple(ranks)
+
+
+def from_logits(logits: npt.NDArray[np.floating], ranks: Order, temperature: float = 1.0) -> Ordering:
+    """An `Ordering` from the logits ``(n!/2,)`` of the set as listed by rank."""
+    scaled = logits.astype(np.float64) / temperature
+    weights = np.exp(scaled - scaled.max())
+    by_rank = weights / weights.sum()
+    image_at_rank = np.argsort(ranks)
+    probabilities = np.empty_like(by_rank)
+    probabilities[relabel_classes([int(i) for i in image_at_rank])] = by_rank
+    return _from_probabilities(probabilities, ranks)
+
+
+def trivial() -> Ordering:
+    """The ordering of two images: a single class, certain and saying nothing."""
+    return _from_probabilities(np.ones(1), (0, 1))
+
+
+def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order) -> Ordering:
+    n = len(ranks)
+    classes = permutation_classes(n)
+    best = probabilities.max()
+    # Equal probabilities are told apart by rank, never by the place in the listing.
+    winner = min(
+        (class_to_order(n, int(k)) for k in np.flatnonzero(probabilities == best)),
+        key=lambda order: sorted([[ranks[i] for i in order], [ranks[i] for i in order[::-1]]]),
+    )
+    order = winner if ranks[winner[0]] < ranks[winner[-1]] else winner[::-1]
+    return Ordering(order, float(best), probabilities, classes, ranks)

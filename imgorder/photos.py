@@ -1,0 +1,224 @@
+"""Photos on disk: which files make a set, and one file's pixels.
+
+Nothing here ever writes. Every way in which a file can be wrong ends in a `PhotoError` that names
+the file and the cure.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError, features
+
+from imgorder.errors import PhotoError
+from imgorder.names import common_folder, natural_key, show
+
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+HEIF = (".heic", ".heif", ".hif")
+AVIF = (".avif",)
+SUFFIXES = (*JPEG, ".png", ".webp", ".tif", ".tiff", ".bmp", *HEIF, *AVIF)
+
+# What Pillow may try: a photo set needs no PostScript, PDF or icon reader.
+_FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "AVIF", "HEIF"]
+
+# Phones make 200-megapixel photos; a header that claims much more is more likely an attack.
+MAX_MEGAPIXELS = 300
+
+HEIF_HINT = "pip install 'imgorder[heif]'"
+
+_opening = threading.Lock()
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos of one moving scene, in natural order of their names.
+
+    Attributes:
+        folder: as the user gave it, or the common folder of files that were named one by one.
+        files: the photos.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+
+    def name(self, file: Path) -> str:
+        """A photo's name within the set: relative to the folder where that is possible."""
+        if file.parent == self.folder:
+            return file.name
+        return os.path.relpath(os.path.abspath(file), os.path.abspath(self.folder))
+
+
+def find_sets(paths: Sequence[Path]) -> list[PhotoSet]:
+    """Each folder is a set of its own; all files named one by one make a set together.
+
+    Raises:
+        PhotoError: for a path that does not exist or cannot be read, and for a folder without photos.
+    """
+    sets = []
+    files: list[Path] = []
+    for path in paths:
+        mode = _stat(path).st_mode
+        if stat.S_ISDIR(mode):
+            sets.append(PhotoSet(path, tuple(_photos_in(path))))
+        elif stat.S_ISREG(mode):
+            if not any(_same_path(path, file) for file in files):
+                files.append(path)
+        else:
+            raise PhotoError(f"{show(path)}: neither a file nor a folder; give photos or a folder of photos")
+    if files:
+        files.sort(key=lambda file: natural_key(os.fspath(file)))
+        folder = files[0].parent
+        if any(file.parent != folder for file in files):
+            folder = common_folder(files)
+        sets.append(PhotoSet(folder, tuple(files)))
+    return sets
+
+
+def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
+    """Decode one photo.
+
+    Args:
+        path: the file; its content decides the format, not its name.
+        draft_edge: if given, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as its
+            shorter edge keeps this many pixels.
+
+    Returns:
+        The loaded image, in its own mode, not yet turned by its EXIF orientation.
+
+    Raises:
+        PhotoError: if the file cannot be read or is not a whole picture of a known format.
+    """
+    if _stat(path).st_size == 0:
+        raise PhotoError(f"{show(path)}: the file is empty (0 bytes); copy it again or leave it out")
+    suffix = path.suffix.lower()
+    if suffix in HEIF:
+        _register_heif(path)
+    if suffix in AVIF and not features.check("avif"):
+        raise PhotoError(f"{show(path)}: this Pillow reads no AVIF; run: pip install --upgrade pillow")
+    try:
+        with _without_pixel_limit():
+            image = Image.open(path, formats=_FORMATS)
+        with image:
+            megapixels = image.width * image.height / 1e6
+            if megapixels > MAX_MEGAPIXELS:
+                raise PhotoError(
+                    f"{show(path)}: claims {megapixels:.0f} megapixels; the limit is {MAX_MEGAPIXELS} "
+                    "(scale it down if it is a real photo)"
+                )
+            if draft_edge is not None:
+                image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
+            image.load()
+            return image
+    except PhotoError:
+        raise
+    except PermissionError as error:
+        raise PhotoError(f"{show(path)}: no permission to read it; try: chmod u+r") from error
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{show(path)}: {_what_it_is_not(path)}") from error
+    except Exception as error:  # decoders raise nearly anything on damaged data
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PhotoError(
+            f"{show(path)}: the picture is damaged or cut off ({reason}); copy it again or leave it out"
+        ) from error
+
+
+def same_bytes(files: Iterable[Path]) -> list[tuple[Path, Path]]:
+    """Pairs of files with the same bytes, each with the first file that has them."""
+    by_size: dict[int, list[Path]] = {}
+    for file in files:
+        by_size.setdefault(_stat(file).st_size, []).append(file)
+    twins = []
+    for group in by_size.values():
+        seen: dict[bytes, Path] = {}
+        for file in group if len(group) > 1 else []:
+            digest = blake2b(_read(file)).digest()
+            if digest in seen:
+                twins.append((seen[digest], file))
+            else:
+                seen[digest] = file
+    return twins
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    try:
+        entries = sorted((entry.name for entry in os.scandir(folder)), key=natural_key)
+    except OSError as error:
+        raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
+    photos = []
+    folders = 0
+    for name in entries:
+        file = folder / name
+        if name.startswith("."):
+            continue
+        if file.suffix.lower() in SUFFIXES:
+            if stat.S_ISREG(_stat(file).st_mode):
+                photos.append(file)
+        elif file.is_dir():
+            folders += 1
+    if not photos:
+        cure = f"; give one of its {folders} sub-folders" if folders else f"; known are {', '.join(SUFFIXES)}"
+        raise PhotoError(f"{show(folder)}: no photos in this folder{cure}")
+    return photos
+
+
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise PhotoError(f"{show(path)}: a link to a file that is not there") from error
+        raise PhotoError(f"{show(path)}: no such file or folder; check the path") from error
+    except PermissionError as error:
+        raise PhotoError(f"{show(path)}: no permission to reach it; check the folder's permissions") from error
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ELOOP:
+            raise PhotoError(f"{show(path)}: a symbolic link that leads back to itself; remove it") from error
+        raise PhotoError(f"{show(path)}: cannot be reached ({error})") from error
+
+
+def _same_path(a: Path, b: Path) -> bool:
+    return os.path.abspath(a) == os.path.abspath(b)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PhotoError(f"{show(path)}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _register_heif(path: Path) -> None:
+    if find_spec("pillow_heif") is None:
+        raise PhotoError(f"{show(path)}: HEIC needs one more package; run: {HEIF_HINT}")
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+
+
+def _what_it_is_not(path: Path) -> str:
+    head = _read(path)[:32]
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        return f"an HEIC photo under another name; rename it to .heic (and run: {HEIF_HINT})"
+    return "not a photo in a format known here (JPEG, PNG, WebP, TIFF, BMP, HEIC, AVIF); leave it out"
+
+
+@contextmanager
+def _without_pixel_limit() -> Iterator[None]:
+    # Pillow's limit is one global, too low for 200-megapixel phones and raised before the size can be
+    # read. It is lifted only while the header is read (no pixel is decoded), and `open_photo` checks.
+    with _opening:
+        before = Image.MAX_IMAGE_PIXELS
+        Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before

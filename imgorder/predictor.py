@@ -1,0 +1,144 @@
+"""`load_model` and the object it gives: photos in, orders out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from imgorder import ordering, registry
+from imgorder.backends import Backend
+from imgorder.errors import ModelError, SetSizeError, UsageError
+from imgorder.names import show
+from imgorder.ordering import Ordering
+from imgorder.preprocess import DEFAULT, ImageLike, Preprocessing, Tensor, preprocess_set
+
+BACKENDS = ("auto", "onnx", "torch")
+
+
+@dataclass(frozen=True)
+class OrderingModel:
+    """A model that is ready to order sets.
+
+    Attributes:
+        name: as in `imgorder models`, or as its file says.
+        backend: computes the logits.
+        sizes: set sizes that the network takes; sets of two need no network.
+        preprocessing: how photos become its input.
+        temperatures: set size -> divisor of the logits.
+    """
+
+    name: str
+    backend: Backend
+    sizes: tuple[int, ...]
+    preprocessing: Preprocessing
+    temperatures: dict[int, float]
+
+    def order(self, images: Sequence[ImageLike]) -> Ordering:
+        """Order one set.
+
+        Args:
+            images: paths, PIL images or uint8 ``(H, W, 3)`` arrays of one scene, in any order.
+
+        Raises:
+            SetSizeError: for fewer than 2 images, or more than the model takes.
+            PhotoError: if a path is not a readable photo.
+        """
+        return self.order_batch([images])[0]
+
+    def order_batch(self, sets: Sequence[Sequence[ImageLike]]) -> list[Ordering]:
+        """Order several sets, of equal or different sizes; raises as `order` does."""
+        for images in sets:
+            self.check_size(len(images))
+        return self.order_tensors([preprocess_set(images, self.preprocessing) for images in sets])
+
+    def order_tensors(self, sets: Sequence[Tensor]) -> list[Ordering]:
+        """Order sets that are preprocessed already, each float32 ``(n, 3, crop, crop)``."""
+        results: dict[int, Ordering] = {}
+        by_size: dict[int, list[int]] = {}
+        for index, tensors in enumerate(sets):
+            self.check_size(len(tensors))
+            by_size.setdefault(len(tensors), []).append(index)
+        for n, members in by_size.items():
+            if n == 2:
+                results |= {index: ordering.from_logits(np.zeros(1), ordering.canonical_ranks(sets[index])) for index in members}
+                continue
+            ranks = [ordering.canonical_ranks(sets[index]) for index in members]
+            batch = np.stack([sets[index][np.argsort(rank)] for index, rank in zip(members, ranks, strict=True)])
+            logits = self.backend.logits(batch)
+            temperature = self.temperatures.get(n, 1.0)
+            for index, row, rank in zip(members, logits, ranks, strict=True):
+                results[index] = ordering.from_logits(row, rank, temperature)
+        return [results[index] for index in range(len(sets))]
+
+    def check_size(self, n: int) -> None:
+        """Raise `SetSizeError` unless a set of n images can be ordered."""
+        largest = max(self.sizes)
+        if n < 2:
+            raise SetSizeError(f"a set of {n}: at least 2 photos are needed, 3 for an order that says something")
+        if n > largest:
+            raise SetSizeError(f"a set of {n}: at most {largest} photos can be ordered at once; give fewer")
+        if n != 2 and n not in self.sizes:
+            raise SetSizeError(f"a set of {n}: {self.name} takes sets of {', '.join(map(str, self.sizes))}")
+
+
+def load_model(
+    name_or_path: str | os.PathLike[str] = "default", backend: str = "auto", threads: int | None = None
+) -> OrderingModel:
+    """Load a model.
+
+    Args:
+        name_or_path: a name from `imgorder models`, ``"default"``, or the path of an ``.onnx`` or
+            ``.safetensors`` file that imgorder wrote.
+        backend: ``"onnx"`` (CPU), ``"torch"``, or ``"auto"``: torch where a GPU is in sight and
+            torch is installed, else ONNX Runtime. A path decides by its ending.
+        threads: how many CPU threads the network may use; all cores by default.
+
+    Raises:
+        ModelError: if there is no such model, or its file is broken or foreign.
+        UsageError: for an unknown backend.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    name = os.fspath(name_or_path)
+    if name == registry.BASELINE:
+        from imgorder.backends.path import PathBackend
+
+        card = registry.PATH_CARD
+        return OrderingModel(card.name, PathBackend(), card.sizes, DEFAULT, {})
+    path = Path(name)
+    if path.suffix in (".onnx", ".safetensors") or path.is_file():
+        opened = _open_file(path, backend, threads)
+    else:
+        card = registry.find_card(name)
+        kind = _automatic(card) if backend == "auto" else backend
+        opened = _open_file(registry.model_file(card, kind), kind, threads)
+    metadata = opened.metadata
+    return OrderingModel(metadata.name, opened, metadata.sizes, metadata.preprocessing, metadata.temperatures)
+
+
+def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[no-untyped-def]
+    kind = {".onnx": "onnx", ".safetensors": "torch"}.get(path.suffix)
+    if kind is None:
+        raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
+    if backend not in ("auto", kind):
+        raise UsageError(f"{show(path)}: this file is for --backend {kind}, not {backend}")
+    if kind == "onnx":
+        from imgorder.backends.onnx import OnnxBackend
+
+        return OnnxBackend.open(path, threads)
+    if find_spec("torch") is None or find_spec("safetensors") is None:
+        raise ModelError(f"{show(path)}: the torch backend is not installed; run: pip install 'imgorder[train]'")
+    from imgorder.backends.torch import TorchBackend
+
+    return TorchBackend.open(path, threads)
+
+
+def _automatic(card: registry.Card) -> str:
+    # Importing torch takes longer than the whole job, so a GPU is looked for without it.
+    gpu = Path("/dev/nvidiactl").exists()
+    return "torch" if gpu and "torch" in card.files and find_spec("torch") is not None else "onnx"

@@ -1,0 +1,185 @@
+"""Photo to tensor: the one preprocessing that training, torch and ONNX share.
+
+Orient by EXIF, scale the shorter edge to 136, take the centre 112×112, normalise as ImageNet. The
+two halves, `to_pixels` and `normalise`, are public because training crops at random between them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from imgorder.photos import open_photo
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
+Pixels = npt.NDArray[np.uint8]
+Tensor = npt.NDArray[np.float32]
+
+# Tag 0x0112. How to turn the stored picture so that it stands upright.
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Parameters of the preprocessing; they travel with every checkpoint and ONNX file.
+
+    Attributes:
+        shorter_edge: the photo is scaled so that its shorter edge has this many px.
+        crop: side of the square taken from the centre, in px.
+        mean, std: per channel (RGB), of values in 0…1.
+        draft_factor: a JPEG is decoded at no less than this many times the shorter edge.
+    """
+
+    shorter_edge: int = 136
+    crop: int = 112
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    draft_factor: int = 2
+
+    def to_json(self) -> str:
+        """For a checkpoint's or an ONNX file's metadata."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Preprocessing:
+        """Back from metadata.
+
+        Raises:
+            ValueError, TypeError: if the text is not what `to_json` writes.
+        """
+        fields: dict[str, Any] = json.loads(text)
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+
+
+DEFAULT = Preprocessing()
+
+
+def preprocess(image: ImageLike, spec: Preprocessing = DEFAULT) -> Tensor:
+    """One image as the networks see it.
+
+    Args:
+        image: a path, a PIL image, or an RGB array uint8 ``(H, W, 3)``.
+        spec: sizes and normalisation.
+
+    Returns:
+        float32 ``(3, crop, crop)``.
+
+    Raises:
+        PhotoError: if a path is not a readable photo.
+        TypeError, ValueError: if an array is not uint8 ``(H, W, 3)``.
+    """
+    return normalise(to_pixels(image, spec), spec)
+
+
+def preprocess_set(images: Sequence[ImageLike], spec: Preprocessing = DEFAULT) -> Tensor:
+    """A set of images, float32 ``(n, 3, crop, crop)``; paths are decoded in parallel."""
+    if all(isinstance(image, str | os.PathLike) for image in images):
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            return np.stack(list(pool.map(lambda image: preprocess(image, spec), images)))
+    return np.stack([preprocess(image, spec) for image in images])
+
+
+def to_pixels(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
+    """Everything before the normalisation: an upright, scaled and cropped RGB image.
+
+    Returns:
+        uint8 ``(crop, crop, 3)``.
+    """
+    picture = _open(image, spec)
+    turn = _UPRIGHT.get(_orientation(picture))
+    picture = to_rgb(picture)
+    width, height = picture.size
+    scale = spec.shorter_edge / min(width, height)
+    size = (max(spec.shorter_edge, round(width * scale)), max(spec.shorter_edge, round(height * scale)))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    if turn is not None:
+        picture = picture.transpose(turn)
+    left = (picture.width - spec.crop) // 2
+    top = (picture.height - spec.crop) // 2
+    return np.asarray(picture.crop((left, top, left + spec.crop, top + spec.crop)))
+
+
+def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:
+    """uint8 ``(…, H, W, 3)`` to float32 ``(…, 3, H, W)`` with the mean and deviation of ImageNet."""
+    mean = np.array(spec.mean, dtype=np.float32)
+    std = np.array(spec.std, dtype=np.float32)
+    scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+    return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any mode that Pillow decodes to 8-bit RGB.
+
+    Deep grey is scaled, not clipped; transparency is laid over white, so that colours hidden under
+    transparent pixels do not show.
+    """
+    if picture.mode == "RGB":
+        return picture
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(picture)), "L").convert("RGB")
+    if picture.mode == "LAB":
+        from PIL import ImageCms
+
+        return ImageCms.profileToProfile(
+            picture, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        ) or picture.convert("RGB")
+    if picture.has_transparency_data:
+        over = picture.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        return Image.alpha_composite(white, over).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _deep_grey_to_8_bit(values: npt.NDArray[Any]) -> Pixels:
+    """16-bit grey by its top byte; wider integers and floats by the range they are written in."""
+    if values.dtype.kind == "f":
+        full = 1.0 if float(np.nanmax(values)) <= 1.0 else 255.0
+        return np.asarray(np.nan_to_num(np.clip(values / full, 0, 1)) * 255 + 0.5, dtype=np.uint8)
+    top = int(values.max(initial=0))
+    shift = 0 if top <= 0xFF else 8 if top <= 0xFFFF else 24
+    if values.dtype.itemsize == 2:
+        shift = 8
+    return np.asarray(np.clip(values, 0, None) >> shift, dtype=np.uint8)
+
+
+def _open(image: ImageLike, spec: Preprocessing) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, str | os.PathLike):
+        return open_photo(Path(image), spec.draft_factor * spec.shorter_edge)
+    array = np.asarray(image)
+    if array.dtype != np.uint8:
+        raise TypeError(f"an image array must be uint8, not {array.dtype}")
+    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ValueError(f"an image array must be (height, width, 3), not {array.shape}")
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _orientation(picture: Image.Image) -> int:
+    try:
+        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # a broken EXIF block must not cost the photo
+        return 1

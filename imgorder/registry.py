@@ -1,0 +1,91 @@
+"""The models that come with imgorder, and where their files lie.
+
+Each has a card, ``models/<name>.json``, beside its files: what it is, its bytes and hashes, and
+what it scored. In a wheel the folder lies inside the package; in a checkout, beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from imgorder.errors import ModelError
+from imgorder.names import show
+
+DEFAULT_MODEL = "tridab-s"
+BASELINE = "path"
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model's entry.
+
+    Attributes:
+        name, family, sizes: as in the file's metadata; sizes are the set sizes that it takes.
+        about: one line for people.
+        files: backend -> file name, size and SHA-256.
+        figures: rows of exact match, as ``docs/accuracy.md`` has them.
+    """
+
+    name: str
+    family: str
+    sizes: tuple[int, ...]
+    about: str
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    figures: list[dict[str, Any]] = field(default_factory=list)
+
+
+PATH_CARD = Card(
+    name=BASELINE,
+    family="baseline",
+    sizes=(3, 4, 5, 6),
+    about="shortest open path over 14x14 thumbnails; needs no weights",
+)
+
+
+def models_folder() -> Path:
+    """The folder of model files: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def cards() -> list[Card]:
+    """All entries: the default model first, the baseline last."""
+    found = [_read_card(path) for path in sorted(models_folder().glob("*.json"))]
+    found.sort(key=lambda card: (card.name != DEFAULT_MODEL, card.name))
+    return [*found, PATH_CARD]
+
+
+def find_card(name: str) -> Card:
+    """The entry of a name; ``default`` stands for the default model.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    wanted = DEFAULT_MODEL if name == "default" else name
+    known = cards()
+    for card in known:
+        if card.name == wanted:
+            return card
+    names = ", ".join(card.name for card in known)
+    raise ModelError(f"{show(name)}: no such model or model file; there are: {names}")
+
+
+def model_file(card: Card, backend: str) -> Path:
+    """Where a model's file for a backend lies.
+
+    Raises:
+        ModelError: if the model has none for it.
+    """
+    entry = card.files.get(backend)
+    if entry is None:
+        raise ModelError(f"{card.name}: has no file for the {backend} backend; leave out --backend")
+    return models_folder() / str(entry["file"])
+
+
+def _read_card(path: Path) -> Card:
+    fields = json.loads(path.read_text("utf-8"))
+    return Card(**{**fields, "sizes": tuple(fields["sizes"])})

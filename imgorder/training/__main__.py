@@ -1,0 +1,49 @@
+"""``python -m imgorder.training CLIPS… --run DIR``: train on folders of clips, or go on with a run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+
+from imgorder.training.checkpoint import read_config
+from imgorder.training.clips import ClipStore, pack_clips
+from imgorder.training.config import TrainConfig
+from imgorder.training.trainer import Trainer
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(prog="python -m imgorder.training", description=__doc__)
+    parser.add_argument("clips", nargs="+", type=Path, help="folders with a clips.csv and its videos")
+    parser.add_argument("--run", type=Path, required=True, help="folder of the run")
+    parser.add_argument("--store", type=Path, help="where the decoded frames go (default: RUN/clips)")
+    parser.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop and save after this long")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=JSON", help="fields of TrainConfig, for example steps=500"
+    )
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    changes = {key: json.loads(value) for key, _, value in (item.partition("=") for item in arguments.set)}
+    state = arguments.run / "state.safetensors"
+    if arguments.resume and state.exists():
+        config = read_config(state)
+        for key, value in changes.items():
+            setattr(config, key, value)
+        config.__post_init__()
+    else:
+        config = TrainConfig(**changes)
+
+    folder = arguments.store or arguments.run / "clips"
+    store = ClipStore(folder) if (folder / "clips.json").exists() else pack_clips(arguments.clips, folder)
+    trainer = Trainer(config, store, arguments.run)
+    if arguments.resume:
+        trainer.resume()
+    trainer.train(arguments.minutes)
+
+
+if __name__ == "__main__":
+    main()
