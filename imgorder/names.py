@@ -13,9 +13,7 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key that puts ``img2`` before ``img10``; case matters only between equal names."""
     parts = _DIGITS.split(name)
     key = [
-        (0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold())
-        for part in parts
-        if part
+        (0, int(part), part) if part.isascii() and part.isdigit() else (1, 0, part.casefold()) for part in parts if part
     ]
     return (*key, (2, 0, name))
 

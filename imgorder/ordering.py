@@ -84,11 +84,6 @@ def from_logits(logits: npt.NDArray[np.floating], ranks: Order, temperature: flo
     return _from_probabilities(probabilities, ranks)
 
 
-def trivial() -> Ordering:
-    """The ordering of two images: a single class, certain and saying nothing."""
-    return _from_probabilities(np.ones(1), (0, 1))
-
-
 def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order) -> Ordering:
     n = len(ranks)
     classes = permutation_classes(n)

@@ -11,7 +11,7 @@ An order is a tuple of indices in temporal order: ``(2, 0, 1)`` says that image 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from itertools import permutations
 from math import factorial
 
@@ -30,7 +30,7 @@ def class_count(n: int) -> int:
     return factorial(n) // 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def permutation_classes(n: int) -> tuple[Order, ...]:
     """Representatives of all classes of ``n`` images, in the fixed order, ``n!/2`` tuples."""
     _check_size(n)
@@ -78,7 +78,7 @@ def relabel_classes(relabelling: Sequence[int]) -> npt.NDArray[np.int64]:
     return np.array(moved, dtype=np.int64)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _class_indices(n: int) -> dict[Order, int]:
     return {order: index for index, order in enumerate(permutation_classes(n))}
 

@@ -65,7 +65,9 @@ class OrderingModel:
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
             if n == 2:
-                results |= {index: ordering.from_logits(np.zeros(1), ordering.canonical_ranks(sets[index])) for index in members}
+                single_class = np.zeros(1, dtype=np.float32)
+                for index in members:
+                    results[index] = ordering.from_logits(single_class, ordering.canonical_ranks(sets[index]))
                 continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
             batch = np.stack([sets[index][np.argsort(rank)] for index, rank in zip(members, ranks, strict=True)])

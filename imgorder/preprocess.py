@@ -68,7 +68,8 @@ class Preprocessing:
             ValueError, TypeError: if the text is not what `to_json` writes.
         """
         fields: dict[str, Any] = json.loads(text)
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
+        fields |= {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
+        return cls(**fields)
 
 
 DEFAULT = Preprocessing()

@@ -33,7 +33,7 @@ class PathBackend:
         orders = np.array(permutation_classes(tensors.shape[1]))
         lengths = distances[:, orders[:, :-1], orders[:, 1:]].sum(axis=2)
         scale = distances.mean(axis=(1, 2), keepdims=True)[:, 0]
-        return (-SHARPNESS * lengths / np.maximum(scale, 1e-12)).astype(np.float32)
+        return np.asarray(-SHARPNESS * lengths / np.maximum(scale, 1e-12), dtype=np.float32)
 
 
 def thumbnail_distances(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

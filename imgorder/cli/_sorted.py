@@ -25,7 +25,7 @@ def as_json(results: Sequence[SortedSet], limit: int | None) -> str:
 
 def print_tables(results: Sequence[SortedSet], limit: int | None) -> None:
     """A listing, the predicted order beside the runner-up, and what is not known."""
-    console = Console(highlight=False, soft_wrap=False)
+    console = Console(highlight=False)
     for number, result in enumerate(results):
         if number:
             console.print()
@@ -51,7 +51,7 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
 def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     files = result.photos.files
     listing = ", ".join(show(result.photos.name(file)) for file in files)
-    console.print(Text(f"{result.title}: {len(files)} photos: {listing}"))
+    console.print(Text(f"{result.title}: {len(files)} photos: {listing}"), soft_wrap=True)
     if len(files) == 2:
         console.print("Two photos: nothing to order, since an order and its reverse are one.")
         if result.direction == "unknown":
@@ -70,7 +70,7 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     if limit is None or limit > 2:
         _print_classes(console, result, limit)
     if result.direction == "unknown":
-        console.print(UNKNOWN_DIRECTION)
+        console.print(UNKNOWN_DIRECTION, soft_wrap=True)
 
 
 def _print_classes(console: Console, result: SortedSet, limit: int | None) -> None:

@@ -34,7 +34,11 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
             table = Table("data", "n", "spacing", "sets", "exact match", "path baseline")
             for row in card.figures:
                 table.add_row(
-                    row["dataset"], str(row["seq_len"]), str(row["spacing"]), str(row["sets"]),
-                    f"{row['accuracy']:.1f} %", f"{row['baseline']:.1f} %",
+                    row["dataset"],
+                    str(row["seq_len"]),
+                    str(row["spacing"]),
+                    str(row["sets"]),
+                    f"{row['accuracy']:.1f} %",
+                    f"{row['baseline']:.1f} %",
                 )
             console.print(table)

@@ -44,7 +44,12 @@ def sort(
     if first and reverse:
         raise UsageError("--first and --reverse both fix the direction; give one of them")
     results = sort_photos(
-        paths, model=model, backend=backend, threads=threads, first=first or [], reverse=reverse,
+        paths,
+        model=model,
+        backend=backend,
+        threads=threads,
+        first=first or [],
+        reverse=reverse,
         warn=lambda message: tell("warning", message),
     )
     if as_json:

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config, DABResNet50Config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 
 
@@ -32,6 +33,8 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "tridab": Family(TriDABConfig, TriDAB, sizes=(3, 4, 5, 6)),
+    "dab-resnet18": Family(DABResNet18Config, DABResNet, sizes=None),
+    "dab-resnet50": Family(DABResNet50Config, DABResNet, sizes=None),
 }
 
 

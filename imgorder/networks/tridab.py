@@ -119,7 +119,7 @@ class Matcher(nn.Module):
             Cosines less their mean over displacements, ``(B, K, D, 7, 7)``, zero outside the image;
             and the expected displacement (dy, dx) in units of the radius, ``(B, K, 2, 7, 7)``.
         """
-        b, n, h, w, _ = features.shape
+        b, _n, h, w, _ = features.shape
         g = F.normalize(self.project(features), dim=-1)
         at = g[:, :, 1::2, 1::2].flatten(2, 3)  # (B, n, 49, M)
         to = g.flatten(2, 3).transpose(2, 3)  # (B, n, M, 196)

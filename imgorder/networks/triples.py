@@ -7,8 +7,8 @@ exported graph takes the rows that it needs by a slice.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from itertools import combinations
+from functools import cache
+from itertools import combinations, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -26,14 +26,14 @@ def pair_count(n: int) -> int:
     return n * (n - 1) // 2
 
 
-@lru_cache(maxsize=None)
+@cache
 def triples(n: int) -> tuple[tuple[int, int, int], ...]:
     """All ``(middle b, end a, end c)`` with a < c, sorted by their largest index."""
     rows = [(b, a, c) for a, c in combinations(range(n), 2) for b in range(n) if b not in (a, c)]
     return tuple(sorted(rows, key=lambda row: (max(row), row)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def pairs(n: int) -> tuple[tuple[int, int], ...]:
     """All ``(a, b)`` with a < b, sorted by their largest index."""
     return tuple(sorted(combinations(range(n), 2), key=lambda row: (row[1], row[0])))
@@ -58,6 +58,6 @@ def class_matrix(n: int) -> npt.NDArray[np.float32]:
             row[triple_row[b, min(a, c), max(a, c)]] = 1.0
         for a, b, c in ordered:
             row[n_triples + triple_row[b, min(a, c), max(a, c)]] = 1.0 / len(ordered)
-        for a, b in zip(order, order[1:], strict=False):
+        for a, b in pairwise(order):
             row[2 * n_triples + pair_row[min(a, b), max(a, b)]] = 1.0
     return matrix

@@ -18,6 +18,7 @@ def write_network(network: nn.Module, metadata: ModelMetadata, path: Path) -> No
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     properties = replace(metadata, weights_sha256="", opset=0).to_properties()
     save_file(tensors, path, metadata=properties)
+    path.chmod(0o644)  # safetensors makes files for their owner alone; a model file is for everyone
 
 
 def read_network(path: Path) -> tuple[nn.Module, ModelMetadata]:

@@ -36,9 +36,7 @@ def save_checkpoint(
     partial.replace(path)
 
 
-def load_checkpoint(
-    path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer
-) -> int:
+def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Put a saved state into the three objects; returns the number of steps done."""
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
     with safe_open(path, framework="pt") as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,12 +68,12 @@ def pack_clips(sources: Iterable[Path], folder: Path) -> ClipStore:
                     ok, frame = video.read()
                     if not ok:
                         break
-                    frame = _scale_to_short_side(frame)
+                    frame = _scale_to_short_side(np.asarray(frame, dtype=np.uint8))
                     shape = frame.shape[:2]
                     out.write(np.ascontiguousarray(frame[:, :, ::-1]).tobytes())
                     count += 1
                 if count == 0:
-                    print(f"skipped {source / row['file']}: no frame could be decoded", file=os.sys.stderr)  # type: ignore[attr-defined]
+                    print(f"skipped {source / row['file']}: no frame could be decoded", file=sys.stderr)
                     continue
                 clips.append(Clip(row["file"], row["group"], count, shape[0], shape[1], offset))
                 offset += count * shape[0] * shape[1] * 3
@@ -90,12 +90,10 @@ def _scale_to_short_side(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         return frame
     scale = SHORT_SIDE / min(height, width)
     size = (max(SHORT_SIDE, round(width * scale)), max(SHORT_SIDE, round(height * scale)))
-    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def split_by_group(
-    clips: Sequence[Clip], fraction: float = 0.15, seed: int = 0
-) -> tuple[list[Clip], list[Clip]]:
+def split_by_group(clips: Sequence[Clip], fraction: float = 0.15, seed: int = 0) -> tuple[list[Clip], list[Clip]]:
     """Training and validation clips; no group is on both sides.
 
     Groups are drawn in a seeded order and go to validation while they fit into ``fraction`` of the

@@ -8,20 +8,24 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from imgorder.networks.registry import build_network
-from imgorder.permutations import class_to_order, class_count
+from imgorder.permutations import order_to_class
 from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from imgorder.training.checkpoint import load_checkpoint, save_checkpoint
 from imgorder.training.clips import ClipStore, split_by_group
 from imgorder.training.config import TrainConfig
 from imgorder.training.windows import Frames, WindowConfig, WindowSampler, validation_sets
+
+Orders = npt.NDArray[np.int64]
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +45,15 @@ class Trainer:
             name = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(name)
         model = build_network(config.family, **config.network)
-        self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
+        self.model = model.to(self.device).to(memory_format=torch.channels_last)
+        averaging = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        self.ema = AveragedModel(self.model, multi_avg_fn=averaging, use_buffers=True)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in model.parameters() if p.ndim > 1]},
+            {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": [p for p in model.parameters() if p.ndim > 1]},
-                {"params": [p for p in model.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-            ],
+            groups,
             lr=config.learning_rate,
             weight_decay=config.weight_decay,
             betas=(0.9, 0.98),
@@ -73,8 +79,8 @@ class Trainer:
         started = time.monotonic()
         seen, loss_sum, correct = 0, 0.0, 0.0
         try:
-            for order, images in self._batches():
-                loss, accuracy = self._train_step(order, images)
+            for orders, images in self._batches():
+                loss, accuracy = self._train_step(orders, images)
                 self.step += 1
                 seen += 1
                 loss_sum += loss
@@ -102,53 +108,55 @@ class Trainer:
         scores = {}
         for n, spacing in self.config.validation:
             sets = validation_sets(self.store, self.held_out, n, spacing)
-            # Shown in an order that is not the first class, lest equal scores count as a hit.
-            order = class_count(n) // 2
+            orders = draw_orders(np.random.default_rng(0), n, len(sets))
             hits = 0
             for start in range(0, len(sets), 32):
-                batch = torch.from_numpy(np.stack(sets[start : start + 32])).to(self.device)
+                shown = show_as(np.stack(sets[start : start + 32]), orders[start : start + 32])
+                batch = normalise(torch.from_numpy(shown).to(self.device))
                 with torch.inference_mode(), self._autocast():
-                    hits += int((self.ema(show_as(normalise(batch), order)).argmax(1) == order).sum())
+                    answers = self.ema(batch).argmax(1).cpu()
+                hits += int((answers == classes_of(orders[start : start + 32])).sum())
             scores[f"val_n{n}_s{spacing}"] = round(100 * hits / max(1, len(sets)), 2)
         return scores
 
-    def _train_step(self, order: int, images: Frames) -> tuple[float, float]:
+    def _train_step(self, orders: Orders, images: Frames) -> tuple[float, float]:
         rate = self.config.learning_rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
-        batch = normalise(vary_light(torch.from_numpy(images).to(self.device), generator))
-        target = torch.full((len(batch),), order, device=self.device)
+        shown = torch.from_numpy(show_as(images, orders)).to(self.device)
+        batch = normalise(vary_light(shown, generator))
+        target = classes_of(orders).to(self.device)
         with self._autocast():
-            logits = self.model(show_as(batch, order))
+            logits = self.model(batch)
         loss = F.cross_entropy(logits.float(), target)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
         self.optimizer.step()
         self.ema.update_parameters(self.model)
         return loss.item(), (logits.argmax(1) == target).float().mean().item()
 
-    def _batches(self) -> Iterator[tuple[int, Frames]]:
-        """(class shown, images) of each remaining step, prepared one step ahead in a thread."""
+    def _batches(self) -> Iterator[tuple[Orders, Frames]]:
+        """(orders to show, images in temporal order) of each remaining step, prepared one step ahead in a thread."""
         with ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self._draw, self.step)
             for step in range(self.step, self.config.steps):
-                order, images = ahead.result()
+                orders, images = ahead.result()
                 ahead = pool.submit(self._draw, step + 1)
-                yield order, images
+                yield orders, images
 
-    def _draw(self, step: int) -> tuple[int, Frames]:
+    def _draw(self, step: int) -> tuple[Orders, Frames]:
         config = self.config
         rng = np.random.default_rng((config.seed, step))
         sizes = list(config.set_sizes)
         shares = np.array(list(config.set_sizes.values()), dtype=float)
         n = int(rng.choice(sizes, p=shares / shares.sum()))
-        order = int(rng.integers(class_count(n)))
-        return order, self.sampler.batch(rng, n, max(1, config.batch_images // n))
+        count = max(1, config.batch_images // n)
+        return draw_orders(rng, n, count), self.sampler.batch(rng, n, count)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
@@ -164,10 +172,19 @@ class Trainer:
             writer.writerow(row)
 
 
-def show_as(batch: Tensor, order: int) -> Tensor:
-    """Images ``(B, n, …)`` in temporal order, listed so that the right answer is class ``order``."""
-    positions = torch.tensor(class_to_order(batch.shape[1], order), device=batch.device)
-    return batch.index_select(1, torch.argsort(positions))
+def draw_orders(rng: np.random.Generator, n: int, count: int) -> Orders:
+    """An order for each set, any of the n!, int64 ``(count, n)``: image ``orders[s, t]`` is t-th in time."""
+    return rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
+
+
+def show_as(images: Frames, orders: Orders) -> Frames:
+    """Images ``(B, n, …)`` in temporal order, listed so that ``orders`` puts them back."""
+    return np.asarray(images[np.arange(len(images))[:, None], np.argsort(orders, axis=1)])
+
+
+def classes_of(orders: Orders) -> Tensor:
+    """Class of each order, int64 ``(B,)``."""
+    return torch.tensor([order_to_class(order) for order in orders.tolist()])
 
 
 def vary_light(images: Tensor, generator: torch.Generator) -> Tensor:

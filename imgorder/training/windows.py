@@ -110,9 +110,7 @@ def smallest_change(images: Frames) -> float:
     return float(np.abs(small[1:] - small[:-1]).mean(axis=(1, 2, 3)).min())
 
 
-def validation_sets(
-    store: ClipStore, clips: Sequence[Clip], n: int, spacing: int, per_clip: int = 2
-) -> list[Frames]:
+def validation_sets(store: ClipStore, clips: Sequence[Clip], n: int, spacing: int, per_clip: int = 2) -> list[Frames]:
     """Evenly spaced sets, centre-cropped, spread over each clip; sets that hardly move are left out."""
     sets = []
     for clip in clips:

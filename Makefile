@@ -1,0 +1,40 @@
+# `make demo` and `make test` each make their own virtual environment; run again, they reuse it.
+PYTHON ?= python3
+DEMO := .venv-demo
+TEST := .venv-test
+
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo   install imgorder into $(DEMO) and sort the example photos"
+	@echo "make test   install everything into $(TEST), run the checks and the tests"
+	@echo "make clean  remove both environments"
+
+demo: $(DEMO)/.ready
+	$(DEMO)/bin/imgorder sort examples/$(notdir $(firstword $(wildcard examples/*/.)))
+
+test: check
+	$(TEST)/bin/python -m pytest
+
+check: $(TEST)/.ready
+	$(TEST)/bin/ruff check .
+	$(TEST)/bin/ruff format --check .
+	$(TEST)/bin/mypy
+
+$(DEMO)/.ready: pyproject.toml
+	$(call environment,$(DEMO),.)
+
+$(TEST)/.ready: pyproject.toml
+	$(call environment,$(TEST),.[train$(comma)dev])
+
+comma := ,
+define environment
+@$(PYTHON) -c "import ensurepip, venv" 2>/dev/null || \
+	{ echo "$(PYTHON) cannot make virtual environments; on Debian run: apt-get install python3-venv" >&2; exit 1; }
+$(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(2)'
+@touch $@
+endef
+
+clean:
+	rm -rf $(DEMO) $(TEST)

@@ -1,0 +1,1 @@
+"""Judging ordering models on sets whose order is known."""

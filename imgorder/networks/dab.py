@@ -1,0 +1,137 @@
+"""The difference accumulator block (DAB) of the paper, and the unit that puts it after a convolution.
+
+A convolution of each image alone says nothing about the other images. The accumulator adds, for each
+image, its differences to the others, and a second convolution looks at both together.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+DABMode = Literal["signed", "magnitude", "off"]
+
+
+def accumulate_differences(features: Tensor, mode: DABMode = "signed", window: int | None = None) -> Tensor:
+    """Accumulated differences F_s of the feature maps F_c of n images.
+
+    With N(i) the images j ≠ i that are accumulated for image i:
+
+        signed (Eq. 2)       F_s^i = Σ_{j ∈ N(i)} (F_c^i − F_c^j)
+        magnitude (Eq. 3)    F_s^i = Σ_{j ∈ N(i)} |F_c^i − F_c^j|
+        off                  F_s^i = 0, the ablation without DAB
+
+    N(i) is all others, or with a window m (Eq. 4) those with |i − j| ≤ m.
+
+    Args:
+        features: F_c, ``(B, n, C, H, W)``.
+        mode: which of the three.
+        window: m in 0…n−1, None for all others. m = 0 gives zeros, m = n−1 the full sum.
+
+    Returns:
+        F_s, ``(B, n, C, H, W)``.
+
+    Raises:
+        ValueError: for an unknown mode, or a window outside 0…n−1.
+    """
+    n = features.shape[1]
+    check_accumulator(n, mode, window)
+    reach = n - 1 if window is None else window
+    if mode == "off":
+        return torch.zeros_like(features)
+    if mode == "magnitude":
+        sums = [
+            (features[:, i : i + 1] - features[:, max(i - reach, 0) : i + reach + 1]).abs().sum(dim=1) for i in range(n)
+        ]
+        return torch.stack(sums, dim=1)
+    # A signed sum is one product with an n×n matrix: −1 at the neighbours, their number on the diagonal.
+    # Its small integers are exact in half precision too, where n·F^i itself would be rounded.
+    position = torch.arange(n, device=features.device)
+    near = ((position[:, None] - position).abs() <= reach).to(features.dtype)
+    weights = torch.diag(near.sum(dim=1)) - near
+    return (weights @ features.flatten(2)).reshape(features.shape)
+
+
+def check_accumulator(n: int, mode: str, window: int | None) -> None:
+    """Raise ValueError unless `accumulate_differences` can be taken over ``n`` images."""
+    if mode not in get_args(DABMode):
+        raise ValueError(f"a difference accumulator is {', '.join(get_args(DABMode))}, not {mode!r}")
+    if window is not None and not 0 <= window < n:
+        raise ValueError(f"the window of {n} images is 0 to {n - 1}, not {window}")
+
+
+class DifferenceAccumulator(nn.Module):
+    """`accumulate_differences` as a module without weights, so that its output can be hooked.
+
+    ``(B, n, C, H, W) -> (B, n, C, H, W)``
+    """
+
+    def __init__(self, mode: DABMode = "signed", window: int | None = None) -> None:
+        super().__init__()
+        self.mode: DABMode = mode
+        self.window = window
+
+    def forward(self, features: Tensor) -> Tensor:
+        return accumulate_differences(features, self.mode, self.window)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode}, window={self.window}"
+
+
+class DABConv(nn.Module):
+    """The paper's unit in place of one 2D convolution.
+
+    2D convolution to F_c → accumulator to F_s → [F_c, F_s] on channels → 2D convolution (the "2.5D"
+    step). The first convolution has the kernel, stride, padding and output channels of the replaced
+    one, so F_c and the result have the same shape. The images of a set are folded into the batch, set
+    by set, as for any other layer of a network:
+
+    ``(B·n, cin, H, W) -> (B·n, cout, H', W')``, H' = ⌈H / stride⌉ for an odd kernel
+
+    Neither convolution has a bias: a bias in F_c cancels in the differences, and batch normalisation
+    follows the unit. With DAB off the channels of F_s are zero and the weights keep their shapes.
+
+    Args:
+        cin, cout: channels.
+        kernel, stride: of the replaced convolution; its padding is ``kernel // 2``.
+        images: n, the images of one set.
+        mode, window: of the accumulator.
+        mix_kernel: side of the second convolution's kernel, odd. The first convolution has looked at
+            the surroundings already, so 1 leaves the receptive field as it was; beside a 3×3 convolution
+            of equal channels that costs 2/9 more, where a mix kernel of 3 makes it three times the cost.
+        inner_norm: batch normalisation of F_c before the accumulator.
+
+    Raises:
+        ValueError: for an even kernel, an unknown mode, or a window outside 0…n−1.
+    """
+
+    def __init__(
+        self,
+        cin: int,
+        cout: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        images: int,
+        mode: DABMode = "signed",
+        window: int | None = None,
+        mix_kernel: int = 1,
+        inner_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        check_accumulator(images, mode, window)
+        if kernel % 2 == 0 or mix_kernel % 2 == 0:
+            raise ValueError(f"kernels have odd sides, not {kernel} and {mix_kernel}")
+        self.images = images
+        self.spatial = nn.Conv2d(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(cout) if inner_norm else nn.Identity()
+        self.accumulate = DifferenceAccumulator(mode, window)
+        self.mix = nn.Conv2d(2 * cout, cout, mix_kernel, padding=mix_kernel // 2, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        f_c = self.norm(self.spatial(x))
+        f_s = self.accumulate(f_c.unflatten(0, (-1, self.images))).flatten(0, 1)
+        mixed: Tensor = self.mix(torch.cat([f_c, f_s], dim=1))
+        return mixed

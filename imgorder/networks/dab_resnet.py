@@ -1,0 +1,198 @@
+"""The paper's network: a residual network whose convolutions are DAB units, one network for each n.
+
+Every image goes through the same weights, with the images of a set folded into the batch; the only
+exchange between images is inside the units (`dab.py`). The classifier reads the n pooled vectors
+side by side, in input order, because a class names positions in the input. Without the accumulator
+a logit is a sum of terms of one image each, and such a sum cannot compare images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from imgorder.networks.dab import DABConv, DABMode, DifferenceAccumulator
+from imgorder.permutations import class_count
+
+
+@dataclass(frozen=True)
+class DABResNetConfig:
+    """Shape of a DAB network; the depth is the subclass's, as it is in the family's name.
+
+    Attributes:
+        depth: 18 or 50.
+        seq_len: n, the images of a set.
+        width: factor on the channels 64, 128, 256 and 512 of the four stages.
+        dab: "signed" (Eq. 2), "magnitude" (Eq. 3) or "off".
+        window: m of Eq. 4, or None for all images.
+        mix_kernel: side of the second convolution's kernel in every unit.
+        inner_norm: batch normalisation between a unit's first convolution and its accumulator.
+        dab_shortcut: whether the 1×1 convolutions of shortcuts are units too.
+    """
+
+    depth: ClassVar[int]
+    seq_len: int = 4
+    width: float = 1.0
+    dab: DABMode = "signed"
+    window: int | None = None
+    mix_kernel: int = 1
+    inner_norm: bool = False
+    dab_shortcut: bool = False
+
+
+class DABResNet18Config(DABResNetConfig):
+    """Two 3×3 units in a block, blocks (2, 2, 2, 2)."""
+
+    depth = 18
+
+
+class DABResNet50Config(DABResNetConfig):
+    """Units of 1×1, 3×3 and 1×1 in a block (bottleneck), blocks (3, 4, 6, 3)."""
+
+    depth = 50
+
+
+def dab_bn(config: DABResNetConfig, cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A DAB unit, then batch normalisation."""
+    unit = DABConv(
+        cin,
+        cout,
+        kernel,
+        stride,
+        images=config.seq_len,
+        mode=config.dab,
+        window=config.window,
+        mix_kernel=config.mix_kernel,
+        inner_norm=config.inner_norm,
+    )
+    return nn.Sequential(unit, nn.BatchNorm2d(cout))
+
+
+def shortcut(config: DABResNetConfig, cin: int, cout: int, stride: int) -> nn.Module:
+    """Past a block: the identity where shapes agree, else a 1×1 convolution with normalisation."""
+    if stride == 1 and cin == cout:
+        return nn.Identity()
+    if config.dab_shortcut:
+        return dab_bn(config, cin, cout, 1, stride)
+    return nn.Sequential(nn.Conv2d(cin, cout, 1, stride=stride, bias=False), nn.BatchNorm2d(cout))
+
+
+class BasicBlock(nn.Module):
+    """Two 3×3 units, ``(B·n, cin, H, W) -> (B·n, width, H/stride, W/stride)``."""
+
+    expansion = 1
+
+    def __init__(self, config: DABResNetConfig, cin: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            dab_bn(config, cin, width, 3, stride),
+            nn.ReLU(),
+            dab_bn(config, width, width, 3),
+        )
+        self.shortcut = shortcut(config, cin, width, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.residual(x) + self.shortcut(x))
+
+
+class Bottleneck(nn.Module):
+    """Units of 1×1, 3×3 and 1×1, ``(B·n, cin, H, W) -> (B·n, 4·width, H/stride, W/stride)``."""
+
+    expansion = 4
+
+    def __init__(self, config: DABResNetConfig, cin: int, width: int, stride: int) -> None:
+        super().__init__()
+        cout = self.expansion * width
+        self.residual = nn.Sequential(
+            dab_bn(config, cin, width, 1),
+            nn.ReLU(),
+            dab_bn(config, width, width, 3, stride),
+            nn.ReLU(),
+            dab_bn(config, width, cout, 1),
+        )
+        self.shortcut = shortcut(config, cin, cout, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.residual(x) + self.shortcut(x))
+
+
+BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
+    18: (BasicBlock, (2, 2, 2, 2)),
+    50: (Bottleneck, (3, 4, 6, 3)),
+}
+
+
+class DABResNet(nn.Module):
+    """Images of one scene to logits of their permutation classes, for the one n of the config.
+
+    ``(B, n, 3, 112, 112) -> (B, n!/2)``; other sizes of image work as well.
+
+    Raises:
+        ValueError: if the config's n, width, window, mode or kernel is out of range.
+    """
+
+    def __init__(self, config: DABResNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        classes = class_count(config.seq_len)
+        base = round(64 * config.width)
+        if base < 1:
+            raise ValueError(f"a width of {config.width} leaves no channels")
+        block, counts = BLOCKS[config.depth]
+        self.stem = dab_bn(config, 3, base, 7, stride=2)
+        self.pool = nn.MaxPool2d(3, stride=2, padding=1)
+        stages: list[nn.Module] = []
+        channels = base
+        for stage, count in enumerate(counts):
+            width = base * 2**stage
+            blocks: list[nn.Module] = []
+            for index in range(count):
+                blocks.append(block(config, channels, width, stride=2 if stage > 0 and index == 0 else 1))
+                channels = block.expansion * width
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.Sequential(*stages)
+        self.classify = nn.Linear(config.seq_len * channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.shape[1] != self.config.seq_len:
+            raise ValueError(f"this network orders {self.config.seq_len} images, not {images.shape[1]}")
+        x = self.pool(F.relu(self.stem(images.flatten(0, 1))))
+        x = self.stages(x).mean(dim=(2, 3))
+        logits: Tensor = self.classify(x.unflatten(0, (-1, self.config.seq_len)).flatten(1))
+        return logits
+
+    def accumulators(self) -> list[DifferenceAccumulator]:
+        """All difference accumulators, from the input to the output; a shortcut's follows its block's."""
+        return [module for module in self.modules() if isinstance(module, DifferenceAccumulator)]
+
+    def dab_maps(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """F_s of chosen accumulators, as the forward pass of these images makes it.
+
+        Args:
+            images: ``(B, n, 3, 112, 112)``.
+            layers: indices in `accumulators`; 0 is the one of conv1, −1 the last.
+
+        Returns:
+            For each of the layers ``(B, n, C, H, W)``, with that layer's C, H and W.
+
+        Raises:
+            IndexError: for a layer that the network does not have.
+        """
+        every = self.accumulators()
+        chosen = [every[layer] for layer in layers]
+        maps: dict[nn.Module, Tensor] = {}
+
+        def keep(module: nn.Module, _: tuple[Tensor, ...], f_s: Tensor) -> None:
+            maps[module] = f_s
+
+        hooks = [module.register_forward_hook(keep) for module in chosen]
+        try:
+            self(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return [maps[module] for module in chosen]
