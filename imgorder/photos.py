@@ -27,8 +27,9 @@ HEIF = (".heic", ".heif", ".hif")
 AVIF = (".avif",)
 SUFFIXES = (*JPEG, ".png", ".webp", ".tif", ".tiff", ".bmp", *HEIF, *AVIF)
 
-# What Pillow may try: a photo set needs no PostScript, PDF or icon reader.
-_FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "DIB", "AVIF", "HEIF"]
+# What Pillow may try: a photo set needs no PostScript, PDF or icon reader. The first three are loaded
+# with Pillow itself; naming them first spares the common case the import of all its plugins.
+_FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF")
 
 # Phones make 200-megapixel photos; a header that claims much more is more likely an attack.
 MAX_MEGAPIXELS = 300
@@ -106,7 +107,7 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
         raise PhotoError(f"{show(path)}: this Pillow reads no AVIF; run: pip install --upgrade pillow")
     try:
         with _without_pixel_limit():
-            image = Image.open(path, formats=_FORMATS)
+            image = Image.open(path, formats=_formats())
         with image:
             megapixels = image.width * image.height / 1e6
             if megapixels > MAX_MEGAPIXELS:
@@ -194,6 +195,11 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise PhotoError(f"{show(path)}: cannot be read ({error.strerror}); check its permissions") from error
+
+
+def _formats() -> list[str]:
+    # Pillow knows HEIF only once pillow-heif is registered, and fails on a format that it does not know.
+    return [*_FORMATS, "HEIF"] if "HEIF" in Image.OPEN else [*_FORMATS]
 
 
 def _register_heif(path: Path) -> None:

@@ -1,0 +1,42 @@
+"""Photos for tests, rendered by the project's own scene script."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLE = ROOT / "examples" / "balloon"
+
+
+def load_script(path: Path) -> ModuleType:
+    """A script outside the package as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def scene() -> list[Image.Image]:
+    """Six photos of one rendered scene in temporal order, 400×300."""
+    images: list[Image.Image] = load_script(ROOT / "examples" / "render_scene.py").render_set(6, 3, 400, 300)
+    return images
+
+
+@pytest.fixture
+def photos(tmp_path: Path, scene: list[Image.Image]) -> Path:
+    """A folder with four photos of the scene under names that do not tell the order."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, image in zip(("img10.jpg", "img2.jpg", "img33.jpg", "img1.jpg"), scene, strict=False):
+        image.save(folder / name, quality=92)
+    return folder

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import imgorder
+from imgorder.backends.path import PathBackend
+from imgorder.ordering import canonical_ranks, from_logits
+from imgorder.permutations import order_to_class, permutation_classes
+from imgorder.predictor import OrderingModel
+from imgorder.preprocess import preprocess_set
+
+
+@pytest.fixture(scope="module")
+def model() -> OrderingModel:
+    return imgorder.load_model()
+
+
+def test_importing_the_package_is_light() -> None:
+    code = "import sys, imgorder; assert not {'numpy', 'PIL', 'onnxruntime', 'typer', 'rich'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_is_there() -> None:
+    for name in imgorder.__all__:
+        assert getattr(imgorder, name) is not None
+    with pytest.raises(AttributeError, match="no attribute"):
+        _ = imgorder.nonsense
+
+
+def test_an_ordering_has_the_documented_parts(model: OrderingModel, scene: list[Image.Image]) -> None:
+    ordering = model.order(scene[:4])
+    assert sorted(ordering.order) == [0, 1, 2, 3]
+    assert ordering.classes == permutation_classes(4)
+    assert ordering.probabilities.shape == (12,)
+    assert ordering.probabilities.sum() == pytest.approx(1)
+    assert ordering.confidence == ordering.probabilities.max()
+    assert int(ordering.probabilities.argmax()) == order_to_class(ordering.order)
+
+
+def test_paths_pictures_and_arrays_may_be_given(model: OrderingModel, scene: list[Image.Image], tmp_path: Path) -> None:
+    paths = []
+    for index, image in enumerate(scene[:4]):
+        paths.append(tmp_path / f"{index}.png")
+        image.save(paths[-1])
+    expected = model.order(scene[:4])
+    for images in (paths, [str(path) for path in paths], [np.asarray(image) for image in scene[:4]]):
+        assert np.array_equal(model.order(images).probabilities, expected.probabilities)
+
+
+def test_the_answer_follows_the_images_wherever_they_stand(model: OrderingModel, scene: list[Image.Image]) -> None:
+    expected = model.order(scene[:5])
+    for listing in ([4, 2, 0, 3, 1], [1, 0, 4, 3, 2]):
+        ordering = model.order([scene[i] for i in listing])
+        assert tuple(listing[i] for i in ordering.order) == expected.order
+        assert ordering.confidence == expected.confidence  # to the last bit
+        moved = {tuple(listing[i] for i in order): p for order, p in ordering.ranking()}
+        assert moved == dict(expected.ranking())
+
+
+def test_a_batch_of_mixed_sizes_is_what_each_set_is_alone(model: OrderingModel, scene: list[Image.Image]) -> None:
+    sets = [scene[:4], scene[1:4], scene[:2], scene[2:6], scene]
+    for together, images in zip(model.order_batch(sets), sets, strict=True):
+        alone = model.order(images)
+        assert together.order == alone.order
+        assert np.allclose(together.probabilities, alone.probabilities, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_sets_of_other_sizes_are_refused(model: OrderingModel, scene: list[Image.Image], n: int) -> None:
+    with pytest.raises(imgorder.SetSizeError, match=f"a set of {n}"):
+        model.order([*scene, *scene][:n])
+
+
+def test_an_unknown_model_or_backend_is_refused() -> None:
+    with pytest.raises(imgorder.ModelError, match="no such model"):
+        imgorder.load_model("nothing")
+    with pytest.raises(imgorder.UsageError, match="no backend"):
+        imgorder.load_model(backend="tpu")
+
+
+def test_logits_become_probabilities_of_the_listed_classes() -> None:
+    logits = np.array([0.0, np.log(2), np.log(5)])  # classes 012, 021, 102 of the images as ranked
+    ranks = (2, 0, 1)  # the image listed first has the highest rank, ...
+    ordering = from_logits(logits, ranks)
+    by_class = dict(zip(ordering.classes, ordering.probabilities, strict=True))
+    # Ranked order 1, 0, 2 is images 2, 1, 0; ranked 0, 2, 1 is images 1, 0, 2; ranked 0, 1, 2 is 1, 2, 0.
+    assert by_class[0, 1, 2] == pytest.approx(5 / 8)
+    assert by_class[1, 0, 2] == pytest.approx(2 / 8)
+    assert by_class[0, 2, 1] == pytest.approx(1 / 8)
+    assert ordering.order == (2, 1, 0)  # rank 1 comes before rank 2
+    assert from_logits(logits, ranks, temperature=2.0).confidence < ordering.confidence
+
+
+def test_a_known_first_image_leaves_only_its_orders() -> None:
+    ordering = from_logits(np.log(np.array([1.0, 2.0, 5.0])), (0, 1, 2))
+    assert ordering.order == (1, 0, 2)
+    known = ordering.with_end(0)
+    assert known.order == (0, 2, 1)
+    assert known.confidence == pytest.approx(2 / 3)
+    assert ordering.with_end(2).order == (2, 0, 1)
+    assert ordering.reversed().order == (2, 0, 1)
+
+
+def test_ranks_depend_on_pixels_alone() -> None:
+    tensors = np.random.default_rng(0).normal(size=(5, 3, 8, 8)).astype(np.float32)
+    ranks = canonical_ranks(tensors)
+    shuffled = [3, 0, 4, 1, 2]
+    assert canonical_ranks(tensors[shuffled]) == tuple(ranks[i] for i in shuffled)
+
+
+def test_the_baseline_takes_the_shortest_path() -> None:
+    values = [0.1, 0.9, 0.3, 0.6]  # flat images whose brightness rises with time
+    tensors = np.stack([np.full((3, 112, 112), value, np.float32) for value in values])
+    logits = PathBackend().logits(tensors[None])
+    assert permutation_classes(4)[int(logits[0].argmax())] == (0, 2, 3, 1)
+    # A second set in the batch changes nothing.
+    both = PathBackend().logits(np.stack([tensors, tensors[::-1]]))
+    assert np.allclose(both[0], logits[0])
+
+
+def test_the_baseline_is_brute_force_written_out(scene: list[Image.Image]) -> None:
+    tensors = preprocess_set(scene[:4])
+    std = np.array([0.229, 0.224, 0.225], np.float32)[:, None, None]
+    small = [(t * std).reshape(3, 14, 8, 14, 8).mean((2, 4)) for t in tensors]
+
+    def length(order: tuple[int, ...]) -> float:
+        return sum(float(np.linalg.norm(small[a] - small[b])) for a, b in zip(order, order[1:], strict=False))
+
+    best = min(permutation_classes(4), key=length)
+    assert permutation_classes(4)[int(PathBackend().logits(tensors[None])[0].argmax())] == best

@@ -1,0 +1,228 @@
+"""Bad input: one line on stderr that names the file and the cure, exit code 1, and nothing changed."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from imgorder import photos as photo_files
+from imgorder.cli import app
+from imgorder.errors import PhotoError
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
+    return {f.name: (f.lstat().st_size, f.lstat().st_mtime_ns) for f in folder.iterdir()}
+
+
+def fails(path: Path, *options: str) -> str:
+    """Sort a path that cannot be sorted; returns the one line that it ends with."""
+    folder = path if os.path.isdir(path) else path.parent
+    before = snapshot(folder) if folder.is_dir() else {}
+    result: Result = CliRunner().invoke(app, ["sort", str(path), *options])
+    assert result.exit_code == 1, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("imgorder: error: ")
+    assert (snapshot(folder) if folder.is_dir() else {}) == before
+    return result.stderr
+
+
+def test_a_missing_path(tmp_path: Path) -> None:
+    assert "nowhere: no such file or folder" in fails(tmp_path / "nowhere")
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    assert f"{tmp_path}: no photos in this folder; known are .jpg" in fails(tmp_path)
+
+
+def test_a_folder_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    assert "sub-folders" in fails(tmp_path)
+
+
+def test_a_single_photo(tmp_path: Path, scene: list[Image.Image]) -> None:
+    scene[0].save(tmp_path / "only.jpg")
+    assert "only.jpg: a single photo has no order; give 3 to 6" in fails(tmp_path)
+
+
+def test_a_truncated_jpeg(photos: Path) -> None:
+    cut = photos / "img2.jpg"
+    cut.write_bytes(cut.read_bytes()[:4000])
+    message = fails(photos)
+    assert "img2.jpg" in message
+    assert "copy it again" in message
+
+
+def test_text_named_jpg(photos: Path) -> None:
+    (photos / "img2.jpg").write_text("not a photo at all\n" * 20)
+    message = fails(photos)
+    assert "img2.jpg: not a photo in a format known here" in message
+
+
+def test_an_empty_file(photos: Path) -> None:
+    (photos / "img2.jpg").write_bytes(b"")
+    assert "img2.jpg: the file is empty (0 bytes)" in fails(photos)
+
+
+def png_header(width: int, height: int) -> bytes:
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + head
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+def test_a_decompression_bomb(photos: Path) -> None:
+    (photos / "bomb.png").write_bytes(png_header(20_000, 20_000) + b"\0\0\0\0IEND\xaeB`\x82")
+    message = fails(photos)
+    assert "bomb.png: claims 400 megapixels; the limit is 300" in message
+
+
+def test_a_200_megapixel_photo_passes(tmp_path: Path) -> None:
+    Image.new("L", (16_320, 12_240), 90).save(tmp_path / "phone.jpg", quality=20)
+    limit = Image.MAX_IMAGE_PIXELS
+    image = photo_files.open_photo(tmp_path / "phone.jpg", 272)
+    assert image.size == (16_320 // 8, 12_240 // 8)
+    assert limit == Image.MAX_IMAGE_PIXELS  # Pillow's own guard is left as others rely on it
+
+
+def test_two_photos_with_the_same_bytes_are_a_warning(photos: Path) -> None:
+    (photos / "copy.jpg").write_bytes((photos / "img2.jpg").read_bytes())
+    result = CliRunner().invoke(app, ["sort", str(photos)])
+    assert result.exit_code == 0
+    assert result.stderr.startswith("imgorder: warning: ")
+    assert "copy.jpg" in result.stderr
+    assert "img2.jpg have the same bytes" in result.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no users to switch between")
+def test_a_photo_without_permission(photos: Path) -> None:
+    locked = photos / "img2.jpg"
+    CliRunner().invoke(app, ["sort", str(photos)])  # everything is imported before the user changes
+    locked.chmod(0)
+    if os.geteuid() != 0:
+        assert "img2.jpg: no permission to read it" in fails(photos)
+        return
+    for folder in (photos, *photos.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o555)
+    os.seteuid(65534)  # root may read anything
+    try:
+        message = fails(photos)
+    finally:
+        os.seteuid(0)
+    assert "img2.jpg: no permission to read it; try: chmod u+r" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"two\nlines.jpg", r"two\nlines.jpg"),
+        (b"caf\xe9.jpg", r"caf\xe9.jpg"),
+        (b"\x1b[31mred.jpg", r"\x1b[31mred.jpg"),
+        (b"[bold]name.jpg", "[bold]name.jpg"),
+        (b"-dash.jpg", "-dash.jpg"),
+    ],
+)
+def test_odd_names_are_sorted_and_shown_on_one_line(photos: Path, name: bytes, shown: str) -> None:
+    try:
+        os.rename(os.fsencode(photos / "img2.jpg"), os.path.join(os.fsencode(photos), name))
+    except OSError:
+        pytest.skip("this file system does not take such a name")
+    result = CliRunner().invoke(app, ["sort", str(photos)])
+    assert result.exit_code == 0, result.output
+    assert shown in result.stdout
+    assert "\x1b" not in result.stdout
+    as_json = CliRunner().invoke(app, ["sort", "--json", str(photos)])
+    import json
+
+    order = json.loads(as_json.stdout)["sets"][0]["order"]
+    assert name in [os.fsencode(each) for each in order]
+
+
+def test_an_odd_name_in_an_error_is_shown_on_one_line(photos: Path) -> None:
+    (photos / os.fsdecode(b"bad\n\xff.jpg")).write_bytes(b"")
+    assert r"bad\n\xff.jpg: the file is empty" in fails(photos)
+
+
+def test_heic_without_the_plugin(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+    real = photo_files.find_spec
+    monkeypatch.setattr(photo_files, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
+    message = fails(photos)
+    assert "phone.heic: HEIC needs one more package; run: pip install 'imgorder[heif]'" in message
+
+
+def test_heic_under_the_name_of_a_jpeg(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (photos / "img2.jpg").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+    monkeypatch.setattr(photo_files, "_formats", lambda: list(photo_files._FORMATS))
+    assert "img2.jpg: an HEIC photo under another name" in fails(photos)
+
+
+def test_a_loop_of_links(photos: Path) -> None:
+    (photos / "a.jpg").symlink_to(photos / "b.jpg")
+    (photos / "b.jpg").symlink_to(photos / "a.jpg")
+    assert "a.jpg: a symbolic link that leads back to itself" in fails(photos)
+
+
+def test_a_link_to_nothing(photos: Path) -> None:
+    (photos / "gone.jpg").symlink_to(photos / "deleted.jpg")
+    assert "gone.jpg: a link to a file that is not there" in fails(photos)
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    assert "cannot be reached" in fails(tmp_path / ("x" * 300))
+
+
+def test_what_is_neither_file_nor_folder(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    assert "neither a file nor a folder" in fails(tmp_path / "pipe.jpg")
+
+
+def test_a_damaged_png_is_one_line(photos: Path) -> None:
+    Image.new("RGB", (300, 300), "red").save(photos / "x.png")
+    content = bytearray((photos / "x.png").read_bytes())
+    content[60:70] = b"\xff" * 10
+    (photos / "x.png").write_bytes(content)
+    assert "x.png: the picture is damaged" in fails(photos)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an onnx file", b"\x08\x0a" * 200])
+def test_a_corrupt_onnx_file(photos: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.onnx").write_bytes(content)
+    assert "broken.onnx: " in fails(photos, "--model", str(tmp_path / "broken.onnx"))
+
+
+def test_a_foreign_onnx_file(photos: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "other.onnx")
+    assert "other.onnx: an ONNX model, but not one that imgorder exported" in fails(
+        photos, "--model", str(tmp_path / "other.onnx")
+    )
+
+
+def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
+    assert "no such model file" in fails(photos, "--model", str(tmp_path / "gone.onnx"))
+    (tmp_path / "weights.bin").write_bytes(b"1234")
+    assert "ends in .onnx or .safetensors" in fails(photos, "--model", str(tmp_path / "weights.bin"))
+
+
+def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "broken.safetensors").write_bytes(b"\xff" * 100)
+    assert "not a readable checkpoint" in fails(photos, "--model", str(tmp_path / "broken.safetensors"))
+
+
+def test_the_same_errors_reach_python(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match="no such file"):
+        photo_files.open_photo(tmp_path / "nowhere.jpg")

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels
+
+
+def picture(width: int = 240, height: int = 180) -> Image.Image:
+    """Smooth, colourful, different in every corner."""
+    y, x = np.mgrid[0:height, 0:width] / max(width, height)
+    bands = [x, y, 0.5 + 0.4 * np.sin(5 * x + 3 * y)]
+    return Image.fromarray(np.uint8(np.stack(bands, -1) * 230 + 10))
+
+
+def distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(float) - b.astype(float)).mean())
+
+
+def test_path_picture_and_array_give_the_same_tensor(tmp_path: Path) -> None:
+    image = picture()
+    image.save(tmp_path / "a.png")
+    tensor = preprocess(tmp_path / "a.png")
+    assert tensor.shape == (3, 112, 112)
+    assert tensor.dtype == np.float32
+    assert np.array_equal(tensor, preprocess(image))
+    assert np.array_equal(tensor, preprocess(np.asarray(image)))
+    assert np.array_equal(tensor, preprocess(str(tmp_path / "a.png")))
+
+
+def test_the_centre_of_the_scaled_picture_is_taken_and_normalised() -> None:
+    pixels = np.zeros((136, 200, 3), np.uint8)
+    pixels[12:124, 44:156] = (255, 128, 0)  # exactly the centre 112×112
+    tensor = preprocess(pixels)
+    for channel, value in enumerate((255, 128, 0)):
+        expected = (value / 255 - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel]
+        assert np.allclose(tensor[channel], expected, atol=1e-6)
+
+
+@given(st.integers(1, 400), st.integers(1, 400))
+@settings(max_examples=40, deadline=None)
+def test_any_size_gives_the_same_shape(width: int, height: int) -> None:
+    assert to_pixels(np.full((height, width, 3), 77, np.uint8)).shape == (112, 112, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(tmp_path: Path, orientation: int) -> None:
+    upright = picture()
+    stored = {
+        1: upright,
+        2: upright.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        3: upright.transpose(Image.Transpose.ROTATE_180),
+        4: upright.transpose(Image.Transpose.FLIP_TOP_BOTTOM),
+        5: upright.transpose(Image.Transpose.TRANSPOSE),
+        6: upright.transpose(Image.Transpose.ROTATE_90),
+        7: upright.transpose(Image.Transpose.TRANSVERSE),
+        8: upright.transpose(Image.Transpose.ROTATE_270),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "turned.png", exif=exif)
+    assert distance(to_pixels(tmp_path / "turned.png"), to_pixels(upright)) < 0.6
+
+
+def test_a_broken_exif_block_does_not_cost_the_photo(tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.jpg", exif=b"Exif\0\0garbage that is no TIFF header")
+    assert distance(to_pixels(tmp_path / "a.jpg"), to_pixels(picture())) < 3
+
+
+def test_large_jpegs_are_decoded_small_and_come_out_alike(tmp_path: Path) -> None:
+    large = picture(2400, 1800)
+    large.save(tmp_path / "a.jpg", quality=95)
+    large.save(tmp_path / "a.png")
+    assert distance(to_pixels(tmp_path / "a.jpg"), to_pixels(tmp_path / "a.png")) < 1.5
+
+
+def test_a_given_picture_is_left_as_it_was(tmp_path: Path) -> None:
+    picture(2400, 1800).save(tmp_path / "a.jpg")
+    with Image.open(tmp_path / "a.jpg") as image:
+        to_pixels(image)
+        assert image.size == (2400, 1800)
+
+
+def grey() -> np.ndarray:
+    return np.asarray(picture().convert("L"))
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("grey.png", lambda: Image.fromarray(grey())),
+        ("grey.jpg", lambda: Image.fromarray(grey())),
+        ("deep.png", lambda: Image.fromarray(grey().astype(np.uint16) * 257)),
+        ("deep.tif", lambda: Image.fromarray(grey().astype(np.uint16) * 257)),
+        ("float.tif", lambda: Image.fromarray(grey().astype(np.float32) / 255)),
+        ("grey-alpha.png", lambda: Image.merge("LA", [Image.fromarray(grey()), Image.new("L", (240, 180), 255)])),
+    ],
+)
+def test_grey_of_any_depth_is_that_grey(tmp_path: Path, name: str, make) -> None:  # type: ignore[no-untyped-def]
+    make().save(tmp_path / name)
+    pixels = to_pixels(tmp_path / name)
+    assert np.array_equal(pixels[..., 0], pixels[..., 2])
+    assert distance(pixels, to_pixels(Image.fromarray(grey()))) < 1.2
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "tolerance"),
+    [
+        ("a.png", "RGB", 0.0),
+        ("a.bmp", "RGB", 0.0),
+        ("a.tif", "RGB", 0.0),
+        ("a.tiff", "CMYK", 0.5),
+        ("a.jpg", "CMYK", 3.0),
+        ("a.jpg", "RGB", 3.0),
+        ("a.webp", "RGB", 4.0),
+        ("a.avif", "RGB", 4.0),
+        ("b.png", "P", 12.0),
+        ("b.png", "RGBA", 0.5),
+    ],
+)
+def test_every_format_and_mode_looks_like_the_original(tmp_path: Path, name: str, mode: str, tolerance: float) -> None:
+    picture().convert(mode).save(tmp_path / name)
+    assert distance(to_pixels(tmp_path / name), to_pixels(picture())) <= tolerance
+
+
+def test_heic_is_read_with_the_extra(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(picture()).save(tmp_path / "a.heic", quality=90)
+    assert distance(to_pixels(tmp_path / "a.heic"), to_pixels(picture())) < 4
+
+
+def test_colours_hidden_under_transparency_do_not_show(tmp_path: Path) -> None:
+    hidden = Image.new("RGBA", (200, 200), (255, 0, 0, 0))
+    hidden.save(tmp_path / "clear.png")
+    assert (to_pixels(tmp_path / "clear.png") == 255).all()
+    palette = Image.new("P", (200, 200), 1)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    palette.save(tmp_path / "palette.png", transparency=1)
+    assert (to_pixels(tmp_path / "palette.png") == 255).all()
+
+
+def test_arrays_of_another_kind_are_refused() -> None:
+    with pytest.raises(TypeError, match="uint8"):
+        preprocess(np.zeros((20, 20, 3), np.float32))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="height, width, 3"):
+        preprocess(np.zeros((20, 20), np.uint8))
+
+
+def test_parameters_travel_as_json() -> None:
+    spec = Preprocessing(shorter_edge=160, crop=128, mean=(0.5, 0.5, 0.5))
+    assert Preprocessing.from_json(spec.to_json()) == spec
+    assert preprocess(picture(), spec).shape == (3, 128, 128)
+
+
+def test_golden_values() -> None:
+    """A picture that needs no decoder, against values worked out once: the preprocessing must not drift."""
+    y, x = np.mgrid[0:300, 0:400]
+    pixels = np.stack([(x * 255) // 399, (y * 255) // 299, ((x + y) % 256)], -1).astype(np.uint8)
+    tensor = preprocess(pixels)
+    # Centre of the scaled picture is the centre of the original: red and green are in their middle.
+    assert tensor[0, 55:57, 55:57].mean() == pytest.approx((0.5 - IMAGENET_MEAN[0]) / IMAGENET_STD[0], abs=0.03)
+    assert tensor[1, 55:57, 55:57].mean() == pytest.approx((0.5 - IMAGENET_MEAN[1]) / IMAGENET_STD[1], abs=0.03)
+    # 112 of 181 columns and of 136 rows are left after the crop.
+    assert np.ptp(tensor[0]) == pytest.approx(111 / 181.33 / IMAGENET_STD[0], abs=0.03)
+    assert np.ptp(tensor[1]) == pytest.approx(111 / 136 / IMAGENET_STD[1], abs=0.03)
+
+
+def test_normalise_moves_channels_first_for_any_leading_axes() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 5, 8, 8, 3), np.uint8)
+    tensor = normalise(pixels)
+    assert tensor.shape == (2, 5, 3, 8, 8)
+    red = (pixels[1, 4, 2, 3, 0] / 255 - IMAGENET_MEAN[0]) / IMAGENET_STD[0]
+    assert tensor[1, 4, 0, 2, 3] == pytest.approx(red, abs=1e-6)

@@ -1,0 +1,80 @@
+"""The files in ``models/`` are what their cards say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imgorder import registry
+from imgorder.backends.onnx import OnnxBackend
+from imgorder.preprocess import preprocess_set, to_pixels
+from tests.conftest import EXAMPLE, ROOT
+
+CARDS = [card for card in registry.cards() if card.files]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_files_have_the_bytes_and_hashes_of_their_card(card: registry.Card) -> None:
+    for backend, entry in card.files.items():
+        content = registry.model_file(card, backend).read_bytes()
+        assert len(content) == entry["bytes"] <= 8_000_000
+        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_the_onnx_file_was_made_from_the_checkpoint_beside_it(card: registry.Card) -> None:
+    metadata = OnnxBackend.open(registry.model_file(card, "onnx")).metadata
+    assert metadata.weights_sha256 == card.files["torch"]["sha256"]
+    assert (metadata.name, metadata.family, metadata.sizes) == (card.name, card.family, card.sizes)
+    assert len(metadata.training_commit) == 40
+    assert set(metadata.temperatures) == set(card.sizes)
+
+
+def test_the_default_model_is_there() -> None:
+    assert registry.cards()[0].name == registry.DEFAULT_MODEL
+
+
+@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card) -> None:
+    torch = pytest.importorskip("torch")
+    from imgorder.backends.torch import TorchBackend
+    from imgorder.training.trainer import normalise
+
+    files = sorted(EXAMPLE.glob("*.jpg"))
+    tensors = preprocess_set(files)
+    in_training = normalise(torch.from_numpy(np.stack([to_pixels(file) for file in files]))[None])[0]
+    assert np.abs(in_training.numpy() - tensors).max() < 1e-4
+    for n in card.sizes:
+        if n > len(files):
+            continue
+        onnx = OnnxBackend.open(registry.model_file(card, "onnx")).logits(tensors[None, :n])
+        pytorch = TorchBackend.open(registry.model_file(card, "torch")).logits(tensors[None, :n])
+        assert np.abs(onnx - pytorch).max() < 1e-4
+
+
+def test_the_figures_of_a_card_are_those_of_the_results_file() -> None:
+    results = json.loads((ROOT / "docs" / "results" / "davis-dev.json").read_text("utf-8"))["rows"]
+    for card in CARDS:
+        own = {(r["seq_len"], r["spacing"]): r["accuracy"] for r in results if r["model"] == card.name}
+        assert own, card.name
+        for row in card.figures:
+            assert own[row["seq_len"], row["spacing"]] == row["accuracy"]
+
+
+def test_the_wheel_holds_the_models(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    for card in CARDS:
+        for entry in card.files.values():
+            assert f"imgorder/models/{entry['file']}" in names
+    assert not any(name.startswith(("tests/", "examples/", "runs/")) for name in names)

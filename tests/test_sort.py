@@ -1,0 +1,264 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from imgorder.cli import app
+from tests.conftest import EXAMPLE, ROOT
+
+TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[:5]
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def sort_json(*arguments: str | Path) -> dict[str, Any]:
+    result = run("sort", "--json", *arguments)
+    assert result.exit_code == 0, result.stderr
+    (only,) = json.loads(result.stdout)["sets"]
+    return dict(only)
+
+
+def same_up_to_reversal(one: list[str], other: list[str]) -> bool:
+    return one in (other, other[::-1])
+
+
+def digest(folder: Path) -> list[tuple[str, bytes, int]]:
+    return sorted((f.name, f.read_bytes(), f.stat().st_mtime_ns) for f in folder.iterdir())
+
+
+def test_the_example_is_ordered_right_and_left_alone() -> None:
+    before = digest(EXAMPLE)
+    assert same_up_to_reversal(sort_json(EXAMPLE)["order"], TRUE_ORDER)
+    assert digest(EXAMPLE) == before
+
+
+def test_json_has_the_documented_shape(photos: Path) -> None:
+    result = sort_json(photos, "--classes", "all")
+    assert set(result) == {"folder", "order", "confidence", "direction", "model", "backend", "classes"}
+    assert result["folder"] == str(photos)
+    assert result["direction"] == "unknown"
+    assert (result["model"], result["backend"]) == ("tridab-s", "onnx")
+    assert sorted(result["order"]) == sorted(f.name for f in photos.iterdir())
+    assert len(result["classes"]) == 12
+    probabilities = [entry["probability"] for entry in result["classes"]]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+    assert result["classes"][0] == {"order": result["order"], "probability": result["confidence"]}
+    assert json.loads(run("sort", "--json", photos).stdout)["version"] == 1
+
+
+def test_names_and_listing_decide_nothing(photos: Path, tmp_path: Path) -> None:
+    first = sort_json(photos, "--classes", "all")
+    names = dict(zip(sorted(f.name for f in photos.iterdir()), ["z.jpg", "m.jpg", "00.jpg", "B.jpg"], strict=True))
+    renamed = tmp_path / "renamed"
+    renamed.mkdir()
+    for old, new in names.items():
+        shutil.copy(photos / old, renamed / new)
+    second = sort_json(renamed, "--classes", "all")
+    assert second["order"] == [names[name] for name in first["order"]]
+    assert [[names[n] for n in c["order"]] for c in first["classes"]] == [c["order"] for c in second["classes"]]
+    assert [c["probability"] for c in first["classes"]] == [c["probability"] for c in second["classes"]]
+    files = sorted(photos.iterdir(), reverse=True)
+    assert sort_json(*files, "--classes", "all") == first
+
+
+def test_first_and_reverse_give_the_direction(photos: Path) -> None:
+    order = sort_json(photos)["order"]
+    for end in (order[0], order[-1]):
+        result = sort_json(photos, "--first", photos / end)
+        assert result["order"] == (order if end == order[0] else order[::-1])
+        assert result["direction"] == "given"
+    assert sort_json(photos, "--first", order[-1])["order"] == order[::-1]  # a bare name will do
+    backwards = sort_json(photos, "--reverse")
+    assert (backwards["order"], backwards["direction"]) == (order[::-1], "given")
+
+
+def test_first_in_the_middle_of_the_likeliest_order_leaves_only_orders_that_begin_with_it(photos: Path) -> None:
+    middle = sort_json(photos)["order"][1]
+    result = sort_json(photos, "--first", middle, "--classes", "all")
+    assert result["order"][0] == middle
+    assert sum(c["probability"] for c in result["classes"] if c["order"][0] == middle) == pytest.approx(1, abs=1e-4)
+
+
+def test_the_table_shows_order_probability_runner_up_and_the_open_direction(photos: Path) -> None:
+    result = run("sort", photos)
+    assert result.exit_code == 0
+    expected = sort_json(photos)
+    listed = result.stdout.splitlines()[0]
+    assert "img1.jpg, img2.jpg, img10.jpg, img33.jpg" in listed  # natural order
+    column = re.findall(r"│\s*\d\s*│\s*(\S+)\s*│", result.stdout)
+    assert column == expected["order"]
+    assert f"{expected['confidence']:.1%}" in result.stdout
+    assert "runner-up" in result.stdout
+    assert "not known from the pictures" in result.stdout
+    assert "not known" not in run("sort", photos, "--reverse").stdout
+    assert result.stderr == ""
+
+
+def test_classes_all_lists_each_order(photos: Path) -> None:
+    assert len(re.findall(r"\d\.\d\d%", run("sort", photos, "--classes", "all").stdout)) == 12
+    assert len(sort_json(photos, "--classes", "5")["classes"]) == 5
+    for wrong in ("0", "many", "-1"):
+        assert run("sort", photos, f"--classes={wrong}").exit_code == 2
+
+
+def test_three_to_six_photos(tmp_path: Path, scene: list[Image.Image]) -> None:
+    for n in (3, 4, 5, 6):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        for name, image in zip("fbdaec", scene[:n], strict=False):
+            image.save(folder / f"{name}.png")
+        result = sort_json(folder, "--classes", "all")
+        assert len(result["classes"]) == {3: 3, 4: 12, 5: 60, 6: 360}[n]
+
+
+def test_two_photos_are_nothing_to_order(tmp_path: Path, scene: list[Image.Image]) -> None:
+    for name, image in zip("ab", scene, strict=False):
+        image.save(tmp_path / f"{name}.png")
+    result = run("sort", tmp_path)
+    assert result.exit_code == 0
+    assert "nothing to order" in result.stdout
+    assert sort_json(tmp_path)["confidence"] == 1.0
+    assert sort_json(tmp_path, "--first", "b.png")["order"] == ["b.png", "a.png"]
+
+
+def test_folders_are_sets_of_their_own_and_loose_files_one_set(photos: Path) -> None:
+    files = sorted(photos.iterdir())[:3]
+    result = run("sort", "--json", photos, *files, EXAMPLE)
+    sets = json.loads(result.stdout)["sets"]
+    assert [len(each["order"]) for each in sets] == [4, 5, 3]
+
+
+def test_too_many_photos_say_so(photos: Path, scene: list[Image.Image]) -> None:
+    for index in range(3):
+        scene[index].save(photos / f"more{index}.png")
+    result = run("sort", photos)
+    assert result.exit_code == 1
+    assert "7 photos" in result.stderr
+    assert "at most 6" in result.stderr
+
+
+def test_low_confidence_ends_with_three_after_showing_the_result(photos: Path) -> None:
+    sure = sort_json(photos)["confidence"]
+    result = run("sort", photos, "--min-confidence", "1.0")
+    assert sure < 1.0
+    assert result.exit_code == 3
+    assert "runner-up" in result.stdout
+    assert "below" in result.stderr
+    assert run("sort", photos, "--min-confidence", str(max(0.0, sure - 0.01))).exit_code == 0
+
+
+@pytest.mark.parametrize("backend", ["onnx", "torch"])
+def test_every_backend_gives_the_same_order_and_numbers(photos: Path, backend: str) -> None:
+    if backend == "torch":
+        pytest.importorskip("torch")
+    reference = sort_json(photos, "--classes", "all", "--backend", "onnx")
+    result = sort_json(photos, "--classes", "all", "--backend", backend, "--threads", "1")
+    assert result["backend"] == backend
+    by_order = {tuple(c["order"]): c["probability"] for c in reference["classes"]}
+    assert by_order == pytest.approx({tuple(c["order"]): c["probability"] for c in result["classes"]}, abs=1e-4)
+
+
+def test_the_baseline_is_a_model(photos: Path) -> None:
+    result = sort_json(photos, "--model", "path")
+    assert (result["model"], result["backend"]) == ("path", "numpy")
+
+
+def test_a_model_can_be_given_as_a_file(photos: Path) -> None:
+    file = ROOT / "models" / "tridab-s.onnx"
+    assert sort_json(photos, "--model", file) == sort_json(photos)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--first", "img1.jpg", "--reverse"),
+        ("--first", "nowhere.jpg"),
+        ("--backend", "tpu"),
+        ("--min-confidence", "2"),
+        ("--threads", "0"),
+        ("--no-such-option",),
+    ],
+)
+def test_options_that_do_not_fit_are_usage_errors(photos: Path, options: tuple[str, ...]) -> None:
+    result = run("sort", photos, *options)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_model_names_those_that_are_there(photos: Path) -> None:
+    result = run("sort", photos, "--model", "resnet")
+    assert result.exit_code == 1
+    assert "tridab-s, path" in result.stderr
+
+
+def test_models_lists_cards() -> None:
+    listed = run("models").stdout
+    assert "tridab-s (default)" in listed
+    assert "path" in listed
+    cards = json.loads(run("models", "--json").stdout)["models"]
+    assert [card["name"] for card in cards][-1] == "path"
+
+
+def test_version_and_help() -> None:
+    from imgorder import __version__
+
+    assert run("--version").stdout.strip() == f"imgorder {__version__}"
+    for command in ((), ("sort",), ("models",)):
+        result = run(*command, "--help")
+        assert result.exit_code == 0
+        assert "Example: imgorder" in result.stdout
+
+
+def test_destructive_options_do_not_exist_in_sort() -> None:
+    assert not re.search(r"--(apply|force|overwrite|delete)", run("sort", "--help").stdout)
+
+
+def shell(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "imgorder", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
+
+
+def test_the_base_commands_never_import_torch_or_opencv(photos: Path) -> None:
+    code = (
+        "import sys; from imgorder.cli import app\n"
+        "for arguments in (['sort', sys.argv[1]], ['models'], ['sort', sys.argv[1], '--model', 'path'], ['--help']):\n"
+        "    try: app(arguments)\n"
+        "    except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'torchvision', 'cv2', 'onnx', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_help_imports_neither_the_runtime_nor_pillow() -> None:
+    code = (
+        "import sys; from imgorder.cli import app\n"
+        "try: app(['sort', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'onnxruntime', 'numpy', 'PIL', 'huggingface_hub', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_colour_where_none_is_wanted(photos: Path) -> None:
+    assert "\x1b" not in shell("sort", photos).stdout
+    assert "\x1b" in shell("sort", photos, FORCE_COLOR="1").stdout
+    coloured = shell("sort", photos, FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", coloured)
