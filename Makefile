@@ -3,15 +3,16 @@ PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
 
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs clean
 
 help:
 	@echo "make demo   install imgorder into $(DEMO) and sort the example photos"
 	@echo "make test   install everything into $(TEST), run the checks and the tests"
+	@echo "make docs   write figures and shown outputs into the documents"
 	@echo "make clean  remove both environments"
 
 demo: $(DEMO)/.ready
-	$(DEMO)/bin/imgorder sort examples/$(notdir $(firstword $(wildcard examples/*/.)))
+	$(DEMO)/bin/imgorder sort examples/balloon
 
 test: check
 	$(TEST)/bin/python -m pytest
@@ -35,6 +36,10 @@ $(PYTHON) -m venv $(1)
 $(1)/bin/python -m pip install --quiet --disable-pip-version-check --editable '$(2)'
 @touch $@
 endef
+
+# Needs the results in docs/results; see docs/accuracy.md for what writes them.
+docs: $(TEST)/.ready
+	$(TEST)/bin/python docs/update.py
 
 clean:
 	rm -rf $(DEMO) $(TEST)

@@ -26,6 +26,7 @@ class Card:
         name, family, sizes: as in the file's metadata; sizes are the set sizes that it takes.
         about: one line for people.
         files: backend -> file name, size and SHA-256.
+        training: facts of the run.
         figures: rows of exact match, as ``docs/accuracy.md`` has them.
     """
 
@@ -34,6 +35,7 @@ class Card:
     sizes: tuple[int, ...]
     about: str
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
     figures: list[dict[str, Any]] = field(default_factory=list)
 
 

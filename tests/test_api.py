@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -130,7 +131,7 @@ def test_the_baseline_is_brute_force_written_out(scene: list[Image.Image]) -> No
     small = [(t * std).reshape(3, 14, 8, 14, 8).mean((2, 4)) for t in tensors]
 
     def length(order: tuple[int, ...]) -> float:
-        return sum(float(np.linalg.norm(small[a] - small[b])) for a, b in zip(order, order[1:], strict=False))
+        return sum(float(np.linalg.norm(small[a] - small[b])) for a, b in itertools.pairwise(order))
 
     best = min(permutation_classes(4), key=length)
     assert permutation_classes(4)[int(PathBackend().logits(tensors[None])[0].argmax())] == best

@@ -27,7 +27,9 @@ def exported(folder: Path, family: str, **settings: object) -> tuple[Path, Path]
         parameter.data += 0.1 * torch.randn_like(parameter)
     network.eval()
     full = settings_of(network)
-    metadata = ModelMetadata("small", family, full, sizes_of(family, full), temperatures={4: 1.5}, training_commit="abc")
+    metadata = ModelMetadata(
+        "small", family, full, sizes_of(family, full), temperatures={4: 1.5}, training_commit="abc"
+    )
     weights, graph = folder / "small.safetensors", folder / "small.onnx"
     write_network(network, metadata, weights)
     export_onnx(*read_network(weights), weights, graph)

@@ -16,7 +16,9 @@ from typer.testing import CliRunner, Result
 from imgorder.cli import app
 from tests.conftest import EXAMPLE, ROOT
 
-TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[:5]
+TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[
+    :5
+]
 
 
 def run(*arguments: str | Path) -> Result:

@@ -101,7 +101,7 @@ def test_windows_rise_within_the_clip_and_reach_the_spacing(store: ClipStore) ->
     assert len(kept) > 200
     gaps = np.array([np.diff(indices) for indices in kept])
     assert (gaps >= 1).all()
-    assert all(0 <= indices[0] and indices[-1] < 30 for indices in kept)
+    assert all(indices[0] >= 0 and indices[-1] < 30 for indices in kept)
     even = (gaps == gaps[:, :1]).all(1).mean()
     assert 0.5 < even < 0.95
     assert gaps.max() >= 6

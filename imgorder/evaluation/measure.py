@@ -1,14 +1,13 @@
-"""Exact match of a model on windows of sequences."""
+"""Exact match and calibration of a model on sets whose order is known."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from imgorder.evaluation.windows import windows
 from imgorder.permutations import class_count, order_to_class
 from imgorder.predictor import OrderingModel
 from imgorder.preprocess import Tensor
@@ -34,21 +33,26 @@ class Row:
     chance: float
 
 
-def measure(model: OrderingModel, dataset: str, sequences: Mapping[str, Tensor], n: int, spacing: int) -> Row:
-    """Exact match, up to reversal, over all windows of n frames that lie ``spacing`` apart.
+def measure(model: OrderingModel, dataset: str, sets: Iterable[Tensor], n: int, spacing: int) -> Row:
+    """Exact match, up to reversal.
 
     Each set is shown in one order that depends on its pixels alone (see `canonical_ranks`), so the
     listing gives nothing away.
+
+    Args:
+        model: to judge.
+        dataset: name of the data, for the row.
+        sets: each float32 ``(n, 3, crop, crop)`` in temporal order.
+        n, spacing: of the sets, for the row.
     """
     confidences: list[float] = []
     hits: list[bool] = []
     truth = order_to_class(range(n))
-    for frames in sequences.values():
-        rest = windows(frames, n, spacing)
-        while batch := list(islice(rest, 32)):
-            for ordering in model.order_tensors(batch):
-                confidences.append(ordering.confidence)
-                hits.append(order_to_class(ordering.order) == truth)
+    rest = iter(sets)
+    while batch := list(islice(rest, 32)):
+        for ordering in model.order_tensors(batch):
+            confidences.append(ordering.confidence)
+            hits.append(order_to_class(ordering.order) == truth)
     return Row(
         model=model.name,
         dataset=dataset,

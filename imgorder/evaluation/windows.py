@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,12 @@ def davis_sequences(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tens
     names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
     files = {name: sorted((folder / name).glob("*.jpg")) for name in names}
     return {name: np.stack([preprocess(file, spec) for file in frames]) for name, frames in files.items() if frames}
+
+
+def all_windows(sequences: Mapping[str, Tensor], n: int, spacing: int) -> Iterator[Tensor]:
+    """The windows of every sequence, one sequence after the other."""
+    for frames in sequences.values():
+        yield from windows(frames, n, spacing)
 
 
 def windows(frames: Tensor, n: int, spacing: int) -> Iterator[Tensor]:

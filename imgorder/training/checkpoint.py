@@ -61,6 +61,12 @@ def read_config(path: Path) -> TrainConfig:
         return TrainConfig(**json.loads(file.metadata()["config"]))
 
 
+def read_step(path: Path) -> int:
+    """The number of steps after which a checkpoint was written."""
+    with safe_open(path, framework="pt") as file:
+        return int(file.metadata()["step"])
+
+
 def read_ema_weights(path: Path) -> dict[str, Tensor]:
     """The averaged weights of a checkpoint: what is validated and released."""
     prefix = "ema.module."

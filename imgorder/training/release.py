@@ -20,7 +20,7 @@ from imgorder.metadata import ModelMetadata
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, write_network
 from imgorder.registry import Card
-from imgorder.training.checkpoint import read_config, read_ema_weights
+from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
 from imgorder.training.clips import Clip, ClipStore, split_by_group
 from imgorder.training.trainer import classes_of, draw_orders, normalise, show_as
 from imgorder.training.windows import validation_sets
@@ -35,11 +35,12 @@ def release(run: Path, store: ClipStore, name: str, about: str, commit: str, fol
         about: one line for people.
         commit: of imgorder, with which the weights were trained.
     """
-    config = read_config(run / "state.safetensors")
+    state = run / "state.safetensors"
+    config = read_config(state)
     network = build_network(config.family, **config.network)
-    network.load_state_dict(read_ema_weights(run / "state.safetensors"))
+    network.load_state_dict(read_ema_weights(state))
     network.eval()
-    _, held_out = split_by_group(store.clips, config.validation_fraction)
+    train, held_out = split_by_group(store.clips, config.validation_fraction)
     settings = settings_of(network)
     sizes = sizes_of(config.family, settings)
     metadata = ModelMetadata(
@@ -55,7 +56,27 @@ def release(run: Path, store: ClipStore, name: str, about: str, commit: str, fol
     graph = folder / f"{name}.onnx"
     difference = export_onnx(*read_network(weights), weights, graph)
     print(f"{name}: largest difference of logits between torch and ONNX {difference:.1e}")
-    card = Card(name, config.family, sizes, about, files={"onnx": _entry(graph), "torch": _entry(weights)})
+    card = Card(
+        name,
+        config.family,
+        sizes,
+        about,
+        files={"onnx": _entry(graph), "torch": _entry(weights)},
+        training={
+            "commit": commit,
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "clips": len(train),
+            "groups": len({clip.group for clip in train}),
+            "held_out_clips": len(held_out),
+            "held_out_groups": len({clip.group for clip in held_out}),
+            "steps": read_step(state),
+            "images_a_step": config.batch_images,
+            "share_of_set_sizes": {str(n): share for n, share in config.set_sizes.items()},
+            "learning_rate": config.learning_rate,
+            "decay_steps": config.decay,
+            "temperatures": {str(n): t for n, t in metadata.temperatures.items()},
+        },
+    )
     (folder / f"{name}.json").write_text(json.dumps(asdict(card), indent=1) + "\n", "utf-8")
     return card
 
