@@ -1,0 +1,111 @@
+"""One manifest format for every data set: which frames make a set, in their temporal order.
+
+A manifest is a JSON Lines file. Its first line describes the data set, every other line one set:
+
+    {"version": 1, "dataset": "ucf101", "root": "/data/UCF-101", "seq_len": 4, "seed": 0}
+    {"video": "Archery/v_Archery_g01_c01.avi", "frames": [8, 12, 16, 20], "split": "train", …}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class SetEntry:
+    """One set.
+
+    Attributes:
+        video: a video file, or a folder of frames or photos, relative to the manifest's root with
+            forward slashes.
+        frames: indices in temporal order: frames of the video, or places in the naturally sorted
+            listing of the folder.
+        split: "train", "validation" or "test".
+        group: what must not be on both sides of a split (the source of a clip).
+        spacing: mean distance between neighbours, in frames; in seconds for photos.
+        flow: mean optical-flow magnitude between neighbours in px, where it was measured.
+    """
+
+    video: str
+    frames: tuple[int, ...]
+    split: str
+    group: str
+    spacing: float
+    flow: float | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A data set: where its files lie, and its sets."""
+
+    dataset: str
+    root: Path
+    seq_len: int
+    seed: int
+    sets: tuple[SetEntry, ...]
+
+    def split(self, name: str) -> tuple[SetEntry, ...]:
+        """The sets of one split."""
+        return tuple(entry for entry in self.sets if entry.split == name)
+
+
+def write_manifest(manifest: Manifest, path: Path) -> None:
+    """Write a manifest; a reader sees the old file or the new one, never a part of it."""
+    header = {
+        "version": VERSION,
+        "dataset": manifest.dataset,
+        "root": os.path.abspath(manifest.root),
+        "seq_len": manifest.seq_len,
+        "seed": manifest.seed,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as out:
+        out.write(json.dumps(header) + "\n")
+        for entry in manifest.sets:
+            out.write(json.dumps(asdict(entry)) + "\n")
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(path)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        ImgorderError: if the file is missing or is no manifest; names the line.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImgorderError(f"{show(path)}: cannot be read as a manifest ({error}); check the path") from error
+    number = 1
+    try:
+        header: dict[str, Any] = json.loads(lines[0])
+        if header["version"] != VERSION:
+            raise ValueError(f"version {header['version']}")
+        sets = []
+        for number, line in enumerate(lines[1:], start=2):
+            fields = json.loads(line)
+            sets.append(SetEntry(**{**fields, "frames": _indices(fields["frames"], header["seq_len"])}))
+        return Manifest(header["dataset"], Path(header["root"]), header["seq_len"], header["seed"], tuple(sets))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ImgorderError(
+            f"{show(path)}: line {number} is not of a manifest (version {VERSION}); make it with: imgorder dataset"
+        ) from error
+
+
+def _indices(frames: Sequence[int], seq_len: int) -> tuple[int, ...]:
+    if len(frames) != seq_len:
+        raise ValueError(f"{len(frames)} frames in a set of {seq_len}")
+    return tuple(int(frame) for frame in frames)
