@@ -95,7 +95,7 @@ def read_manifest(path: Path) -> Manifest:
         if header["version"] != VERSION:
             raise ValueError(f"version {header['version']}")
         sets = []
-        for number, line in enumerate(lines[1:], start=2):
+        for number, line in enumerate(lines[1:], start=2):  # noqa: B007 - the error names the line
             fields = json.loads(line)
             sets.append(SetEntry(**{**fields, "frames": _indices(fields["frames"], header["seq_len"])}))
         return Manifest(header["dataset"], Path(header["root"]), header["seq_len"], header["seed"], tuple(sets))
