@@ -73,11 +73,8 @@ def canonical_ranks(tensors: npt.NDArray[np.float32]) -> Order:
     return tuple(ranks)
 
 
-def from_logits(logits: npt.NDArray[np.floating], ranks: Order, temperature: float = 1.0) -> Ordering:
-    """An `Ordering` from the logits ``(n!/2,)`` of the set as listed by rank."""
-    scaled = logits.astype(np.float64) / temperature
-    weights = np.exp(scaled - scaled.max())
-    by_rank = weights / weights.sum()
+def from_probabilities(by_rank: npt.NDArray[np.float64], ranks: Order) -> Ordering:
+    """An `Ordering` from the class probabilities ``(n!/2,)`` of the set as listed by rank."""
     image_at_rank = np.argsort(ranks)
     probabilities = np.empty_like(by_rank)
     probabilities[relabel_classes([int(i) for i in image_at_rank])] = by_rank

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from imgorder import ordering, registry
 from imgorder.backends import Backend
@@ -65,17 +66,27 @@ class OrderingModel:
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
             if n == 2:
-                single_class = np.zeros(1, dtype=np.float32)
                 for index in members:
-                    results[index] = ordering.from_logits(single_class, ordering.canonical_ranks(sets[index]))
+                    results[index] = ordering.from_probabilities(np.ones(1), ordering.canonical_ranks(sets[index]))
                 continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
             batch = np.stack([sets[index][np.argsort(rank)] for index, rank in zip(members, ranks, strict=True)])
-            logits = self.backend.logits(batch)
-            temperature = self.temperatures.get(n, 1.0)
-            for index, row, rank in zip(members, logits, ranks, strict=True):
-                results[index] = ordering.from_logits(row, rank, temperature)
+            for index, row, rank in zip(members, self.probabilities(batch), ranks, strict=True):
+                results[index] = ordering.from_probabilities(row, rank)
         return [results[index] for index in range(len(sets))]
+
+    def probabilities(self, batch: Tensor) -> npt.NDArray[np.float64]:
+        """What the network says of sets just as they are listed.
+
+        Args:
+            batch: float32 ``(B, n, 3, crop, crop)``.
+
+        Returns:
+            float64 ``(B, n!/2)``, in the order of `permutation_classes`; each row adds up to one.
+        """
+        scaled = self.backend.logits(batch).astype(np.float64) / self.temperatures.get(batch.shape[1], 1.0)
+        weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def check_size(self, n: int) -> None:
         """Raise `SetSizeError` unless a set of n images can be ordered."""

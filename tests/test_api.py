@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 import imgorder
 from imgorder.backends.path import PathBackend
-from imgorder.ordering import canonical_ranks, from_logits
+from imgorder.ordering import canonical_ranks, from_probabilities
 from imgorder.permutations import order_to_class, permutation_classes
 from imgorder.predictor import OrderingModel
 from imgorder.preprocess import preprocess_set
@@ -85,21 +86,20 @@ def test_an_unknown_model_or_backend_is_refused() -> None:
         imgorder.load_model(backend="tpu")
 
 
-def test_logits_become_probabilities_of_the_listed_classes() -> None:
-    logits = np.array([0.0, np.log(2), np.log(5)])  # classes 012, 021, 102 of the images as ranked
+def test_probabilities_by_rank_become_those_of_the_listed_classes() -> None:
+    by_rank = np.array([1, 2, 5]) / 8  # classes 012, 021, 102 of the images as ranked
     ranks = (2, 0, 1)  # the image listed first has the highest rank, ...
-    ordering = from_logits(logits, ranks)
+    ordering = from_probabilities(by_rank, ranks)
     by_class = dict(zip(ordering.classes, ordering.probabilities, strict=True))
     # Ranked order 1, 0, 2 is images 2, 1, 0; ranked 0, 2, 1 is images 1, 0, 2; ranked 0, 1, 2 is 1, 2, 0.
     assert by_class[0, 1, 2] == pytest.approx(5 / 8)
     assert by_class[1, 0, 2] == pytest.approx(2 / 8)
     assert by_class[0, 2, 1] == pytest.approx(1 / 8)
     assert ordering.order == (2, 1, 0)  # rank 1 comes before rank 2
-    assert from_logits(logits, ranks, temperature=2.0).confidence < ordering.confidence
 
 
 def test_a_known_first_image_leaves_only_its_orders() -> None:
-    ordering = from_logits(np.log(np.array([1.0, 2.0, 5.0])), (0, 1, 2))
+    ordering = from_probabilities(np.array([1, 2, 5]) / 8, (0, 1, 2))
     assert ordering.order == (1, 0, 2)
     known = ordering.with_end(0)
     assert known.order == (0, 2, 1)
@@ -135,3 +135,10 @@ def test_the_baseline_is_brute_force_written_out(scene: list[Image.Image]) -> No
 
     best = min(permutation_classes(4), key=length)
     assert permutation_classes(4)[int(PathBackend().logits(tensors[None])[0].argmax())] == best
+
+
+def test_a_temperature_flattens_the_probabilities(model: OrderingModel, scene: list[Image.Image]) -> None:
+    batch = preprocess_set(scene[:4])[None]
+    hot = replace(model, temperatures={4: 2 * model.temperatures[4]})
+    logs, flat = np.log(model.probabilities(batch)[0]), np.log(hot.probabilities(batch)[0])
+    assert np.allclose(flat - flat[0], (logs - logs[0]) / 2)

@@ -1,19 +1,28 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner, Result
 
-from imgorder.errors import PhotoError
-from imgorder.evaluation.__main__ import main
-from imgorder.evaluation.measure import expected_calibration_error, measure
+from imgorder.cli import app
+from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
+from imgorder.evaluation.measure import measure
+from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.report import accuracy_table, fill, read_results
-from imgorder.evaluation.windows import all_windows, davis_sequences, windows
+from imgorder.evaluation.sets import TimedSet, davis_sequences, shuffled, windows
 from imgorder.permutations import permutation_classes
 from imgorder.predictor import load_model
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -34,65 +43,172 @@ def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_windows_are_all_starts(davis: Path) -> None:
-    frames = davis_sequences(davis)["slide"]
-    assert frames.shape == (12, 3, 112, 112)
-    sets = list(windows(frames, 4, 3))
-    assert len(sets) == 12 - 3 * 3
-    assert np.array_equal(sets[1], frames[[1, 4, 7, 10]])
-    assert list(windows(frames, 6, 3)) == []
+def test_windows_are_all_starts_of_all_sequences(davis: Path) -> None:
+    sequences = davis_sequences(davis)
+    assert sequences["slide"].shape == (12, 3, 112, 112)
+    sets = list(windows(sequences, 4, 2))
+    assert [each.video for each in sets] == ["noise"] * 3 + ["slide"] * 6
+    assert np.array_equal(sets[4].tensors, sequences["slide"][[1, 3, 5, 7]])
+    assert list(windows(sequences, 6, 3)) == []
 
 
 def test_exact_match_is_what_five_plain_lines_count(davis: Path) -> None:
     sequences = davis_sequences(davis)
-    row = measure(load_model("path"), "made", all_windows(sequences, 4, 2), 4, 2)
-    hits = []
-    for frames in sequences.values():
+    measured = measure(load_model("path"), "made", windows(sequences, 4, 2), 4, 2)
+    assert measured is not None
+    std = np.array([0.229, 0.224, 0.225])[:, None, None]
+    hits: dict[str, list[bool]] = {"noise": [], "slide": []}
+    for name, frames in sequences.items():
         for start in range(len(frames) - 6):
-            small = (frames[start : start + 7 : 2] * np.array([[[0.229]], [[0.224]], [[0.225]]])).reshape(
-                4, 3, 14, 8, 14, 8
-            )
-            d = np.linalg.norm((m := small.mean((3, 5)).reshape(4, -1))[:, None] - m, axis=-1)
-            hits.append(
-                min(permutation_classes(4), key=lambda o: d[o[0], o[1]] + d[o[1], o[2]] + d[o[2], o[3]]) == (0, 1, 2, 3)
-            )
-    assert row.sets == len(hits) == 6 + 3
-    assert row.accuracy == pytest.approx(100 * np.mean(hits), abs=0.01)
+            small = (frames[start : start + 7 : 2] * std).reshape(4, 3, 14, 8, 14, 8).mean((3, 5)).reshape(4, -1)
+            d = np.linalg.norm(small[:, None] - small, axis=-1)
+            best = min(permutation_classes(4), key=lambda o: d[o[0], o[1]] + d[o[1], o[2]] + d[o[2], o[3]])
+            hits[name].append(best == (0, 1, 2, 3))
+    row = measured.row
+    assert row.sets == 6 + 3
+    assert row.accuracy == pytest.approx(100 * np.mean(hits["noise"] + hits["slide"]), abs=0.01)
+    assert measured.videos == pytest.approx({name: 100 * np.mean(each) for name, each in hits.items()}, abs=0.01)
     assert 0 < row.accuracy < 100  # the slide is easy, the noise is not
+    assert row.accuracy_low <= row.accuracy <= row.accuracy_high
     assert row.chance == pytest.approx(100 / 12, abs=0.01)
 
 
+class Positional:
+    """A stand-in network that always answers the class of the listing as it is."""
+
+    name = "positional"
+
+    def logits(self, tensors: np.ndarray) -> np.ndarray:
+        logits = np.zeros((len(tensors), 12), np.float32)
+        logits[:, 0] = 5.0
+        return logits
+
+
+def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
+    from dataclasses import replace
+
+    blind = replace(load_model("path"), backend=Positional())
+    measured = measure(blind, "made", windows(davis_sequences(davis), 4, 2), 4, 2, permutations=None)
+    assert measured is not None
+    assert measured.row.permutations == 24
+    assert measured.row.accuracy == pytest.approx(100 / 12, abs=0.01)
+    assert measured.row.accuracy == pytest.approx(measured.row.chance, abs=0.01)
+
+
+def test_listings_are_drawn_by_seed_or_are_all() -> None:
+    assert sorted(shuffled(4, None, (0, 0))) == sorted(permutations(range(4)))
+    assert shuffled(5, 3, (1, 2)) == shuffled(5, 3, (1, 2))
+    assert len({*shuffled(5, 50, (0, 0))}) > 20
+
+
+def test_rank_correlation_and_neighbours_are_up_to_reversal() -> None:
+    assert kendall_tau((0, 1, 2, 3)) == kendall_tau((3, 2, 1, 0)) == 1
+    assert kendall_tau((1, 0, 2, 3)) == pytest.approx(2 * 5 / 6 - 1)
+    assert adjacency((3, 2, 1, 0)) == 1
+    assert adjacency((1, 0, 2, 3)) == pytest.approx(2 / 3)
+    assert adjacency((1, 3, 0, 2)) == 0
+
+
 def test_calibration_error() -> None:
-    assert expected_calibration_error([0.8] * 10, [True] * 8 + [False] * 2) == pytest.approx(0)
-    assert expected_calibration_error([1.0, 1.0, 0.2, 0.2], [True, False, False, False]) == pytest.approx(0.35)
+    right = np.array([True] * 8 + [False] * 2)
+    assert expected_calibration_error(np.full(10, 0.8), right) == pytest.approx(0)
+    mixed = np.array([True, False, False, False])
+    assert expected_calibration_error(np.array([1.0, 1.0, 0.2, 0.2]), mixed) == pytest.approx(0.35)
 
 
-def test_the_command_writes_results_from_which_documents_are_filled(davis: Path, tmp_path: Path) -> None:
-    results = tmp_path / "results.json"
-    common = ["--results", str(results), "--seq-len", "4", "--spacing", "1", "2"]
-    main(["--davis", str(davis), "--models", "path", "default", "--dataset", "made", *common])
-    rows = json.loads(results.read_text())["rows"]
-    assert {(row["model"], row["spacing"]) for row in rows} == {(m, s) for m in ("path", "tridab-s") for s in (1, 2)}
+def test_the_interval_is_over_videos_not_over_sets() -> None:
+    hits = np.repeat([1.0, 1.0, 0.0, 1.0], 100)
+    low, high = bootstrap_interval(hits, np.repeat([0, 1, 2, 3], 100))
+    assert low <= 0.5 < 0.9 < high  # four videos: hardly known
+    low, high = bootstrap_interval(hits, np.arange(400))
+    assert 0.7 < low < 0.75 < high < 0.8
 
+
+def test_the_command_compares_models_with_the_baseline(davis: Path) -> None:
+    options = ("--seq-len", 4, "--seq-len", 3, "--spacing", "1,2", "--json")
+    result = evaluate(davis, "--model", "tridab-s", *options)
+    assert result.exit_code == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert document["version"] == 1
+    rows = document["rows"]
+    found = {(row["model"], row["seq_len"], row["spacing"]) for row in rows}
+    assert found == {(m, n, s) for m in ("path", "tridab-s") for n in (3, 4) for s in (1, 2)}
+    stable = (
+        "model dataset seq_len spacing sets permutations accuracy accuracy_low accuracy_high kendall_tau ece chance"
+    )
+    assert set(stable.split()) <= set(rows[0])
+    assert {row["dataset"] for row in rows} == {"davis-2"}
+    assert set(document["videos"][0]["accuracy"]) == {"slide", "noise"}
+    assert json.loads(evaluate(davis, "--model", "tridab-s", *options).stdout) == document
+
+
+def test_tables_for_people_and_spreadsheets(davis: Path) -> None:
+    table = evaluate(davis, "--model", "path", "--spacing", "2", "--per-video").stdout
+    assert table.startswith("| data | n | spacing | model | exact match (95 %) |")
+    assert "| slide | 4 | 2 | path | 100.0 |" in table
+    (row,) = csv.DictReader(io.StringIO(evaluate(davis, "--model", "path", "--spacing", "2", "--csv").stdout))
+    assert (row["model"], row["sets"]) == ("path", "9")
+
+
+def test_a_manifest_is_evaluated_by_its_split(davis: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    folder = "JPEGImages/480p/slide"
+    sets = [
+        SetEntry(folder, (0, 2, 4, 6), "test", "slide", 2.0),
+        SetEntry(folder, (9, 6, 3, 0), "test", "slide", 3.0),
+        SetEntry(folder, (1, 2, 3, 4), "train", "slide", 1.0),
+    ]
+    write_manifest(Manifest("made", davis, 4, 0, tuple(sets)), tmp_path / "m.jsonl")
+    rows = json.loads(evaluate(tmp_path / "m.jsonl", "--model", "path", "--json").stdout)["rows"]
+    assert [(row["spacing"], row["sets"], row["accuracy"]) for row in rows] == [(2.0, 1, 100.0), (3.0, 1, 100.0)]
+    assert evaluate(tmp_path / "m.jsonl", "--model", "path", "--split", "validation").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--spacing", "x"), 2),
+        (("--spacing", "0"), 2),
+        (("--permutations", "none"), 2),
+        (("--json", "--csv"), 2),
+        (("--seq-len", "7"), 2),
+        (("--spacing", "50"), 1),
+        (("--model", "nothing"), 1),
+    ],
+)
+def test_what_does_not_fit_is_one_line(davis: Path, options: tuple[str, ...], code: int) -> None:
+    result = evaluate(davis, *options)
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+
+
+def test_data_that_is_none(tmp_path: Path) -> None:
+    assert "neither a manifest nor the root of DAVIS" in evaluate(tmp_path).stderr
+    (tmp_path / "broken.jsonl").write_text("{}\n")
+    assert "line 1 is not of a manifest" in evaluate(tmp_path / "broken.jsonl").stderr
+    assert "cannot be read as a manifest" in evaluate(tmp_path / "gone.jsonl").stderr
+
+
+def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text(evaluate(davis, "--model", "tridab-s", "--spacing", "1-2", "--json").stdout)
+    rows = read_results(tmp_path / "results.json")
     document = tmp_path / "page.md"
     document.write_text("before\n<!-- accuracy:begin -->\nold\n<!-- accuracy:end -->\nafter\n")
-    fill(document, "accuracy", accuracy_table(read_results(results)))
+    fill(document, "accuracy", accuracy_table(rows))
     text = document.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    cells = " | ".join(f"{row['accuracy']:.1f}" for row in rows if row["model"] == "path")
+    cells = " | ".join(f"{row.accuracy:.1f}" for row in rows if row.model == "path")
     assert f"| 4 | path | {cells} |" in text
     assert "paper, Table V" in text
     assert "| 4 | chance | 8.3 | 8.3 |" in text
-
-
-def test_a_document_without_a_marked_place_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "page.md").write_text("nothing here")
+    assert "paper" not in accuracy_table(rows, with_paper=False)
     with pytest.raises(ValueError, match="no place marked"):
-        fill(tmp_path / "page.md", "accuracy", "x")
+        fill(document, "elsewhere", "x")
 
 
-def test_another_folder_is_no_davis_root(tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match="give the root of DAVIS"):
-        davis_sequences(tmp_path)
+def test_nothing_to_measure_is_none() -> None:
+    nothing: list[TimedSet] = []
+    assert measure(load_model("path"), "made", nothing, 4, 1) is None

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from imgorder import __version__
+from imgorder.cli.dataset import dataset
+from imgorder.cli.evaluate import evaluate
 from imgorder.cli.models import models
 from imgorder.cli.sort import sort
 
@@ -20,6 +22,8 @@ app = typer.Typer(
 )
 app.command(epilog="Example: imgorder sort ./photos/ --first IMG_2041.jpg")(sort)
 app.command(epilog="Example: imgorder models --json")(models)
+app.add_typer(dataset, name="dataset")
+app.command(epilog="Example: imgorder evaluate DAVIS/ --model tridab-s --seq-len 4 --spacing 1-8")(evaluate)
 
 
 def _print_version(wanted: bool) -> None:

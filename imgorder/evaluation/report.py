@@ -1,13 +1,15 @@
-"""Results files, and the Markdown tables that are written from them."""
+"""Results files, and the tables that are written from them."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
-from imgorder.evaluation.measure import Row
+from imgorder.evaluation.measure import Measured, Row
 
 # Kanojia & Raman 2020, Table V: DAVIS, 50 sequences, spacing 1 to 8, as measured by its authors.
 PAPER_TABLE_V = {
@@ -16,9 +18,14 @@ PAPER_TABLE_V = {
 }
 
 
-def write_results(rows: Iterable[Row], path: Path) -> None:
-    """Write rows as JSON: ``{"version": 1, "rows": […]}``."""
-    path.write_text(json.dumps({"version": 1, "rows": [asdict(row) for row in rows]}, indent=1) + "\n", "utf-8")
+def results_json(results: Iterable[Measured]) -> str:
+    """``{"version": 1, "rows": […], "videos": […]}``; the rows are stable, videos hold their breakdown."""
+    measured = list(results)
+    videos = [
+        {key: asdict(each.row)[key] for key in ("model", "dataset", "seq_len", "spacing")} | {"accuracy": each.videos}
+        for each in measured
+    ]
+    return json.dumps({"version": 1, "rows": [asdict(each.row) for each in measured], "videos": videos}, indent=1)
 
 
 def read_results(path: Path) -> list[Row]:
@@ -26,40 +33,41 @@ def read_results(path: Path) -> list[Row]:
     return [Row(**row) for row in json.loads(path.read_text("utf-8"))["rows"]]
 
 
+def results_csv(rows: Iterable[Row]) -> str:
+    """Rows as comma-separated values with a header."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [field.name for field in fields(Row)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return out.getvalue()
+
+
+def results_markdown(rows: Iterable[Row]) -> str:
+    """Rows as a Markdown table, one line each."""
+    lines = [
+        "| data | n | spacing | model | exact match (95 %) | chance | Kendall tau | neighbours | ECE | sets | shown |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for r in rows:
+        interval = f"{r.accuracy:.1f} ({r.accuracy_low:.1f} to {r.accuracy_high:.1f})"
+        lines.append(
+            f"| {r.dataset} | {r.seq_len} | {r.spacing:g} | {r.model} | {interval} | {r.chance:.1f} "
+            f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {r.sets} | {r.permutations} |"
+        )
+    return "\n".join(lines)
+
+
 def accuracy_table(rows: Sequence[Row], with_paper: bool = True) -> str:
     """Exact match in percent, a row for each set size and model, a column for each spacing.
 
     Where asked for, the paper's figures stand below ours, marked as measured on other data.
     """
-    return _table(rows, lambda row: f"{row.accuracy:.1f}", with_paper)
+    return _by_spacing(rows, lambda row: f"{row.accuracy:.1f}", with_paper)
 
 
 def calibration_table(rows: Sequence[Row]) -> str:
     """Expected calibration error, laid out as `accuracy_table`; the baseline is not calibrated and left out."""
-    return _table([row for row in rows if row.model != "path"], lambda row: f"{row.ece:.3f}", with_paper=False)
-
-
-def _table(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bool) -> str:
-    spacings = sorted({row.spacing for row in rows})
-    lines = [
-        "| n | spacing (frames) | " + " | ".join(str(spacing) for spacing in spacings) + " |",
-        "| --- | --- |" + " --- |" * len(spacings),
-    ]
-
-    def add(n: int, name: str, cells: Iterable[str]) -> None:
-        lines.append(f"| {n} | {name} | " + " | ".join(cells) + " |")
-
-    for n in sorted({row.seq_len for row in rows}):
-        found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
-        models = dict.fromkeys(row.model for row in rows)
-        for model in models:
-            add(n, model, (value(found[model, spacing]) for spacing in spacings))
-        if with_paper and n in PAPER_TABLE_V:
-            add(n, "paper, Table V: 50 sequences, by its authors", (f"{PAPER_TABLE_V[n][s - 1]:.1f}" for s in spacings))
-        first = next(iter(models))
-        add(n, "sets, each in 1 permutation", (str(found[first, spacing].sets) for spacing in spacings))
-        add(n, "chance", (f"{found[first, spacing].chance:.1f}" for spacing in spacings))
-    return "\n".join(lines)
+    return _by_spacing([row for row in rows if row.model != "path"], lambda row: f"{row.ece:.3f}", with_paper=False)
 
 
 def fill(document: Path, name: str, text: str) -> None:
@@ -74,3 +82,29 @@ def fill(document: Path, name: str, text: str) -> None:
     if not found or not closed:
         raise ValueError(f"{document}: has no place marked {name}")
     document.write_text(f"{head}{begin}\n{text}\n{end}{tail}", "utf-8")
+
+
+def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bool) -> str:
+    spacings = sorted({row.spacing for row in rows})
+    lines = [
+        "| n | spacing (frames) | " + " | ".join(f"{spacing:g}" for spacing in spacings) + " |",
+        "| --- | --- |" + " --- |" * len(spacings),
+    ]
+
+    def add(n: int, name: str, cells: Iterable[str]) -> None:
+        lines.append(f"| {n} | {name} | " + " | ".join(cells) + " |")
+
+    for n in sorted({row.seq_len for row in rows}):
+        found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
+        models = dict.fromkeys(row.model for row in rows)
+        for model in models:
+            add(n, model, (value(found[model, spacing]) for spacing in spacings))
+        if with_paper and n in PAPER_TABLE_V:
+            figures: dict[float, float] = dict(enumerate(PAPER_TABLE_V[n], start=1))
+            cells = (f"{figures[spacing]:.1f}" if spacing in figures else "" for spacing in spacings)
+            add(n, "paper, Table V: 50 sequences, by its authors", cells)
+        first = [found[next(iter(models)), spacing] for spacing in spacings]
+        add(n, "chance", (f"{row.chance:.1f}" for row in first))
+        add(n, "sets", (str(row.sets) for row in first))
+        add(n, "permutations of each set", (str(row.permutations) for row in first))
+    return "\n".join(lines)

@@ -1,0 +1,211 @@
+"""``imgorder dataset``: write down sets with a known order as manifests."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgorder.cli._errors import one_line_errors, tell
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.names import show
+
+if TYPE_CHECKING:
+    from imgorder.datasets.built import Built, Progress
+
+dataset = typer.Typer(
+    name="dataset",
+    help="Make sets with a known order from videos or photos, for training and evaluation.",
+    no_args_is_help=True,
+)
+
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the manifests; created if missing.")]
+SeqLens = Annotated[
+    list[str], typer.Option("--seq-len", metavar="N|N-M", help="Images in a set, 3 to 6; repeat it, or 3-6, or 3,5.")
+]
+Spacings = Annotated[
+    list[str],
+    typer.Option("--spacing", metavar="N|N-M", help="Frames from one image to the next; repeat it, or 1-8, or 2,4."),
+]
+MinFlow = Annotated[
+    float,
+    typer.Option("--min-flow", min=0.0, help="Least mean optical flow between neighbours, in px of a 240 px frame."),
+]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Decides the split.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes (default: one a core).")]
+
+
+@dataset.command(epilog="Example: imgorder dataset ucf101 --videos UCF-101/ --out sets/")
+@one_line_errors
+def ucf101(
+    videos: Annotated[Path, typer.Option("--videos", metavar="DIR", help="UCF101's folder of videos.")],
+    out: Out,
+    seq_len: SeqLens = ["3-6"],  # noqa: B006 - typer copies it
+    spacing: Spacings = ["4"],  # noqa: B006
+    min_flow: MinFlow = 1.0,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Sets from UCF101 as in the paper: frames chosen by optical flow, split 70/30 by group.
+
+    After an interrupt, the same command goes on where it stopped.
+    """
+    from imgorder.datasets.scan import default_workers
+    from imgorder.datasets.ucf101 import build_ucf101
+
+    lengths, spacings = _seq_lens(seq_len), _spacings(spacing)
+    working = _out_folder(out) / "ucf101.progress.jsonl"
+    with _progress_bar(working) as progress:
+        built = build_ucf101(videos, working, lengths, spacings, min_flow, seed, workers or default_workers(), progress)
+    _write(built, out, "videos")
+
+
+@dataset.command(epilog="Example: imgorder dataset davis --root DAVIS/ --out sets/ --spacing 1-4")
+@one_line_errors
+def davis(
+    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="DAVIS's folder, with JPEGImages/480p in it.")],
+    out: Out,
+    seq_len: SeqLens = ["3-6"],  # noqa: B006
+    spacing: Spacings = ["1-8"],  # noqa: B006
+) -> None:
+    """All evenly spaced sets of DAVIS, for tests."""
+    from imgorder.datasets.davis import build_davis
+
+    built = build_davis(root, _seq_lens(seq_len), _spacings(spacing))
+    _write(built, _out_folder(out), "sequences")
+
+
+@dataset.command(epilog="Example: imgorder dataset videos ./clips/ --out sets/ --spacing 2,4,8")
+@one_line_errors
+def videos(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of videos, at any depth.")],
+    out: Out,
+    seq_len: SeqLens = ["3-6"],  # noqa: B006
+    spacing: Spacings = ["2,4,8"],  # noqa: B006
+    min_flow: MinFlow = 1.0,
+    validation_fraction: Annotated[
+        float, typer.Option("--validation-fraction", min=0.0, max=0.9, help="Share of the videos for validation.")
+    ] = 0.15,
+    seed: Seed = 0,
+    workers: Workers = None,
+) -> None:
+    """Sets from any videos: evenly spaced frames where something moves, split by group.
+
+    The group is a video's folder, or what clips.csv (columns file, group) says. After an interrupt, the
+    same command goes on where it stopped.
+    """
+    from imgorder.datasets.scan import default_workers
+    from imgorder.datasets.videos import build_videos
+
+    lengths, spacings = _seq_lens(seq_len), _spacings(spacing)
+    working = _out_folder(out) / "videos.progress.jsonl"
+    with _progress_bar(working) as progress:
+        built = build_videos(
+            folder,
+            working,
+            lengths,
+            spacings,
+            min_flow,
+            validation_fraction,
+            seed,
+            workers or default_workers(),
+            progress,
+        )
+    _write(built, out, "videos")
+
+
+@dataset.command(epilog="Example: imgorder dataset photos ./bursts/ --out sets/")
+@one_line_errors
+def photos(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folders of photos; each folder is one scene.")],
+    out: Out,
+    seq_len: SeqLens = ["3-6"],  # noqa: B006
+) -> None:
+    """Sets from photos whose EXIF time tells their order, for tests. No photo is changed."""
+    from imgorder.datasets.photos import build_photos
+
+    built = build_photos(folder, _seq_lens(seq_len))
+    _write(built, _out_folder(out), "folders")
+
+
+def _seq_lens(texts: list[str]) -> list[int]:
+    numbers = _numbers(texts, "--seq-len")
+    if not set(numbers) <= {3, 4, 5, 6}:
+        raise UsageError("--seq-len takes numbers from 3 to 6")
+    return numbers
+
+
+def _spacings(texts: list[str]) -> list[int]:
+    numbers = _numbers(texts, "--spacing")
+    if not all(1 <= number <= 1000 for number in numbers):
+        raise UsageError("--spacing takes numbers of frames from 1 to 1000")
+    return numbers
+
+
+def _numbers(texts: list[str], option: str) -> list[int]:
+    """``["3-5", "8,9"]`` as ``[3, 4, 5, 8, 9]``."""
+    numbers: set[int] = set()
+    for part in re.split(r"[,\s]+", " ".join(texts).strip()):
+        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part, re.ASCII)
+        if not match:
+            raise UsageError(f"{option} takes a number, or numbers as in 3-5 or 3,5; not {part!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UsageError(f"{option}: {part} is an empty range")
+        numbers.update(range(first, last + 1))
+    return sorted(numbers)
+
+
+def _out_folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImgorderError(f"{show(out)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    return out
+
+
+@contextmanager
+def _progress_bar(working: Path) -> Iterator[Progress | None]:
+    """A bar on stderr where that is a terminal; a word on how to go on after an interrupt."""
+    try:
+        if not sys.stderr.isatty():
+            yield None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("videos", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+    except KeyboardInterrupt as error:
+        tell("stopped", f"what is done is in {show(working)}; the same command goes on from there")
+        raise typer.Exit(130) from error
+
+
+def _write(built: Built, out: Path, sources: str) -> None:
+    from imgorder.datasets.manifest import write_manifest
+
+    for each in built.skipped:
+        tell("warning", f"{show(each.name)}: left out: {each.reason}")
+    if not any(manifest.sets for manifest in built.manifests):
+        raise ImgorderError(
+            f"{show(built.manifests[0].root)}: no sets: {built.sources} {sources} read, "
+            f"{len(built.skipped)} left out, no set of the lengths asked for in the others; nothing was written"
+        )
+    for manifest in built.manifests:
+        path = out / f"{manifest.dataset}-n{manifest.seq_len}.jsonl"
+        try:
+            write_manifest(manifest, path)
+        except OSError as error:
+            raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror})") from error
+        splits = Counter(entry.split for entry in manifest.sets)
+        parts = ", ".join(f"{name} {splits[name]}" for name in ("train", "validation", "test") if splits[name])
+        print(f"{show(path)}: {len(manifest.sets)} sets{f' ({parts})' if parts else ''}")
+    print(f"{built.sources} {sources} read, {len(built.skipped)} left out")

@@ -1,0 +1,117 @@
+"""Sets from folders of photos whose EXIF time of exposure is the truth."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+from PIL import Image
+
+from imgorder.datasets.built import Built, Skipped
+from imgorder.datasets.manifest import Manifest, SetEntry
+from imgorder.datasets.tree import find_files
+from imgorder.errors import ImgorderError, PhotoError
+from imgorder.names import natural_key, show
+from imgorder.photos import SUFFIXES, find_sets, open_photo
+
+_EXIF = 0x8769
+_TIME = 0x9003  # DateTimeOriginal, whole seconds
+_SUBSECOND = 0x9291  # SubSecTimeOriginal, the decimals
+
+
+def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
+    """Each folder is a scene: all windows of photos that follow one another in time, for tests.
+
+    Photos without a time, and photos that share a time with another of their folder, are left out: their
+    place is not known. The spacing of a set is the mean distance of its photos in seconds.
+
+    Args:
+        root: folder with photos, or with folders of photos, at any depth.
+        seq_lens: numbers of images.
+
+    Raises:
+        ImgorderError: if there is no such folder, or no photo in it.
+    """
+    scenes = sorted({PurePosixPath(name).parent.as_posix() for name in find_files(root, SUFFIXES)}, key=natural_key)
+    if not scenes:
+        raise ImgorderError(f"{show(root)}: no photos in it; known are {', '.join(SUFFIXES)}")
+    skipped: list[Skipped] = []
+    timed = {}
+    for scene in scenes:
+        try:
+            files = find_sets([root / scene])[0].files
+        except PhotoError as error:
+            skipped.append(Skipped(scene, str(error)))
+            continue
+        timed[scene], without = _in_time(files)
+        skipped += [Skipped((PurePosixPath(scene) / file.name).as_posix(), reason) for file, reason in without]
+    manifests = []
+    for n in seq_lens:
+        sets = []
+        for scene, photos in timed.items():
+            for start in range(len(photos) - n + 1):
+                window = photos[start : start + n]
+                seconds = (window[-1][0] - window[0][0]).total_seconds() / (n - 1)
+                places = tuple(place for _, place in window)
+                sets.append(SetEntry(scene, places, "test", scene, round(seconds, 6)))
+        manifests.append(Manifest("photos", root, n, 0, tuple(sets)))
+    return Built(tuple(manifests), len(timed), tuple(skipped))
+
+
+def exposure_time(path: Path) -> datetime | None:
+    """When a photo was taken by its EXIF block, to the microsecond; None where that is not written.
+
+    Raises:
+        PhotoError: if the file is not a readable photo.
+    """
+    picture = open_photo(path, draft_edge=64)
+    try:
+        fields = _fields(picture, path)
+        taken = datetime.strptime(_text(fields.get(_TIME)), "%Y:%m:%d %H:%M:%S")
+    except Exception:  # a broken EXIF block is one without a time
+        return None
+    decimals = re.match(r"\d*", _text(fields.get(_SUBSECOND)))
+    digits = decimals[0] if decimals else ""
+    return taken + timedelta(microseconds=int(digits[:6].ljust(6, "0")))
+
+
+def _fields(picture: Image.Image, path: Path) -> Mapping[int, object]:
+    if picture.format == "TIFF":  # Pillow would read on from the file, which is closed by now
+        import piexif
+
+        blocks: dict[str, dict[int, object]] = piexif.load(os.fspath(path))
+        return blocks["Exif"]
+    return picture.getexif().get_ifd(_EXIF)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return str(value or "").replace("\0", "").strip()
+
+
+def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tuple[Path, str]]]:
+    """Times and places in the listing, in temporal order; and the photos whose place is not known."""
+    times: dict[int, datetime] = {}
+    without: list[tuple[Path, str]] = []
+    for place, file in enumerate(files):
+        try:
+            taken = exposure_time(file)
+        except PhotoError as error:
+            without.append((file, str(error).removeprefix(f"{show(file)}: ")))
+            continue
+        if taken is None:
+            without.append((file, "no EXIF time (DateTimeOriginal)"))
+        else:
+            times[place] = taken
+    shared = Counter(times.values())
+    without += [
+        (files[place], f"taken at the same time as another ({taken})")
+        for place, taken in times.items()
+        if shared[taken] > 1
+    ]
+    return sorted((taken, place) for place, taken in times.items() if shared[taken] == 1), without

@@ -1,0 +1,107 @@
+"""Sets from any folder of videos."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from imgorder.datasets.built import Built, Progress, Skipped, even_set
+from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.scan import scan_videos
+from imgorder.datasets.select import moving_windows
+from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.tree import find_files
+from imgorder.datasets.video import SUFFIXES
+from imgorder.errors import ImgorderError
+from imgorder.names import natural_key, show
+
+TABLE = "clips.csv"
+
+
+def build_videos(
+    root: Path,
+    progress_file: Path,
+    seq_lens: Sequence[int] = (3, 4, 5, 6),
+    spacings: Sequence[int] = (2, 4, 8),
+    min_flow: float = 1.0,
+    validation_fraction: float = 0.15,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Built:
+    """Make evenly spaced sets of the windows in which enough moves, split by group.
+
+    A ``clips.csv`` in the folder (columns ``file`` and ``group``) says which videos are meant and what
+    group each belongs to. Without it all videos are taken, and the group is the video's folder; at the
+    top level it is the video itself.
+
+    Args:
+        root: folder with videos at any depth.
+        progress_file: see `imgorder.datasets.scan`.
+        seq_lens: numbers of images.
+        spacings: distances between neighbours in frames.
+        min_flow: least mean flow between neighbours, in px at a shorter side of 240.
+        validation_fraction: share of the videos for validation.
+        seed: of the split.
+        workers: processes that read videos.
+        progress: told after every video.
+
+    Raises:
+        ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.
+    """
+    found = find_files(root, SUFFIXES)
+    skipped: list[Skipped] = []
+    table = root / TABLE
+    if table.is_file():
+        groups = _read_table(table)
+        skipped += [Skipped(name, f"not listed in {TABLE}") for name in found if name not in groups]
+    else:
+        groups = {name: _folder_group(name) for name in found}
+    if not groups:
+        raise ImgorderError(f"{show(root)}: no videos in it; known are {', '.join(SUFFIXES)}")
+    scan = scan_videos(root, list(groups), spacings, progress_file, workers, progress)
+    held_out = held_out_groups(Counter(groups.values()), validation_fraction, seed)
+    manifests = []
+    for n in seq_lens:
+        sets = [
+            even_set(
+                name,
+                start,
+                n,
+                spacing,
+                "validation" if groups[name] in held_out else "train",
+                groups[name],
+                flow.mean(start, n, spacing),
+            )
+            for name, flow in scan.flows.items()
+            for spacing in spacings
+            for start in moving_windows(flow, n, spacing, min_flow)
+        ]
+        manifests.append(Manifest("videos", root, n, seed, tuple(sets)))
+    left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
+    return Built(tuple(manifests), len(scan.flows), tuple(left_out))
+
+
+def _folder_group(name: str) -> str:
+    parent = PurePosixPath(name).parent
+    return name if parent == PurePosixPath() else parent.as_posix()
+
+
+def _read_table(path: Path) -> dict[str, str]:
+    """Video -> group, naturally sorted by video."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ImgorderError(f"{show(path)}: cannot be read as a table ({error})") from error
+    groups: dict[str, str] = {}
+    for number, row in enumerate(rows, start=2):
+        name, group = row.get("file"), row.get("group")
+        if not name or not group:
+            raise ImgorderError(f"{show(path)}: row {number} has no file or no group; needed are columns file, group")
+        name = PurePosixPath(name).as_posix()
+        if groups.setdefault(name, group) != group:
+            raise ImgorderError(f"{show(path)}: row {number} puts {show(name)} into a second group")
+    return {name: groups[name] for name in sorted(groups, key=natural_key)}
