@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from imgorder.training.__main__ import main  # noqa: E402
-from imgorder.training.checkpoint import read_config, read_ema_weights  # noqa: E402
+from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.clips import Clip, ClipStore, pack_clips, split_by_group  # noqa: E402
 from imgorder.training.config import TrainConfig  # noqa: E402
 from imgorder.training.release import fit_temperature  # noqa: E402
@@ -183,11 +184,17 @@ def test_the_command_trains_validates_and_goes_on(clips: Path, tmp_path: Path) -
     ]
     changes += ['set_sizes={"3":1}', "validation=[[3,2]]", "validation_fraction=0.5", 'window={"max_spacing":6}']
     main([str(clips), "--run", str(run), "--set", *changes])
+    for mistake in (["--set", "steps=4"], ["--resume", "--set", "step=4"]):  # no --resume; no such setting
+        with pytest.raises(SystemExit):
+            main([str(clips), "--run", str(run), *mistake])
     main([str(clips), "--run", str(run), "--resume", "--set", "steps=4"])
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["step"] for row in rows] == ["2", "4"]
     assert 0 <= float(rows[-1]["val_n3_s2"]) <= 100
-    assert read_config(run / "state.safetensors").set_sizes == {3: 1}
+    config = read_config(run / "state.safetensors")
+    assert config.set_sizes == {3: 1}
+    assert config.held_out_groups
+    assert read_step(run / "state.safetensors") == 4
 
 
 @pytest.mark.parametrize(
@@ -218,10 +225,27 @@ def test_a_network_learns_eight_sets_by_heart(store: ClipStore, family: str, net
 
 def test_a_loss_that_is_no_number_stops_with_the_step(store: ClipStore, tmp_path: Path) -> None:
     trainer = Trainer(tiny_config(), store, tmp_path / "run")
+    trainer.save()
+    before = trainer.state_file.read_bytes()
     with torch.no_grad():
         next(trainer.model.parameters()).fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="step 0"):
         trainer.train()
+    assert trainer.state_file.read_bytes() == before
+
+
+def test_a_requested_stop_ends_after_a_whole_step(store: ClipStore, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(), store, tmp_path / "run")
+    trainer.request_stop()
+    trainer.train()
+    assert read_step(trainer.state_file) == 1
+
+
+def test_clips_that_are_all_too_short_are_refused(store: ClipStore) -> None:
+    short = [replace(clip, frames=4) for clip in store.clips]
+    with pytest.raises(ValueError, match="no clip has the 6 frames"):
+        WindowSampler(store, short).set(np.random.default_rng(0), 6)
+    assert WindowSampler(store, short).set(np.random.default_rng(0), 3).shape == (3, 112, 112, 3)
 
 
 def test_the_temperature_undoes_overconfidence() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
+import subprocess
+from dataclasses import fields
 from pathlib import Path
 
 from imgorder.training.checkpoint import read_config
@@ -28,21 +31,43 @@ def main(argv: list[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
 
     changes = {key: json.loads(value) for key, _, value in (item.partition("=") for item in arguments.set)}
+    unknown = changes.keys() - {field.name for field in fields(TrainConfig)}
+    if unknown:
+        parser.error(f"--set knows no {', '.join(sorted(unknown))}")
     state = arguments.run / "state.safetensors"
-    if arguments.resume and state.exists():
+    if state.exists() and not arguments.resume:
+        parser.error(f"{arguments.run} holds a run already; go on with --resume, or name another folder")
+    if state.exists():
         config = read_config(state)
         for key, value in changes.items():
             setattr(config, key, value)
         config.__post_init__()
     else:
-        config = TrainConfig(**changes)
+        config = TrainConfig(**{"commit": current_commit(), **changes})
 
     folder = arguments.store or arguments.run / "clips"
-    store = ClipStore(folder) if (folder / "clips.json").exists() else pack_clips(arguments.clips, folder)
+    if (folder / "clips.json").exists():
+        logging.info("using the clips decoded in %s before", folder)
+        store = ClipStore(folder)
+    else:
+        store = pack_clips(arguments.clips, folder)
     trainer = Trainer(config, store, arguments.run)
-    if arguments.resume:
-        trainer.resume()
-    trainer.train(arguments.minutes)
+    trainer.resume()
+    # A step is finished before a run stops, so that a checkpoint never holds half of one.
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: trainer.request_stop()) for number in signals}
+    try:
+        trainer.train(arguments.minutes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def current_commit() -> str:
+    """Commit of the checkout that this code runs from, or ``"unknown"``."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    return result.stdout.strip() if result.returncode == 0 else "unknown"
 
 
 if __name__ == "__main__":

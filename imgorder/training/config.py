@@ -17,6 +17,9 @@ class TrainConfig:
         learning_rate: peak; reached after `warmup` steps, held, then brought down linearly to zero
             over the last `decay` steps (warm-up, stable, decay: the stable part can be prolonged).
         ema: decay of the exponential moving average of the weights that is validated and released.
+        validation_fraction: share of the clips, in whole groups, that is kept out of training.
+        held_out_groups: those groups; drawn when a run begins, and kept with it from then on.
+        commit: of imgorder when the run began.
         validation: (set size, spacing) of each validation figure.
         validate_every, save_every: in steps.
     """
@@ -34,6 +37,8 @@ class TrainConfig:
     ema: float = 0.998
     seed: int = 0
     validation_fraction: float = 0.15
+    held_out_groups: list[str] = field(default_factory=list)
+    commit: str = "unknown"
     validation: tuple[tuple[int, int], ...] = ((4, 2), (4, 4), (4, 8), (6, 4))
     validate_every: int = 500
     save_every: int = 250

@@ -11,7 +11,8 @@ from imgorder.evaluation.report import results_json, results_markdown
 from imgorder.evaluation.sets import TimedSet
 from imgorder.predictor import load_model
 from imgorder.preprocess import normalise
-from imgorder.training.clips import Clip, ClipStore, split_by_group
+from imgorder.training.checkpoint import read_config
+from imgorder.training.clips import Clip, ClipStore
 from imgorder.training.windows import validation_sets
 
 
@@ -23,16 +24,18 @@ def held_out_sets(store: ClipStore, clips: Sequence[Clip], n: int, spacing: int)
 
 
 def main(argv: list[str] | None = None) -> None:
-    """``python -m imgorder.training.held_out STORE --results FILE``."""
+    """``python -m imgorder.training.held_out RUN --store DIR --results FILE``."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.held_out", description=__doc__)
-    parser.add_argument("store", type=Path, help="decoded clips")
+    parser.add_argument("run", type=Path, help="the run that kept the groups out")
+    parser.add_argument("--store", type=Path, required=True, help="decoded clips")
     parser.add_argument("--models", nargs="+", default=["path", "default"])
     parser.add_argument("--seq-len", nargs="+", type=int, default=[4, 6])
     parser.add_argument("--spacing", nargs="+", type=int, default=list(range(1, 9)))
     parser.add_argument("--results", type=Path, required=True, help="results file, JSON")
     arguments = parser.parse_args(argv)
     store = ClipStore(arguments.store)
-    _, held_out = split_by_group(store.clips)
+    groups = read_config(arguments.run / "state.safetensors").held_out_groups
+    held_out = [clip for clip in store.clips if clip.group in groups]
     results: list[Measured] = []
     for model in map(load_model, arguments.models):
         for n in arguments.seq_len:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,26 +20,26 @@ from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, write_network
 from imgorder.registry import Card
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
-from imgorder.training.clips import Clip, ClipStore, split_by_group
+from imgorder.training.clips import Clip, ClipStore
 from imgorder.training.trainer import classes_of, draw_orders, normalise, show_as
 from imgorder.training.windows import validation_sets
 
 
-def release(run: Path, store: ClipStore, name: str, about: str, commit: str, folder: Path) -> Card:
+def release(run: Path, store: ClipStore, name: str, about: str, folder: Path) -> Card:
     """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` into a folder.
 
     Args:
         run: folder of the run.
         store: the clips it was trained on; the groups kept out of training fit the temperatures.
         about: one line for people.
-        commit: of imgorder, with which the weights were trained.
     """
     state = run / "state.safetensors"
     config = read_config(state)
     network = build_network(config.family, **config.network)
     network.load_state_dict(read_ema_weights(state))
     network.eval()
-    train, held_out = split_by_group(store.clips, config.validation_fraction)
+    train = [clip for clip in store.clips if clip.group not in config.held_out_groups]
+    held_out = [clip for clip in store.clips if clip.group in config.held_out_groups]
     settings = settings_of(network)
     sizes = sizes_of(config.family, settings)
     metadata = ModelMetadata(
@@ -49,7 +48,7 @@ def release(run: Path, store: ClipStore, name: str, about: str, commit: str, fol
         settings=settings,
         sizes=sizes,
         temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n)) for n in sizes},
-        training_commit=commit,
+        training_commit=config.commit,
     )
     weights = folder / f"{name}.safetensors"
     write_network(network, metadata, weights)
@@ -63,7 +62,7 @@ def release(run: Path, store: ClipStore, name: str, about: str, commit: str, fol
         about,
         files={"onnx": _entry(graph), "torch": _entry(weights)},
         training={
-            "commit": commit,
+            "commit": config.commit,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "clips": len(train),
             "groups": len({clip.group for clip in train}),
@@ -114,12 +113,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="decoded clips")
     parser.add_argument("--name", required=True)
     parser.add_argument("--about", required=True, help="one line for `imgorder models`")
-    parser.add_argument("--commit", help="training commit (default: HEAD)")
     parser.add_argument("--out", type=Path, default=Path("models"))
     arguments = parser.parse_args(argv)
-    head = ["git", "rev-parse", "HEAD"]
-    commit = arguments.commit or subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()
-    release(arguments.run, ClipStore(arguments.store), arguments.name, arguments.about, commit, arguments.out)
+    release(arguments.run, ClipStore(arguments.store), arguments.name, arguments.about, arguments.out)
 
 
 if __name__ == "__main__":

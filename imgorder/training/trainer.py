@@ -58,10 +58,15 @@ class Trainer:
             weight_decay=config.weight_decay,
             betas=(0.9, 0.98),
         )
-        train, self.held_out = split_by_group(store.clips, config.validation_fraction)
+        if not config.held_out_groups:
+            _, held_out = split_by_group(store.clips, config.validation_fraction)
+            config.held_out_groups = sorted({clip.group for clip in held_out})
+        train = [clip for clip in store.clips if clip.group not in config.held_out_groups]
+        self.held_out = [clip for clip in store.clips if clip.group in config.held_out_groups]
         self.store = store
         self.sampler = WindowSampler(store, train, WindowConfig(**config.window))
         self.step = 0
+        self._stop = False
         run.mkdir(parents=True, exist_ok=True)
 
     def resume(self) -> None:
@@ -74,33 +79,39 @@ class Trainer:
         """Write the run's checkpoint."""
         save_checkpoint(self.state_file, self.config, self.step, self.model, self.ema, self.optimizer)
 
+    def request_stop(self) -> None:
+        """Make `train` save and return after the step in progress; safe to call from a signal handler."""
+        self._stop = True
+
     def train(self, minutes: float = float("inf")) -> None:
-        """Train until ``config.steps`` or the time is up, whichever comes first; saves at the end."""
+        """Train until ``config.steps``, the time is up or a stop is requested; saves at the end.
+
+        Raises:
+            FloatingPointError: if the loss is no number; the last checkpoint stays as it is.
+        """
         started = time.monotonic()
         seen, loss_sum, correct = 0, 0.0, 0.0
-        try:
-            for orders, images in self._batches():
-                loss, accuracy = self._train_step(orders, images)
-                self.step += 1
-                seen += 1
-                loss_sum += loss
-                correct += accuracy
-                if self.step % self.config.validate_every == 0:
-                    row: dict[str, float] = {
-                        "step": self.step,
-                        "minutes": round((time.monotonic() - started) / 60, 2),
-                        "loss": round(loss_sum / seen, 4),
-                        "accuracy": round(100 * correct / seen, 2),
-                    }
-                    row |= self.validate()
-                    self._record(row)
-                    seen, loss_sum, correct = 0, 0.0, 0.0
-                if self.step % self.config.save_every == 0:
-                    self.save()
-                if time.monotonic() - started > 60 * minutes:
-                    break
-        finally:
-            self.save()
+        for orders, images in self._batches():
+            loss, accuracy = self._train_step(orders, images)
+            self.step += 1
+            seen += 1
+            loss_sum += loss
+            correct += accuracy
+            if self.step % self.config.validate_every == 0:
+                row: dict[str, float] = {
+                    "step": self.step,
+                    "minutes": round((time.monotonic() - started) / 60, 2),
+                    "loss": round(loss_sum / seen, 4),
+                    "accuracy": round(100 * correct / seen, 2),
+                }
+                row |= self.validate()
+                self._record(row)
+                seen, loss_sum, correct = 0, 0.0, 0.0
+            if self.step % self.config.save_every == 0:
+                self.save()
+            if self._stop or time.monotonic() - started > 60 * minutes:
+                break
+        self.save()
 
     def validate(self) -> dict[str, float]:
         """Exact match, in percent, on sets from held-out groups, for each set size and spacing."""

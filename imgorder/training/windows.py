@@ -47,22 +47,30 @@ class WindowSampler:
         self.store = store
         self.clips = list(clips)
         self.config = config or WindowConfig()
+        self._longest = max((clip.frames for clip in self.clips), default=0)
 
     def batch(self, rng: np.random.Generator, n: int, size: int) -> Frames:
         """``size`` sets of n frames, uint8 ``(size, n, 112, 112, 3)``."""
         return np.stack([self.set(rng, n) for _ in range(size)])
 
     def set(self, rng: np.random.Generator, n: int) -> Frames:
-        """One set with enough change between neighbours; after 20 draws the last is taken as it is."""
-        for _ in range(20):
+        """One set with enough change between neighbours; after 20 tries the last is taken as it is.
+
+        Raises:
+            ValueError: if no clip has n frames.
+        """
+        if self._longest < n:
+            raise ValueError(f"no clip has the {n} frames of a set; the longest has {self._longest}")
+        tries = 0
+        while True:
             clip = self.clips[rng.integers(len(self.clips))]
             indices = self.indices(rng, n, clip.frames)
             if indices is None:
                 continue
             images = self._crop(rng, self.store.frames(clip)[indices])
-            if smallest_change(images) >= self.config.min_change:
-                break
-        return images
+            tries += 1
+            if smallest_change(images) >= self.config.min_change or tries == 20:
+                return images
 
     def indices(self, rng: np.random.Generator, n: int, frames: int) -> npt.NDArray[np.int64] | None:
         """Rising frame indices ``(n,)``, or None where the clip is too short for the spacing drawn."""
