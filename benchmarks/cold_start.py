@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 BARE = """
-import sys
+import os, sys
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 from PIL import Image
 for path in sys.argv[1:]:

@@ -12,28 +12,72 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from imgorder.evaluation.measure import Row
-from imgorder.evaluation.report import accuracy_table, calibration_table, fill, read_results
+from imgorder.evaluation.report import accuracy_table, calibration_table, filled, read_results, results_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 
 
 def main() -> None:
-    """Fill all documents."""
+    """Fill all documents and cards."""
+    for document, name, text in [*tables(), (ROOT / "README.md", "demo", demo_output())]:
+        document.write_text(filled(document, name, text), "utf-8")
+    for path, text in cards():
+        path.write_text(text, "utf-8")
+
+
+def stale_documents() -> list[str]:
+    """Documents and cards whose figures are not those of the results files; empty when all is well.
+
+    The output of commands is not compared: it costs a run, and a machine may round differently.
+    """
+    documents = [document for document, name, text in tables() if filled(document, name, text) != read(document)]
+    return [str(path) for path in documents + [path for path, text in cards() if read(path) != text]]
+
+
+def tables() -> Iterator[tuple[Path, str, str]]:
+    """(document, name of the marked place, its text) for everything that comes from results files."""
     davis = read_results(RESULTS / "davis-dev.json")
     held_out = read_results(RESULTS / "held-out-clips.json")
-    for document in (ROOT / "README.md", ROOT / "docs" / "accuracy.md", ROOT / "models" / "README.md"):
-        fill(document, "accuracy", accuracy_table(davis))
-    for document in (ROOT / "docs" / "accuracy.md", ROOT / "models" / "README.md"):
-        fill(document, "held-out", accuracy_table(held_out, with_paper=False))
-        fill(document, "calibration", calibration_table(davis))
-    fill(ROOT / "README.md", "timing", timing_table(json.loads((RESULTS / "cold-start.json").read_text("utf-8"))))
-    fill(ROOT / "README.md", "demo", demo_output())
-    fill(ROOT / "models" / "README.md", "recipe", recipe_table(ROOT / "models" / "tridab-s.json"))
-    fill_cards(davis)
+    readme, accuracy, card = ROOT / "README.md", ROOT / "docs" / "accuracy.md", ROOT / "models" / "README.md"
+    for document in (readme, accuracy, card):
+        yield document, "accuracy", accuracy_table(davis)
+    for document in (accuracy, card):
+        yield document, "held-out", accuracy_table(held_out, with_paper=False)
+        yield document, "calibration", calibration_table(davis)
+    yield accuracy, "all-rows", results_markdown(davis)
+    yield readme, "timing", timing_table(json.loads(read(RESULTS / "cold-start.json")))
+    yield card, "recipe", recipe_table(ROOT / "models" / "tridab-s.json")
+
+
+def cards() -> Iterator[tuple[Path, str]]:
+    """Each model's card with its exact match on DAVIS, the baseline beside it."""
+    rows = read_results(RESULTS / "davis-dev.json")
+    baseline = {(row.seq_len, row.spacing): row.accuracy for row in rows if row.model == "path"}
+    for path in sorted((ROOT / "models").glob("*.json")):
+        card = json.loads(read(path))
+        card["figures"] = [
+            {
+                "dataset": row.dataset,
+                "seq_len": row.seq_len,
+                "spacing": row.spacing,
+                "sets": row.sets,
+                "permutations": row.permutations,
+                "accuracy": row.accuracy,
+                "baseline": baseline[row.seq_len, row.spacing],
+            }
+            for row in rows
+            if row.model == card["name"]
+        ]
+        yield path, json.dumps(card, indent=1) + "\n"
+
+
+def read(path: Path) -> str:
+    """A text file."""
+    return path.read_text("utf-8")
 
 
 def timing_table(seconds: dict[str, float]) -> str:
@@ -66,27 +110,6 @@ def demo_output() -> str:
     environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "80"}
     result = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
     return f"```text\n$ imgorder sort examples/balloon\n{result.stdout.rstrip()}\n```"
-
-
-def fill_cards(rows: list[Row]) -> None:
-    """Put each model's exact match, with the baseline beside it, into its card."""
-    baseline = {(row.seq_len, row.spacing): row.accuracy for row in rows if row.model == "path"}
-    for path in (ROOT / "models").glob("*.json"):
-        card = json.loads(path.read_text("utf-8"))
-        card["figures"] = [
-            {
-                "dataset": row.dataset,
-                "seq_len": row.seq_len,
-                "spacing": row.spacing,
-                "sets": row.sets,
-                "permutations": row.permutations,
-                "accuracy": row.accuracy,
-                "baseline": baseline[row.seq_len, row.spacing],
-            }
-            for row in rows
-            if row.model == card["name"]
-        ]
-        path.write_text(json.dumps(card, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

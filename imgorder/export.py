@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
+from imgorder.backends.onnx import start_session
 from imgorder.metadata import ModelMetadata
 from imgorder.networks import triples as tables
 from imgorder.networks.tridab import TriDAB
@@ -68,9 +69,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
 
 def compare(network: nn.Module, path: Path, sizes: tuple[int, ...], seed: int = 0) -> float:
     """Largest absolute difference of logits between torch and an ONNX file, over all set sizes."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = start_session(path)
     generator = torch.Generator().manual_seed(seed)
     worst = 0.0
     for n in sizes:

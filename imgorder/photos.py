@@ -34,6 +34,8 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF")
 # Phones make 200-megapixel photos; a header that claims much more is more likely an attack.
 MAX_MEGAPIXELS = 300
 
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
 HEIF_HINT = "pip install 'imgorder[heif]'"
 
 _opening = threading.Lock()
@@ -98,12 +100,14 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     Raises:
         PhotoError: if the file cannot be read or is not a whole picture of a known format.
     """
-    if _stat(path).st_size == 0:
+    status = _stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise PhotoError(f"{show(path)}: a folder, not a photo")
+    if status.st_size == 0:
         raise PhotoError(f"{show(path)}: the file is empty (0 bytes); copy it again or leave it out")
-    suffix = path.suffix.lower()
-    if suffix in HEIF:
+    if _is_heif(path):
         _register_heif(path)
-    if suffix in AVIF and not features.check("avif"):
+    elif path.suffix.lower() in AVIF and not features.check("avif"):
         raise PhotoError(f"{show(path)}: this Pillow reads no AVIF; run: pip install --upgrade pillow")
     try:
         with _without_pixel_limit():
@@ -122,9 +126,12 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     except PhotoError:
         raise
     except PermissionError as error:
-        raise PhotoError(f"{show(path)}: no permission to read it; try: chmod u+r") from error
+        raise _unreadable(path) from error
     except UnidentifiedImageError as error:
-        raise PhotoError(f"{show(path)}: {_what_it_is_not(path)}") from error
+        formats = "JPEG, PNG, WebP, TIFF, BMP, HEIC, AVIF"
+        raise PhotoError(f"{show(path)}: not a photo in a format known here ({formats}); leave it out") from error
+    except MemoryError as error:
+        raise PhotoError(f"{show(path)}: too large for the memory that is left; scale it down") from error
     except Exception as error:  # decoders raise nearly anything on damaged data
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PhotoError(
@@ -160,10 +167,9 @@ def _photos_in(folder: Path) -> list[Path]:
         file = folder / name
         if name.startswith("."):
             continue
-        if file.suffix.lower() in SUFFIXES:
-            if stat.S_ISREG(_stat(file).st_mode):
-                photos.append(file)
-        elif file.is_dir():
+        if file.suffix.lower() in SUFFIXES and stat.S_ISREG(_stat(file).st_mode):
+            photos.append(file)
+        if os.path.isdir(file):  # unlike Path.is_dir, never an error
             folders += 1
     if not photos:
         cure = f"; give one of its {folders} sub-folders" if folders else f"; known are {', '.join(SUFFIXES)}"
@@ -194,7 +200,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise PhotoError(f"{show(path)}: cannot be read ({error.strerror}); check its permissions") from error
+        raise _unreadable(path) from error
 
 
 def _formats() -> list[str]:
@@ -210,11 +216,18 @@ def _register_heif(path: Path) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _what_it_is_not(path: Path) -> str:
-    head = _read(path)[:32]
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return f"an HEIC photo under another name; rename it to .heic (and run: {HEIF_HINT})"
-    return "not a photo in a format known here (JPEG, PNG, WebP, TIFF, BMP, HEIC, AVIF); leave it out"
+def _is_heif(path: Path) -> bool:
+    """By content, since phones and messengers give HEIC photos the names of JPEGs."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise _unreadable(path) from error
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+def _unreadable(path: Path) -> PhotoError:
+    return PhotoError(f"{show(path)}: no permission to read it; change its permissions or leave it out")
 
 
 @contextmanager

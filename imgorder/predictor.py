@@ -124,7 +124,8 @@ def load_model(
         card = registry.PATH_CARD
         return OrderingModel(card.name, PathBackend(), card.sizes, DEFAULT, {})
     path = Path(name)
-    if path.suffix in (".onnx", ".safetensors") or path.is_file():
+    names = {"default", *(card.name for card in registry.cards())}
+    if name not in names and (path.suffix in (".onnx", ".safetensors") or path.is_file()):
         opened = _open_file(path, backend, threads)
     else:
         card = registry.find_card(name)
@@ -144,7 +145,7 @@ def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[n
         from imgorder.backends.onnx import OnnxBackend
 
         return OnnxBackend.open(path, threads)
-    if find_spec("torch") is None or find_spec("safetensors") is None:
+    if not _torch_is_installed():
         raise ModelError(f"{show(path)}: the torch backend is not installed; run: pip install 'imgorder[train]'")
     from imgorder.backends.torch import TorchBackend
 
@@ -154,4 +155,8 @@ def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[n
 def _automatic(card: registry.Card) -> str:
     # Importing torch takes longer than the whole job, so a GPU is looked for without it.
     gpu = Path("/dev/nvidiactl").exists()
-    return "torch" if gpu and "torch" in card.files and find_spec("torch") is not None else "onnx"
+    return "torch" if gpu and "torch" in card.files and _torch_is_installed() else "onnx"
+
+
+def _torch_is_installed() -> bool:
+    return all(find_spec(name) is not None for name in ("torch", "safetensors"))

@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgorder.errors import SetSizeError, UsageError
 from imgorder.names import show
 from imgorder.ordering import Ordering
 from imgorder.photos import PhotoSet, find_sets, same_bytes
+
+if TYPE_CHECKING:
+    from imgorder.predictor import OrderingModel
+    from imgorder.preprocess import Preprocessing, Tensor
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,11 @@ class SortedSet:
     def title(self) -> str:
         """The folder, for people."""
         return show(self.photos.folder)
+
+    @property
+    def confidence(self) -> float:
+        """Probability of the order, rounded as it is shown and compared."""
+        return round(self.ordering.confidence, 6)
 
     def names(self, order: Sequence[int]) -> list[str]:
         """File names in an order."""
@@ -64,11 +74,9 @@ def sort_photos(
     for photos in sets:
         _check_size(photos)
     starts = _find_starts(sets, first)
-    for photos in sets:
-        for one, twin in same_bytes(photos.files):
-            warn(f"{show(one)} and {show(twin)} have the same bytes; their order is arbitrary")
-
     loaded, tensors = _load_both(sets, model, backend, threads)
+    for photos, each in zip(sets, tensors, strict=True):
+        _warn_of_twins(photos, each, warn)
     orderings = [loaded.order_tensors([each])[0] for each in tensors]
     results = []
     for photos, ordering, start in zip(sets, orderings, starts, strict=True):
@@ -81,16 +89,38 @@ def sort_photos(
     return results
 
 
-def _load_both(sets: Sequence[PhotoSet], model: str, backend: str, threads: int | None):  # type: ignore[no-untyped-def]
+def _load_both(
+    sets: Sequence[PhotoSet], model: str, backend: str, threads: int | None
+) -> tuple[OrderingModel, list[Tensor]]:
     """The model and the sets' tensors; photos are decoded while the model's runtime is imported."""
     from imgorder.predictor import load_model
-    from imgorder.preprocess import preprocess_set
+    from imgorder.preprocess import DEFAULT, preprocess_set
+
+    def read(spec: Preprocessing) -> list[Tensor]:
+        return [preprocess_set(photos.files, spec, threads) for photos in sets]
 
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(lambda: [preprocess_set(photos.files) for photos in sets])
+        ahead = pool.submit(read, DEFAULT)
         loaded = load_model(model, backend, threads)
         tensors = ahead.result()
-    return loaded, tensors
+    return loaded, tensors if loaded.preprocessing == DEFAULT else read(loaded.preprocessing)
+
+
+def _warn_of_twins(photos: PhotoSet, tensors: Tensor, warn: Callable[[str], None]) -> None:
+    """Tell of photos that a model cannot tell apart."""
+    twins = same_bytes(photos.files)
+    for one, twin in twins:
+        warn(f"{show(one)} and {show(twin)} have the same bytes; their order is arbitrary")
+    copies = {twin for _, twin in twins}
+    for index, file in enumerate(photos.files):
+        for earlier in range(index):
+            if (
+                file not in copies
+                and photos.files[earlier] not in copies
+                and (tensors[index] == tensors[earlier]).all()
+            ):
+                warn(f"{show(photos.files[earlier])} and {show(file)} look the same; their order is arbitrary")
+                break
 
 
 def _check_size(photos: PhotoSet) -> None:
@@ -105,14 +135,16 @@ def _find_starts(sets: Sequence[PhotoSet], first: Sequence[Path]) -> list[int | 
     """For each set, the index of the photo that is known to be first."""
     starts: list[int | None] = [None] * len(sets)
     for wanted in first:
-        places = [
-            (number, index)
-            for number, photos in enumerate(sets)
-            for index, file in enumerate(photos.files)
-            if _is_same(file, wanted) or (wanted.parent == Path() and wanted.name == file.name)
+        everywhere = [
+            (number, index, file) for number, photos in enumerate(sets) for index, file in enumerate(photos.files)
         ]
+        places = [(number, index) for number, index, file in everywhere if _is_same(file, wanted)]
+        if not places and wanted.parent == Path():  # a bare name, as the listing shows it
+            places = [(number, index) for number, index, file in everywhere if file.name == wanted.name]
         if not places:
             raise UsageError(f"--first {show(wanted)}: not one of the photos to sort")
+        if len({number for number, _ in places}) < len(places):
+            raise UsageError(f"--first {show(wanted)}: several photos of one set have this name; give the path")
         for number, index in places:
             if starts[number] not in (None, index):
                 raise UsageError(f"--first {show(wanted)}: its set has another first photo already")
@@ -121,4 +153,7 @@ def _find_starts(sets: Sequence[PhotoSet], first: Sequence[Path]) -> list[int | 
 
 
 def _is_same(a: Path, b: Path) -> bool:
-    return a.absolute() == b.absolute()
+    try:
+        return a.samefile(b)
+    except OSError:
+        return False

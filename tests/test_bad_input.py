@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from imgorder import photos as photo_files
 from imgorder.cli import app
 from imgorder.errors import PhotoError
+from tests.conftest import EXAMPLE
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
@@ -100,22 +101,70 @@ def test_two_photos_with_the_same_bytes_are_a_warning(photos: Path) -> None:
     assert "img2.jpg have the same bytes" in result.stderr
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no users to switch between")
-def test_a_photo_without_permission(photos: Path) -> None:
-    locked = photos / "img2.jpg"
-    CliRunner().invoke(app, ["sort", str(photos)])  # everything is imported before the user changes
-    locked.chmod(0)
-    if os.geteuid() != 0:
-        assert "img2.jpg: no permission to read it" in fails(photos)
-        return
+def as_nobody(*arguments: str | Path) -> tuple[int, str]:
+    """Run a command without root's right to read everything; exit code and stderr."""
+    CliRunner().invoke(app, ["sort", str(EXAMPLE)])  # everything is imported before the user changes
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        os.write(write_end, result.stderr.encode())
+        os._exit(result.exit_code)
+    os.close(write_end)
+    with os.fdopen(read_end) as pipe:
+        message = pipe.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), message
+
+
+@pytest.fixture
+def open_to_all(photos: Path) -> Path:
     for folder in (photos, *photos.parents[:3]):
         folder.chmod(folder.stat().st_mode | 0o555)
-    os.seteuid(65534)  # root may read anything
-    try:
-        message = fails(photos)
-    finally:
-        os.seteuid(0)
-    assert "img2.jpg: no permission to read it; try: chmod u+r" in message
+    return photos
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no users to switch between")
+def test_a_photo_without_permission(open_to_all: Path) -> None:
+    (open_to_all / "img2.jpg").chmod(0)
+    for path in (open_to_all, open_to_all / "img2.jpg"):
+        code, message = as_nobody("sort", path, *sorted(open_to_all.glob("img[13]*")))
+        assert code == 1
+        assert "img2.jpg: no permission to read it; change its permissions" in message
+        assert message.count("\n") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no users to switch between")
+def test_a_folder_without_permission(open_to_all: Path) -> None:
+    secret = open_to_all / "secret"
+    secret.mkdir()
+    (secret / "inside").mkdir()
+    (open_to_all / "data").symlink_to(secret / "inside")
+    secret.chmod(0)
+    code, message = as_nobody("sort", secret)
+    assert (code, message.count("\n")) == (1, 1)
+    assert "secret: the folder cannot be read (Permission denied)" in message
+    assert as_nobody("sort", open_to_all) == (0, "")  # a link into it beside the photos is nobody's business
+
+
+@pytest.mark.parametrize("size", [(1_000_000, 1), (1, 70_000), (5000, 3), (1, 1)])
+def test_strips_are_read_without_filling_the_memory(photos: Path, size: tuple[int, int]) -> None:
+    Image.new("L", size, 100).save(photos / "strip.png")
+    assert CliRunner().invoke(app, ["sort", str(photos)]).exit_code == 0
+
+
+def test_a_folder_named_like_a_photo(tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").mkdir()
+    assert "sub-folders" in fails(tmp_path)
+
+
+def test_photos_that_look_the_same_are_a_warning(photos: Path) -> None:
+    for name, size in (("blue1.png", (200, 200)), ("blue2.png", (300, 300))):
+        Image.new("RGB", size, "blue").save(photos / name)
+    result = CliRunner().invoke(app, ["sort", str(photos)])
+    assert result.exit_code == 0
+    assert "blue2.png look the same; their order is arbitrary" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -157,10 +206,11 @@ def test_heic_without_the_plugin(photos: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "phone.heic: HEIC needs one more package; run: pip install 'imgorder[heif]'" in message
 
 
-def test_heic_under_the_name_of_a_jpeg(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (photos / "img2.jpg").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
-    monkeypatch.setattr(photo_files, "_formats", lambda: list(photo_files._FORMATS))
-    assert "img2.jpg: an HEIC photo under another name" in fails(photos)
+def test_heic_under_the_name_of_a_jpeg_is_read_as_what_it_is(photos: Path, scene: list[Image.Image]) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(scene[4]).save(photos / "other.heic", quality=90)
+    (photos / "other.heic").rename(photos / "other.jpg")
+    assert CliRunner().invoke(app, ["sort", str(photos)]).exit_code == 0
 
 
 def test_a_loop_of_links(photos: Path) -> None:
@@ -226,3 +276,5 @@ def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:
 def test_the_same_errors_reach_python(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match="no such file"):
         photo_files.open_photo(tmp_path / "nowhere.jpg")
+    with pytest.raises(PhotoError, match="a folder, not a photo"):
+        photo_files.open_photo(tmp_path)

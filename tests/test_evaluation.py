@@ -15,7 +15,7 @@ from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
-from imgorder.evaluation.report import accuracy_table, fill, read_results
+from imgorder.evaluation.report import accuracy_table, filled, read_results
 from imgorder.evaluation.sets import TimedSet, davis_sequences, shuffled, windows
 from imgorder.permutations import permutation_classes
 from imgorder.predictor import load_model
@@ -195,8 +195,7 @@ def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:
     rows = read_results(tmp_path / "results.json")
     document = tmp_path / "page.md"
     document.write_text("before\n<!-- accuracy:begin -->\nold\n<!-- accuracy:end -->\nafter\n")
-    fill(document, "accuracy", accuracy_table(rows))
-    text = document.read_text()
+    text = filled(document, "accuracy", accuracy_table(rows))
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
@@ -206,7 +205,7 @@ def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:
     assert "| 4 | chance | 8.3 | 8.3 |" in text
     assert "paper" not in accuracy_table(rows, with_paper=False)
     with pytest.raises(ValueError, match="no place marked"):
-        fill(document, "elsewhere", "x")
+        filled(document, "elsewhere", "x")
 
 
 def test_nothing_to_measure_is_none() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from imgorder import registry
 from imgorder.backends.onnx import OnnxBackend
 from imgorder.preprocess import preprocess_set, to_pixels
-from tests.conftest import EXAMPLE, ROOT
+from tests.conftest import ROOT, load_script
 
 CARDS = [card for card in registry.cards() if card.files]
 
@@ -42,30 +43,33 @@ def test_the_default_model_is_there() -> None:
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
-def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card) -> None:
+def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene: list[Image.Image]) -> None:
     torch = pytest.importorskip("torch")
     from imgorder.backends.torch import TorchBackend
     from imgorder.training.trainer import normalise
 
-    files = sorted(EXAMPLE.glob("*.jpg"))
-    tensors = preprocess_set(files)
-    in_training = normalise(torch.from_numpy(np.stack([to_pixels(file) for file in files]))[None])[0]
+    tensors = preprocess_set(scene)
+    in_training = normalise(torch.from_numpy(np.stack([to_pixels(image) for image in scene]))[None])[0]
     assert np.abs(in_training.numpy() - tensors).max() < 1e-4
     for n in card.sizes:
-        if n > len(files):
-            continue
         onnx = OnnxBackend.open(registry.model_file(card, "onnx")).logits(tensors[None, :n])
         pytorch = TorchBackend.open(registry.model_file(card, "torch")).logits(tensors[None, :n])
         assert np.abs(onnx - pytorch).max() < 1e-4
 
 
-def test_the_figures_of_a_card_are_those_of_the_results_file() -> None:
+def test_the_figures_of_a_card_are_those_of_the_results_file_with_the_baseline_beside_them() -> None:
     results = json.loads((ROOT / "docs" / "results" / "davis-dev.json").read_text("utf-8"))["rows"]
+    by_case = {(row["model"], row["seq_len"], row["spacing"]): row["accuracy"] for row in results}
     for card in CARDS:
-        own = {(r["seq_len"], r["spacing"]): r["accuracy"] for r in results if r["model"] == card.name}
+        own = [row for row in results if row["model"] == card.name]
         assert own, card.name
+        assert [row["accuracy"] for row in card.figures] == [row["accuracy"] for row in own]
         for row in card.figures:
-            assert own[row["seq_len"], row["spacing"]] == row["accuracy"]
+            assert row["baseline"] == by_case["path", row["seq_len"], row["spacing"]]
+
+
+def test_every_figure_in_the_documents_comes_from_the_results() -> None:
+    assert load_script(ROOT / "docs" / "update.py").stale_documents() == []
 
 
 def test_the_wheel_holds_the_models(tmp_path: Path) -> None:

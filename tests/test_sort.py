@@ -261,6 +261,91 @@ def test_help_imports_neither_the_runtime_nor_pillow() -> None:
 
 def test_no_colour_where_none_is_wanted(photos: Path) -> None:
     assert "\x1b" not in shell("sort", photos).stdout
-    assert "\x1b" in shell("sort", photos, FORCE_COLOR="1").stdout
-    coloured = shell("sort", photos, FORCE_COLOR="1", NO_COLOR="1").stdout
-    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", coloured)
+    assert "\x1b[1m" in shell("sort", photos, FORCE_COLOR="1").stdout
+    assert re.search(r"\x1b\[[0-9;]*3[0-7]", shell("sort", "--help", FORCE_COLOR="1").stdout)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]", shell("sort", "--help", FORCE_COLOR="1", NO_COLOR="1").stdout)
+
+
+def test_nothing_is_written_to_the_home_folder(photos: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    places = {"HOME": str(home), "XDG_CACHE_HOME": str(home), "XDG_CONFIG_HOME": str(home)}
+    assert shell("sort", photos, **places).returncode == 0
+    assert list(home.rglob("*")) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+def test_output_that_cannot_be_written_is_one_line(photos: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "imgorder", "sort", str(photos)]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr == "imgorder: error: the output could not be written (No space left on device)\n"
+
+
+def test_names_that_the_terminal_cannot_show_are_escaped(photos: Path) -> None:
+    (photos / "img2.jpg").rename(photos / "caf\N{LATIN SMALL LETTER E WITH ACUTE}.jpg")
+    result = shell("sort", photos, PYTHONIOENCODING="ascii")
+    assert result.returncode == 0
+    assert r"caf\xe9.jpg" in result.stdout
+
+
+def test_first_is_the_same_file_by_any_path(photos: Path, tmp_path: Path) -> None:
+    order = sort_json(photos)["order"]
+    (tmp_path / "link").symlink_to(photos)
+    for path in (photos / ".." / photos.name / order[-1], tmp_path / "link" / order[-1]):
+        assert sort_json(photos, "--first", path)["order"] == order[::-1]
+
+
+def test_a_bare_name_that_several_photos_have_is_ambiguous(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(photos / "img1.jpg", other)
+    files = [*photos.iterdir(), other / "img1.jpg"]
+    result = run("sort", *files, "--first", "img1.jpg")
+    assert result.exit_code == 2
+    assert "several photos of one set have this name; give the path" in result.stderr
+    assert run("sort", *files, "--first", other / "img1.jpg").exit_code == 0
+
+
+def test_a_file_with_a_models_name_is_in_nobodys_way(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(photos)
+    Path("default").touch()
+    Path("tridab-s").touch()
+    assert run("sort", ".").exit_code == 0
+    assert run("sort", ".", "--model", "tridab-s").exit_code == 0
+
+
+def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from imgorder import predictor
+    from imgorder.preprocess import Preprocessing
+
+    seen = []
+
+    class Watching:
+        name = "watching"
+
+        def logits(self, tensors: Any) -> Any:
+            seen.append(tensors.shape)
+            return tensors[:, :1, 0, 0, 0].repeat(12, axis=1)
+
+    other = replace(predictor.load_model("path"), backend=Watching(), preprocessing=Preprocessing(160, 128))
+    monkeypatch.setattr(predictor, "load_model", lambda *arguments: other)
+    sort_json(photos)
+    assert seen == [(1, 4, 3, 128, 128)]
+
+
+def test_more_threads_than_cores_are_not_started(photos: Path) -> None:
+    assert sort_json(photos, "--threads", "100000")["order"]
+
+
+@pytest.mark.parametrize("installed", [{"torch"}, {"torch", "safetensors"}])
+def test_the_backend_follows_what_is_there(monkeypatch: pytest.MonkeyPatch, installed: set[str]) -> None:
+    from imgorder import predictor, registry
+
+    monkeypatch.setattr(predictor, "find_spec", lambda name: name if name in installed else None)
+    monkeypatch.setattr(predictor.Path, "exists", lambda self: True)  # a GPU in sight
+    expected = "torch" if "safetensors" in installed else "onnx"
+    assert predictor._automatic(registry.find_card("default")) == expected

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+
+# Its wheels report usage to their makers and keep an identifier in the home folder unless told not to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from imgorder.errors import ModelError
 from imgorder.metadata import ModelMetadata
 from imgorder.names import show
+
+
+def start_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A quiet session on the CPU, with no more threads than there are cores."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is said by whoever asks, in one line
+    if threads:
+        options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @dataclass(frozen=True)
@@ -31,12 +45,8 @@ class OnnxBackend:
         """
         if not path.is_file():
             raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is said below, in one line
-        if threads:
-            options.intra_op_num_threads = threads
         try:
-            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            session = start_session(path, threads)
         except Exception as error:  # ONNX Runtime has a dozen classes of its own, all plain RuntimeErrors
             raise ModelError(
                 f"{show(path)}: not a readable ONNX model (damaged or cut off?); fetch or export it again"

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from imgorder import __version__
+from imgorder.cli._output import writable_output
 from imgorder.cli.dataset import dataset
 from imgorder.cli.evaluate import evaluate
 from imgorder.cli.models import models
@@ -44,4 +45,5 @@ def imgorder(
 
 def main() -> None:
     """Entry point of the ``imgorder`` command."""
-    app()
+    with writable_output():
+        app()

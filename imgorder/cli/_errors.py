@@ -17,6 +17,8 @@ R = TypeVar("R")
 
 def tell(kind: str, message: str) -> None:
     """One line on stderr: ``imgorder: error: …`` or ``imgorder: warning: …``."""
+    if sys.stderr is None:  # closed by the caller; printing would go to stdout instead
+        return
     line = f"imgorder: {kind}: {message}"
     print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
 

@@ -37,7 +37,7 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
     return {
         "folder": str(result.photos.folder),
         "order": result.names(ordering.order),
-        "confidence": round(ordering.confidence, 6),
+        "confidence": result.confidence,
         "direction": result.direction,
         "model": result.model,
         "backend": result.backend,

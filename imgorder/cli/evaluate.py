@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def evaluate(
-    data: Annotated[list[Path], typer.Argument(metavar="DATA...", help="Manifests, or the root of DAVIS.")],
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA", readable=False, help="Manifests, or the root of DAVIS.")
+    ],
     model: Annotated[
         list[str] | None, typer.Option("--model", metavar="NAME|PATH", help="A model to judge; may be repeated.")
     ] = None,

@@ -13,10 +13,12 @@ from imgorder.errors import EXIT_UNSURE, UsageError
 
 @one_line_errors
 def sort(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATHS...", help="A folder of photos, or 3 to 6 photos.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.")
+    ],
     first: Annotated[
         list[Path] | None,
-        typer.Option("--first", metavar="FILE", help="This photo was taken first; fixes the direction."),
+        typer.Option("--first", metavar="FILE", readable=False, help="Taken first; fixes the direction. Repeatable."),
     ] = None,
     reverse: Annotated[bool, typer.Option("--reverse", help="Show the opposite direction.")] = False,
     classes: Annotated[
@@ -56,10 +58,10 @@ def sort(
         print(_sorted.as_json(results, shown))
     else:
         _sorted.print_tables(results, shown)
-    for result in results:
-        if result.ordering.confidence < min_confidence:
-            tell("unsure", f"{result.title}: confidence {result.ordering.confidence:.2f} is below {min_confidence:g}")
-    if any(result.ordering.confidence < min_confidence for result in results):
+    unsure = [result for result in results if result.confidence < min_confidence]
+    for result in unsure:
+        tell("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")
+    if unsure:
         raise typer.Exit(EXIT_UNSURE)
 
 

@@ -70,8 +70,8 @@ def calibration_table(rows: Sequence[Row]) -> str:
     return _by_spacing([row for row in rows if row.model != "path"], lambda row: f"{row.ece:.3f}", with_paper=False)
 
 
-def fill(document: Path, name: str, text: str) -> None:
-    """Replace what stands between ``<!-- name:begin -->`` and ``<!-- name:end -->`` in a document.
+def filled(document: Path, name: str, text: str) -> str:
+    """A document's text with ``text`` between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
 
     Raises:
         ValueError: if the marks are not there.
@@ -81,7 +81,7 @@ def fill(document: Path, name: str, text: str) -> None:
     _, closed, tail = rest.partition(end)
     if not found or not closed:
         raise ValueError(f"{document}: has no place marked {name}")
-    document.write_text(f"{head}{begin}\n{text}\n{end}{tail}", "utf-8")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
 
 
 def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bool) -> str:
