@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._errors import one_line_errors, tell
-from imgorder.errors import ImgorderError, UsageError
+from imgorder.cli._numbers import parse_numbers
+from imgorder.errors import ImgorderError
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -135,31 +135,11 @@ def photos(
 
 
 def _seq_lens(texts: list[str]) -> list[int]:
-    numbers = _numbers(texts, "--seq-len")
-    if not set(numbers) <= {3, 4, 5, 6}:
-        raise UsageError("--seq-len takes numbers from 3 to 6")
-    return numbers
+    return parse_numbers(texts, "--seq-len", 3, 6)
 
 
 def _spacings(texts: list[str]) -> list[int]:
-    numbers = _numbers(texts, "--spacing")
-    if not all(1 <= number <= 1000 for number in numbers):
-        raise UsageError("--spacing takes numbers of frames from 1 to 1000")
-    return numbers
-
-
-def _numbers(texts: list[str], option: str) -> list[int]:
-    """``["3-5", "8,9"]`` as ``[3, 4, 5, 8, 9]``."""
-    numbers: set[int] = set()
-    for part in re.split(r"[,\s]+", " ".join(texts).strip()):
-        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part, re.ASCII)
-        if not match:
-            raise UsageError(f"{option} takes a number, or numbers as in 3-5 or 3,5; not {part!r}")
-        first, last = int(match[1]), int(match[2] or match[1])
-        if last < first:
-            raise UsageError(f"{option}: {part} is an empty range")
-        numbers.update(range(first, last + 1))
-    return sorted(numbers)
+    return parse_numbers(texts, "--spacing", 1, 1000)
 
 
 def _out_folder(out: Path) -> Path:

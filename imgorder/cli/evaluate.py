@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._errors import one_line_errors
+from imgorder.cli._numbers import parse_numbers
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ def evaluate(
         list[str] | None, typer.Option("--model", metavar="NAME|PATH", help="A model to judge; may be repeated.")
     ] = None,
     seq_len: Annotated[
-        list[int] | None, typer.Option("--seq-len", min=3, max=6, help="Set size on DAVIS; may be repeated.")
+        list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Set sizes on DAVIS (default: 4).")
     ] = None,
-    spacing: Annotated[str, typer.Option("--spacing", metavar="S|A-B", help="Frames between neighbours.")] = "1-8",
+    spacing: Annotated[
+        list[str] | None,
+        typer.Option("--spacing", metavar="N|N-M", help="Frames between neighbours on DAVIS (default: 1-8)."),
+    ] = None,
     permutations: Annotated[
         str, typer.Option("--permutations", metavar="K|all", help="In how many listings each set is shown.")
     ] = "1",
@@ -52,8 +56,8 @@ def evaluate(
     results = evaluate_models(
         data,
         models=model or ["default"],
-        seq_lens=tuple(dict.fromkeys(seq_len or (4,))),
-        spacings=parse_spacings(spacing),
+        seq_lens=parse_numbers(seq_len or ["4"], "--seq-len", 3, 6),
+        spacings=parse_numbers(spacing or ["1-8"], "--spacing", 1, 1000),
         permutations=parse_permutations(permutations),
         split=split,
         backend=backend,
@@ -68,23 +72,6 @@ def evaluate(
         print(results_markdown(each.row for each in results))
         if per_video:
             print(_per_video(results))
-
-
-def parse_spacings(text: str) -> tuple[int, ...]:
-    """``"1-8"`` or ``"1,2,4"`` to spacings.
-
-    Raises:
-        UsageError: for anything else.
-    """
-    spacings: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise UsageError(f"--spacing takes numbers such as 4, 1-8 or 1,2,4; not {text!r}")
-        spacings += range(int(first), int(last or first) + 1)
-    if not spacings or min(spacings) < 1:
-        raise UsageError(f"--spacing takes numbers from 1 up; not {text!r}")
-    return tuple(dict.fromkeys(spacings))
 
 
 def parse_permutations(text: str) -> int | None:
