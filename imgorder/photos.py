@@ -126,7 +126,7 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     except PhotoError:
         raise
     except PermissionError as error:
-        raise _unreadable(path) from error
+        raise _unreadable(path, error) from error
     except UnidentifiedImageError as error:
         formats = "JPEG, PNG, WebP, TIFF, BMP, HEIC, AVIF"
         raise PhotoError(f"{show(path)}: not a photo in a format known here ({formats}); leave it out") from error
@@ -200,7 +200,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path) from error
+        raise _unreadable(path, error) from error
 
 
 def _formats() -> list[str]:
@@ -220,14 +220,17 @@ def _is_heif(path: Path) -> bool:
     """By content, since phones and messengers give HEIC photos the names of JPEGs."""
     try:
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(64)
     except OSError as error:
-        raise _unreadable(path) from error
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+        raise _unreadable(path, error) from error
+    brands = [head[start : start + 4] for start in (8, *range(16, 64, 4))]
+    return head[4:8] == b"ftyp" and brands[0] in _HEIF_BRANDS and b"avif" not in brands
 
 
-def _unreadable(path: Path) -> PhotoError:
-    return PhotoError(f"{show(path)}: no permission to read it; change its permissions or leave it out")
+def _unreadable(path: Path, error: OSError) -> PhotoError:
+    if isinstance(error, PermissionError):
+        return PhotoError(f"{show(path)}: no permission to read it; change its permissions or leave it out")
+    return PhotoError(f"{show(path)}: cannot be read ({error.strerror}); copy it again or leave it out")
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def load_model(
         return OrderingModel(card.name, PathBackend(), card.sizes, DEFAULT, {})
     path = Path(name)
     names = {"default", *(card.name for card in registry.cards())}
-    if name not in names and (path.suffix in (".onnx", ".safetensors") or path.is_file()):
+    if name not in names and (path.suffix in (".onnx", ".safetensors") or os.path.isfile(path)):
         opened = _open_file(path, backend, threads)
     else:
         card = registry.find_card(name)
@@ -154,8 +154,11 @@ def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[n
 
 def _automatic(card: registry.Card) -> str:
     # Importing torch takes longer than the whole job, so a GPU is looked for without it.
-    gpu = Path("/dev/nvidiactl").exists()
-    return "torch" if gpu and "torch" in card.files and _torch_is_installed() else "onnx"
+    return "torch" if _gpu_in_sight() and "torch" in card.files and _torch_is_installed() else "onnx"
+
+
+def _gpu_in_sight() -> bool:
+    return Path("/dev/nvidiactl").exists()
 
 
 def _torch_is_installed() -> bool:

@@ -93,7 +93,7 @@ def preprocess(image: ImageLike, spec: Preprocessing = DEFAULT) -> Tensor:
 
 
 def preprocess_set(images: Sequence[ImageLike], spec: Preprocessing = DEFAULT, threads: int | None = None) -> Tensor:
-    """A set of images, float32 ``(n, 3, crop, crop)``; paths are decoded in parallel, on all cores by default."""
+    """A set of images, float32 ``(n, 3, crop, crop)``; paths are decoded in parallel, by up to 8 threads."""
     if all(isinstance(image, str | os.PathLike) for image in images):
         from concurrent.futures import ThreadPoolExecutor
 
@@ -110,12 +110,17 @@ def to_pixels(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     """
     picture = _open(image, spec)
     turn = _UPRIGHT.get(_orientation(picture))
-    picture = to_rgb(_without_far_ends(picture))
-    width, height = picture.size
+    picture = to_rgb(picture)
+    # Of a strip that is much longer than wide only the middle, which holds the centre crop, is scaled:
+    # scaled whole, 1 px by 60,000 would need gigabytes.
+    reach = 8 * min(picture.size)
+    width, height = min(picture.width, reach), min(picture.height, reach)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
     scale = spec.shorter_edge / min(width, height)
     size = (max(spec.shorter_edge, round(width * scale)), max(spec.shorter_edge, round(height * scale)))
     if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.BICUBIC)
+        middle = (left, top, left + width, top + height)
+        picture = picture.resize(size, Image.Resampling.BICUBIC, box=middle)
     if turn is not None:
         picture = picture.transpose(turn)
     left = (picture.width - spec.crop) // 2
@@ -140,7 +145,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode == "RGB":
         return picture
     if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(picture)), "L").convert("RGB")
+        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(picture))).convert("RGB")
     if picture.mode == "LAB":
         from PIL import ImageCms
 
@@ -152,19 +157,6 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         white = Image.new("RGBA", over.size, "white")
         return Image.alpha_composite(white, over).convert("RGB")
     return picture.convert("RGB")
-
-
-def _without_far_ends(picture: Image.Image) -> Image.Image:
-    """A strip that is much longer than wide, cut to its middle, which holds all of the centre crop.
-
-    Scaled whole, a strip of 1 px by 60,000 would need gigabytes.
-    """
-    reach = 8 * min(picture.size)
-    if max(picture.size) <= reach:
-        return picture
-    left = max(0, (picture.width - reach) // 2)
-    top = max(0, (picture.height - reach) // 2)
-    return picture.crop((left, top, left + min(picture.width, reach), top + min(picture.height, reach)))
 
 
 def _deep_grey_to_8_bit(values: npt.NDArray[Any]) -> Pixels:

@@ -138,9 +138,14 @@ def _find_starts(sets: Sequence[PhotoSet], first: Sequence[Path]) -> list[int | 
         everywhere = [
             (number, index, file) for number, photos in enumerate(sets) for index, file in enumerate(photos.files)
         ]
-        places = [(number, index) for number, index, file in everywhere if _is_same(file, wanted)]
-        if not places and wanted.parent == Path():  # a bare name, as the listing shows it
-            places = [(number, index) for number, index, file in everywhere if file.name == wanted.name]
+        matches: tuple[Callable[[Path], bool], ...] = (
+            lambda file, wanted=wanted: file.absolute() == wanted.absolute(),  # type: ignore[misc]
+            lambda file, wanted=wanted: _is_same(file, wanted),  # type: ignore[misc]
+            lambda file, wanted=wanted: wanted.parent == Path() and file.name == wanted.name,  # type: ignore[misc]
+        )
+        places: list[tuple[int, int]] = []
+        for match in matches:  # by path, by file, by the bare name that the listing shows
+            places = places or [(number, index) for number, index, file in everywhere if match(file)]
         if not places:
             raise UsageError(f"--first {show(wanted)}: not one of the photos to sort")
         if len({number for number, _ in places}) < len(places):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
-from imgorder.evaluation.measure import measure
+from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.report import accuracy_table, filled, read_results
 from imgorder.evaluation.sets import TimedSet, davis_sequences, shuffled, windows
 from imgorder.permutations import permutation_classes
 from imgorder.predictor import load_model
+from tests.conftest import ROOT
 
 
 def evaluate(*arguments: str | Path) -> Result:
@@ -85,8 +87,6 @@ class Positional:
 
 
 def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
-    from dataclasses import replace
-
     blind = replace(load_model("path"), backend=Positional())
     measured = measure(blind, "made", windows(davis_sequences(davis), 4, 2), 4, 2, permutations=None)
     assert measured is not None
@@ -122,6 +122,7 @@ def test_the_interval_is_over_videos_not_over_sets() -> None:
     assert low <= 0.5 < 0.9 < high  # four videos: hardly known
     low, high = bootstrap_interval(hits, np.arange(400))
     assert 0.7 < low < 0.75 < high < 0.8
+    assert bootstrap_interval(hits, np.zeros(400, int)) == (0.0, 1.0)  # one source: nothing is known
 
 
 def test_the_command_compares_models_with_the_baseline(davis: Path) -> None:
@@ -150,8 +151,30 @@ def test_tables_for_people_and_spreadsheets(davis: Path) -> None:
     assert (row["model"], row["sets"]) == ("path", "9")
 
 
+def test_photos_of_uneven_times_are_one_case(davis: Path, tmp_path: Path) -> None:
+    folder = "JPEGImages/480p/slide"
+    sets = [SetEntry(folder, (0, 2, 4), "test", "a", 0.4), SetEntry(folder, (1, 4, 9), "test", "b", 1.3)]
+    write_manifest(Manifest("photos", davis, 3, 0, tuple(sets)), tmp_path / "m.jsonl")
+    (row,) = json.loads(evaluate(tmp_path / "m.jsonl", "--model", "path", "--json").stdout)["rows"]
+    assert (row["sets"], row["spacing"]) == (2, 0.85)
+
+
+def test_models_are_named_apart_or_refused(davis: Path) -> None:
+    twice = evaluate(davis, "--model", "default", "--model", "tridab-s", "--spacing", "1", "--json")
+    assert [row["model"] for row in json.loads(twice.stdout)["rows"]] == ["path", "tridab-s"]
+    file = ROOT / "models" / "tridab-s.onnx"
+    refused = evaluate(davis, "--model", "default", "--model", file, "--spacing", "1")
+    assert refused.exit_code == 1
+    assert "both are called tridab-s" in refused.stderr
+
+
+def test_tables_bear_a_model_that_lacks_a_case() -> None:
+    full = Row("path", "d", 4, 1, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.5, 0.1, 8.33)
+    rows = [full, replace(full, spacing=2), replace(full, model="other", accuracy=70.0)]
+    assert "| 4 | other | 70.0 | – |" in accuracy_table(rows, with_paper=False)
+
+
 def test_a_manifest_is_evaluated_by_its_split(davis: Path, tmp_path: Path) -> None:
-    pytest.importorskip("cv2")
     folder = "JPEGImages/480p/slide"
     sets = [
         SetEntry(folder, (0, 2, 4, 6), "test", "slide", 2.0),

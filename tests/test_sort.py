@@ -237,6 +237,7 @@ def shell(*arguments: str | Path, **variables: str) -> subprocess.CompletedProce
 def test_the_base_commands_never_import_torch_or_opencv(photos: Path) -> None:
     code = (
         "import sys; from imgorder.cli import app\n"
+        "import imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
         "for arguments in (['sort', sys.argv[1]], ['models'], ['sort', sys.argv[1], '--model', 'path'], ['--help']):\n"
         "    try: app(arguments)\n"
         "    except SystemExit as end: assert end.code == 0, end.code\n"
@@ -337,8 +338,30 @@ def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypat
     assert seen == [(1, 4, 3, 128, 128)]
 
 
-def test_more_threads_than_cores_are_not_started(photos: Path) -> None:
+def test_more_threads_than_cores_are_not_started(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    started = []
+    real = onnxruntime.InferenceSession
+
+    def watched(path: str, options: Any, **rest: Any) -> Any:
+        started.append(options.intra_op_num_threads)
+        return real(path, options, **rest)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", watched)
     assert sort_json(photos, "--threads", "100000")["order"]
+    assert 1 <= started[0] <= (os.cpu_count() or 1)
+
+
+def test_first_may_be_a_photo_that_the_set_also_holds_a_link_to(photos: Path) -> None:
+    (photos / "z.jpg").symlink_to(photos / "img1.jpg")
+    result = sort_json(photos, "--first", photos / "img1.jpg")
+    assert result["order"][0] == "img1.jpg"
+
+
+def test_a_model_name_that_no_file_can_have_is_one_line(photos: Path) -> None:
+    result = run("sort", photos, "--model", "x" * 300)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
 
 
 @pytest.mark.parametrize("installed", [{"torch"}, {"torch", "safetensors"}])
@@ -346,6 +369,6 @@ def test_the_backend_follows_what_is_there(monkeypatch: pytest.MonkeyPatch, inst
     from imgorder import predictor, registry
 
     monkeypatch.setattr(predictor, "find_spec", lambda name: name if name in installed else None)
-    monkeypatch.setattr(predictor.Path, "exists", lambda self: True)  # a GPU in sight
+    monkeypatch.setattr(predictor, "_gpu_in_sight", lambda: True)
     expected = "torch" if "safetensors" in installed else "onnx"
     assert predictor._automatic(registry.find_card("default")) == expected

@@ -234,6 +234,22 @@ def test_a_loss_that_is_no_number_stops_with_the_step(store: ClipStore, tmp_path
     assert trainer.state_file.read_bytes() == before
 
 
+def test_a_gradient_that_is_no_number_leaves_the_weights_alone(store: ClipStore, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_config(), store, tmp_path / "run")
+    weight = next(trainer.model.parameters())
+    before = weight.detach().clone()
+    weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(FloatingPointError, match="gradient is nan at step 0"):
+        trainer.train()
+    assert torch.equal(weight, before)
+
+
+def test_set_sizes_that_the_network_does_not_take_are_refused_at_once(store: ClipStore, tmp_path: Path) -> None:
+    network = {"seq_len": 4, "width": 0.0625}
+    with pytest.raises(ValueError, match=r"takes sets of \(4,\)"):
+        Trainer(tiny_config(family="dab-resnet18", network=network), store, tmp_path / "run")
+
+
 def test_a_requested_stop_ends_after_a_whole_step(store: ClipStore, tmp_path: Path) -> None:
     trainer = Trainer(tiny_config(), store, tmp_path / "run")
     trainer.request_stop()

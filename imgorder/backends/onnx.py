@@ -43,7 +43,7 @@ class OnnxBackend:
         Raises:
             ModelError: if the file is missing, is no ONNX model, or was not exported by imgorder.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
         try:
             session = start_session(path, threads)

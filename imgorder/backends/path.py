@@ -39,6 +39,9 @@ class PathBackend:
 def thumbnail_distances(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """L2 distances between the 14×14 thumbnails of each set, ``(B, n, 3, H, W) -> (B, n, n)``."""
     b, n, c, height, width = images.shape
+    if height % THUMBNAIL or width % THUMBNAIL:  # another model's preprocessing: cut to whole cells
+        images = images[..., : height - height % THUMBNAIL, : width - width % THUMBNAIL]
+        height, width = images.shape[3:]
     blocks = images.reshape(b, n, c, THUMBNAIL, height // THUMBNAIL, THUMBNAIL, width // THUMBNAIL)
     thumbnails = blocks.mean(axis=(4, 6), dtype=np.float64).reshape(b, n, -1)
     differences = thumbnails[:, :, None] - thumbnails[:, None]

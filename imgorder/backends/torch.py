@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class TorchBackend:
         Raises:
             ModelError: if the file is missing, damaged, or not one of imgorder's.
         """
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise ModelError(f"{show(path)}: no such checkpoint; `imgorder models` lists what there is")
         try:
             network, metadata = read_network(path)
@@ -41,7 +42,7 @@ class TorchBackend:
                 f"{show(path)}: not a readable checkpoint of imgorder; fetch or export it again"
             ) from error
         if threads:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(min(threads, os.cpu_count() or 1))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         return cls(network.to(device).eval(), metadata, device)
 

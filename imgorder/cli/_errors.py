@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -20,7 +21,8 @@ def tell(kind: str, message: str) -> None:
     if sys.stderr is None:  # closed by the caller; printing would go to stdout instead
         return
     line = f"imgorder: {kind}: {message}"
-    print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
+    with suppress(OSError):  # stderr is full or gone: the exit code has to do
+        print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
 
 
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:

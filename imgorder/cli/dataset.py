@@ -154,7 +154,7 @@ def _out_folder(out: Path) -> Path:
 def _progress_bar(working: Path) -> Iterator[Progress | None]:
     """A bar on stderr where that is a terminal; a word on how to go on after an interrupt."""
     try:
-        if not sys.stderr.isatty():
+        if sys.stderr is None or not sys.stderr.isatty():
             yield None
             return
         from rich.console import Console

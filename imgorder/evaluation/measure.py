@@ -26,7 +26,7 @@ class Row:
         model, dataset, seq_len, spacing: what was judged on what.
         sets: how many, each shown in ``permutations`` listings.
         accuracy: exact match in percent; ``accuracy_low`` and ``accuracy_high`` are its 95 %
-            interval by bootstrap over videos.
+            interval by bootstrap over groups (videos of one source).
         kendall_tau, adjacency: means over sets, 0…1.
         ece: expected calibration error over ten equal bins of confidence, 0…1.
         chance: percent.
@@ -79,12 +79,15 @@ def measure(
     """
     model.check_size(n)
     names: dict[str, int] = {}
+    groups: dict[str, int] = {}
     videos: list[int] = []
+    sources: list[int] = []
     outcomes: list[tuple[float, float, float, float]] = []  # hit, tau, adjacency, confidence of each showing
     rest = enumerate(sets)
     while batch := list(islice(rest, BATCH)):
         listings = [shuffled(n, permutations, (seed, index)) for index, _ in batch]
         videos += [names.setdefault(timed.video, len(names)) for _, timed in batch]
+        sources += [groups.setdefault(timed.group, len(groups)) for _, timed in batch]
         shown = [
             (timed.tensors[list(listing)], listing)
             for (_, timed), each in zip(batch, listings, strict=True)
@@ -99,7 +102,7 @@ def measure(
     showings = len(outcomes) // len(videos)
     table = np.array(outcomes).reshape(len(videos), showings, 4)
     hits = table[..., 0].mean(axis=1)
-    low, high = bootstrap_interval(hits, np.array(videos))
+    low, high = bootstrap_interval(hits, np.array(sources))
     row = Row(
         model=model.name,
         dataset=dataset,

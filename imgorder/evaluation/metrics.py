@@ -34,20 +34,23 @@ def expected_calibration_error(
 
 
 def bootstrap_interval(
-    hits: npt.NDArray[np.float64], videos: npt.NDArray[np.int64], draws: int = 2000, seed: int = 0
+    hits: npt.NDArray[np.float64], groups: npt.NDArray[np.int64], draws: int = 2000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of the mean of ``hits``, 0…1, by drawing whole videos with replacement.
+    """95 % interval of the mean of ``hits``, 0…1, by drawing whole groups with replacement.
 
-    Sets of one video overlap and are alike; drawing sets one by one would make the interval look
-    far narrower than it is.
+    Sets of one video overlap, and videos of one source are alike; drawing sets one by one would make
+    the interval look far narrower than it is. With few groups it still is somewhat too narrow; with
+    a single one nothing is known, and the interval is everything.
 
     Args:
         hits: share of right answers of each set, ``(N,)``.
-        videos: number of the video of each set, ``(N,)``.
+        groups: number of the group of each set, ``(N,)``.
     """
-    count = int(videos.max()) + 1
-    right = np.bincount(videos, weights=hits, minlength=count)
-    sets = np.bincount(videos, minlength=count)
+    count = int(groups.max()) + 1
+    if count < 2:
+        return 0.0, 1.0
+    right = np.bincount(groups, weights=hits, minlength=count)
+    sets = np.bincount(groups, minlength=count)
     drawn = np.random.default_rng(seed).integers(count, size=(draws, count))
     means = right[drawn].sum(axis=1) / sets[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])

@@ -94,17 +94,20 @@ def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bo
     def add(n: int, name: str, cells: Iterable[str]) -> None:
         lines.append(f"| {n} | {name} | " + " | ".join(cells) + " |")
 
+    def cell(row: Row | None, value: Callable[[Row], str]) -> str:
+        return "–" if row is None else value(row)
+
     for n in sorted({row.seq_len for row in rows}):
         found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
         models = dict.fromkeys(row.model for row in rows)
         for model in models:
-            add(n, model, (value(found[model, spacing]) for spacing in spacings))
+            add(n, model, (cell(found.get((model, spacing)), value) for spacing in spacings))
         if with_paper and n in PAPER_TABLE_V:
             figures: dict[float, float] = dict(enumerate(PAPER_TABLE_V[n], start=1))
             cells = (f"{figures[spacing]:.1f}" if spacing in figures else "" for spacing in spacings)
             add(n, "paper, Table V: 50 sequences, by its authors", cells)
-        first = [found[next(iter(models)), spacing] for spacing in spacings]
-        add(n, "chance", (f"{row.chance:.1f}" for row in first))
-        add(n, "sets", (str(row.sets) for row in first))
-        add(n, "permutations of each set", (str(row.permutations) for row in first))
+        first = [found.get((next(iter(models)), spacing)) for spacing in spacings]
+        add(n, "chance", (cell(row, lambda row: f"{row.chance:.1f}") for row in first))
+        add(n, "sets", (cell(row, lambda row: str(row.sets)) for row in first))
+        add(n, "permutations of each set", (cell(row, lambda row: str(row.permutations)) for row in first))
     return "\n".join(lines)

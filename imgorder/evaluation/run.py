@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -57,15 +58,18 @@ def evaluate_models(
     Raises:
         ImgorderError: for data or a model that cannot be read, or data without sets.
     """
-    loaded = [
-        load_model(name, backend if name != BASELINE else "auto", threads)
-        for name in dict.fromkeys([BASELINE, *models])
-    ]
+    loaded = _load_all([BASELINE, *models], backend, threads)
     specs = {model.preprocessing for model in loaded if model.name != BASELINE} or {DEFAULT}
     if len(specs) > 1:
         raise ImgorderError("these models want photos preprocessed differently; evaluate them one by one")
     cases = [case for path in data for case in _cases(path, seq_lens, spacings, split, next(iter(specs)))]
     work = [(model, case) for case in cases for model in loaded if case.seq_len in model.sizes]
+    for model in loaded:
+        if cases and not any(case.seq_len in model.sizes for case in cases):
+            sizes = ", ".join(map(str, model.sizes))
+            raise ImgorderError(
+                f"{model.name}: takes sets of {sizes}, and there are none; choose data or --seq-len to fit"
+            )
     results = []
     for model, case in track(work, len(work), "evaluating"):
         measured = measure(model, case.dataset, case.sets(), case.seq_len, case.spacing, permutations)
@@ -79,24 +83,43 @@ def evaluate_models(
 def _cases(
     path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: str, spec: Preprocessing
 ) -> Iterator[Case]:
-    if path.is_dir() and is_davis_root(path):
+    if os.path.isdir(path) and is_davis_root(path):
         sequences = davis_sequences(path, spec)
         name = f"davis-{len(sequences)}"
         for n in seq_lens:
             for step in spacings:
                 yield Case(name, n, step, partial(windows, sequences, n, step))
         return
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ImgorderError(f"{show(path)}: neither a manifest nor the root of DAVIS; make one with: imgorder dataset")
     manifest = read_manifest(path)
     entries = manifest.split(split)
-    for spacing in sorted({entry.spacing for entry in entries}):
-        chosen = [entry for entry in entries if entry.spacing == spacing]
+    by_spacing: dict[float, list[SetEntry]] = {}
+    for entry in entries:
+        by_spacing.setdefault(entry.spacing, []).append(entry)
+    if not all(float(spacing).is_integer() for spacing in by_spacing):
+        # Photos: seconds, hardly ever twice the same. Sets of one size are then one case.
+        mean = round(sum(entry.spacing for entry in entries) / len(entries), 2)
+        by_spacing = {mean: list(entries)}
+    for spacing, chosen in sorted(by_spacing.items()):
         yield Case(manifest.dataset, manifest.seq_len, spacing, partial(_manifest_sets, manifest, chosen, spec))
+
+
+def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[OrderingModel]:
+    """Each model once; two that go by one name could not be told apart in the results."""
+    loaded: dict[str, tuple[str, OrderingModel]] = {}
+    for name in dict.fromkeys(names):
+        model = load_model(name, "auto" if name == BASELINE else backend, threads)
+        before = loaded.setdefault(model.name, (name, model))
+        if before[0] != name and {before[0], name} != {"default", model.name}:
+            raise ImgorderError(
+                f"{show(before[0])} and {show(name)}: both are called {model.name}; evaluate one at a time"
+            )
+    return [model for _, model in loaded.values()]
 
 
 def _manifest_sets(manifest: Manifest, entries: Sequence[SetEntry], spec: Preprocessing) -> Iterator[TimedSet]:
     from imgorder.datasets.frames import read_set
 
     for entry in entries:
-        yield TimedSet(entry.video, preprocess_set(read_set(manifest, entry), spec))
+        yield TimedSet(entry.video, entry.group, preprocess_set(read_set(manifest, entry), spec))

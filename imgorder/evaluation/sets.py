@@ -17,9 +17,16 @@ FRAMES = Path("JPEGImages", "480p")
 
 @dataclass(frozen=True)
 class TimedSet:
-    """One set: its video's name, and float32 ``(n, 3, crop, crop)`` in temporal order."""
+    """One set.
+
+    Attributes:
+        video: its name, for the breakdown.
+        group: its source; videos of one group share people and places.
+        tensors: float32 ``(n, 3, crop, crop)`` in temporal order.
+    """
 
     video: str
+    group: str
     tensors: Tensor
 
 
@@ -50,7 +57,7 @@ def windows(sequences: Mapping[str, Tensor], n: int, spacing: int) -> Iterator[T
     """All sets of n frames that lie ``spacing`` apart, one for each start of each sequence."""
     for name, frames in sequences.items():
         for start in range(len(frames) - (n - 1) * spacing):
-            yield TimedSet(name, frames[start : start + (n - 1) * spacing + 1 : spacing])
+            yield TimedSet(name, name, frames[start : start + (n - 1) * spacing + 1 : spacing])
 
 
 def shuffled(n: int, count: int | None, seed: Sequence[int]) -> list[tuple[int, ...]]:

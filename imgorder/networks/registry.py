@@ -67,4 +67,4 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
 
 def sizes_of(family: str, settings: dict[str, Any]) -> tuple[int, ...]:
     """The set sizes n that a network of these settings takes."""
-    return FAMILIES[family].sizes or (int(settings["seq_len"]),)
+    return FAMILIES[family].sizes or (int(make_config(family, **settings).seq_len),)

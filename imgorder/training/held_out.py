@@ -20,7 +20,7 @@ def held_out_sets(store: ClipStore, clips: Sequence[Clip], n: int, spacing: int)
     """The sets on which training validates, as tensors."""
     for clip in clips:
         for images in validation_sets(store, [clip], n, spacing):
-            yield TimedSet(clip.name, normalise(images))
+            yield TimedSet(clip.name, clip.group, normalise(images))
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -36,6 +36,8 @@ def main(argv: list[str] | None = None) -> None:
     store = ClipStore(arguments.store)
     groups = read_config(arguments.run / "state.safetensors").held_out_groups
     held_out = [clip for clip in store.clips if clip.group in groups]
+    if not held_out:
+        parser.error(f"no clip of {arguments.store} is of a group that {arguments.run} held out")
     results: list[Measured] = []
     for model in map(load_model, arguments.models):
         for n in arguments.seq_len:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -50,11 +51,13 @@ def release(run: Path, store: ClipStore, name: str, about: str, folder: Path) ->
         temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n)) for n in sizes},
         training_commit=config.commit,
     )
-    weights = folder / f"{name}.safetensors"
-    write_network(network, metadata, weights)
-    graph = folder / f"{name}.onnx"
-    difference = export_onnx(*read_network(weights), weights, graph)
-    print(f"{name}: largest difference of logits between torch and ONNX {difference:.1e}")
+    # Made aside, so that a failed check leaves the released files as they were.
+    with TemporaryDirectory(dir=folder) as aside:
+        weights, graph = Path(aside, f"{name}.safetensors"), Path(aside, f"{name}.onnx")
+        write_network(network, metadata, weights)
+        difference = export_onnx(*read_network(weights), weights, graph)
+        print(f"{name}: largest difference of logits between torch and ONNX {difference:.1e}")
+        weights, graph = weights.replace(folder / weights.name), graph.replace(folder / graph.name)
     card = Card(
         name,
         config.family,

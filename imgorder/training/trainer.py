@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from imgorder.networks.registry import build_network
+from imgorder.networks.registry import build_network, sizes_of
 from imgorder.permutations import order_to_class
 from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD
 from imgorder.training.checkpoint import load_checkpoint, save_checkpoint
@@ -37,6 +37,10 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
+        sizes = sizes_of(config.family, config.network)
+        wrong = {*config.set_sizes, *(n for n, _ in config.validation)} - set(sizes)
+        if wrong:
+            raise ValueError(f"{config.family} takes sets of {sizes}; set_sizes or validation ask for {sorted(wrong)}")
         self.config = config
         self.run = run
         self.state_file = run / "state.safetensors"
@@ -135,6 +139,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
+        torch.manual_seed(self.config.seed * 1_000_003 + self.step)  # dropout, alike after a resume
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
         shown = torch.from_numpy(show_as(images, orders)).to(self.device)
         batch = normalise(vary_light(shown, generator))
@@ -146,7 +151,9 @@ class Trainer:
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; lower the learning rate")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_gradient)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient is {norm.item()} at step {self.step}; lower the learning rate")
         self.optimizer.step()
         self.ema.update_parameters(self.model)
         return loss.item(), (logits.argmax(1) == target).float().mean().item()
@@ -175,6 +182,8 @@ class Trainer:
     def _record(self, row: dict[str, float]) -> None:
         log.info("  ".join(f"{key} {value}" for key, value in row.items()))
         path = self.run / "metrics.csv"
+        if path.exists() and path.read_text("utf-8").partition("\n")[0] != ",".join(row):
+            path.rename(path.with_name(f"metrics-until-{self.step}.csv"))  # other validation figures from here on
         new = not path.exists()
         with path.open("a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(row))
