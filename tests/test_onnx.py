@@ -17,7 +17,14 @@ from imgorder.networks.registry import build_network, settings_of, sizes_of  # n
 from imgorder.networks.weights import read_network, write_network  # noqa: E402
 from imgorder.permutations import class_count  # noqa: E402
 
-TRIDAB = {"trunk_widths": [4, 6, 8], "trunk_blocks": [1, 1], "head_width": 8, "match_width": 4, "match_radius": 2}
+TRIDAB = {
+    "trunk_widths": [4, 6, 8],
+    "trunk_blocks": [1, 1],
+    "head_width": 8,
+    "match_width": 4,
+    "match_radius": 2,
+    "mirror": True,
+}
 
 
 def exported(folder: Path, family: str, **settings: object) -> tuple[Path, Path]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -35,6 +36,19 @@ def test_permuting_the_inputs_permutes_the_logits(network: TriDAB, n: int) -> No
     assert logits.shape == (2, len(permutation_classes(n)))
     assert logits.std(1).min() > 1e-3  # the test could not fail if all classes scored the same
     assert torch.allclose(moved[:, relabel_classes(names.tolist())], logits, atol=1e-5)
+
+
+def test_a_mirrored_set_has_the_same_logits_where_that_is_asked_for() -> None:
+    torch.manual_seed(0)
+    plain = TriDAB(SMALL).double().eval()
+    mirrored = TriDAB(replace(SMALL, mirror=True)).double().eval()
+    mirrored.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 4, 3, 112, 112, dtype=torch.float64)
+    with torch.inference_mode():
+        one, other = plain(images), plain(images.flip(-1))
+        assert not torch.allclose(one, other)
+        assert torch.allclose(mirrored(images), (one + other) / 2, atol=1e-6)
+        assert torch.allclose(mirrored(images), mirrored(images.flip(-1)), atol=1e-6)
 
 
 def test_a_set_listed_backwards_has_the_same_classes(network: TriDAB) -> None:

@@ -29,6 +29,8 @@ class TriDABConfig:
         head_width: channels of the triple head; the pair head has half as many.
         match_width: channels of the features that are matched between images; 0 leaves matching out.
         match_radius: largest displacement looked at, in feature cells of 8 px.
+        mirror: in evaluation mode, average the scores of a set and of its mirror image. It costs twice
+            the time and no weights, and a mirrored set then gets the same answer.
     """
 
     trunk_widths: tuple[int, int, int] = (24, 40, 64)
@@ -36,6 +38,7 @@ class TriDABConfig:
     head_width: int = 64
     match_width: int = 32
     match_radius: int = 4
+    mirror: bool = False
 
 
 def conv_bn(cin: int, cout: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -206,6 +209,14 @@ class TriDAB(nn.Module):
         Returns:
             t_adj ``(B, T)``, t_all ``(B, T)`` and p ``(B, P)``.
         """
+        if not self.config.mirror or self.training:
+            return self._scores(images, triples, pairs)
+        plain = self._scores(images, triples, pairs)
+        mirrored = self._scores(images.flip(-1), triples, pairs)
+        t_adj, t_all, p = ((one + other) / 2 for one, other in zip(plain, mirrored, strict=True))
+        return t_adj, t_all, p
+
+    def _scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         b, n = images.shape[:2]
         wide = self.config.head_width
         f = self.trunk(images.flatten(0, 1))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,17 +27,21 @@ from imgorder.training.trainer import classes_of, draw_orders, normalise, show_a
 from imgorder.training.windows import validation_sets
 
 
-def release(run: Path, store: ClipStore, name: str, about: str, folder: Path) -> Card:
+def release(
+    run: Path, store: ClipStore, name: str, about: str, folder: Path, changes: Mapping[str, Any] | None = None
+) -> Card:
     """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` into a folder.
 
     Args:
         run: folder of the run.
         store: the clips it was trained on; the groups kept out of training fit the temperatures.
         about: one line for people.
+        folder: of the three files.
+        changes: settings of the network that need no training, such as ``{"mirror": True}``.
     """
     state = run / "state.safetensors"
     config = read_config(state)
-    network = build_network(config.family, **config.network)
+    network = build_network(config.family, **{**config.network, **(changes or {})})
     network.load_state_dict(read_ema_weights(state))
     network.eval()
     train = [clip for clip in store.clips if clip.group not in config.held_out_groups]
@@ -116,9 +121,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="decoded clips")
     parser.add_argument("--name", required=True)
     parser.add_argument("--about", required=True, help="one line for `imgorder models`")
+    parser.add_argument("--network", default="{}", metavar="JSON", help='settings to change, as {"mirror": true}')
     parser.add_argument("--out", type=Path, default=Path("models"))
     arguments = parser.parse_args(argv)
-    release(arguments.run, ClipStore(arguments.store), arguments.name, arguments.about, arguments.out)
+    store = ClipStore(arguments.store)
+    changes = json.loads(arguments.network)
+    release(arguments.run, store, arguments.name, arguments.about, arguments.out, changes)
 
 
 if __name__ == "__main__":

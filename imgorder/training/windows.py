@@ -24,7 +24,8 @@ class WindowConfig:
     """How sets are drawn.
 
     Attributes:
-        max_spacing: mean spacing is log-uniform in 1…max_spacing frames.
+        max_spacing: mean spacing is drawn from 1…max_spacing frames, or as far as the clip reaches.
+        wide: 1 for log-uniform spacings; above, wide ones are drawn more often.
         uneven: share of sets whose gaps differ from one another.
         min_change: mean absolute difference (0…255) of 16×16 thumbnails below which two
             neighbouring frames hardly differ; sets with such a pair are drawn again.
@@ -33,6 +34,7 @@ class WindowConfig:
     """
 
     max_spacing: float = 16.0
+    wide: float = 1.0
     uneven: float = 0.4
     min_change: float = 1.5
     crop_min: int = 92
@@ -77,7 +79,7 @@ class WindowSampler:
         widest = min(self.config.max_spacing, (frames - 1) / (n - 1))
         if widest < 1:
             return None
-        spacing = float(np.exp(rng.uniform(0, np.log(widest))))
+        spacing = float(widest ** (rng.random() ** (1 / self.config.wide)))
         gaps = np.full(n - 1, spacing)
         if rng.random() < self.config.uneven:
             gaps = gaps * np.exp2(rng.uniform(-1.2, 1.2, n - 1))
