@@ -104,7 +104,7 @@ def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bo
             add(n, model, (cell(found.get((model, spacing)), value) for spacing in spacings))
         if with_paper and n in PAPER_TABLE_V:
             figures: dict[float, float] = dict(enumerate(PAPER_TABLE_V[n], start=1))
-            cells = (f"{figures[spacing]:.1f}" if spacing in figures else "" for spacing in spacings)
+            cells = (f"{figures[spacing]:g}" if spacing in figures else "" for spacing in spacings)
             add(n, "paper, Table V: 50 sequences, by its authors", cells)
         first = [found.get((next(iter(models)), spacing)) for spacing in spacings]
         add(n, "chance", (cell(row, lambda row: f"{row.chance:.1f}") for row in first))
