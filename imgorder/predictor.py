@@ -124,11 +124,11 @@ def load_model(
         card = registry.PATH_CARD
         return OrderingModel(card.name, PathBackend(), card.sizes, DEFAULT, {})
     path = Path(name)
-    names = {"default", *(card.name for card in registry.cards())}
-    if name not in names and (path.suffix in (".onnx", ".safetensors") or os.path.isfile(path)):
+    known = registry.known_card(name)
+    if known is None and (path.suffix in (".onnx", ".safetensors") or os.path.isfile(path)):
         opened = _open_file(path, backend, threads)
     else:
-        card = registry.find_card(name)
+        card = known or registry.find_card(name)
         kind = _automatic(card) if backend == "auto" else backend
         opened = _open_file(registry.model_file(card, kind), kind, threads)
     metadata = opened.metadata

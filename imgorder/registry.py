@@ -61,19 +61,23 @@ def cards() -> list[Card]:
     return [*found, PATH_CARD]
 
 
+def known_card(name: str) -> Card | None:
+    """The entry of a name, if there is one; ``default`` stands for the default model."""
+    wanted = DEFAULT_MODEL if name == "default" else name
+    return next((card for card in cards() if card.name == wanted), None)
+
+
 def find_card(name: str) -> Card:
-    """The entry of a name; ``default`` stands for the default model.
+    """As `known_card`.
 
     Raises:
         ModelError: if there is none.
     """
-    wanted = DEFAULT_MODEL if name == "default" else name
-    known = cards()
-    for card in known:
-        if card.name == wanted:
-            return card
-    names = ", ".join(card.name for card in known)
-    raise ModelError(f"{show(name)}: no such model or model file; there are: {names}")
+    card = known_card(name)
+    if card is None:
+        names = ", ".join(each.name for each in cards())
+        raise ModelError(f"{show(name)}: no such model or model file; there are: {names}")
+    return card
 
 
 def model_file(card: Card, backend: str) -> Path:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from imgorder.datasets.davis import FRAMES
 from imgorder.errors import PhotoError
 from imgorder.names import natural_key, show
 from imgorder.preprocess import DEFAULT, Preprocessing, Tensor, preprocess_set
-
-FRAMES = Path("JPEGImages", "480p")
 
 
 @dataclass(frozen=True)
