@@ -10,6 +10,7 @@ EXIT_DONE = 0
 EXIT_INPUT = 1
 EXIT_USAGE = 2
 EXIT_UNSURE = 3
+EXIT_INTERRUPTED = 130
 
 
 class ImgorderError(Exception):

@@ -1,7 +1,7 @@
 """Photo to tensor: the one preprocessing that training, torch and ONNX share.
 
 Orient by EXIF, scale the shorter edge to 136, take the centre 112×112, normalise as ImageNet. The
-two halves, `to_pixels` and `normalise`, are public because training crops at random between them.
+steps are public because training crops at random between `to_scaled` and `normalise`.
 """
 
 from __future__ import annotations
@@ -108,6 +108,15 @@ def to_pixels(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     Returns:
         uint8 ``(crop, crop, 3)``.
     """
+    return centre(to_scaled(image, spec), spec)
+
+
+def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
+    """An upright RGB image whose shorter edge is that of the preprocessing, not cropped yet.
+
+    Returns:
+        uint8 ``(H, W, 3)`` with min(H, W) = shorter_edge.
+    """
     picture = _open(image, spec)
     turn = _UPRIGHT.get(_orientation(picture))
     picture = to_rgb(picture)
@@ -123,9 +132,14 @@ def to_pixels(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
         picture = picture.resize(size, Image.Resampling.BICUBIC, box=middle)
     if turn is not None:
         picture = picture.transpose(turn)
-    left = (picture.width - spec.crop) // 2
-    top = (picture.height - spec.crop) // 2
-    return np.asarray(picture.crop((left, top, left + spec.crop, top + spec.crop)))
+    return np.asarray(picture)
+
+
+def centre(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Pixels:
+    """The square in the middle, ``(…, H, W, 3) -> (…, crop, crop, 3)``."""
+    top = (pixels.shape[-3] - spec.crop) // 2
+    left = (pixels.shape[-2] - spec.crop) // 2
+    return pixels[..., top : top + spec.crop, left : left + spec.crop, :]
 
 
 def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:

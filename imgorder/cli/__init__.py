@@ -12,6 +12,7 @@ from imgorder.cli.dataset import dataset
 from imgorder.cli.evaluate import evaluate
 from imgorder.cli.models import models
 from imgorder.cli.sort import sort
+from imgorder.cli.train import train
 
 app = typer.Typer(
     name="imgorder",
@@ -25,6 +26,7 @@ app.command(epilog="Example: imgorder sort ./photos/ --first IMG_2041.jpg")(sort
 app.command(epilog="Example: imgorder models --json")(models)
 app.add_typer(dataset, name="dataset")
 app.command(epilog="Example: imgorder evaluate DAVIS/ --model tridab-s --seq-len 4 --spacing 1-8")(evaluate)
+app.command(epilog="Example: imgorder train sets/ucf101-n4.jsonl --seq-len 4 --out runs/paper")(train)
 
 
 def _print_version(wanted: bool) -> None:

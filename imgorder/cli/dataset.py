@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,8 @@ import typer
 
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli._numbers import parse_numbers
-from imgorder.errors import ImgorderError
+from imgorder.cli._progress import counting
+from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -154,19 +154,11 @@ def _out_folder(out: Path) -> Path:
 def _progress_bar(working: Path) -> Iterator[Progress | None]:
     """A bar on stderr where that is a terminal; a word on how to go on after an interrupt."""
     try:
-        if sys.stderr is None or not sys.stderr.isatty():
-            yield None
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("videos", total=None)
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+        with counting("videos") as progress:
+            yield progress
     except KeyboardInterrupt as error:
         tell("stopped", f"what is done is in {show(working)}; the same command goes on from there")
-        raise typer.Exit(130) from error
+        raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
 def _write(built: Built, out: Path, sources: str) -> None:

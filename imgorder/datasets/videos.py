@@ -51,16 +51,7 @@ def build_videos(
     Raises:
         ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.
     """
-    found = find_files(root, SUFFIXES)
-    skipped: list[Skipped] = []
-    table = root / TABLE
-    if table.is_file():
-        groups = _read_table(table)
-        skipped += [Skipped(name, f"not listed in {TABLE}") for name in found if name not in groups]
-    else:
-        groups = {name: _folder_group(name) for name in found}
-    if not groups:
-        raise ImgorderError(f"{show(root)}: no videos in it; known are {', '.join(SUFFIXES)}")
+    groups, skipped = grouped_videos(root)
     scan = scan_videos(root, list(groups), spacings, progress_file, workers, progress)
     held_out = held_out_groups(Counter(groups.values()), validation_fraction, seed)
     manifests = []
@@ -82,6 +73,24 @@ def build_videos(
         manifests.append(Manifest("videos", root, n, seed, tuple(sets)))
     left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
     return Built(tuple(manifests), len(scan.flows), tuple(left_out))
+
+
+def grouped_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
+    """Video -> group for the videos of a folder, and those that its ``clips.csv`` does not list.
+
+    Raises:
+        ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.
+    """
+    found = find_files(root, SUFFIXES)
+    table = root / TABLE
+    if table.is_file():
+        groups = _read_table(table)
+        skipped = [Skipped(name, f"not listed in {TABLE}") for name in found if name not in groups]
+    else:
+        groups, skipped = {name: _folder_group(name) for name in found}, []
+    if not groups:
+        raise ImgorderError(f"{show(root)}: no videos in it; known are {', '.join(SUFFIXES)}")
+    return groups, skipped
 
 
 def _folder_group(name: str) -> str:

@@ -6,7 +6,7 @@ classes listed in `imgorder.permutations`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,6 +58,21 @@ def make_config(family: str, **settings: Any) -> Any:
 def build_network(family: str, **settings: Any) -> nn.Module:
     """A freshly initialised network of a family; the settings are the fields of its config."""
     return FAMILIES[family].build(make_config(family, **settings))
+
+
+def scaled(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings in which ``width``, a factor on all channels, is understood for every family.
+
+    TriDAB's config lists its channels; its ``width`` multiplies those of the trunk and the head.
+    """
+    plain = dict(settings)
+    if family == "tridab" and "width" in plain:
+        factor = float(plain.pop("width"))
+        usual = TriDABConfig()
+        trunk = plain.get("trunk_widths", usual.trunk_widths)
+        plain["trunk_widths"] = [max(1, round(factor * channels)) for channels in trunk]
+        plain["head_width"] = max(2, round(factor * plain.get("head_width", usual.head_width)))
+    return plain
 
 
 def settings_of(network: nn.Module) -> dict[str, Any]:

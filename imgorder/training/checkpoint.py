@@ -1,70 +1,107 @@
 """Training state as one safetensors file, written atomically; no pickle anywhere.
 
-Tensors are named ``model.…``, ``ema.…`` and ``optimizer.<parameter index>.<name>``; the run's
-config and step are JSON in the file's metadata.
+Tensors are named ``model.…``, ``ema.…`` and ``optimizer.<parameter index>.<name>``; the run's config,
+step and the rest are JSON in the file's metadata.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from imgorder.training.config import TrainConfig
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+from imgorder.training.config import TrainConfig, as_plain, make_config
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: optimizer steps done.
+        best_loss: lowest validation loss so far, None before the first.
+        best_step: after which it was measured.
+        schedule: state of the learning rate's schedule.
+        scaler: state of the gradient scaler, of fp16 runs.
+        seen: sets, loss summed over them, and sets put right since the last validation.
+    """
+
+    step: int = 0
+    best_loss: float | None = None
+    best_step: int = 0
+    schedule: dict[str, Any] = field(default_factory=dict)
+    scaler: dict[str, Any] = field(default_factory=dict)
+    seen: tuple[int, float, int] = (0, 0.0, 0)
 
 
 def save_checkpoint(
-    path: Path, config: TrainConfig, step: int, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path,
+    config: TrainConfig,
+    progress: Progress,
+    model: nn.Module,
+    ema: nn.Module,
+    optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write the state after ``step`` steps; a reader sees the old file or the new one, never a part."""
+    """Write the state of a run; a reader sees the old file or the new one, never a part."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     tensors |= {f"ema.{name}": value for name, value in ema.state_dict().items()}
     for index, slots in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items()}
+        tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    metadata = {"config": json.dumps(as_plain(config)), "progress": json.dumps(vars(progress))}
     partial = path.with_suffix(".partial")
-    save_file(contiguous, partial, metadata={"config": json.dumps(asdict(config)), "step": str(step)})
+    save_file(contiguous, partial, metadata=metadata)
     with partial.open("rb") as handle:
         os.fsync(handle.fileno())
+    partial.chmod(0o644)  # safetensors makes files for their owner alone
     partial.replace(path)
 
 
-def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Put a saved state into the three objects; returns the number of steps done."""
+def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    """Put a saved state into the three objects."""
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
     with safe_open(path, framework="pt") as file:
-        step = int(file.metadata()["step"])
+        progress = Progress(**json.loads(file.metadata()["progress"]))
         for name in file.keys():  # noqa: SIM118 - a safetensors handle is not a mapping
             group, _, rest = name.partition(".")
             groups[group][rest] = file.get_tensor(name)
     model.load_state_dict(groups["model"])
     ema.load_state_dict(groups["ema"])
-    state = optimizer.state_dict()
     slots: dict[int, dict[str, Any]] = {}
     for name, value in groups["optimizer"].items():
         index, _, slot = name.partition(".")
         slots.setdefault(int(index), {})[slot] = value
-    optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
-    return step
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    progress.seen = (progress.seen[0], progress.seen[1], progress.seen[2])
+    return progress
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The config with which a checkpoint was written."""
-    with safe_open(path, framework="pt") as file:
-        return TrainConfig(**json.loads(file.metadata()["config"]))
+    """The config with which a checkpoint was written.
+
+    Raises:
+        ImgorderError: if there is none, or it is not one of imgorder's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return make_config(json.loads(file.metadata()["config"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ImgorderError(f"{show(path)}: no state of a run that can be read; check --out") from error
 
 
 def read_step(path: Path) -> int:
     """The number of steps after which a checkpoint was written."""
     with safe_open(path, framework="pt") as file:
-        return int(file.metadata()["step"])
+        return int(json.loads(file.metadata()["progress"])["step"])
 
 
 def read_ema_weights(path: Path) -> dict[str, Tensor]:

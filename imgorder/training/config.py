@@ -1,59 +1,304 @@
-"""All that decides a training run, in one dataclass."""
+"""All that decides a training run, in one dataclass, and the recipes that it starts from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
+
+from imgorder.errors import UsageError
+from imgorder.names import show
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+# What people call a network -> its family in `imgorder.networks.registry`.
+BACKBONES = {
+    "resnet18": "dab-resnet18",
+    "resnet50": "dab-resnet50",
+    "tridab": "tridab",
+    "opn": "opn",
+    "deepimseq": "deepimseq",
+}
 
 
 @dataclass
 class TrainConfig:
-    """Settings of a run. `steps` may be raised on resume; the rest should stay as it was.
+    """Settings of a run; the defaults are the paper's recipe.
 
-    Attributes:
-        family, network: which network, and the fields of its config.
-        set_sizes: set size n -> share of the batches.
-        batch_images: images a batch; a batch of sets of n holds batch_images // n of them.
-        learning_rate: peak; reached after `warmup` steps, held, then brought down linearly to zero
-            over the last `decay` steps (warm-up, stable, decay: the stable part can be prolonged).
-        ema: decay of the exponential moving average of the weights that is validated and released.
-        validation_fraction: share of the clips, in whole groups, that is kept out of training.
-        held_out_groups: those groups; drawn when a run begins, and kept with it from then on.
+    Network:
+        backbone: one of `BACKBONES`.
+        network: fields of its config, such as ``width``, ``dab`` and ``window``.
+        seq_len: set sizes n; more than one only for TriDAB.
+        shares: n -> share of the steps, where several n are trained; equal if empty.
+
+    Data:
+        data: manifests, or folders of videos.
+        validation_fraction: share of the clips, in whole groups, that is kept out of training where
+            the data bring no validation split.
+        held_out_groups: those groups; drawn with ``split_seed`` when a run begins, and kept with it.
+        permutations: "all" shows each set of a manifest once in each of its n!/2 classes an epoch,
+            "one" shows it once, in one random order.
+        validation_sets: at most so many sets for each validation figure.
+        validation_spacings: for folders of videos, the spacings in frames that are validated.
+
+    Sets from folders of videos (manifests say themselves which frames make a set):
+        max_spacing: mean spacing is drawn from 1…max_spacing frames, or as far as the clip reaches.
+        wide: 1 for log-uniform spacings; above, wide ones are drawn more often.
+        uneven: share of sets whose gaps differ from one another.
+        min_change: mean absolute difference (0…255) of 8 px cells below which two neighbouring
+            frames hardly differ; sets with such a pair are drawn again.
+
+    Crops, in px at a shorter edge of 136, shared by the images of a set:
+        crop_min, crop_max: side of the square, scaled to 112.
+        flip: share of sets that are mirrored.
+        shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
+        light: whether exposure, white balance and contrast vary.
+
+    Optimisation:
+        batch_size: sets a step and process. With several n it counts sets of 4, and a batch of any n
+            holds as many images.
+        optimizer: "sgd" (with ``momentum``) or "adamw".
+        learning_rate: the highest; ``warmup`` steps lead up to it.
+        schedule: "plateau" multiplies by ``plateau_factor`` after ``plateau_patience`` validations
+            whose loss is no better, and ends the run below ``min_learning_rate``; "cosine" falls to
+            zero over the run; "linear" stays and falls to zero over the last ``decay`` steps.
+        clip_gradient: largest norm of the gradient; 0 for any.
+        ema: decay of the running average of the weights that is validated and kept; 0 for none.
+        epochs: of a run on manifests; ``steps``, if not 0, counts instead.
+
+    The machine:
+        precision: "fp32", "bf16" or "fp16".
+        device: "auto", "cpu" or "cuda".
+        frames_on: "device" keeps all decoded frames there, "host" sends each batch; "auto" chooses.
+        threads: of the CPU; 0 leaves it to torch.
+        validate_every: steps; 0 for once an epoch.
+        save_every: steps.
+        tensorboard: whether a TensorBoard log is written beside the CSV file.
         commit: of imgorder when the run began.
-        validation: (set size, spacing) of each validation figure.
-        validate_every, save_every: in steps.
     """
 
-    family: str = "tridab"
+    recipe: str = "paper"
+    backbone: str = "resnet18"
     network: dict[str, Any] = field(default_factory=dict)
-    set_sizes: dict[int, float] = field(default_factory=lambda: {3: 0.1, 4: 0.5, 5: 0.2, 6: 0.2})
-    batch_images: int = 128
-    steps: int = 10_000
-    warmup: int = 200
-    decay: int = 2_000
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.02
-    clip_gradient: float = 1.0
-    ema: float = 0.998
-    seed: int = 0
+    seq_len: tuple[int, ...] = (4,)
+    shares: dict[int, float] = field(default_factory=dict)
+
+    data: tuple[str, ...] = ()
     validation_fraction: float = 0.15
-    held_out_groups: list[str] = field(default_factory=list)
-    commit: str = "unknown"
-    validation: tuple[tuple[int, int], ...] = ((4, 2), (4, 4), (4, 8), (6, 4))
-    validate_every: int = 500
-    save_every: int = 250
+    held_out_groups: tuple[str, ...] = ()
+    split_seed: int = 0
+    permutations: str = "all"
+    validation_sets: int = 2000
+    validation_spacings: tuple[int, ...] = (2, 4, 8)
+
+    max_spacing: float = 8.0
+    wide: float = 1.0
+    uneven: float = 0.0
+    min_change: float = 1.5
+
+    crop_min: int = 112
+    crop_max: int = 112
+    flip: float = 0.0
+    shift: float = 0.0
+    light: bool = False
+
+    batch_size: int = 16
+    optimizer: str = "sgd"
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-3
+    clip_gradient: float = 0.0
+    ema: float = 0.0
+    schedule: str = "plateau"
+    plateau_factor: float = 0.1
+    plateau_patience: int = 2
+    min_learning_rate: float = 1e-4
+    warmup: int = 0
+    decay: int = 0
+    epochs: int = 30
+    steps: int = 0
+    seed: int = 0
+
+    precision: str = "fp32"
+    channels_last: bool = True
     device: str = "auto"
-    bf16: bool = True
+    frames_on: str = "auto"
     threads: int = 0
-    window: dict[str, Any] = field(default_factory=dict)
+    validate_every: int = 0
+    save_every: int = 500
+    tensorboard: bool = True
+    commit: str = "unknown"
 
     def __post_init__(self) -> None:
-        # JSON has no integer keys and no tuples.
-        self.set_sizes = {int(n): share for n, share in self.set_sizes.items()}
-        self.validation = tuple((n, spacing) for n, spacing in self.validation)
+        for each in fields(self):
+            setattr(self, each.name, _fitting(each.name, each.type, getattr(self, each.name)))
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise UsageError(f"{name} is {', '.join(choices)}; not {getattr(self, name)!r}")
+        if not self.seq_len or not set(self.seq_len) <= {3, 4, 5, 6}:
+            raise UsageError(f"seq_len takes numbers from 3 to 6; not {list(self.seq_len)}")
+        if self.shares and set(self.shares) != set(self.seq_len):
+            raise UsageError(f"shares are given for {sorted(self.shares)}, seq_len is {list(self.seq_len)}")
+        if not 16 <= self.crop_min <= self.crop_max <= 136:
+            raise UsageError("crop_min and crop_max are sides from 16 to 136 px, crop_min the smaller one")
+        for name in ("batch_size", "epochs", "save_every", "validation_sets"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is at least 1; not {getattr(self, name)}")
+        if self.max_spacing < 1 or self.wide <= 0 or self.learning_rate <= 0:
+            raise UsageError("max_spacing is at least 1, and wide and learning_rate are above 0")
 
-    def learning_rate_at(self, step: int) -> float:
-        """Learning rate of a step counted from 0."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup))
-        left = (self.steps - step) / max(1, self.decay)
-        return self.learning_rate * min(warm, max(0.0, min(1.0, left)))
+    @property
+    def family(self) -> str:
+        """Name of the network's family in the registry."""
+        return BACKBONES[self.backbone]
+
+    def sets_a_step(self, n: int) -> int:
+        """How many sets of n images a process sees in a step."""
+        return self.batch_size if len(self.seq_len) == 1 else max(1, 4 * self.batch_size // n)
+
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "recipe": ("paper", "fast"),
+    "backbone": tuple(BACKBONES),
+    "permutations": ("all", "one"),
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("plateau", "cosine", "linear"),
+    "precision": ("fp32", "bf16", "fp16"),
+    "device": ("auto", "cpu", "cuda"),
+    "frames_on": ("auto", "device", "host"),
+}
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "fast": {
+        "recipe": "fast",
+        "backbone": "tridab",
+        "seq_len": (3, 4, 5, 6),
+        "permutations": "one",
+        "max_spacing": 16.0,
+        "uneven": 0.4,
+        "crop_min": 92,
+        "crop_max": 136,
+        "flip": 0.5,
+        "shift": 0.3,
+        "light": True,
+        "batch_size": 32,
+        "optimizer": "adamw",
+        "learning_rate": 2e-3,
+        "weight_decay": 0.02,
+        "clip_gradient": 1.0,
+        "ema": 0.998,
+        "schedule": "cosine",
+        "warmup": 200,
+        "precision": "bf16",
+        "validate_every": 500,
+    },
+}
+
+
+def make_config(*changes: Mapping[str, Any]) -> TrainConfig:
+    """A recipe with changes, the later ones winning; ``recipe`` among them says which.
+
+    Raises:
+        UsageError: for an unknown setting or a value that does not fit; names it.
+    """
+    merged: dict[str, Any] = {}
+    for each in changes:
+        network = {**merged.get("network", {}), **each.get("network", {})}
+        merged |= each
+        if network:
+            merged["network"] = network
+    unknown = merged.keys() - {each.name for each in fields(TrainConfig)}
+    if unknown:
+        raise UsageError(f"no such setting: {', '.join(sorted(unknown))}; docs/training.md lists them")
+    recipe = merged.get("recipe", "paper")
+    if recipe not in RECIPES:
+        raise UsageError(f"recipe is {', '.join(RECIPES)}; not {recipe!r}")
+    return TrainConfig(**{**RECIPES[recipe], **merged})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Settings from a TOML file.
+
+    Raises:
+        UsageError: if the file cannot be read or is no TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{show(path)}: cannot be read ({error.strerror})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{show(path)}: not a TOML file ({error})") from error
+
+
+def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
+    """``["weight_decay=0.02", "network.width=0.5", "optimizer=adamw"]`` as settings.
+
+    Each is a line of TOML; a word without quotes is taken as a string.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    settings: dict[str, Any] = {}
+    for text in texts:
+        key, found, value = text.partition("=")
+        if not found or not key.strip():
+            raise UsageError(f"--set takes KEY=VALUE; not {text!r}")
+        try:
+            parsed = tomllib.loads(f"{key} = {value}")
+        except tomllib.TOMLDecodeError:
+            try:
+                parsed = tomllib.loads(f'{key} = "{value.strip()}"')
+            except tomllib.TOMLDecodeError as error:
+                raise UsageError(f"--set takes KEY=VALUE as in a TOML file; not {text!r}") from error
+        for name, each in parsed.items():
+            both = isinstance(each, dict) and isinstance(settings.get(name), dict)
+            settings[name] = {**settings[name], **each} if both else each
+    return settings
+
+
+def as_plain(config: TrainConfig) -> dict[str, Any]:
+    """The settings in the types of TOML and JSON; `make_config` reads them back."""
+    plain = asdict(config)
+    plain["shares"] = {str(n): share for n, share in config.shares.items()}
+    for name, value in plain.items():
+        if isinstance(value, tuple):
+            plain[name] = list(value)
+    plain["network"] = {name: list(v) if isinstance(v, tuple) else v for name, v in config.network.items()}
+    return plain
+
+
+def _fitting(name: str, kind: Any, value: Any) -> Any:
+    """A value as its field has it: tuples for lists, whole numbers as keys; anything else must agree.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    try:
+        if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        if kind in ("int", "float", "str", "bool"):
+            if type(value).__name__ != kind:
+                raise ValueError(f"{name} is {kind}")
+            return value
+        if kind == "tuple[int, ...]":
+            items = [value] if isinstance(value, int) else list(value)
+            if not all(type(item) is int for item in items):
+                raise ValueError("not whole numbers")
+            return tuple(items)
+        if kind == "tuple[str, ...]":
+            if isinstance(value, str):
+                raise ValueError("not a list")
+            return tuple(str(item) for item in value)
+        if kind == "dict[int, float]":
+            return {int(key): float(share) for key, share in value.items()}
+        return dict(value)
+    except (TypeError, ValueError, AttributeError) as error:
+        wanted = {"str": "a word", "bool": "true or false", "int": "a whole number", "float": "a number"}
+        wanted |= {"tuple[int, ...]": "a list of whole numbers", "tuple[str, ...]": "a list of words"}
+        raise UsageError(f"{name} is {wanted.get(str(kind), 'a table')}; not {value!r}") from error

@@ -1,4 +1,4 @@
-"""Exact match on the groups that training keeps out."""
+"""Exact match on the groups that a run keeps out of training."""
 
 from __future__ import annotations
 
@@ -6,45 +6,69 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from imgorder.evaluation.measure import Measured, measure
 from imgorder.evaluation.report import results_json, results_markdown
 from imgorder.evaluation.sets import TimedSet
-from imgorder.predictor import load_model
-from imgorder.preprocess import normalise
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.preprocess import centre, normalise
 from imgorder.training.checkpoint import read_config
-from imgorder.training.clips import Clip, ClipStore
-from imgorder.training.windows import validation_sets
+from imgorder.training.sources import even_windows
+from imgorder.training.store import FrameStore
+from imgorder.training.trainer import STATE
+
+DATASET = "held-out clips"
 
 
-def held_out_sets(store: ClipStore, clips: Sequence[Clip], n: int, spacing: int) -> Iterator[TimedSet]:
-    """The sets on which training validates, as tensors."""
-    for clip in clips:
-        for images in validation_sets(store, [clip], n, spacing):
+def held_out_clips(store: FrameStore, run: Path) -> list[int]:
+    """Places in the store of the clips whose group a run kept out."""
+    groups = set(read_config(run / STATE).held_out_groups)
+    return [index for index, clip in enumerate(store.clips) if clip.group in groups]
+
+
+def held_out_sets(store: FrameStore, clips: Sequence[int], n: int, spacing: int) -> Iterator[TimedSet]:
+    """Evenly spaced sets, two of a clip, as tensors."""
+    for index in clips:
+        clip = store.clips[index]
+        for frames in even_windows(store, [index], n, spacing):
+            images = np.stack([centre(store.frame(number)) for number in frames.tolist()])
             yield TimedSet(clip.name, clip.group, normalise(images))
 
 
+def measure_held_out(
+    models: Sequence[OrderingModel],
+    store: FrameStore,
+    clips: Sequence[int],
+    seq_lens: Sequence[int],
+    spacings: Sequence[int],
+) -> list[Measured]:
+    """Every model that takes the size, on every size and spacing."""
+    results = []
+    for model in models:
+        for n in (n for n in seq_lens if n in model.sizes):
+            for spacing in spacings:
+                measured = measure(model, DATASET, held_out_sets(store, clips, n, spacing), n, spacing)
+                results += [measured] if measured is not None else []
+    return results
+
+
 def main(argv: list[str] | None = None) -> None:
-    """``python -m imgorder.training.held_out RUN --store DIR --results FILE``."""
+    """``python -m imgorder.training.held_out RUN --frames DIR --results FILE``."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.held_out", description=__doc__)
     parser.add_argument("run", type=Path, help="the run that kept the groups out")
-    parser.add_argument("--store", type=Path, required=True, help="decoded clips")
+    parser.add_argument("--frames", type=Path, required=True, help="decoded frames of the run")
     parser.add_argument("--models", nargs="+", default=["path", "default"])
     parser.add_argument("--seq-len", nargs="+", type=int, default=[4, 6])
     parser.add_argument("--spacing", nargs="+", type=int, default=list(range(1, 9)))
     parser.add_argument("--results", type=Path, required=True, help="results file, JSON")
     arguments = parser.parse_args(argv)
-    store = ClipStore(arguments.store)
-    groups = read_config(arguments.run / "state.safetensors").held_out_groups
-    held_out = [clip for clip in store.clips if clip.group in groups]
-    if not held_out:
-        parser.error(f"no clip of {arguments.store} is of a group that {arguments.run} held out")
-    results: list[Measured] = []
-    for model in map(load_model, arguments.models):
-        for n in arguments.seq_len:
-            for spacing in arguments.spacing:
-                sets = held_out_sets(store, held_out, n, spacing)
-                measured = measure(model, "held-out clips", sets, n, spacing)
-                results += [measured] if measured is not None else []
+    store = FrameStore(arguments.frames)
+    clips = held_out_clips(store, arguments.run)
+    if not clips:
+        parser.error(f"no clip of {arguments.frames} is of a group that {arguments.run} held out")
+    models = [load_model(name) for name in arguments.models]
+    results = measure_held_out(models, store, clips, arguments.seq_len, arguments.spacing)
     arguments.results.write_text(results_json(results) + "\n", "utf-8")
     print(results_markdown(each.row for each in results))
 

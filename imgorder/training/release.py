@@ -22,30 +22,33 @@ from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, write_network
 from imgorder.registry import Card
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
-from imgorder.training.clips import Clip, ClipStore
-from imgorder.training.trainer import classes_of, draw_orders, normalise, show_as
-from imgorder.training.windows import validation_sets
+from imgorder.training.config import as_plain
+from imgorder.training.held_out import held_out_clips
+from imgorder.training.pixels import crop, normalise
+from imgorder.training.plan import draw_orders, plain_plan
+from imgorder.training.sources import even_windows
+from imgorder.training.store import FrameStore
+from imgorder.training.trainer import STATE, network_settings
 
 
 def release(
-    run: Path, store: ClipStore, name: str, about: str, folder: Path, changes: Mapping[str, Any] | None = None
+    run: Path, store: FrameStore, name: str, about: str, folder: Path, changes: Mapping[str, Any] | None = None
 ) -> Card:
     """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` into a folder.
 
     Args:
         run: folder of the run.
-        store: the clips it was trained on; the groups kept out of training fit the temperatures.
+        store: the clips it was trained on; those kept out of training fit the temperatures.
         about: one line for people.
         folder: of the three files.
         changes: settings of the network that need no training, such as ``{"mirror": True}``.
     """
-    state = run / "state.safetensors"
+    state = run / STATE
     config = read_config(state)
-    network = build_network(config.family, **{**config.network, **(changes or {})})
+    network = build_network(config.family, **{**network_settings(config), **(changes or {})})
     network.load_state_dict(read_ema_weights(state))
     network.eval()
-    train = [clip for clip in store.clips if clip.group not in config.held_out_groups]
-    held_out = [clip for clip in store.clips if clip.group in config.held_out_groups]
+    held_out = held_out_clips(store, run)
     settings = settings_of(network)
     sizes = sizes_of(config.family, settings)
     metadata = ModelMetadata(
@@ -72,15 +75,16 @@ def release(
         training={
             "commit": config.commit,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "clips": len(train),
-            "groups": len({clip.group for clip in train}),
+            "clips": len(store.clips) - len(held_out),
+            "groups": len({clip.group for clip in store.clips} - set(config.held_out_groups)),
             "held_out_clips": len(held_out),
-            "held_out_groups": len({clip.group for clip in held_out}),
+            "held_out_groups": len(config.held_out_groups),
             "steps": read_step(state),
-            "images_a_step": config.batch_images,
-            "share_of_set_sizes": {str(n): share for n, share in config.set_sizes.items()},
-            "learning_rate": config.learning_rate,
-            "decay_steps": config.decay,
+            "recipe": {
+                key: value
+                for key, value in as_plain(config).items()
+                if key not in ("data", "held_out_groups", "commit")
+            },
             "temperatures": {str(n): t for n, t in metadata.temperatures.items()},
         },
     )
@@ -89,17 +93,19 @@ def release(
 
 
 def held_out_logits(
-    network: nn.Module, store: ClipStore, clips: Sequence[Clip], n: int, spacings: Sequence[int] = (1, 2, 3, 4, 6, 8)
+    network: nn.Module, store: FrameStore, clips: Sequence[int], n: int, spacings: Sequence[int] = (1, 2, 3, 4, 6, 8)
 ) -> tuple[Tensor, Tensor]:
-    """Logits ``(N, n!/2)`` and the right class ``(N,)`` of sets from groups kept out of training."""
-    sets = [each for spacing in spacings for each in validation_sets(store, clips, n, spacing, per_clip=1)]
+    """Logits ``(N, n!/2)`` and the right class ``(N,)`` of sets from clips kept out of training."""
+    sets = np.concatenate([even_windows(store, clips, n, spacing, per_clip=1) for spacing in spacings])
     orders = draw_orders(np.random.default_rng(0), n, len(sets))
-    logits = []
+    logits, target = [], []
     for start in range(0, len(sets), 32):
-        shown = show_as(np.stack(sets[start : start + 32]), orders[start : start + 32])
+        part = sets[start : start + 32]
+        plan = plain_plan(part, orders[start : start + 32], store.height[part[:, 0]], store.width[part[:, 0]])
         with torch.inference_mode():
-            logits.append(network(normalise(torch.from_numpy(shown))))
-    return torch.cat(logits), classes_of(orders)
+            logits.append(network(normalise(torch.from_numpy(crop(store, plan)))))
+        target.append(torch.from_numpy(plan.target))
+    return torch.cat(logits), torch.cat(target)
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
@@ -115,16 +121,16 @@ def _entry(path: Path) -> dict[str, str | int]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """``python -m imgorder.training.release RUN --store DIR --name NAME --about TEXT``."""
+    """``python -m imgorder.training.release RUN --frames DIR --name NAME --about TEXT``."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.release", description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--store", type=Path, required=True, help="decoded clips")
+    parser.add_argument("--frames", type=Path, required=True, help="decoded frames of the run")
     parser.add_argument("--name", required=True)
     parser.add_argument("--about", required=True, help="one line for `imgorder models`")
     parser.add_argument("--network", default="{}", metavar="JSON", help='settings to change, as {"mirror": true}')
     parser.add_argument("--out", type=Path, default=Path("models"))
     arguments = parser.parse_args(argv)
-    store = ClipStore(arguments.store)
+    store = FrameStore(arguments.frames)
     changes = json.loads(arguments.network)
     release(arguments.run, store, arguments.name, arguments.about, arguments.out, changes)
 

@@ -1,0 +1,107 @@
+"""Train the paper's ablations at a compact width and measure them; see docs/reproduction.md.
+
+    python benchmarks/ablations.py CLIPS… --runs runs/ablations --davis DAVIS/ --seeds 0 1 2
+
+Runs `imgorder train` once for each variant and seed, with the settings of ablations.toml, and writes what
+each reaches into docs/results/ablations.json. Runs that are finished are not repeated, so the command can
+be stopped and started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE.parent / "docs" / "results" / "ablations.json"
+
+# Name -> flags of `imgorder train`.
+VARIANTS: dict[str, list[str]] = {
+    "signed": ["--backbone", "resnet18", "--width", "0.125"],
+    "magnitude": ["--backbone", "resnet18", "--width", "0.125", "--dab", "magnitude"],
+    "off": ["--backbone", "resnet18", "--width", "0.125", "--dab", "off"],
+    "m1": ["--backbone", "resnet18", "--width", "0.125", "--dab-window", "1"],
+    "m2": ["--backbone", "resnet18", "--width", "0.125", "--dab-window", "2"],
+    "resnet50": ["--backbone", "resnet50", "--width", "0.125"],
+    "opn": ["--backbone", "opn", "--width", "0.25"],
+    "deepimseq": ["--backbone", "deepimseq", "--width", "0.25"],
+    "tridab": ["--backbone", "tridab", "--width", "0.5"],
+}
+SPACINGS = (2, 4, 8)
+
+
+def train(clips: list[Path], frames: Path, run: Path, variant: str, seed: int) -> None:
+    """One run, unless it is finished."""
+    from imgorder.training.checkpoint import read_config, read_step
+
+    state = run / "state.safetensors"
+    if state.exists() and read_step(state) >= read_config(state).steps:
+        return
+    command = [sys.executable, "-m", "imgorder", "train", *map(str, clips), "--frames", str(frames)]
+    command += ["--out", str(run), "--config", str(HERE / "ablations.toml"), "--seed", str(seed), *VARIANTS[variant]]
+    command += ["--resume"] if state.exists() else []
+    run.mkdir(parents=True, exist_ok=True)
+    with (run / "log.txt").open("a") as log:
+        subprocess.run(command, check=True, stdout=log, stderr=log)
+
+
+def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, object]]:
+    """Rows of one model on the held-out clips of a run, and on DAVIS."""
+    from imgorder.evaluation.run import evaluate_models
+    from imgorder.predictor import load_model
+    from imgorder.training.held_out import held_out_clips, measure_held_out
+    from imgorder.training.store import FrameStore
+
+    store = FrameStore(frames)
+    results = measure_held_out([load_model(model)], store, held_out_clips(store, run), [4], SPACINGS)
+    if davis:
+        models = [] if model == "path" else [model]
+        results += evaluate_models([davis], models=models, seq_lens=[4], spacings=SPACINGS)
+    name = "path" if model == "path" else run.name
+    return [asdict(each.row) for each in results if each.row.model == name]
+
+
+def parameters(weights: Path) -> int:
+    """Numbers that a network learns."""
+    from imgorder.networks.weights import read_network
+
+    return sum(parameter.numel() for parameter in read_network(weights)[0].parameters())
+
+
+def main() -> None:
+    """Train what is missing, then measure everything."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", nargs="+", type=Path, help="folders of videos")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablations"))
+    parser.add_argument("--frames", type=Path, help="decoded frames (default: RUNS/frames)")
+    parser.add_argument("--davis", type=Path, help="root of DAVIS")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--at-once", type=int, default=2, help="runs side by side, one thread each")
+    parser.add_argument("--measure-only", action="store_true", help="of the runs that are finished")
+    arguments = parser.parse_args()
+    frames = arguments.frames or arguments.runs / "frames"
+    runs = [(f"{v}-{seed}", v, seed) for seed in arguments.seeds for v in arguments.variants]
+    if not arguments.measure_only:
+        with ThreadPoolExecutor(arguments.at_once) as pool:
+            list(pool.map(lambda r: train(arguments.clips, frames, arguments.runs / r[0], r[1], r[2]), runs))
+    rows: list[dict[str, object]] = []
+    for name, variant, seed in runs:
+        weights = arguments.runs / name / "model.safetensors"
+        if not weights.exists():
+            continue
+        if not rows:
+            rows += measure(frames, arguments.runs / name, "path", arguments.davis)
+        facts = {"variant": variant, "seed": seed, "parameters": parameters(weights)}
+        rows += [{**facts, **row} for row in measure(frames, arguments.runs / name, str(weights), arguments.davis)]
+        print(name, *(f"{row['dataset']} {row['spacing']}: {row['accuracy']}" for row in rows[-6:]), flush=True)
+    RESULTS.write_text(json.dumps({"version": 1, "variants": VARIANTS, "rows": rows}, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""``imgorder train``: train a network on sets with a known order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from imgorder.cli._errors import one_line_errors, tell
+from imgorder.cli._numbers import parse_numbers
+from imgorder.cli._progress import counting
+from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
+from imgorder.names import show
+
+if TYPE_CHECKING:
+    from imgorder.training.run import Trained
+
+
+@one_line_errors
+def train(
+    data: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="DATA…", help="Manifests of `imgorder dataset`, or folders of videos."),
+    ] = None,
+    run: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; created if missing.")] = Path(
+        "runs/train"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the run's last checkpoint.")] = False,
+    recipe: Annotated[
+        str | None, typer.Option("--recipe", metavar="paper|fast", help="Where the settings start (default: paper).")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="Settings as a TOML file; flags win over it.")
+    ] = None,
+    seq_len: Annotated[
+        list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Images in a set; several for tridab only.")
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", metavar="resnet18|resnet50|tridab|opn|deepimseq", help="The network.")
+    ] = None,
+    width: Annotated[float | None, typer.Option("--width", help="Factor on the network's channels.")] = None,
+    dab: Annotated[
+        str | None, typer.Option("--dab", metavar="signed|magnitude|off", help="Difference accumulator of a resnet.")
+    ] = None,
+    dab_window: Annotated[
+        int | None, typer.Option("--dab-window", metavar="M", min=0, help="Accumulate images at most M places away.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Sets a step and process.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="Highest learning rate.")] = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over all samples of manifests.")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps, instead of epochs.")] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Mixed or not.")
+    ] = None,
+    device: Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to train.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides first weights and order.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; docs/training.md.")
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option("--frames", metavar="DIR", help="Where decoded frames are kept (default: in the run)."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads that decode videos.")] = None,
+    minutes: Annotated[float | None, typer.Option("--minutes", min=0.0, help="Stop and save after so long.")] = None,
+    tensorboard: Annotated[
+        bool | None, typer.Option("--tensorboard/--no-tensorboard", help="Write a TensorBoard log.")
+    ] = None,
+) -> None:
+    """Train a network; by default as the paper does, with --recipe fast as the released TriDAB was.
+
+    Ctrl-C saves the run; --resume goes on with the very next sample. On several GPUs:
+    accelerate launch -m imgorder train …
+    """
+    try:
+        from imgorder.training.config import parse_settings, read_toml
+        from imgorder.training.run import train_network
+    except ImportError as error:
+        raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+
+    flags: dict[str, Any] = {
+        "recipe": recipe,
+        "data": [str(path) for path in data] if data else None,
+        "seq_len": parse_numbers(seq_len, "--seq-len", 3, 6) if seq_len else None,
+        "backbone": backbone,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "steps": steps,
+        "precision": precision,
+        "device": device,
+        "seed": seed,
+        "tensorboard": tensorboard,
+    }
+    network = {"width": width, "dab": dab, "window": dab_window}
+    changes = {name: value for name, value in flags.items() if value is not None}
+    changes["network"] = {name: value for name, value in network.items() if value is not None}
+    from_file = read_toml(config) if config else {}
+    with counting("decoding") as progress:
+        trained = train_network(
+            run,
+            [from_file, parse_settings(settings or []), changes],
+            resume=resume,
+            frames=frames,
+            minutes=float("inf") if minutes is None else minutes,
+            workers=workers,
+            progress=progress,
+            warn=lambda line: tell("warning", line),
+        )
+    if trained.speaks:
+        _tell_result(trained)
+    if not trained.finished and minutes is None:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _tell_result(trained: Trained) -> None:
+    n = trained.config.seq_len[0]
+    if not trained.finished:
+        tell("stopped", f"after step {trained.step} of {trained.steps}; --resume goes on from there")
+    if trained.weights is None:
+        tell("warning", "nothing was validated yet, so there are no weights to use")
+        return
+    loss = "" if trained.best_loss is None else f", validation loss {trained.best_loss:.3f}"
+    print(f"{show(trained.weights)}: {trained.config.backbone}, weights after step {trained.best_step}{loss}")
+    print(f"imgorder evaluate DATA --seq-len {n} --model {show(trained.weights)}")

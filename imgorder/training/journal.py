@@ -1,0 +1,95 @@
+"""What a run says: a bar on a terminal, a line at each validation, a CSV file, a TensorBoard log."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from imgorder.errors import ImgorderError
+
+
+class Journal:
+    """Kept by the first process of a run; the others are silent.
+
+    Args:
+        run: folder of the run; gets ``metrics.csv`` and ``tensorboard/``.
+        steps: of the whole run.
+        tensorboard: whether to write its log.
+        active: whether this process is the one that speaks.
+    """
+
+    def __init__(self, run: Path, steps: int, tensorboard: bool, active: bool = True) -> None:
+        self._csv = run / "metrics.csv"
+        self._active = active
+        self._board: Any = _summary_writer(run / "tensorboard") if tensorboard and active else None
+        self._bar: Any = None
+        self._task: Any = None
+        if active and sys.stderr is not None and sys.stderr.isatty():
+            self._bar, self._task = _bar(steps)
+
+    def step(self, step: int, loss: float, accuracy: float, rate: float, sets_per_second: float) -> None:
+        """After a step: accuracy in percent, the learning rate, and the sets of all processes a second."""
+        if self._board is not None:
+            figures = {"loss": loss, "accuracy": accuracy, "learning_rate": rate, "sets_per_second": sets_per_second}
+            for name, value in figures.items():
+                self._board.add_scalar(f"train/{name}", value, step)
+        if self._bar is not None:
+            said = f"loss {loss:.3f}  right {accuracy:.1f} %  {sets_per_second:.0f} sets/s"
+            self._bar.update(self._task, completed=step, said=said)
+
+    def validated(self, row: dict[str, float]) -> None:
+        """A line of figures at a validation; ``row["step"]`` says when."""
+        if not self._active:
+            return
+        line = "  ".join(f"{name} {value:g}" for name, value in row.items())
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False)
+        elif sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
+        if self._board is not None:
+            for name, value in row.items():
+                if name.startswith("val_") and math.isfinite(value):
+                    self._board.add_scalar(f"validation/{name.removeprefix('val_')}", value, int(row["step"]))
+            self._board.flush()
+        self._append(row)
+
+    def close(self) -> None:
+        """Take the bar away and close the log."""
+        if self._bar is not None:
+            self._bar.stop()
+        if self._board is not None:
+            self._board.close()
+
+    def _append(self, row: dict[str, float]) -> None:
+        header = ",".join(row)
+        if self._csv.exists() and self._csv.read_text("utf-8").partition("\n")[0] != header:
+            # Other validation figures from here on.
+            self._csv.replace(self._csv.with_name(f"metrics-until-{int(row['step'])}.csv"))
+        new = not self._csv.exists()
+        with self._csv.open("a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+
+
+def _summary_writer(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise ImgorderError("no TensorBoard here; pip install tensorboard, or give --no-tensorboard") from error
+    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+
+def _bar(steps: int) -> tuple[Any, Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task("training", total=steps, said="")
+    bar.start()
+    return bar, task

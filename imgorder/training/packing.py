@@ -1,0 +1,198 @@
+"""Videos and photos decoded into a `FrameStore`: whole clips from folders, chosen frames from manifests."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from imgorder.datasets.frames import read_set
+from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
+from imgorder.datasets.video import open_video
+from imgorder.datasets.videos import grouped_videos
+from imgorder.errors import ImgorderError
+from imgorder.names import natural_key, show
+from imgorder.preprocess import to_scaled
+from imgorder.training.store import Frames, FrameStore, StoreWriter
+
+# A longer video is cut here: it would fill the memory, and its windows would drown those of others.
+LONGEST = 4000
+
+# Called with how many clips are decoded, and how many there are.
+Progress = Callable[[int, int], None]
+Warn = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to decode: all frames of a video, or the ``numbers`` of it."""
+
+    path: Path
+    name: str
+    group: str
+    numbers: tuple[int, ...] | None = None
+
+
+@dataclass
+class Data:
+    """What a run trains on, as it was named.
+
+    Attributes:
+        manifests: read; empty for folders of videos.
+        jobs: clips to decode, naturally sorted.
+        left_out: messages about what is not used.
+        source: digest that changes with the data.
+    """
+
+    manifests: list[Manifest] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    source: str = ""
+
+
+def find_data(paths: Sequence[Path]) -> Data:
+    """Look at manifests or folders of videos, without decoding anything.
+
+    Raises:
+        ImgorderError: if one cannot be read, has nothing to train on, or both kinds are given.
+    """
+    folders = [path for path in paths if path.is_dir()]
+    if folders and len(folders) < len(paths):
+        raise ImgorderError(f"{show(folders[0])}: a folder of videos and manifests do not go together; give one kind")
+    return _from_folders(folders) if folders else _from_manifests(paths)
+
+
+def open_store(
+    data: Data, folder: Path, workers: int = 1, progress: Progress | None = None, warn: Warn = print
+) -> FrameStore:
+    """The decoded frames of the data, made where they are not there yet.
+
+    Raises:
+        ImgorderError: if the folder holds frames of other data, or nothing can be decoded.
+    """
+    if (folder / "clips.json").exists():
+        store = FrameStore(folder)
+        if store.source != data.source:
+            raise ImgorderError(f"{show(folder)}: holds frames of other data; remove it, or give another --frames")
+        return store
+    for line in data.left_out:
+        warn(line)
+    writer = StoreWriter(folder, data.source)
+    added = 0
+    for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
+        if complaint:
+            warn(complaint)
+        if frames is not None:
+            writer.add(job.name, job.group, frames, job.numbers)
+            added += 1
+        if progress:
+            progress(done, len(data.jobs))
+    if not added:
+        raise ImgorderError(f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded")
+    return writer.close()
+
+
+def _from_folders(folders: Sequence[Path]) -> Data:
+    data = Data()
+    marks = []
+    for folder in folders:
+        groups, skipped = grouped_videos(folder)
+        data.left_out += [f"{show(each.name)}: left out: {each.reason}" for each in skipped]
+        for name, group in groups.items():
+            path = folder / name
+            data.jobs.append(Job(path, name, group))
+            marks.append([name, group, path.stat().st_size if path.is_file() else 0])
+    data.source = hashlib.sha256(json.dumps(marks).encode()).hexdigest()
+    return data
+
+
+def _from_manifests(paths: Sequence[Path]) -> Data:
+    data = Data(manifests=[read_manifest(path) for path in paths])
+    wanted: dict[str, set[int]] = {}
+    groups: dict[str, str] = {}
+    for manifest in data.manifests:
+        for entry in training_entries(manifest):
+            name = clip_name(manifest, entry)
+            wanted.setdefault(name, set()).update(entry.frames)
+            groups[name] = entry.group
+    if not wanted:
+        raise ImgorderError(f"{show(paths[0])}: no sets to train on; all are of the test split")
+    for name in sorted(wanted, key=natural_key):
+        data.jobs.append(Job(Path(name), name, groups[name], tuple(sorted(wanted[name]))))
+    listing = json.dumps([[job.name, job.group, job.numbers] for job in data.jobs])
+    data.source = hashlib.sha256(listing.encode()).hexdigest()
+    return data
+
+
+def training_entries(manifest: Manifest) -> tuple[SetEntry, ...]:
+    """The sets that training may look at: all but those of the test split."""
+    return tuple(entry for entry in manifest.sets if entry.split != "test")
+
+
+def clip_name(manifest: Manifest, entry: SetEntry) -> str:
+    """What the store calls the source of a set: two manifests may use one name in different folders."""
+    return str(manifest.root / entry.video)
+
+
+def _decoded(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Frames | None, str]]:
+    """Clips in the order of the jobs, a few decoded ahead; threads do, as OpenCV leaves Python's lock."""
+    with ThreadPoolExecutor(workers) as pool:
+        rest = iter(jobs)
+        ahead: list[tuple[Job, Future[tuple[Frames, str]]]] = []
+        try:
+            while True:
+                ahead += [(job, pool.submit(decode, job)) for job in islice(rest, workers + 1 - len(ahead))]
+                if not ahead:
+                    return
+                job, future = ahead.pop(0)
+                try:
+                    frames, complaint = future.result()
+                except ImgorderError as error:
+                    yield job, None, f"{error}; left out"
+                else:
+                    yield job, frames, complaint
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def decode(job: Job) -> tuple[Frames, str]:
+    """Scaled frames of a clip, uint8 ``(F, H, W, 3)``, and what there is to say about them.
+
+    Raises:
+        ImgorderError: if it cannot be read, or has not the frames asked for.
+    """
+    if job.numbers is None:
+        return _whole_video(job.path)
+    frames = _chosen(job.path, job.numbers)
+    if len({frame.shape for frame in frames}) > 1:
+        raise ImgorderError(f"{show(job.path)}: its pictures differ in shape")
+    return np.stack(frames), ""
+
+
+def _chosen(path: Path, numbers: tuple[int, ...]) -> list[Frames]:
+    entry = SetEntry(path.name, numbers, "train", "", 1.0)
+    return [to_scaled(image) for image in read_set(Manifest("", path.parent, len(numbers), 0, (entry,)), entry)]
+
+
+def _whole_video(path: Path) -> tuple[Frames, str]:
+    video = open_video(path)
+    frames: list[Frames] = []
+    try:
+        while len(frames) < LONGEST:
+            ok, picture = video.read()
+            if not ok:
+                break
+            frames.append(to_scaled(np.ascontiguousarray(picture[:, :, ::-1])))
+        more = len(frames) == LONGEST and video.grab()
+    finally:
+        video.release()
+    if not frames:
+        raise ImgorderError(f"{show(path)}: no frame of it can be decoded")
+    complaint = f"{show(path)}: only its first {LONGEST} frames are used; cut it into clips" if more else ""
+    return np.stack(frames), complaint

@@ -1,0 +1,122 @@
+"""The images of a plan: cropped from the memory map, or from frames that live on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from imgorder.training.plan import CROP, Plan
+from imgorder.training.store import Frames, FrameStore
+
+# Plan to images ``(B, n, 112, 112, 3)`` in 0…255 on the device; uint8 or float32.
+Pixels = Callable[[Plan], Tensor]
+
+# Of the memory that is free on a device, how much the frames may take.
+SHARE_OF_DEVICE = 0.6
+
+
+def make_pixels(store: FrameStore, device: torch.device, frames_on: str) -> Pixels:
+    """Frames on the device where the config wants them there, or where they fit a GPU."""
+    if frames_on == "auto":
+        fits = device.type == "cuda" and store.bytes.size < SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]
+        frames_on = "device" if fits else "host"
+    return DevicePixels(store, device) if frames_on == "device" else HostPixels(store, device)
+
+
+class HostPixels:
+    """Crops on the CPU, images go to the device batch by batch."""
+
+    def __init__(self, store: FrameStore, device: torch.device) -> None:
+        self._store = store
+        self._device = device
+
+    def __call__(self, plan: Plan) -> Tensor:
+        """uint8 ``(B, n, 112, 112, 3)``."""
+        images = torch.from_numpy(crop(self._store, plan))
+        if self._device.type == "cuda":
+            images = images.pin_memory()
+        return images.to(self._device, non_blocking=True)
+
+
+class DevicePixels:
+    """All frames as one uint8 tensor on the device; only plans, which are small, go there."""
+
+    def __init__(self, store: FrameStore, device: torch.device) -> None:
+        self._store = store
+        self._device = device
+        self._bytes = torch.empty(store.bytes.size, dtype=torch.uint8, device=device)
+        chunk = 2**28
+        for start in range(0, store.bytes.size, chunk):
+            part = np.array(store.bytes[start : start + chunk])
+            self._bytes[start : start + len(part)] = torch.from_numpy(part)
+
+    def __call__(self, plan: Plan) -> Tensor:
+        """float32 ``(B, n, 112, 112, 3)``; bilinear where a square is scaled, and exact where it is 112 px."""
+
+        def on_device(values: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+            return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+
+        offset = on_device(self._store.offset[plan.frames])[..., None, None]  # (B, n, 1, 1)
+        width = on_device(self._store.width[plan.frames])[..., None, None]
+        top, left, side = (on_device(each) for each in (plan.top, plan.left, plan.side))
+        cell = torch.arange(CROP, device=self._device) + 0.5
+        place = (cell * (side[..., None] / CROP) - 0.5).clamp(min=0)  # (B, n, 112), px from the square's edge
+        place = torch.minimum(place, (side[..., None] - 1).float())
+        low = place.floor().long()
+        high = torch.minimum(low + 1, side[..., None] - 1)
+        share = place - low
+        mirrored = on_device(plan.flip)[:, None, None]
+        low_x, high_x, share_x = (torch.where(mirrored, each.flip(2), each) for each in (low, high, share))
+
+        def at(y: Tensor, x: Tensor) -> Tensor:
+            index = offset + 3 * ((top[..., None] + y)[..., :, None] * width + (left[..., None] + x)[..., None, :])
+            return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
+
+        if bool((plan.side == CROP).all()):
+            return at(low, low_x)
+        across, down = share_x[..., None, :, None], share[..., :, None, None]
+        upper = torch.lerp(at(low, low_x), at(low, high_x), across)
+        lower = torch.lerp(at(high, low_x), at(high, high_x), across)
+        return torch.lerp(upper, lower, down)
+
+
+def crop(store: FrameStore, plan: Plan) -> Frames:
+    """Images of a plan, uint8 ``(B, n, 112, 112, 3)``, before the light is varied."""
+    count, n = plan.frames.shape
+    images = np.empty((count, n, CROP, CROP, 3), dtype=np.uint8)
+    for b in range(count):
+        for i in range(n):
+            top, left, side = plan.top[b, i], plan.left[b, i], plan.side[b, i]
+            square = store.frame(int(plan.frames[b, i]))[top : top + side, left : left + side]
+            if side != CROP:
+                square = _scaled(square)
+            images[b, i] = square[:, ::-1] if plan.flip[b] else square
+    return images
+
+
+def lit(images: Tensor, plan: Plan) -> Tensor:
+    """Images in the light of the plan, float32 in 0…255."""
+    images = images.float()
+    if not plan.varies_light:
+        return images
+    gain = torch.from_numpy(plan.gain).to(images.device)[:, :, None, None, :]
+    offset = torch.from_numpy(plan.offset).to(images.device)[:, None, None, None, None]
+    return (images * gain + offset).clamp_(0, 255)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """``(B, n, H, W, 3)`` in 0…255 to ImageNet-normalised ``(B, n, 3, H, W)``, as `imgorder.preprocess` does."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device) * 255
+    std = torch.tensor(IMAGENET_STD, device=images.device) * 255
+    return ((images.float() - mean) / std).permute(0, 1, 4, 2, 3)
+
+
+def _scaled(square: Frames) -> Frames:
+    import cv2
+
+    interpolation = cv2.INTER_AREA if square.shape[0] > CROP else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (CROP, CROP), interpolation=interpolation), dtype=np.uint8)

@@ -1,0 +1,178 @@
+"""From data and settings to a trained network: what `imgorder train` does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.names import show
+from imgorder.training.checkpoint import read_config
+from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.training.packing import Data, Progress, find_data, open_store
+from imgorder.training.sources import make_source
+from imgorder.training.store import FrameStore
+from imgorder.training.trainer import STATE, WEIGHTS, Trainer, make_accelerator
+
+CONFIG = "config.toml"
+FRAMES = "frames"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has come to.
+
+    Attributes:
+        weights: file for ``--model``; None before the first validation.
+        config: of the run.
+        step, steps: done, and of the whole run.
+        finished: whether the run has come to its end.
+        best_step: after which the weights were kept.
+        best_loss: their validation loss, None without validation.
+        speaks: whether this is the process that talks to people.
+    """
+
+    weights: Path | None
+    config: TrainConfig
+    step: int
+    steps: int
+    finished: bool
+    best_step: int
+    best_loss: float | None
+    speaks: bool
+
+
+def train_network(
+    run: Path,
+    changes: Sequence[Mapping[str, Any]],
+    *,
+    resume: bool = False,
+    frames: Path | None = None,
+    minutes: float = float("inf"),
+    workers: int | None = None,
+    progress: Progress | None = None,
+    warn: Callable[[str], None] = print,
+) -> Trained:
+    """Train, or go on with a run.
+
+    Args:
+        run: its folder.
+        changes: settings that differ from the recipe, later ones winning; on a resume, from those of the run.
+        resume: go on after the run's last checkpoint.
+        frames: folder of the decoded frames; ``run/frames`` if not given.
+        minutes: stop and save after so long.
+        workers: threads that decode.
+        progress, warn: told of decoding, and of what is left out.
+
+    Raises:
+        ImgorderError: for data that cannot be read, a run that is there or not there, a loss that is no
+            number, or too little memory.
+        UsageError: for settings that do not fit.
+    """
+    config = _settings(run, changes, resume)
+    data = find_data([Path(name) for name in config.data])
+    accelerator = make_accelerator(config)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImgorderError(f"{show(run)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    folder = frames or run / FRAMES
+    # One process decodes, the others find it done.
+    with accelerator.main_process_first():
+        store = _store(data, folder, workers, progress, warn)
+    trainer = Trainer(config, make_source(config, data, store), run, accelerator)
+    if resume:
+        trainer.resume()
+    if accelerator.is_main_process:
+        (run / CONFIG).write_text(tomli_w.dumps(as_plain(config)), "utf-8")
+    with _finishing_the_step(trainer):
+        finished = trainer.train(minutes)
+    weights = run / WEIGHTS
+    done = trainer.progress
+    return Trained(
+        weights if weights.exists() else None,
+        config,
+        done.step,
+        trainer.steps,
+        finished,
+        done.best_step,
+        done.best_loss,
+        accelerator.is_main_process,
+    )
+
+
+def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> TrainConfig:
+    state = run / STATE
+    if resume:
+        if not state.exists():
+            raise ImgorderError(f"{show(run)}: holds no run to go on with; leave out --resume")
+        return make_config(as_plain(read_config(state)), *changes)
+    if state.exists():
+        raise UsageError(f"{show(run)}: holds a run already; go on with --resume, or name another --out")
+    config = make_config(*changes)
+    if not config.data:
+        raise UsageError("nothing to train on; give manifests, or folders of videos")
+    paths = tuple(os.path.abspath(name) for name in config.data)
+    return replace(config, data=paths, commit=current_commit())
+
+
+def _store(
+    data: Data,
+    folder: Path,
+    workers: int | None,
+    progress: Progress | None,
+    warn: Callable[[str], None],
+) -> FrameStore:
+    try:
+        return open_store(data, folder, workers or os.cpu_count() or 1, progress, warn)
+    except OSError as error:
+        raise ImgorderError(f"{show(folder)}: frames cannot be written ({error.strerror}); try --frames") from error
+
+
+@contextmanager
+def _finishing_the_step(trainer: Trainer) -> Iterator[None]:
+    """On Ctrl-C or a request to end, the step in progress is finished and the run saved; a second one ends at once."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def stop(number: int, _: object) -> None:
+        trainer.request_stop()
+        signal.signal(number, before[signal.Signals(number)] or signal.SIG_DFL)
+
+    for number in signals:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def current_commit() -> str:
+    """Commit of the checkout that this code runs from, or ``"unknown"``."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # no git here
+        return "unknown"
+    return result.stdout.strip() if result.returncode == 0 else "unknown"
+
+
+def last_figures(run: Path) -> dict[str, float]:
+    """The last line of a run's ``metrics.csv``; empty if there is none."""
+    import csv
+
+    try:
+        rows = list(csv.DictReader((run / "metrics.csv").open(encoding="utf-8", newline="")))
+    except OSError:
+        return {}
+    return {name: json.loads(value) for name, value in rows[-1].items()} if rows else {}

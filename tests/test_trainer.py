@@ -1,0 +1,394 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from imgorder.cli import app  # noqa: E402
+from imgorder.errors import ImgorderError, UsageError  # noqa: E402
+from imgorder.predictor import load_model  # noqa: E402
+from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
+from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
+from imgorder.training.packing import find_data, open_store  # noqa: E402
+from imgorder.training.release import fit_temperature  # noqa: E402
+from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
+from imgorder.training.sources import make_source  # noqa: E402
+from imgorder.training.trainer import Trainer, network_settings  # noqa: E402
+from tests.clips import figures, write_clips, write_sets  # noqa: E402
+
+TINY = {"trunk_widths": [4, 6, 8], "trunk_blocks": [0, 1], "head_width": 8, "match_width": 4, "match_radius": 2}
+SMALL = {
+    "validation_fraction": 0.34,
+    "steps": 6,
+    "batch_size": 4,
+    "validate_every": 3,
+    "save_every": 100,
+    "tensorboard": False,
+    "threads": 1,
+    "device": "cpu",
+}
+RESNET = {"backbone": "resnet18", "network": {"width": 0.0625}, "learning_rate": 0.02}
+TRIDAB = {"recipe": "fast", "network": TINY, "seq_len": (3, 4), "precision": "fp32", "warmup": 2, "max_spacing": 6}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_clips(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="module")
+def manifest(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_sets(tmp_path_factory.mktemp("sets") / "clips-n4.jsonl", clips, 4)
+
+
+@pytest.fixture(scope="module")
+def frames(clips: Path, manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Path]:
+    """Data -> where its frames are decoded already."""
+    folders = {data: tmp_path_factory.mktemp("frames") for data in (clips, manifest)}
+    for data, folder in folders.items():
+        open_store(find_data([data]), folder, warn=lambda _: None)
+    return folders
+
+
+def make_trainer(data: Path, frames: dict[Path, Path], run: Path, **changes: object) -> Trainer:
+    config = make_config(SMALL, changes)
+    found = find_data([data])
+    return Trainer(config, make_source(config, found, open_store(found, frames[data])), run)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = (read_ema_weights(run / "state.safetensors") for run in (one, other))
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+# --- interrupt and resume
+
+
+@pytest.mark.parametrize("kind", ["resnet", "tridab"])
+def test_an_interrupted_run_ends_with_the_same_weights(
+    kind: str, clips: Path, manifest: Path, frames: dict[Path, Path], tmp_path: Path
+) -> None:
+    data, changes = (manifest, RESNET) if kind == "resnet" else (clips, TRIDAB)
+    make_trainer(data, frames, tmp_path / "whole", **changes).train()
+    first = make_trainer(data, frames, tmp_path / "parts", **changes)
+    step = first._step
+
+    def step_and_stop(*arguments: object) -> None:
+        step(*arguments)  # type: ignore[arg-type]
+        if first.progress.step == 4:  # between two validations
+            first.request_stop()
+
+    first._step = step_and_stop  # type: ignore[method-assign]
+    assert not first.train()
+    second = make_trainer(data, frames, tmp_path / "parts", **changes)
+    second.resume()
+    assert second.progress.step == 4
+    assert second.train()
+    assert same_weights(tmp_path / "whole", tmp_path / "parts")
+    drop = {"sets_per_second"}
+    whole, parts = (
+        [{k: v for k, v in row.items() if k not in drop} for row in figures(tmp_path / name)]
+        for name in ("whole", "parts")
+    )
+    assert whole == parts
+
+
+def test_a_requested_stop_ends_after_a_whole_step(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
+    trainer.request_stop()
+    assert not trainer.train()
+    assert read_step(tmp_path / "state.safetensors") == 1
+
+
+def test_ctrl_c_saves_and_resume_goes_on(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    step = Trainer._step
+
+    def interrupted(self: Trainer, *arguments: object) -> None:
+        step(self, *arguments)  # type: ignore[arg-type]
+        if self.progress.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_step", interrupted)
+    before = signal.getsignal(signal.SIGINT)
+    stopped = train(manifest, frames, run)
+    assert stopped.exit_code == 130
+    assert "after step 2 of 6; --resume goes on" in stopped.stderr
+    assert read_step(run / "state.safetensors") == 2
+    assert signal.getsignal(signal.SIGINT) is before
+    monkeypatch.undo()
+    assert (
+        CliRunner().invoke(app, ["train", "--out", str(run), "--frames", str(frames[manifest]), "--resume"]).exit_code
+        == 0
+    )
+    assert read_step(run / "state.safetensors") == 6
+
+
+# --- several processes
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path
+) -> None:
+    # `accelerate launch` starts several processes for GPUs and MPI only; accelerate runs in torchrun's as well.
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    common = [*options(manifest, frames), "--set", "validate_every=1", "--steps", "4"]
+    double = str(Path(__file__).with_name("double.py"))
+    runs = {"one": ([double], 8), "two": ([*launch, double], 4)}
+    curves = {}
+    for name, (start, batch) in runs.items():
+        command = [sys.executable, *start, "train", *common, "--out", str(tmp_path / name), "--batch-size", str(batch)]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.count("model.safetensors: resnet18") == 1  # one process speaks
+        curves[name] = figures(tmp_path / name)
+    for one, two in zip(curves["one"], curves["two"], strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
+        assert two["val_loss"] == pytest.approx(one["val_loss"], abs=1e-5)
+        assert two["accuracy"] == one["accuracy"]
+    assert curves["one"][0]["loss"] != curves["one"][3]["loss"]
+
+
+# --- what goes wrong
+
+
+def test_a_loss_that_is_no_number_stops_with_the_step(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
+    trainer.save()
+    before = (tmp_path / "state.safetensors").read_bytes()
+    with torch.no_grad():
+        next(trainer.model.parameters()).fill_(float("nan"))
+    with pytest.raises(ImgorderError, match=r"the loss is nan at step 0; lower --lr"):
+        trainer.train()
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+
+
+def test_a_gradient_that_is_no_number_is_never_saved(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET, save_every=1)
+    next(trainer.model.parameters()).register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(ImgorderError, match="the gradient is nan at step 0"):
+        trainer.train()
+    assert not (tmp_path / "state.safetensors").exists()
+
+
+def test_too_little_memory_names_the_flags(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    monkeypatch.setattr(trainer, "_step", full)
+    with pytest.raises(ImgorderError, match=r"step 0 with 4 sets of 4 on cpu; lower --batch-size or --width"):
+        trainer.train()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"backbone": "resnet18", "seq_len": (3, 4)}, "one set size"),
+        ({"backbone": "resnet18", "network": {"dab": "sideways"}}, "signed, magnitude, off"),
+        ({"backbone": "resnet18", "network": {"window": 4}}, "window of 4 images"),
+        ({"backbone": "opn", "network": {"dab": "off"}}, "dab"),
+        ({"backbone": "tridab", "network": {"dab": "off"}}, "dab"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_at_once(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        network_settings(make_config(changes))
+
+
+def test_precisions_and_devices_that_are_not_there_are_refused(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match="fp16"):
+        make_trainer(manifest, frames, tmp_path, **RESNET, precision="fp16")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match="no GPU"):
+        make_trainer(manifest, frames, tmp_path, **RESNET, **{"device": "cuda"})
+
+
+# --- learning
+
+
+@pytest.mark.parametrize("kind", ["resnet", "tridab"])
+def test_a_network_learns_eight_sets_by_heart(
+    kind: str, manifest: Path, frames: dict[Path, Path], tmp_path: Path
+) -> None:
+    changes = {"network": TINY, "backbone": "tridab"} if kind == "tridab" else RESNET
+    changes = {**changes, "batch_size": 8, "optimizer": "adamw", "learning_rate": 5e-3, "steps": 150}
+    trainer = make_trainer(manifest, frames, tmp_path, **changes)
+    plan = trainer.plan(0)
+    assert len(set(plan.target.tolist())) > 3
+    images = trainer.pixels(plan)
+    for _ in range(150):
+        trainer.progress.seen = (0, 0.0, 0)
+        trainer._step(plan, images)
+        trainer._settle()
+        if trainer.progress.seen[2] == 8:
+            break
+    assert trainer.progress.seen[2] == 8
+
+
+def test_the_rate_falls_when_the_validation_loss_saturates_and_the_run_ends(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plateau = {"plateau_patience": 1, "min_learning_rate": 1e-3, "validate_every": 1, "steps": 50}
+    trainer = make_trainer(manifest, frames, tmp_path, **{**RESNET, **plateau})
+    monkeypatch.setattr(trainer, "validate", lambda: (1.0, {"n4": 10.0}))
+    assert trainer.train()
+    rates = [row["learning_rate"] for row in figures(tmp_path)]
+    # The first loss is the best; two more that are no better bring each fall.
+    assert rates == pytest.approx([0.02] * 3 + [0.002] * 2)
+    assert trainer.progress.best_step == 1
+
+
+def test_a_plateau_is_remembered_by_a_checkpoint() -> None:
+    config = TrainConfig(plateau_patience=1)
+
+    def schedule() -> Schedule:
+        return Schedule(config, 100, torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1))
+
+    one = schedule()
+    for loss in (1.0, 1.2):
+        one.after_validation(loss)
+    other = schedule()
+    other.load(one.state())
+    for each in (one, other):
+        each.after_validation(1.1)
+        assert each.before(7) == pytest.approx(0.01)
+
+
+def test_rates_by_the_step() -> None:
+    linear = TrainConfig(schedule="linear", warmup=10, decay=20, learning_rate=1.0)
+    rates = [scheduled_rate(linear, 100, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert set(rates[10:80]) == {1.0}
+    assert rates[80:] == sorted(rates[80:], reverse=True)
+    assert rates[-1] == pytest.approx(0.05)
+    cosine = TrainConfig(schedule="cosine", warmup=10, learning_rate=1.0)
+    rates = [scheduled_rate(cosine, 110, step) for step in range(110)]
+    assert rates[9] == 1.0
+    assert rates[60] == pytest.approx(0.5)
+    assert rates[109] < 0.001
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn((4000, 12), generator=generator)
+    target = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
+    assert fit_temperature(honest, target) == pytest.approx(1.0, abs=0.08)
+    assert fit_temperature(3 * honest, target) == pytest.approx(3.0, abs=0.25)
+
+
+# --- settings
+
+
+def test_flags_win_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('recipe = "fast"\nlearning_rate = 0.5\nseq_len = 4\n[network]\nhead_width = 8\n')
+    config = make_config(read_toml(file), parse_settings(["network.match_width=4", "ema=0"]), {"learning_rate": 0.25})
+    assert (config.recipe, config.backbone, config.learning_rate, config.ema) == ("fast", "tridab", 0.25, 0.0)
+    assert config.network == {"head_width": 8, "match_width": 4}
+    assert config.seq_len == (4,)
+    assert make_config(as_plain(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("colour=1", "no such setting: colour"),
+        ("learning_rate=fast", "learning_rate is a number"),
+        ("batch_size=1.5", "batch_size is a whole number"),
+        ("light=1", "light is true or false"),
+        ("optimizer=adam", "optimizer is sgd, adamw"),
+        ("seq_len=7", "numbers from 3 to 6"),
+        ("batch_size", "KEY=VALUE"),
+        ("batch_size=0", "at least 1"),
+        ("crop_min=130", "crop_min"),
+        ("shares={3=1.0}", "shares"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused_by_name(text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_config(parse_settings([text]))
+
+
+# --- the command
+
+
+def options(data: Path, frames: dict[Path, Path]) -> list[str]:
+    given = ["--frames", str(frames[data]), "--width", "0.0625", "--lr", "0.02", "--steps", "6", "--device", "cpu"]
+    given += ["--batch-size", "4", "--no-tensorboard"]
+    for setting in ("validation_fraction=0.34", "validate_every=3", "threads=1"):
+        given += ["--set", setting]
+    return [str(data), *given]
+
+
+def train(data: Path, frames: dict[Path, Path], run: Path, *more: str):  # type: ignore[no-untyped-def]
+    return CliRunner().invoke(app, ["train", *options(data, frames), "--out", str(run), *more])
+
+
+def test_the_command_trains_a_model_that_sort_takes(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, photos: Path
+) -> None:
+    run = tmp_path / "run"
+    result = train(manifest, frames, run, "--dab", "magnitude", "--dab-window", "1", "--tensorboard")
+    assert result.exit_code == 0, result.output
+    assert "model.safetensors: resnet18, weights after step" in result.stdout
+    assert [row["step"] for row in figures(run)] == [3, 6]
+    assert len(result.stderr.splitlines()) == 2  # one line a validation
+    assert 0 <= figures(run)[-1]["val_n4"] <= 100
+    assert list((run / "tensorboard").glob("events*"))
+    saved = make_config(read_toml(run / "config.toml"))
+    assert saved.network == {"width": 0.0625, "dab": "magnitude", "window": 1}
+    assert saved == read_config(run / "state.safetensors")
+    model = load_model(run / "model.safetensors")
+    assert model.sizes == (4,)
+    assert sorted(model.order(sorted(photos.iterdir())).order) == [0, 1, 2, 3]
+
+
+def test_a_run_is_not_started_over_another(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert train(manifest, frames, run, "--steps", "1").exit_code == 0
+    before = (run / "state.safetensors").read_bytes()
+    again = train(manifest, frames, run)
+    assert again.exit_code == 2
+    assert "--resume" in again.stderr
+    assert (run / "state.safetensors").read_bytes() == before
+    longer = CliRunner().invoke(
+        app, ["train", "--out", str(run), "--resume", "--steps", "3", "--frames", str(frames[manifest])]
+    )
+    assert longer.exit_code == 0
+    assert read_step(run / "state.safetensors") == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "nothing to train on"),
+        (["missing.jsonl"], 1, "missing.jsonl"),
+        (["--resume"], 1, "no run to go on with"),
+        (["x.jsonl", "--recipe", "slow"], 2, "recipe is paper, fast"),
+        (["x.jsonl", "--config", "missing.toml"], 2, "missing.toml"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    arguments: list[str], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["train", "--out", "run", *arguments])
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
