@@ -31,6 +31,7 @@ VARIANTS: dict[str, list[str]] = {
     "opn": ["--backbone", "opn", "--width", "0.25"],
     "deepimseq": ["--backbone", "deepimseq", "--width", "0.25"],
     "tridab": ["--backbone", "tridab", "--width", "0.5"],
+    "signed-long": ["--backbone", "resnet18", "--width", "0.125", "--steps", "4000"],
 }
 SPACINGS = (2, 4, 8)
 

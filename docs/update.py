@@ -14,6 +14,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import mean
+from typing import Any
 
 from imgorder.evaluation.report import accuracy_table, calibration_table, filled, read_results, results_markdown
 
@@ -51,6 +53,11 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield accuracy, "all-rows", results_markdown(davis)
     yield readme, "timing", timing_table(json.loads(read(RESULTS / "cold-start.json")))
     yield card, "recipe", recipe_table(ROOT / "models" / "tridab-s.json")
+    reproduction = ROOT / "docs" / "reproduction.md"
+    yield reproduction, "accuracy", accuracy_table(davis)
+    yield reproduction, "ablations", ablation_table(json.loads(read(RESULTS / "ablations.json"))["rows"])
+    throughput = json.loads(read(RESULTS / "training-throughput.json"))
+    yield ROOT / "docs" / "training.md", "throughput", throughput_table(throughput)
 
 
 def cards() -> Iterator[tuple[Path, str]]:
@@ -92,6 +99,60 @@ def timing_table(seconds: dict[str, float]) -> str:
             f"| `imgorder --help` | {seconds['help']:.2f} | |",
         ]
     )
+
+
+# Rows of the table of ablations, in order, as people read them.
+ABLATIONS = {
+    "signed": "DAB-ResNet-18, signed, m = n",
+    "magnitude": "magnitude only",
+    "off": "without DAB, or m = 0",
+    "m1": "m = 1",
+    "m2": "m = 2",
+    "resnet50": "DAB-ResNet-50, signed, m = n",
+    "opn": "OPN",
+    "deepimseq": "DeepImSeq",
+    "tridab": "TriDAB",
+    "signed-long": "DAB-ResNet-18, signed, m = n, five times the steps",
+}
+
+
+def ablation_table(rows: list[dict[str, Any]]) -> str:
+    """Exact match of each variant, over its seeds, by data set and spacing; baseline and chance at the end."""
+    cases = list(dict.fromkeys((row["dataset"], row["spacing"]) for row in rows))
+
+    def line(name: str, chosen: list[dict[str, Any]]) -> str:
+        seeds, size = len({row.get("seed") for row in chosen}), chosen[0].get("parameters")
+        cells = [_over_seeds([r["accuracy"] for r in chosen if (r["dataset"], r["spacing"]) == case]) for case in cases]
+        trained = [str(seeds), f"{size / 1e6:.2f} M"] if size else ["–", "–"]
+        return "| " + " | ".join([name, *trained, *cells]) + " |"
+
+    baseline = [row for row in rows if row["model"] == "path"]
+    counts = [next(row for row in baseline if (row["dataset"], row["spacing"]) == case)["sets"] for case in cases]
+    heads = [f"{dataset}, spacing {spacing:g}" for dataset, spacing in cases]
+    lines = ["| network | seeds | parameters | " + " | ".join(heads) + " |"]
+    lines.append("| " + " | ".join(["---"] * (3 + len(cases))) + " |")
+    for variant, name in ABLATIONS.items():
+        chosen = [row for row in rows if row.get("variant") == variant]
+        lines += [line(name, chosen)] if chosen else []
+    lines.append(line("path, the baseline without training", baseline))
+    lines.append("| chance | – | – | " + " | ".join(f"{baseline[0]['chance']:.1f}" for _ in cases) + " |")
+    lines.append("| sets | – | – | " + " | ".join(map(str, counts)) + " |")
+    return "\n".join(lines)
+
+
+def _over_seeds(values: list[float]) -> str:
+    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
+    return f"{mean(values):.1f}{spread}"
+
+
+def throughput_table(results: list[dict[str, Any]]) -> str:
+    """The benchmark of the input pipeline as Markdown."""
+    lines = ["| run | on | sets a second | bare step | overhead |", "| --- | --- | --- | --- | --- |"]
+    for each in results:
+        where = each["device"] if each["device"] != "CPU" else f"CPU, {each['threads']} threads"
+        overhead = f"{100 * each['overhead']:.1f} %"
+        lines.append(f"| {each['case']} | {where} | {each['run']:.1f} | {each['bare']:.1f} | {overhead} |")
+    return "\n".join(lines)
 
 
 def recipe_table(card: Path) -> str:
