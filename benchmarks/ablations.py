@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+
+from imgorder.training.packing import find_data, open_store
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results" / "ablations.json"
@@ -89,6 +92,7 @@ def main() -> None:
     frames = arguments.frames or arguments.runs / "frames"
     runs = [(f"{v}-{seed}", v, seed) for seed in arguments.seeds for v in arguments.variants]
     if not arguments.measure_only:
+        open_store(find_data(arguments.clips), frames, os.cpu_count() or 1)  # once, before the runs share them
         with ThreadPoolExecutor(arguments.at_once) as pool:
             list(pool.map(lambda r: train(arguments.clips, frames, arguments.runs / r[0], r[1], r[2]), runs))
     rows: list[dict[str, object]] = []

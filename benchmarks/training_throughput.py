@@ -4,7 +4,7 @@
 
 Both run the same network with the same batch on the same device and in the same precision. The bare step
 is forward, loss, backward and optimizer on one batch that is there already; the run draws, crops, lights
-and normalises every batch and keeps its averages and its journal. They take turns, and medians count.
+and normalises every batch, checks every loss and keeps its averages. They take turns, and medians count.
 """
 
 from __future__ import annotations

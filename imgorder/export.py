@@ -2,7 +2,8 @@
 
 A network of a family that takes every n is exported with a dynamic n. Its tables of triples, pairs
 and classes depend on n, so the torch part takes them as inputs, and a few hand-made nodes in front
-cut them out of constant tables by the number of images: the file has one input and one output.
+cut them out of constant tables by the number of images: the file has one input, ``images``, and the
+output ``logits``. What motion heat maps need are further outputs, which nobody else has to fetch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +25,7 @@ from torch.export import Dim
 from imgorder.backends.onnx import start_session
 from imgorder.metadata import ModelMetadata
 from imgorder.networks import triples as tables
+from imgorder.networks.activations import activations, by_image, observed_layers
 from imgorder.networks.tridab import TriDAB
 from imgorder.permutations import class_count
 
@@ -40,7 +43,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
         path: the file to write.
 
     Returns:
-        The largest absolute difference of logits found.
+        The largest absolute difference of logits and activations found.
 
     Raises:
         ValueError: if that is above 1e-4; the file is then not left behind.
@@ -68,17 +71,21 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
 
 
 def compare(network: nn.Module, path: Path, sizes: tuple[int, ...], seed: int = 0) -> float:
-    """Largest absolute difference of logits between torch and an ONNX file, over all set sizes."""
+    """Largest absolute difference of logits and activations between torch and an ONNX file, over all set sizes."""
     session = start_session(path)
     generator = torch.Generator().manual_seed(seed)
     worst = 0.0
     for n in sizes:
         for batch in (1, 3):
             images = _smooth_images(batch, n, generator)
-            with torch.inference_mode():
-                expected = network(images).numpy()
-            (found,) = session.run(["logits"], {"images": images.numpy()})
-            worst = max(worst, float(np.abs(found - expected).max()))
+            with torch.inference_mode(), activations(network) as seen:
+                logits = network(images)
+            expected = {"logits": logits, **{name: by_image(output, n) for name, output in seen.items()}}
+            found = session.run(list(expected), {"images": images.numpy()})
+            for array, tensor in zip(found, expected.values(), strict=True):
+                # Activations are as large as they come; theirs counts against the largest of them.
+                unit = 1.0 if tensor is logits else max(1.0, float(tensor.abs().max()))
+                worst = max(worst, float(np.abs(array - tensor.numpy()).max()) / unit)
     return worst
 
 
@@ -102,6 +109,20 @@ class _TableDriven(nn.Module):
     ) -> Tensor:
         t_adj, t_all, p = self.network.scores(images, triples, pairs)
         return t_adj @ adjacent.T + t_all @ overall.T + p @ neighbours.T
+
+
+class _Observed(nn.Module):
+    """A network, or a wrapper around it, that returns the activations of its observed layers as well."""
+
+    def __init__(self, wrapper: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.wrapper = wrapper
+        self.network = network
+
+    def forward(self, images: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
+        with activations(self.network) as seen:
+            logits = self.wrapper(images, *tables)
+        return (logits, *(by_image(seen[name], images.shape[1]) for name in observed_layers(self.network)))
 
 
 def _any_size(network: TriDAB, sizes: tuple[int, ...]) -> onnx.ModelProto:
@@ -129,23 +150,29 @@ def _any_size(network: TriDAB, sizes: tuple[int, ...]) -> onnx.ModelProto:
         {0: classes, 1: pairs},
     )
     names = ["images", "triples", "pairs", "adjacent", "overall", "neighbours"]
-    model = _export(_TableDriven(network).eval(), example, shapes, names)
+    model = _export(_TableDriven(network), network, example, shapes, names)
     _cut_tables_by_size(model, sizes)
     return model
 
 
 def _one_size(network: nn.Module, n: int) -> onnx.ModelProto:
     example = (torch.randn(2, n, 3, 112, 112),)
-    return _export(network, example, ({0: Dim("batch", min=1, max=65536)},), ["images"])
+    return _export(network, network, example, ({0: Dim("batch", min=1, max=65536)},), ["images"])
 
 
-def _export(network: nn.Module, example: tuple[Tensor, ...], shapes: object, names: list[str]) -> onnx.ModelProto:
+def _export(
+    wrapper: nn.Module,
+    network: nn.Module,
+    example: tuple[Tensor, ...],
+    shapes: tuple[Any, ...],
+    names: list[str],
+) -> onnx.ModelProto:
     program = torch.onnx.export(
-        network,
+        _Observed(wrapper, network).eval(),
         example,
-        dynamic_shapes=shapes,  # type: ignore[arg-type]
+        dynamic_shapes=(shapes[0], shapes[1:]) if shapes[1:] else shapes,  # type: ignore[arg-type]
         input_names=names,
-        output_names=["logits"],
+        output_names=["logits", *observed_layers(network)],
         opset_version=OPSET,
         verbose=False,
     )

@@ -118,7 +118,7 @@ def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
         uint8 ``(H, W, 3)`` with min(H, W) = shorter_edge.
     """
     picture = _open(image, spec)
-    turn = _UPRIGHT.get(_orientation(picture))
+    turn = upright_turn(picture)
     picture = to_rgb(picture)
     # Of a strip that is much longer than wide only the middle, which holds the centre crop, is scaled:
     # scaled whole, 1 px by 60,000 would need gigabytes.
@@ -142,12 +142,45 @@ def centre(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Pixels:
     return pixels[..., top : top + spec.crop, left : left + spec.crop, :]
 
 
+def seen_square(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[float, float, float, float]:
+    """Where the square that the network sees lies in an upright photo.
+
+    Args:
+        size: width and height of the photo in px, upright.
+
+    Returns:
+        left, top, right and bottom in px of the photo.
+    """
+    reach = 8 * min(size)
+    edges = []
+    for length in size:
+        used = min(length, reach)
+        scaled = max(spec.shorter_edge, round(used * spec.shorter_edge / min(size)))
+        zoom = used / scaled
+        start = (length - used) // 2 + (scaled - spec.crop) // 2 * zoom
+        edges.append((start, start + spec.crop * zoom))
+    (left, right), (top, bottom) = edges
+    return left, top, right, bottom
+
+
 def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:
     """uint8 ``(…, H, W, 3)`` to float32 ``(…, 3, H, W)`` with the mean and deviation of ImageNet."""
     mean = np.array(spec.mean, dtype=np.float32)
     std = np.array(spec.std, dtype=np.float32)
     scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
+
+
+def upright_turn(picture: Image.Image) -> Image.Transpose | None:
+    """How to turn a picture, as it was read, so that it stands upright by its EXIF orientation; None if it does."""
+    return _UPRIGHT.get(_orientation(picture))
+
+
+def upright_rgb(picture: Image.Image) -> Image.Image:
+    """A picture at its own size as people see it: turned by its EXIF orientation, RGB."""
+    turn = upright_turn(picture)
+    plain = to_rgb(picture)
+    return plain if turn is None else plain.transpose(turn)
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:

@@ -92,10 +92,19 @@ def test_decoded_frames_are_used_again_but_not_for_other_data(clips: Path, manif
 
 
 def test_frames_that_were_not_all_decoded_are_not_used(clips: Path, tmp_path: Path) -> None:
-    writer = StoreWriter(tmp_path / "frames", "x")
-    writer.add("c", "g", np.zeros((2, 136, 136, 3), np.uint8))
+    folder = tmp_path / "frames"
+    writer, other = StoreWriter(folder, "x"), StoreWriter(folder, "x")
+    for each in (writer, other):
+        each.add("c", "g", np.full((2, 136, 136, 3), 7, np.uint8))
     with pytest.raises(ImgorderError, match="no decoded frames"):
-        FrameStore(tmp_path / "frames")
+        FrameStore(folder)
+    store = writer.close()
+    other.abandon()
+    assert store.frame(1).min() == 7
+    assert sorted(file.name for file in folder.iterdir()) == ["cells.bin", "clips.json", "frames.bin"]
+    (folder / "frames.bin").write_bytes(b"")
+    with pytest.raises(ImgorderError, match="decoded frames"):
+        FrameStore(folder)
 
 
 def test_data_that_cannot_be_used_are_refused(clips: Path, manifest: Path, tmp_path: Path) -> None:
@@ -145,18 +154,40 @@ def test_an_epoch_shows_every_set_in_every_class_once(manifest: Path, tmp_path: 
 
 
 def test_processes_share_an_epoch_without_a_sample_twice(manifest: Path, tmp_path: Path) -> None:
-    source = manifest_source(manifest, tmp_path / "frames", batch_size=6)
-    whole = plans(source, tmp_path / "run", 4)
-    for plan in whole:
-        parts = [plan.rows(rank, 3) for rank in range(3)]
-        rows = [tuple(row) for part in parts for row in part.frames.tolist()]
-        assert Counter(rows) == Counter(tuple(row) for row in plan.frames.tolist())
-        assert [len(part.target) for part in parts] == [2, 2, 2]
+    source = manifest_source(manifest, tmp_path / "frames", batch_size=4, network={"width": 0.0625}, tensorboard=False)
+    trainer = Trainer(source.config, source, tmp_path / "run")
+    trainer.processes = 3
+    samples = source.samples(4)
+    assert samples % 12 == 0
+    assert trainer._steps_an_epoch(4) == samples // 12
+    shown: list[tuple[tuple[int, ...], int]] = []
+    for step in range(samples // 12):
+        for rank in range(3):
+            part = trainer.plan(step).rows(rank, 3)
+            assert len(part.target) == 4
+            for frames, target in zip(part.frames.tolist(), part.target.tolist(), strict=True):
+                shown.append((tuple(sorted(frames)), target))
+    assert len(set(shown)) == len(shown) == samples
 
 
 def test_one_permutation_a_set(manifest: Path, tmp_path: Path) -> None:
     source = manifest_source(manifest, tmp_path / "frames", permutations="one", batch_size=4)
     assert source.samples(4) * 12 == manifest_source(manifest, tmp_path / "frames").samples(4)
+    epoch = plans(source, tmp_path / "run", source.samples(4) // 4)
+    sets = [tuple(sorted(frames)) for plan in epoch for frames in plan.frames.tolist()]
+    assert len(set(sets)) == len(sets) == source.samples(4)
+
+
+def test_an_epoch_of_several_sizes_shows_each_of_them_whole(clips: Path, tmp_path: Path) -> None:
+    paths = [write_sets(tmp_path / f"n{n}.jsonl", clips, n, starts=1 + n % 2) for n in (3, 4)]
+    data = find_data(paths)
+    settings = {"recipe": "fast", "seq_len": [3, 4], "validation_fraction": 0.34, "batch_size": 3, "epochs": 2}
+    config = make_config({**settings, "network": {"width": 0.1}, "tensorboard": False, "precision": "fp32"})
+    source = make_source(config, data, open_store(data, tmp_path / "frames"))
+    trainer = Trainer(config, source, tmp_path / "run")
+    for n in (3, 4):
+        assert (trainer._of_step == n).sum() == 2 * trainer._steps_an_epoch(n)
+        assert (source.samples(n) or 0) <= trainer._steps_an_epoch(n) * config.sets_a_step(n)
 
 
 def test_no_group_is_trained_and_validated(manifest: Path, tmp_path: Path) -> None:
@@ -240,9 +271,15 @@ def test_a_step_depends_on_seed_and_step_alone(store: FrameStore, tmp_path: Path
     assert not np.array_equal(one[0].frames, another[0].frames)
 
 
-def test_clips_without_epochs_need_steps(store: FrameStore) -> None:
+@pytest.mark.parametrize("recipe", ["paper", "fast"])
+def test_clips_without_epochs_need_steps(recipe: str, store: FrameStore) -> None:
     with pytest.raises(UsageError, match="--steps"):
-        ClipSource(make_config({}), store)
+        ClipSource(make_config({"recipe": recipe}), store)
+
+
+def test_held_out_groups_of_other_data_are_refused(store: FrameStore) -> None:
+    with pytest.raises(UsageError, match="'s99', which no clip is of"):
+        clip_source(store, held_out_groups=["s99"])
 
 
 def test_clips_that_are_all_too_short_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
+from torch.optim.swa_utils import AveragedModel  # noqa: E402
+
 from imgorder.cli import app  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
@@ -19,8 +21,9 @@ from imgorder.training.config import TrainConfig, as_plain, make_config, parse_s
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.release import fit_temperature  # noqa: E402
 from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
+from imgorder.training.setup import network_settings, running_average  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
-from imgorder.training.trainer import Trainer, network_settings  # noqa: E402
+from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
 
 TINY = {"trunk_widths": [4, 6, 8], "trunk_blocks": [0, 1], "head_width": 8, "match_width": 4, "match_radius": 2}
@@ -193,6 +196,94 @@ def test_too_little_memory_names_the_flags(
         trainer.train()
 
 
+@pytest.mark.parametrize("where", ["step", "validation", "preparing"])
+def test_memory_may_run_out_anywhere(
+    where: str, manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET, **{"validate_every": 1})
+
+    def full(*_: object, **__: object) -> None:
+        raise {"step": torch.OutOfMemoryError, "validation": RuntimeError, "preparing": MemoryError}[where](
+            "CUBLAS_STATUS_ALLOC_FAILED"
+        )
+
+    if where == "step":
+        monkeypatch.setattr(trainer.accelerator, "backward", full)
+    elif where == "validation":
+        monkeypatch.setattr(trainer, "validate", full)
+    else:
+        monkeypatch.setattr(trainer, "pixels", full)
+    with pytest.raises(ImgorderError, match="lower --batch-size or --width"):
+        trainer.train()
+
+
+def test_a_validation_loss_that_is_no_number_is_never_the_best(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
+    monkeypatch.setattr(trainer, "validate", lambda: (float("nan"), {}))
+    with pytest.raises(ImgorderError, match="validation loss is nan after step 3"):
+        trainer.train()
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_last_state(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
+    trainer.save()
+    before = (tmp_path / "state.safetensors").read_bytes()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("imgorder.training.checkpoint.save_file", full)
+    with pytest.raises(ImgorderError, match=r"state.safetensors: cannot be written \(No space left on device\)"):
+        trainer.train()
+    assert (tmp_path / "state.safetensors").read_bytes() == before
+    assert not list(tmp_path.glob(".*partial"))
+
+
+def test_what_was_noted_after_the_last_checkpoint_is_taken_back(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    often = {"validate_every": 1, "save_every": 2}
+    trainer = make_trainer(manifest, frames, tmp_path, **RESNET, **often)
+    step = trainer._step
+
+    def crash(*arguments: object) -> None:
+        if trainer.progress.step == 3:
+            raise KeyboardInterrupt
+        step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(trainer, "_step", crash)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert [row["step"] for row in figures(tmp_path)] == [1, 2, 3]
+    again = make_trainer(manifest, frames, tmp_path, **RESNET, **often)
+    again.resume()
+    assert again.progress.step == 2
+    again.train()
+    assert [row["step"] for row in figures(tmp_path)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9, 0.997])
+def test_the_running_average_leaves_indices_alone(decay: float) -> None:
+    module = torch.nn.BatchNorm1d(2)
+    module.register_buffer("indices", torch.arange(10_000))
+    average = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
+
+    def update(weight: float) -> float:
+        with torch.no_grad():
+            module.weight.fill_(weight)
+        average.update_parameters(module)
+        assert torch.equal(average.module.indices, torch.arange(10_000))
+        return float(average.module.weight[0])
+
+    assert update(2.0) == 2.0  # the first is copied
+    assert update(4.0) == pytest.approx(2.0 * decay + 4.0 * (1 - decay))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -201,6 +292,8 @@ def test_too_little_memory_names_the_flags(
         ({"backbone": "resnet18", "network": {"window": 4}}, "window of 4 images"),
         ({"backbone": "opn", "network": {"dab": "off"}}, "dab"),
         ({"backbone": "tridab", "network": {"dab": "off"}}, "dab"),
+        ({"backbone": "tridab", "network": {"width": -1}}, "leaves no channels"),
+        ({"backbone": "tridab", "network": {"width": "wide"}}, "wide"),
     ],
 )
 def test_a_network_that_cannot_be_is_refused_at_once(changes: dict[str, object], message: str) -> None:
@@ -317,6 +410,13 @@ def test_flags_win_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) ->
         ("batch_size=0", "at least 1"),
         ("crop_min=130", "crop_min"),
         ("shares={3=1.0}", "shares"),
+        ("shares={4=-1.0}", "above 0"),
+        ("network=5", "network is a table"),
+        ("seed=-1", "seed is at least 0"),
+        ("steps=-1", "steps is at least 0"),
+        ("ema=1.5", "ema is 0 to 1"),
+        ("plateau_factor=1.0", "plateau_factor"),
+        ("learning_rate=nan", "learning_rate"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_by_name(text: str, message: str) -> None:
@@ -366,11 +466,20 @@ def test_a_run_is_not_started_over_another(manifest: Path, frames: dict[Path, Pa
     assert again.exit_code == 2
     assert "--resume" in again.stderr
     assert (run / "state.safetensors").read_bytes() == before
-    longer = CliRunner().invoke(
-        app, ["train", "--out", str(run), "--resume", "--steps", "3", "--frames", str(frames[manifest])]
-    )
-    assert longer.exit_code == 0
+
+    def resume(*more: str):  # type: ignore[no-untyped-def]
+        arguments = ["train", "--out", str(run), "--resume", "--frames", str(frames[manifest]), *more]
+        return CliRunner().invoke(app, arguments)
+
+    assert resume("--steps", "3").exit_code == 0
     assert read_step(run / "state.safetensors") == 3
+    kept = (run / "state.safetensors").read_bytes(), (run / "config.toml").read_bytes()
+    assert resume().exit_code == 0  # nothing is left to do
+    for change in (["--width", "0.125"], ["--set", "optimizer=adamw"], ["--recipe", "fast"], ["--steps", "2"]):
+        refused = resume(*change)
+        assert refused.exit_code == 2, refused.output
+        assert len(refused.stderr.splitlines()) == 1
+    assert kept == ((run / "state.safetensors").read_bytes(), (run / "config.toml").read_bytes())
 
 
 @pytest.mark.parametrize(

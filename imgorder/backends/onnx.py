@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
-from imgorder.errors import ModelError
+from imgorder.errors import ModelError, UsageError
 from imgorder.metadata import ModelMetadata
 from imgorder.names import show
 
@@ -63,3 +64,14 @@ class OnnxBackend:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
         (logits,) = self.session.run(["logits"], {"images": tensors})
         return np.asarray(logits, dtype=np.float32)
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """What heat maps are made of, see `Backend`; files without further outputs have none."""
+        names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
+        return dict(zip(names, self.session.run(names, {"images": tensors}), strict=True)) if names else {}
+
+    def decision(
+        self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """Refused: ONNX Runtime has no gradients."""
+        raise UsageError("what spoke for a decision needs gradients; give --backend torch")

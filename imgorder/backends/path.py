@@ -6,9 +6,12 @@ of 14×14 thumbnails is least is a strong guess that needs no weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from imgorder.errors import ModelError
 from imgorder.permutations import permutation_classes
 from imgorder.preprocess import DEFAULT, Preprocessing
 
@@ -34,6 +37,16 @@ class PathBackend:
         lengths = distances[:, orders[:, :-1], orders[:, 1:]].sum(axis=2)
         scale = distances.mean(axis=(1, 2), keepdims=True)[:, 0]
         return np.asarray(-SHARPNESS * lengths / np.maximum(scale, 1e-12), dtype=np.float32)
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """None: there are no layers."""
+        return {}
+
+    def decision(
+        self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """Refused: there are no layers."""
+        raise ModelError("path: has no heat maps; choose a TriDAB or DAB-ResNet model")
 
 
 def thumbnail_distances(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ import torch
 from imgorder.errors import ModelError
 from imgorder.metadata import ModelMetadata
 from imgorder.names import show
+from imgorder.networks.activations import activations, by_image
 from imgorder.networks.weights import read_network
+from imgorder.permutations import order_to_class
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,30 @@ class TorchBackend:
         with torch.inference_mode(), exact:
             logits = self.network(torch.from_numpy(tensors).to(self.device))
         return np.asarray(logits.float().cpu().numpy())
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """See `Backend`."""
+        exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
+        with torch.inference_mode(), exact, activations(self.network) as seen:
+            self.network(torch.from_numpy(tensors).to(self.device))
+        found = {name: by_image(output, tensors.shape[1]) for name, output in seen.items()}
+        return {name: np.asarray(value.float().cpu().numpy()) for name, value in found.items()}
+
+    def decision(
+        self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """Gradient × activation of the winner's logit less the other's, at the last observed layer.
+
+        Summed over channels; only what speaks for the winner is kept.
+        """
+        n = tensors.shape[1]
+        with torch.enable_grad(), activations(self.network) as seen:
+            # The weights need no gradient; the photos do, so that the layers in between have one.
+            logits = self.network(torch.from_numpy(tensors).to(self.device).requires_grad_())
+        if not seen:
+            raise ModelError(f"{self.metadata.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
+        layer = list(seen.values())[-1]
+        margin = logits[0, order_to_class(winner)] - logits[0, order_to_class(other)]
+        (gradient,) = torch.autograd.grad(margin, layer)
+        contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)
+        return np.asarray(contribution.detach().float().cpu().numpy())

@@ -173,10 +173,7 @@ def _write(built: Built, out: Path, sources: str) -> None:
         )
     for manifest in built.manifests:
         path = out / f"{manifest.dataset}-n{manifest.seq_len}.jsonl"
-        try:
-            write_manifest(manifest, path)
-        except OSError as error:
-            raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror})") from error
+        write_manifest(manifest, path)
         splits = Counter(entry.split for entry in manifest.sets)
         parts = ", ".join(f"{name} {splits[name]}" for name in ("train", "validation", "test") if splits[name])
         print(f"{show(path)}: {len(manifest.sets)} sets{f' ({parts})' if parts else ''}")

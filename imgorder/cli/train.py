@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -68,7 +69,7 @@ def train(
         bool | None, typer.Option("--tensorboard/--no-tensorboard", help="Write a TensorBoard log.")
     ] = None,
 ) -> None:
-    """Train a network; by default as the paper does, with --recipe fast as the released TriDAB was.
+    """Train a network: by default as the paper does, with --recipe fast a TriDAB for all set sizes.
 
     Ctrl-C saves the run; --resume goes on with the very next sample. On several GPUs:
     accelerate launch -m imgorder train …
@@ -97,20 +98,25 @@ def train(
     changes = {name: value for name, value in flags.items() if value is not None}
     changes["network"] = {name: value for name, value in network.items() if value is not None}
     from_file = read_toml(config) if config else {}
-    with counting("decoding") as progress:
-        trained = train_network(
-            run,
-            [from_file, parse_settings(settings or []), changes],
-            resume=resume,
-            frames=frames,
-            minutes=float("inf") if minutes is None else minutes,
-            workers=workers,
-            progress=progress,
-            warn=lambda line: tell("warning", line),
-        )
+    try:
+        with counting("decoding") as progress:
+            trained = train_network(
+                run,
+                [from_file, parse_settings(settings or []), changes],
+                resume=resume,
+                frames=frames,
+                minutes=float("inf") if minutes is None else minutes,
+                workers=workers,
+                progress=progress,
+                warn=lambda line: tell("warning", line),
+            )
+    except ImgorderError as error:
+        if os.environ.get("RANK", "0") != "0":  # what stops all processes is said by the first
+            raise typer.Exit(error.exit_code) from error
+        raise
     if trained.speaks:
         _tell_result(trained)
-    if not trained.finished and minutes is None:
+    if trained.stopped and not trained.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 

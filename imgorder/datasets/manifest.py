@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError
+from imgorder.files import written_whole
 from imgorder.names import show
 
 VERSION = 1
@@ -69,14 +70,10 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "seed": manifest.seed,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as out:
+    with written_whole(path) as partial, partial.open("w", encoding="utf-8") as out:
         out.write(json.dumps(header) + "\n")
         for entry in manifest.sets:
             out.write(json.dumps(asdict(entry)) + "\n")
-        out.flush()
-        os.fsync(out.fileno())
-    partial.replace(path)
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -68,6 +68,8 @@ def scaled(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     plain = dict(settings)
     if family == "tridab" and "width" in plain:
         factor = float(plain.pop("width"))
+        if not 0 < factor < 1000:
+            raise ValueError(f"a width of {factor} leaves no channels, or too many")
         usual = TriDABConfig()
         trunk = plain.get("trunk_widths", usual.trunk_widths)
         plain["trunk_widths"] = [max(1, round(factor * channels)) for channels in trunk]

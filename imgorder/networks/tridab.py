@@ -60,7 +60,11 @@ class ResidualBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Each image alone: ``(B, 3, 112, 112) -> (B, C, 14, 14)``, output stride 8."""
+    """Each image alone: ``(B, 3, 112, 112) -> (B, C, 14, 14)``, output stride 8.
+
+    Attributes:
+        stage_ends: places in ``layers`` of the last layer at stride 2, 4 and 8.
+    """
 
     def __init__(self, config: TriDABConfig) -> None:
         super().__init__()
@@ -76,6 +80,8 @@ class Trunk(nn.Module):
             nn.ReLU(),
             *[ResidualBlock(w8) for _ in range(n8)],
         )
+
+        self.stage_ends = (1, 3 + n4, 5 + n4 + n8)
 
     def forward(self, x: Tensor) -> Tensor:
         features: Tensor = self.layers(x)
@@ -261,7 +267,8 @@ class TriDAB(nn.Module):
         """`triples.class_matrix` on the device, made once for each n."""
         matrix = self._class_matrices.get(n)
         if matrix is None or matrix.device != device:
-            matrix = torch.from_numpy(tables.class_matrix(n)).to(device)
+            with torch.inference_mode(False):  # kept for passes that take gradients as well
+                matrix = torch.from_numpy(tables.class_matrix(n)).to(device)
             self._class_matrices[n] = matrix
         return matrix
 

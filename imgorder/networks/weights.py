@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -17,7 +17,10 @@ def write_network(network: nn.Module, metadata: ModelMetadata, path: Path) -> No
     """Write the weights and the metadata."""
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     properties = replace(metadata, weights_sha256="", opset=0).to_properties()
-    save_file(tensors, path, metadata=properties)
+    try:
+        save_file(tensors, path, metadata=properties)
+    except SafetensorError as error:  # its words for a full disk
+        raise OSError(str(error)) from error
     path.chmod(0o644)  # safetensors makes files for their owner alone; a model file is for everyone
 
 

@@ -7,7 +7,6 @@ step and the rest are JSON in the file's metadata.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from imgorder.errors import ImgorderError
+from imgorder.files import written_whole
 from imgorder.names import show
 from imgorder.training.config import TrainConfig, as_plain, make_config
 
@@ -32,6 +32,7 @@ class Progress:
         best_step: after which it was measured.
         schedule: state of the learning rate's schedule.
         scaler: state of the gradient scaler, of fp16 runs.
+        processes: how many the run has had from its beginning.
         seen: sets, loss summed over them, and sets put right since the last validation.
     """
 
@@ -40,6 +41,7 @@ class Progress:
     best_step: int = 0
     schedule: dict[str, Any] = field(default_factory=dict)
     scaler: dict[str, Any] = field(default_factory=dict)
+    processes: int = 1
     seen: tuple[int, float, int] = (0, 0.0, 0)
 
 
@@ -58,24 +60,31 @@ def save_checkpoint(
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {"config": json.dumps(as_plain(config)), "progress": json.dumps(vars(progress))}
-    partial = path.with_suffix(".partial")
-    save_file(contiguous, partial, metadata=metadata)
-    with partial.open("rb") as handle:
-        os.fsync(handle.fileno())
-    partial.chmod(0o644)  # safetensors makes files for their owner alone
-    partial.replace(path)
+    with written_whole(path, "free some space, then go on with --resume") as partial:
+        try:
+            save_file(contiguous, partial, metadata=metadata)
+        except SafetensorError as error:  # its words for a full disk
+            raise OSError(str(error)) from error
+        partial.chmod(0o644)  # safetensors makes files for their owner alone
 
 
 def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
-    """Put a saved state into the three objects."""
+    """Put a saved state into the three objects.
+
+    Raises:
+        ImgorderError: if there is none, it cannot be read, or it is of another network.
+    """
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
-    with safe_open(path, framework="pt") as file:
-        progress = Progress(**json.loads(file.metadata()["progress"]))
-        for name in file.keys():  # noqa: SIM118 - a safetensors handle is not a mapping
-            group, _, rest = name.partition(".")
-            groups[group][rest] = file.get_tensor(name)
-    model.load_state_dict(groups["model"])
-    ema.load_state_dict(groups["ema"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress(**json.loads(file.metadata()["progress"]))
+            for name in file.keys():  # noqa: SIM118 - a safetensors handle is not a mapping
+                group, _, rest = name.partition(".")
+                groups[group][rest] = file.get_tensor(name)
+        model.load_state_dict(groups["model"])
+        ema.load_state_dict(groups["ema"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ImgorderError(f"{show(path)}: no state of this run that can be read; check --out") from error
     slots: dict[int, dict[str, Any]] = {}
     for name, value in groups["optimizer"].items():
         index, _, slot = name.partition(".")

@@ -146,11 +146,14 @@ class TrainConfig:
             raise UsageError(f"shares are given for {sorted(self.shares)}, seq_len is {list(self.seq_len)}")
         if not 16 <= self.crop_min <= self.crop_max <= 136:
             raise UsageError("crop_min and crop_max are sides from 16 to 136 px, crop_min the smaller one")
-        for name in ("batch_size", "epochs", "save_every", "validation_sets"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is at least 1; not {getattr(self, name)}")
-        if self.max_spacing < 1 or self.wide <= 0 or self.learning_rate <= 0:
-            raise UsageError("max_spacing is at least 1, and wide and learning_rate are above 0")
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                wanted = f"at least {low:g}" if high >= 2**20 else f"{low:g} to {high:g}"
+                raise UsageError(f"{name} is {wanted}; not {getattr(self, name)}")
+        if not all(share > 0 for share in self.shares.values()):
+            raise UsageError("shares are numbers above 0")
+        if not all(spacing > 0 for spacing in self.validation_spacings):
+            raise UsageError("validation_spacings are whole numbers above 0")
 
     @property
     def family(self) -> str:
@@ -171,6 +174,37 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("fp32", "bf16", "fp16"),
     "device": ("auto", "cpu", "cuda"),
     "frames_on": ("auto", "device", "host"),
+}
+
+# Least and largest value; what has no limit of its own ends where a 64-bit number does.
+_MANY = 2**63 - 1
+RANGES: dict[str, tuple[float, float]] = {
+    "validation_fraction": (0, 0.9),
+    "split_seed": (0, _MANY),
+    "validation_sets": (1, _MANY),
+    "max_spacing": (1, _MANY),
+    "wide": (0.01, 100),
+    "uneven": (0, 1),
+    "min_change": (0, 255),
+    "flip": (0, 1),
+    "shift": (0, 1),
+    "batch_size": (1, 2**20),
+    "learning_rate": (1e-12, 1e6),
+    "momentum": (0, 1),
+    "weight_decay": (0, 1e6),
+    "clip_gradient": (0, 1e12),
+    "ema": (0, 1),
+    "plateau_factor": (0.0001, 0.9999),
+    "plateau_patience": (0, _MANY),
+    "min_learning_rate": (0, 1e6),
+    "warmup": (0, _MANY),
+    "decay": (0, _MANY),
+    "epochs": (1, 2**20),
+    "steps": (0, 2**31),
+    "seed": (0, _MANY),
+    "threads": (0, 4096),
+    "validate_every": (0, _MANY),
+    "save_every": (1, _MANY),
 }
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -209,6 +243,8 @@ def make_config(*changes: Mapping[str, Any]) -> TrainConfig:
     """
     merged: dict[str, Any] = {}
     for each in changes:
+        if not isinstance(each.get("network", {}), Mapping):
+            raise UsageError(f"network is a table; not {each['network']!r}")
         network = {**merged.get("network", {}), **each.get("network", {})}
         merged |= each
         if network:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError
+from imgorder.files import written_whole
 
 
 class Journal:
@@ -16,19 +17,22 @@ class Journal:
 
     Args:
         run: folder of the run; gets ``metrics.csv`` and ``tensorboard/``.
-        steps: of the whole run.
+        done, steps: of the whole run. What an earlier part of it noted of later steps, before it was cut
+            off, is taken back.
         tensorboard: whether to write its log.
         active: whether this process is the one that speaks.
     """
 
-    def __init__(self, run: Path, steps: int, tensorboard: bool, active: bool = True) -> None:
+    def __init__(self, run: Path, done: int, steps: int, tensorboard: bool, active: bool = True) -> None:
         self._csv = run / "metrics.csv"
         self._active = active
-        self._board: Any = _summary_writer(run / "tensorboard") if tensorboard and active else None
+        self._board: Any = _summary_writer(run / "tensorboard", done) if tensorboard and active else None
         self._bar: Any = None
         self._task: Any = None
         if active and sys.stderr is not None and sys.stderr.isatty():
-            self._bar, self._task = _bar(steps)
+            self._bar, self._task = _bar(done, steps)
+        if active:
+            self._take_back(done)
 
     def step(self, step: int, loss: float, accuracy: float, rate: float, sets_per_second: float) -> None:
         """After a step: accuracy in percent, the learning rate, and the sets of all processes a second."""
@@ -63,6 +67,15 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
+    def _take_back(self, done: int) -> None:
+        if not self._csv.exists():
+            return
+        header, *rows = self._csv.read_text("utf-8").splitlines()
+        kept = [row for row in rows if float(row.partition(",")[0] or "inf") <= done]
+        if len(kept) < len(rows):
+            with written_whole(self._csv) as partial:
+                partial.write_text("".join(f"{line}\n" for line in [header, *kept]), "utf-8")
+
     def _append(self, row: dict[str, float]) -> None:
         header = ",".join(row)
         if self._csv.exists() and self._csv.read_text("utf-8").partition("\n")[0] != header:
@@ -76,20 +89,20 @@ class Journal:
             writer.writerow(row)
 
 
-def _summary_writer(folder: Path) -> Any:
+def _summary_writer(folder: Path, done: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise ImgorderError("no TensorBoard here; pip install tensorboard, or give --no-tensorboard") from error
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=done + 1 if done else None)  # type: ignore[no-untyped-call]
 
 
-def _bar(steps: int) -> tuple[Any, Any]:
+def _bar(done: int, steps: int) -> tuple[Any, Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[said]}"), TimeRemainingColumn())
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task("training", total=steps, said="")
+    task = bar.add_task("training", total=steps, completed=done, said="")
     bar.start()
     return bar, task

@@ -85,17 +85,20 @@ def open_store(
         warn(line)
     writer = StoreWriter(folder, data.source)
     added = 0
-    for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
-        if complaint:
-            warn(complaint)
-        if frames is not None:
-            writer.add(job.name, job.group, frames, job.numbers)
-            added += 1
-        if progress:
-            progress(done, len(data.jobs))
-    if not added:
-        raise ImgorderError(f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded")
-    return writer.close()
+    try:
+        for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
+            if complaint:
+                warn(complaint)
+            if frames is not None:
+                writer.add(job.name, job.group, frames, job.numbers)
+                added += 1
+            if progress:
+                progress(done, len(data.jobs))
+        if not added:
+            raise ImgorderError(f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded")
+        return writer.close()
+    finally:
+        writer.abandon()
 
 
 def _from_folders(folders: Sequence[Path]) -> Data:
@@ -107,7 +110,7 @@ def _from_folders(folders: Sequence[Path]) -> Data:
         for name, group in groups.items():
             path = folder / name
             data.jobs.append(Job(path, name, group))
-            marks.append([name, group, path.stat().st_size if path.is_file() else 0])
+            marks.append([name, group, *_mark(path)])
     data.source = hashlib.sha256(json.dumps(marks).encode()).hexdigest()
     return data
 
@@ -125,9 +128,15 @@ def _from_manifests(paths: Sequence[Path]) -> Data:
         raise ImgorderError(f"{show(paths[0])}: no sets to train on; all are of the test split")
     for name in sorted(wanted, key=natural_key):
         data.jobs.append(Job(Path(name), name, groups[name], tuple(sorted(wanted[name]))))
-    listing = json.dumps([[job.name, job.group, job.numbers] for job in data.jobs])
+    listing = json.dumps([[job.name, job.group, job.numbers, *_mark(job.path)] for job in data.jobs])
     data.source = hashlib.sha256(listing.encode()).hexdigest()
     return data
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    """Size and time of a file, to know a replaced one by; zeros for a folder, or where there is none."""
+    status = path.stat() if path.is_file() else None
+    return (status.st_size, status.st_mtime_ns) if status else (0, 0)
 
 
 def training_entries(manifest: Manifest) -> tuple[SetEntry, ...]:
@@ -155,6 +164,8 @@ def _decoded(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Frames | 
                     frames, complaint = future.result()
                 except ImgorderError as error:
                     yield job, None, f"{error}; left out"
+                except Exception as error:  # OpenCV and Pillow have many; one odd video must not end the job
+                    yield job, None, f"{show(job.path)}: cannot be decoded ({error!r}); left out"
                 else:
                     yield job, frames, complaint
         finally:
@@ -176,8 +187,13 @@ def decode(job: Job) -> tuple[Frames, str]:
 
 
 def _chosen(path: Path, numbers: tuple[int, ...]) -> list[Frames]:
-    entry = SetEntry(path.name, numbers, "train", "", 1.0)
-    return [to_scaled(image) for image in read_set(Manifest("", path.parent, len(numbers), 0, (entry,)), entry)]
+    # One by one, so that only scaled frames are held; the video stays open and goes forward only.
+    frames = []
+    for number in numbers:
+        entry = SetEntry(path.name, (number,), "train", "", 1.0)
+        (image,) = read_set(Manifest("", path.parent, 1, 0, (entry,)), entry)
+        frames.append(to_scaled(image))
+    return frames
 
 
 def _whole_video(path: Path) -> tuple[Frames, str]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -36,10 +39,7 @@ class HostPixels:
 
     def __call__(self, plan: Plan) -> Tensor:
         """uint8 ``(B, n, 112, 112, 3)``."""
-        images = torch.from_numpy(crop(self._store, plan))
-        if self._device.type == "cuda":
-            images = images.pin_memory()
-        return images.to(self._device, non_blocking=True)
+        return to_device(crop(self._store, plan), self._device)
 
 
 class DevicePixels:
@@ -57,8 +57,8 @@ class DevicePixels:
     def __call__(self, plan: Plan) -> Tensor:
         """float32 ``(B, n, 112, 112, 3)``; bilinear where a square is scaled, and exact where it is 112 px."""
 
-        def on_device(values: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-            return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)
+        def on_device(values: npt.NDArray[Any]) -> Tensor:
+            return to_device(values, self._device)
 
         offset = on_device(self._store.offset[plan.frames])[..., None, None]  # (B, n, 1, 1)
         width = on_device(self._store.width[plan.frames])[..., None, None]
@@ -84,6 +84,14 @@ class DevicePixels:
         return torch.lerp(upper, lower, down)
 
 
+def to_device(values: npt.NDArray[Any], device: torch.device) -> Tensor:
+    """An array on the device; on a GPU without waiting for the work that it has queued."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values))
+    if device.type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 def crop(store: FrameStore, plan: Plan) -> Frames:
     """Images of a plan, uint8 ``(B, n, 112, 112, 3)``, before the light is varied."""
     count, n = plan.frames.shape
@@ -103,16 +111,22 @@ def lit(images: Tensor, plan: Plan) -> Tensor:
     images = images.float()
     if not plan.varies_light:
         return images
-    gain = torch.from_numpy(plan.gain).to(images.device)[:, :, None, None, :]
-    offset = torch.from_numpy(plan.offset).to(images.device)[:, None, None, None, None]
+    gain = to_device(plan.gain, images.device)[:, :, None, None, :]
+    offset = to_device(plan.offset, images.device)[:, None, None, None, None]
     return (images * gain + offset).clamp_(0, 255)
 
 
 def normalise(images: Tensor) -> Tensor:
     """``(B, n, H, W, 3)`` in 0…255 to ImageNet-normalised ``(B, n, 3, H, W)``, as `imgorder.preprocess` does."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device) * 255
-    std = torch.tensor(IMAGENET_STD, device=images.device) * 255
+    mean, std = _imagenet(images.device, torch.get_default_dtype())
     return ((images.float() - mean) / std).permute(0, 1, 4, 2, 3)
+
+
+@lru_cache
+def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):  # kept for passes that take gradients as well
+        mean, std = (255 * torch.tensor(each, dtype=dtype) for each in (IMAGENET_MEAN, IMAGENET_STD))
+        return mean.to(device), std.to(device)
 
 
 def _scaled(square: Frames) -> Frames:

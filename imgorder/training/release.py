@@ -26,9 +26,10 @@ from imgorder.training.config import as_plain
 from imgorder.training.held_out import held_out_clips
 from imgorder.training.pixels import crop, normalise
 from imgorder.training.plan import draw_orders, plain_plan
+from imgorder.training.setup import network_settings
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
-from imgorder.training.trainer import STATE, network_settings
+from imgorder.training.trainer import STATE
 
 
 def release(

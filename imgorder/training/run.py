@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -15,15 +14,31 @@ from typing import Any
 import tomli_w
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.files import written_whole
 from imgorder.names import show
 from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
+from imgorder.training.setup import make_accelerator
 from imgorder.training.sources import make_source
 from imgorder.training.store import FrameStore
-from imgorder.training.trainer import STATE, WEIGHTS, Trainer, make_accelerator
+from imgorder.training.trainer import STATE, WEIGHTS, Trainer
 
 CONFIG = "config.toml"
+# What a run keeps: its state, or the place in its order of samples, would mean something else.
+KEPT = (
+    "recipe",
+    "backbone",
+    "network",
+    "seq_len",
+    "data",
+    "held_out_groups",
+    "split_seed",
+    "permutations",
+    "seed",
+    "batch_size",
+    "optimizer",
+)
 FRAMES = "frames"
 
 
@@ -36,6 +51,7 @@ class Trained:
         config: of the run.
         step, steps: done, and of the whole run.
         finished: whether the run has come to its end.
+        stopped: whether it was asked to stop, as by Ctrl-C.
         best_step: after which the weights were kept.
         best_loss: their validation loss, None without validation.
         speaks: whether this is the process that talks to people.
@@ -46,6 +62,7 @@ class Trained:
     step: int
     steps: int
     finished: bool
+    stopped: bool
     best_step: int
     best_loss: float | None
     speaks: bool
@@ -88,14 +105,18 @@ def train_network(
     folder = frames or run / FRAMES
     # One process decodes, the others find it done.
     with accelerator.main_process_first():
-        store = _store(data, folder, workers, progress, warn)
+        store = _store(data, folder, workers, progress if accelerator.is_main_process else None, warn)
     trainer = Trainer(config, make_source(config, data, store), run, accelerator)
     if resume:
         trainer.resume()
+    if not trainer.validation and accelerator.is_main_process:
+        warn("nothing is held out for validation, so the last weights are kept; see validation_fraction")
     if accelerator.is_main_process:
-        (run / CONFIG).write_text(tomli_w.dumps(as_plain(config)), "utf-8")
+        with written_whole(run / CONFIG) as partial:
+            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
     with _finishing_the_step(trainer):
         finished = trainer.train(minutes)
+    accelerator.end_training()
     weights = run / WEIGHTS
     done = trainer.progress
     return Trained(
@@ -104,6 +125,7 @@ def train_network(
         done.step,
         trainer.steps,
         finished,
+        trainer.stopped,
         done.best_step,
         done.best_loss,
         accelerator.is_main_process,
@@ -115,7 +137,12 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
     if resume:
         if not state.exists():
             raise ImgorderError(f"{show(run)}: holds no run to go on with; leave out --resume")
-        return make_config(as_plain(read_config(state)), *changes)
+        before = read_config(state)
+        config = make_config(as_plain(before), *changes)
+        for name in KEPT:
+            if getattr(config, name) != getattr(before, name):
+                raise UsageError(f"{name} cannot change on --resume; begin another run with another --out")
+        return config
     if state.exists():
         raise UsageError(f"{show(run)}: holds a run already; go on with --resume, or name another --out")
     config = make_config(*changes)
@@ -165,14 +192,3 @@ def current_commit() -> str:
     except OSError:  # no git here
         return "unknown"
     return result.stdout.strip() if result.returncode == 0 else "unknown"
-
-
-def last_figures(run: Path) -> dict[str, float]:
-    """The last line of a run's ``metrics.csv``; empty if there is none."""
-    import csv
-
-    try:
-        rows = list(csv.DictReader((run / "metrics.csv").open(encoding="utf-8", newline="")))
-    except OSError:
-        return {}
-    return {name: json.loads(value) for name, value in rows[-1].items()} if rows else {}

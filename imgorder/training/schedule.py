@@ -10,6 +10,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from imgorder.training.config import TrainConfig
 
+# Of the plateau's state what has happened; how patient it is stays a matter of the config.
+REMEMBERED = ("best", "num_bad_epochs", "cooldown_counter", "last_epoch")
+
 
 class Schedule:
     """Sets an optimizer's learning rate before each step.
@@ -51,8 +54,8 @@ class Schedule:
 
     def state(self) -> dict[str, Any]:
         """What `load` needs to go on."""
-        plateau = {key: value for key, value in self._plateau.state_dict().items() if _is_plain(value)}
-        return {"level": self._level, "plateau": plateau}
+        plateau = self._plateau.state_dict()
+        return {"level": self._level, "plateau": {key: plateau[key] for key in REMEMBERED}}
 
     def load(self, state: dict[str, Any]) -> None:
         """Go on from a `state`."""
@@ -69,7 +72,3 @@ def scheduled_rate(config: TrainConfig, steps: int, step: int) -> float:
     elif config.schedule == "linear":
         warm *= max(0.0, min(1.0, (steps - step) / max(1, config.decay)))
     return config.learning_rate * warm
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, int | float | str | bool)

@@ -64,10 +64,8 @@ class ManifestSource:
         everything = [each for sets in found.values() for each in sets]
         if not config.held_out_groups and not any(each.split == "validation" for each in everything):
             clips = {(each.clip, each.group) for each in everything}
-            counts = Counter(group for _, group in clips)
-            config.held_out_groups = tuple(
-                sorted(held_out_groups(counts, config.validation_fraction, config.split_seed))
-            )
+            config.held_out_groups = _draw_groups(config, [group for _, group in clips])
+        _check_groups(config, [each.group for each in everything])
         self._train: dict[int, Indices] = {}
         self._validation: dict[str, Indices] = {}
         for n, sets in found.items():
@@ -103,8 +101,8 @@ class ManifestSource:
         else:
             chosen, orders = sample, draw_orders(rng, n, count)
         frames = self._train[n][chosen]
-        height, width = self.store.height[frames[:, 0]], self.store.width[frames[:, 0]]
-        squares = [draw_square(rng, self.config, *size) for size in zip(height.tolist(), width.tolist(), strict=True)]
+        shapes = zip(self.store.height[frames[:, 0]].tolist(), self.store.width[frames[:, 0]].tolist(), strict=True)
+        squares = [draw_square(rng, self.config, *shape) for shape in shapes]
         return Drawn(frames, orders, np.array(squares, dtype=np.int64))
 
     def validation(self) -> dict[str, Indices]:
@@ -121,20 +119,18 @@ class ClipSource:
     def __init__(self, config: TrainConfig, store: FrameStore) -> None:
         self.config = config
         self.store = store
-        if not config.held_out_groups:
-            counts = Counter(clip.group for clip in store.clips)
-            config.held_out_groups = tuple(
-                sorted(held_out_groups(counts, config.validation_fraction, config.split_seed))
-            )
-        held_out = set(config.held_out_groups)
         groups = [clip.group for clip in store.clips]
+        if not config.held_out_groups:
+            config.held_out_groups = _draw_groups(config, groups)
+        _check_groups(config, groups)
+        held_out = set(config.held_out_groups)
         self._train = [index for index, group in enumerate(groups) if group not in held_out]
         self.held_out = [index for index, group in enumerate(groups) if group in held_out]
         longest = max((store.clips[index].frames for index in self._train), default=0)
         if longest < max(config.seq_len):
             wanted = f"no clip has the {max(config.seq_len)} frames of a set"
             raise ImgorderError(f"{wanted}; the longest to train on has {longest}")
-        if config.permutations == "all" and not config.steps:
+        if not config.steps:
             raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
 
     def samples(self, n: int) -> None:
@@ -212,6 +208,17 @@ def smallest_change(store: FrameStore, frames: Indices, square: tuple[int, int, 
     cells: list[Frames] = [store.cells(int(number))[top : top + side, left : left + side] for number in frames]
     small = np.stack(cells).astype(np.int16)
     return float(np.abs(small[1:] - small[:-1]).mean(axis=(1, 2, 3)).min())
+
+
+def _draw_groups(config: TrainConfig, groups: Sequence[str]) -> tuple[str, ...]:
+    """Groups to hold out, given the group of every clip."""
+    return tuple(sorted(held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
+
+
+def _check_groups(config: TrainConfig, groups: Sequence[str]) -> None:
+    strange = sorted(set(config.held_out_groups) - set(groups))
+    if strange:
+        raise UsageError(f"held_out_groups names {strange[0]!r}, which no clip is of; leave the setting out")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ edge 136), ``cells.bin`` (the mean of every 8×8 px of each frame, for a quick l
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgorder.errors import ImgorderError
+from imgorder.files import written_whole
 from imgorder.names import show
 
 Frames = npt.NDArray[np.uint8]
@@ -63,6 +65,8 @@ class FrameStore:
             rows = index["clips"]
             self.source: str = index["source"]
             self.clips = [Clip(**{**row, "numbers": row["numbers"] and tuple(row["numbers"])}) for row in rows]
+            self.bytes = np.memmap(folder / "frames.bin", dtype=np.uint8, mode="r")
+            self._cells = np.memmap(folder / "cells.bin", dtype=np.uint8, mode="r")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ImgorderError(f"{show(folder)}: no decoded frames of this version; remove it") from error
         counts = np.array([clip.frames for clip in self.clips], dtype=np.int64)
@@ -73,8 +77,9 @@ class FrameStore:
         self.width: Indices = np.repeat(widths, counts)
         self.offset: Indices = _starts(3 * self.height * self.width)
         self._cell_offset = _starts(3 * (self.height // CELL) * (self.width // CELL))
-        self.bytes = np.memmap(folder / "frames.bin", dtype=np.uint8, mode="r")
-        self._cells = np.memmap(folder / "cells.bin", dtype=np.uint8, mode="r")
+        cells = 3 * (self.height // CELL) * (self.width // CELL)
+        if (self.bytes.size, self._cells.size) != ((3 * self.height * self.width).sum(), cells.sum()):
+            raise ImgorderError(f"{show(folder)}: some of the decoded frames are missing; remove it")
 
     def frame(self, number: int) -> Frames:
         """One frame, uint8 ``(H, W, 3)``, without a copy."""
@@ -90,16 +95,18 @@ class FrameStore:
 
 
 class StoreWriter:
-    """Writes a store clip by clip; a reader sees it when it is complete."""
+    """Writes a store clip by clip; a reader sees it when it is complete.
+
+    Two processes may write the same one at once: each has files of its own until it is done.
+    """
 
     def __init__(self, folder: Path, source: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "clips.json").unlink(missing_ok=True)
         self._folder = folder
         self._source = source
         self._clips: list[Clip] = []
-        self._frames = (folder / "frames.bin").open("wb")
-        self._cells = (folder / "cells.bin").open("wb")
+        self._partial = {name: folder / f".{name}.{os.getpid()}.partial" for name in ("frames.bin", "cells.bin")}
+        self._frames, self._cells = (path.open("wb") for path in self._partial.values())
 
     def add(self, name: str, group: str, frames: Frames, numbers: tuple[int, ...] | None = None) -> None:
         """Append a clip, uint8 ``(frames, H, W, 3)``."""
@@ -112,12 +119,20 @@ class StoreWriter:
         """Finish the store and open it."""
         self._frames.close()
         self._cells.close()
+        for name, partial in self._partial.items():
+            partial.replace(self._folder / name)
         index = {"version": VERSION, "source": self._source, "clips": [asdict(clip) for clip in self._clips]}
         # The index comes last, and whole or not at all: without it there is no store.
-        partial = self._folder / "clips.json.partial"
-        partial.write_text(json.dumps(index), "utf-8")
-        partial.replace(self._folder / "clips.json")
+        with written_whole(self._folder / "clips.json") as partial:
+            partial.write_text(json.dumps(index), "utf-8")
         return FrameStore(self._folder)
+
+    def abandon(self) -> None:
+        """Leave nothing behind of a store that is not complete."""
+        self._frames.close()
+        self._cells.close()
+        for partial in self._partial.values():
+            partial.unlink(missing_ok=True)
 
 
 def cell_means(frames: Frames) -> Frames:

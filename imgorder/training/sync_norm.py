@@ -5,11 +5,34 @@ torch has it for GPUs only (`torch.nn.SyncBatchNorm`), which is used there; this
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class _Total(torch.autograd.Function):
+    """The sum over all processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        summed = values.clone()
+        dist.all_reduce(summed)
+        return summed
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        summed = gradient.clone()
+        dist.all_reduce(summed)
+        return summed
+
+
+def total(values: Tensor) -> Tensor:
+    """Values added up over all processes, with gradients."""
+    summed: Tensor = _Total.apply(values)  # type: ignore[no-untyped-call]
+    return summed
 
 
 class SyncedBatchNorm(_BatchNorm):
@@ -28,9 +51,9 @@ class SyncedBatchNorm(_BatchNorm):
         x = input.float() if half else input
         axes = [0, *range(2, x.dim())]
         processes = dist.get_world_size()
-        mean = all_reduce(x.mean(axes)) / processes  # type: ignore[no-untyped-call]
+        mean = total(x.mean(axes)) / processes
         centred = x - _spread(mean, x)
-        variance = all_reduce(centred.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
+        variance = total(centred.square().mean(axes)) / processes
         self._remember(mean, variance, processes * x.numel() // x.shape[1])
         scale = torch.rsqrt(variance + self.eps) * self.weight
         return (centred * _spread(scale, x) + _spread(self.bias, x)).to(input.dtype)

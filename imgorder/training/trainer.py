@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
-from imgorder.networks.registry import FAMILIES, build_network, scaled, settings_of, sizes_of
+from imgorder.names import show
+from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import write_network
 from imgorder.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from imgorder.training.config import TrainConfig
 from imgorder.training.journal import Journal
-from imgorder.training.pixels import Pixels, lit, make_pixels, normalise
+from imgorder.training.pixels import Pixels, lit, make_pixels, normalise, to_device
 from imgorder.training.plan import Indices, Plan, draw_orders, make_plan, plain_plan
 from imgorder.training.schedule import Schedule
+from imgorder.training.setup import make_accelerator, make_optimizer, network_settings, running_average
 from imgorder.training.sources import Source
 from imgorder.training.sync_norm import synchronise_batch_norm
 
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
 STATE = "state.safetensors"
 WEIGHTS = "model.safetensors"
 VALIDATION_BATCH = 32
+SEEDS = 2**63  # torch takes no larger ones
+
+# fp16 leaves out steps whose gradient overflows; so many in a row are no accident.
+LOST_STEPS = 50
 
 
 @dataclass
@@ -74,14 +81,13 @@ class Trainer:
         self.processes = self.accelerator.num_processes
         self.progress = Progress()
         self.settings = network_settings(config)
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed % SEEDS)
         network = build_network(config.family, **self.settings).to(self.device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)
         if self.processes > 1:
             network = synchronise_batch_norm(network, self.device)
-        averaging = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
-        self.ema = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        self.ema = AveragedModel(network, multi_avg_fn=running_average(config.ema), use_buffers=True)
         self.network = network
         self._optimizer = make_optimizer(config, network)
         self.model, self.optimizer = self.accelerator.prepare(network, self._optimizer)
@@ -90,6 +96,7 @@ class Trainer:
         self.validation = source.validation()
         self.pixels: Pixels = make_pixels(source.store, self.device, config.frames_on)
         self._pending: list[_Pending] = []
+        self._lost = 0
         self._stop = False
         run.mkdir(parents=True, exist_ok=True)
 
@@ -100,19 +107,23 @@ class Trainer:
 
     @property
     def validate_every(self) -> int:
-        """Steps from one validation to the next; an epoch, where the config does not say."""
-        return self.config.validate_every or max(1, self.steps // self.config.epochs)
+        """Steps from one validation to the next; where the config does not say an epoch, or a 30th of the run."""
+        return self.config.validate_every or self._epoch or max(1, self.steps // 30)
 
     def resume(self) -> None:
         """Go on from the run's last checkpoint.
 
         Raises:
-            ImgorderError: if there is none.
+            ImgorderError: if there is none, or it cannot be read.
+            UsageError: if it was made by another number of processes, or has gone further than the run's steps.
         """
         state = self.run / STATE
-        if not state.exists():
-            raise ImgorderError(f"{state}: nothing to resume; leave out --resume")
         self.progress = load_checkpoint(state, self.network, self.ema, self._optimizer)
+        done, processes = self.progress.step, self.progress.processes
+        if processes != self.processes:
+            raise UsageError(f"{show(state)}: made by {processes} processes, not {self.processes}; start as many")
+        if done > self.steps:
+            raise UsageError(f"{show(state)}: {done} steps are done, more than the {self.steps} asked for")
         self.schedule.load(self.progress.schedule)
         if self.accelerator.scaler is not None and self.progress.scaler:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
@@ -121,12 +132,15 @@ class Trainer:
         """Write the run's checkpoint."""
         self._settle()
         self.progress.schedule = self.schedule.state()
+        self.progress.processes = self.processes
         if self.accelerator.scaler is not None:
             self.progress.scaler = self.accelerator.scaler.state_dict()
         if self.accelerator.is_main_process:
             save_checkpoint(self.run / STATE, self.config, self.progress, self.network, self.ema, self._optimizer)
             if not self.validation:
+                self.progress.best_step = self.progress.step
                 self._write_weights()
+        self.accelerator.wait_for_everyone()
 
     def request_stop(self) -> None:
         """Make `train` save and return after the step in progress; safe to call from a signal handler."""
@@ -144,10 +158,15 @@ class Trainer:
         """
         config, started = self.config, time.monotonic()
         sets, beside = 0, 0.0  # sets seen by all processes; seconds of validation, which are not training
-        journal = Journal(self.run, self.steps, config.tensorboard, self.accelerator.is_main_process)
+        if self.finished:
+            return True
+        journal = Journal(
+            self.run, self.progress.step, self.steps, config.tensorboard, self.accelerator.is_main_process
+        )
         try:
             for plan in self._plans():
-                self._guarded_step(plan)
+                with self._out_of_memory_named(plan[0]):
+                    self._step(*plan)
                 done = self.progress.step
                 sets += self.processes * len(plan[0].target)
                 speed = sets / (time.monotonic() - started - beside)
@@ -158,13 +177,25 @@ class Trainer:
                     self._validate(journal, speed)
                     beside += time.monotonic() - before
                 if done % config.save_every == 0:
+                    self._settle(journal, speed)
                     self.save()
                 if self.schedule.finished or self._stops(time.monotonic() - started > 60 * minutes):
                     break
+            self._settle(journal)
             self.save()
         finally:
             journal.close()
-        return self.progress.step == self.steps or self.schedule.finished
+        return self.finished
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return self.progress.step >= self.steps or self.schedule.finished
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop was requested."""
+        return self._stop
 
     def validate(self) -> tuple[float, dict[str, float]]:
         """Mean loss over all held-out sets, and exact match in percent for each figure."""
@@ -202,7 +233,10 @@ class Trainer:
         }
         progress.seen = (0, 0.0, 0)
         if self.validation:
-            val_loss, scores = self.validate()
+            with self._out_of_memory_named():
+                val_loss, scores = self.validate()
+            if not np.isfinite(val_loss):
+                raise ImgorderError(f"the validation loss is {val_loss} after step {progress.step}; lower --lr")
             row |= {"val_loss": round(val_loss, 6), **{f"val_{name}": score for name, score in scores.items()}}
             if progress.best_loss is None or val_loss < progress.best_loss:
                 progress.best_loss, progress.best_step = val_loss, progress.step
@@ -211,16 +245,19 @@ class Trainer:
         self.schedule.after_validation(row.get("val_loss", row["loss"]))
         journal.validated(row)
 
-    def _guarded_step(self, plan: tuple[Plan, Tensor]) -> None:
+    @contextmanager
+    def _out_of_memory_named(self, plan: Plan | None = None) -> Iterator[None]:
+        """Say which flags to lower where memory runs out, in whatever way a device or library says so."""
         try:
-            self._step(*plan)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            yield
+        except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+            if not known and not any(words in str(error) for words in ("allocate memory", "ALLOC_FAILED")):
                 raise
-            sets, n = plan[0].frames.shape
+            sets = f" with {plan.frames.shape[0]} sets of {plan.frames.shape[1]}" if plan else ""
             raise ImgorderError(
-                f"out of memory at step {self.progress.step} with {sets} sets of {n} on {self.device}; "
-                "lower --batch-size or --width, or keep the frames off the device with --set frames_on=host"
+                f"out of memory at step {self.progress.step}{sets} on {self.device}; lower --batch-size or --width, "
+                "or keep the frames off the device with --set frames_on=host"
             ) from error
 
     def _step(self, plan: Plan, images: Tensor) -> None:
@@ -228,8 +265,9 @@ class Trainer:
         self.schedule.before(rate_step)
         self.model.train()
         # Dropout, alike after a resume and unlike in each process.
-        torch.manual_seed((self.config.seed * 1_000_003 + rate_step) * self.processes + self.accelerator.process_index)
-        target = torch.from_numpy(plan.target).to(self.device)
+        seed = (self.config.seed * 1_000_003 + rate_step) * self.processes + self.accelerator.process_index
+        torch.manual_seed(seed % SEEDS)
+        target = to_device(plan.target, self.device)
         logits = self.model(self._images(plan, images)).float()
         loss = F.cross_entropy(logits, target)
         self.optimizer.zero_grad(set_to_none=True)
@@ -252,8 +290,10 @@ class Trainer:
             losses, hits = (self.accelerator.reduce(each) for each in (losses, hits))
             losses = losses / self.processes
         for each, loss, right in zip(self._pending, losses.tolist(), hits.tolist(), strict=True):
-            # With fp16 the scaler leaves out steps whose gradient overflows.
-            bad_gradient = self.accelerator.scaler is None and not torch.isfinite(each.norm)
+            bad_gradient = not torch.isfinite(each.norm)
+            self._lost = self._lost + 1 if bad_gradient else 0
+            if self.accelerator.scaler is not None:
+                bad_gradient = self._lost >= LOST_STEPS
             if bad_gradient or not np.isfinite(loss):
                 value = each.norm.item() if np.isfinite(loss) else loss
                 what = "gradient" if np.isfinite(loss) else "loss"
@@ -274,7 +314,8 @@ class Trainer:
         with ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self._prepare, self.progress.step)
             for step in range(self.progress.step, self.steps):
-                ready = ahead.result()
+                with self._out_of_memory_named():
+                    ready = ahead.result()
                 if step + 1 < self.steps:
                     ahead = pool.submit(self._prepare, step + 1)
                 yield ready
@@ -297,26 +338,36 @@ class Trainer:
         config = self.config
         sizes = sorted(config.seq_len)
         if config.steps:
-            steps = config.steps
-            weights = [config.shares.get(n, 1.0) for n in sizes]
+            # Drawn one by one: the first steps stay the same when a run is prolonged.
+            bounds = np.cumsum([config.shares.get(n, 1.0) for n in sizes])
+            drawn = np.random.default_rng((config.seed, len(sizes))).random(config.steps)
+            of_step: Indices = np.array(sizes)[np.searchsorted(bounds[:-1] / bounds[-1], drawn, side="right")]
         else:
-            needed = [ceil((self.source.samples(n) or 1) / (config.sets_a_step(n) * self.processes)) for n in sizes]
-            steps = config.epochs * sum(needed)
-            weights = [config.shares.get(n, float(count)) for n, count in zip(sizes, needed, strict=True)]
-        # The first steps stay the same when a run is prolonged.
-        rng = np.random.default_rng((config.seed, len(sizes)))
-        bounds = np.cumsum(weights) / sum(weights)
-        of_step: Indices = np.array(sizes)[np.searchsorted(bounds[:-1], rng.random(steps), side="right")]
-        position = np.zeros(steps, dtype=np.int64)
+            if config.shares:
+                raise UsageError("shares are of the steps, and epochs show all sets alike; give steps as well")
+            of_epoch = np.repeat(sizes, [self._steps_an_epoch(n) for n in sizes])
+            epochs = range(config.epochs)
+            of_step = np.concatenate([np.random.default_rng((config.seed, e)).permutation(of_epoch) for e in epochs])
+        position = np.zeros(len(of_step), dtype=np.int64)
         for n in sizes:
             position[of_step == n] = np.arange((of_step == n).sum())
         return of_step, position
+
+    @property
+    def _epoch(self) -> int:
+        """Steps of an epoch; 0 where there is none."""
+        return sum(self._steps_an_epoch(n) for n in self.config.seq_len)
+
+    def _steps_an_epoch(self, n: int) -> int:
+        return ceil((self.source.samples(n) or 0) / (self.config.sets_a_step(n) * int(self.processes)))
 
     def _stops(self, late: bool) -> bool:
         """Whether to stop now, on which all processes agree."""
         wanted = self._stop or late
         if self.processes == 1:
             return wanted
+        if self.device.type != "cpu" and self.progress.step % 10:
+            return False  # a vote waits for the GPU
         votes = self.accelerator.reduce(torch.tensor(float(wanted), device=self.device))
         return bool(votes > 0)
 
@@ -331,71 +382,8 @@ class Trainer:
             temperatures=dict.fromkeys(sizes, 1.0),
             training_commit=self.config.commit,
         )
-        partial = self.run / f"{WEIGHTS}.partial"
-        write_network(network, metadata, partial)
-        partial.replace(self.run / WEIGHTS)
-
-
-def make_accelerator(config: TrainConfig) -> Accelerator:
-    """What the run is on: the processes that ``accelerate launch`` has started, or this one.
-
-    Raises:
-        UsageError: if the config asks for a GPU that is not there, or a precision it has not.
-    """
-    from datetime import timedelta
-
-    from accelerate import Accelerator, InitProcessGroupKwargs
-    from accelerate.state import AcceleratorState
-
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("torch sees no GPU here; leave out --device cuda")
-    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
-    if config.precision == "fp16" and on_cpu:
-        raise UsageError("fp16 is for GPUs; take --precision bf16 or fp32 on a CPU")
-    # The other processes wait while the first one decodes the videos.
-    patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
-    # accelerate keeps its first settings for good, where a second run in this process may have others.
-    AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
-    precision = "no" if config.precision == "fp32" else config.precision
-    try:
-        return Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[patience])
-    except ValueError as error:  # bf16 on a GPU without it
-        raise UsageError(f"--precision {config.precision}: {error}") from error
-
-
-def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
-    """SGD on all weights, as in the paper; or AdamW, which decays matrices and kernels only."""
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(
-            network.parameters(), config.learning_rate, config.momentum, weight_decay=config.weight_decay
-        )
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in network.parameters() if p.ndim > 1]},
-        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
-
-
-def network_settings(config: TrainConfig) -> dict[str, object]:
-    """Settings of the network, with n where a network serves one n only.
-
-    Raises:
-        UsageError: if the network has no such settings, or does not take the sets of the config.
-    """
-    settings = scaled(config.family, config.network)
-    if FAMILIES[config.family].sizes is None:
-        if len(config.seq_len) > 1:
-            raise UsageError(f"{config.backbone} has one set size; give one --seq-len, for example --seq-len 4")
-        settings = {"seq_len": config.seq_len[0], **settings}
-    try:
-        sizes = sizes_of(config.family, settings)
-        with torch.device("meta"):
-            build_network(config.family, **settings)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{config.backbone}: {error}") from error
-    if not set(config.seq_len) <= set(sizes):
-        raise UsageError(f"{config.backbone} takes sets of {sizes}, seq_len is {list(config.seq_len)}")
-    return settings
+        with written_whole(self.run / WEIGHTS) as partial:
+            write_network(network, metadata, partial)
 
 
 def _batches(frames: Indices, orders: Indices) -> Iterator[tuple[Indices, Indices]]:

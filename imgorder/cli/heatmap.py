@@ -1,0 +1,60 @@
+"""``imgorder heatmap``: paint what the network saw move."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from imgorder.cli._errors import one_line_errors
+from imgorder.errors import UsageError
+from imgorder.names import show
+
+
+@one_line_errors
+def heatmap(
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.")
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the maps; created if missing.")],
+    alpha: Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="How strongly colour covers.")] = 0.7,
+    colormap: Annotated[str, typer.Option("--colormap", metavar="ember|ocean|grey", help="Colours.")] = "ember",
+    normalise: Annotated[
+        str, typer.Option("--normalise", metavar="set|photo", help="One scale for the set, or one for each photo.")
+    ] = "set",
+    raw: Annotated[bool, typer.Option("--raw", help="Also write the values: .npy and 16-bit PNG.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Also write a grid of all layers, first to last.")] = False,
+    decision: Annotated[
+        bool, typer.Option("--decision", help="Also paint what spoke for the order against the runner-up (torch).")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite maps that are there already.")] = False,
+    model: Annotated[
+        str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")
+    ] = "default",
+    backend: Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")] = "auto",
+    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
+) -> None:
+    """Paint a motion heat map over each photo, into a folder of their own. Photos are only read.
+
+    Bright is where the network saw the photo differ from its neighbours in time. What lies outside the
+    square that the network looks at is grey.
+    """
+    from imgorder.heatmaps.colormap import PATHS
+    from imgorder.heatmaps.overlay import Look
+    from imgorder.heatmaps.run import Wanted, write_heatmaps
+
+    if colormap not in PATHS:
+        raise UsageError(f"--colormap is {', '.join(PATHS)}; not {colormap!r}")
+    if normalise not in ("set", "photo"):
+        raise UsageError(f"--normalise is set or photo; not {normalise!r}")
+    wanted = Wanted(Look(alpha, colormap), normalise == "photo", raw, layers, decision, force)
+    write_heatmaps(
+        paths,
+        out,
+        wanted,
+        model=model,
+        backend=backend,
+        threads=threads,
+        written=lambda path: print(show(path)),
+    )

@@ -1,0 +1,36 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+
+
+@contextmanager
+def written_whole(path: Path, cure: str = "free some space, or choose another place") -> Iterator[Path]:
+    """A hidden name beside the target; what was written there becomes the target when the block ends.
+
+    A reader sees the old file or the new one, never a part of it; after an error nothing is left behind.
+
+    Args:
+        path: the target; replaced if it is there.
+        cure: for the error message.
+
+    Raises:
+        ImgorderError: if it cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        with partial.open("rb") as handle:
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    except OSError as error:
+        raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror or error}); {cure}") from error
+    finally:
+        partial.unlink(missing_ok=True)

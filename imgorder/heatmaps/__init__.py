@@ -1,0 +1,1 @@
+"""Motion heat maps: what the network saw move, laid over the photos."""

@@ -1,0 +1,55 @@
+"""The way from conv1 to the last layer as one picture: a row for each photo, a column for each layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from imgorder.heatmaps.maps import Array, scales, title
+from imgorder.heatmaps.overlay import Look, paint
+
+TILE = 224
+MARGIN = 8
+LABEL = 28
+
+
+def layer_grid(
+    squares: Sequence[Image.Image], names: Sequence[str], maps: Mapping[str, Array], by_photo: bool, look: Look
+) -> Image.Image:
+    """Photos and their maps, labelled.
+
+    Args:
+        squares: what the network sees of each photo, in the order of the rows.
+        names: of the photos, safe to show.
+        maps: layer -> maps ``(n, H, W)`` of the same photos.
+        by_photo: whether each map has a scale of its own; else all maps of a layer share one.
+    """
+    columns = 1 + len(maps)
+    width = columns * (TILE + MARGIN) + MARGIN
+    height = LABEL + len(squares) * (TILE + LABEL + MARGIN) + MARGIN
+    sheet = Image.new("RGB", (width, height), (24, 24, 24))
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(15)
+    for column, text in enumerate(["photo", *map(title, maps)]):
+        draw.text((MARGIN + column * (TILE + MARGIN), 6), text, fill=(230, 230, 230), font=font)
+    for row, (square, name) in enumerate(zip(squares, names, strict=True)):
+        y = LABEL + row * (TILE + LABEL + MARGIN)
+        tile = square.resize((TILE, TILE), Image.Resampling.BICUBIC)
+        sheet.paste(tile, (MARGIN, y))
+        draw.text((MARGIN, y + TILE + 4), f"{row + 1}  {name}", fill=(230, 230, 230), font=font)
+        for column, layer in enumerate(maps.values(), start=1):
+            sheet.paste(
+                _painted(tile, layer[row], scales(layer, by_photo)[row], look), (MARGIN + column * (TILE + MARGIN), y)
+            )
+    return sheet
+
+
+def _painted(tile: Image.Image, heat: Array, full: float, look: Look) -> Image.Image:
+    # The tile is the seen square alone; on a canvas with the rest around it `paint` puts the map right.
+    border = round(TILE * (136 - 112) / 2 / 112)
+    canvas = Image.new("RGB", (TILE + 2 * border, TILE + 2 * border))
+    canvas.paste(tile, (border, border))
+    paint(canvas, np.asarray(heat), full, look)
+    return canvas.crop((border, border, border + TILE, border + TILE))

@@ -1,0 +1,101 @@
+"""A map laid over its photo, or written as numbers, at the photo's own size.
+
+Everything works on strips of rows: a photo of 48 megapixels is held once, its map never as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from imgorder.heatmaps.colormap import LEVELS, colours
+from imgorder.preprocess import DEFAULT, Preprocessing, seen_square
+
+Map = npt.NDArray[np.float32]
+
+STRIP = 256
+
+
+@dataclass(frozen=True)
+class Look:
+    """How maps are painted.
+
+    Attributes:
+        alpha: share of the brightest colour; weaker motion is laid on more thinly.
+        colormap: name in `imgorder.heatmaps.colormap.PATHS`.
+    """
+
+    alpha: float = 0.7
+    colormap: str = "ember"
+
+
+def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Preprocessing = DEFAULT) -> None:
+    """Lay a map over a photo, in place. What the network does not see turns grey and darker, behind a line.
+
+    Args:
+        picture: upright, RGB.
+        heat: ``(H, W)``, over the square that the network sees.
+        full: the value that gets the brightest colour.
+    """
+    table = colours(look.colormap).astype(np.float32)
+    square = seen_square(picture.size, spec)
+    left, top, right, bottom = (round(edge) for edge in square)
+    width = picture.width
+    for first, values in strips(heat, square, picture.size):
+        rows = len(values)
+        area = np.asarray(picture.crop((0, first, width, first + rows)), dtype=np.float32)
+        grey = area @ np.array([0.299, 0.587, 0.114], dtype=np.float32) * 0.45
+        share = np.clip(values / full, 0, 1)
+        colour = table[(share * (LEVELS - 1) + 0.5).astype(np.uint8)]
+        # Thin where little moves, so that the photo stays visible.
+        weight = (look.alpha * share**0.75)[..., None]
+        inside = np.zeros((rows, width), dtype=bool)
+        inside[max(0, top - first) : max(0, bottom - first), left:right] = True
+        painted = np.where(inside[..., None], area + weight * (colour - area), grey[..., None])
+        picture.paste(Image.fromarray((painted + 0.5).astype(np.uint8)), (0, first))
+    _frame(picture, (left, top, right, bottom))
+
+
+def strips(
+    heat: Map, square: tuple[float, float, float, float], size: tuple[int, int], rows: int = STRIP
+) -> Iterator[tuple[int, Map]]:
+    """A map at the size of its photo: first row and values of strip after strip; 0 outside the square."""
+    width, height = size
+    left, top, right, bottom = (round(edge) for edge in square)
+    for first in range(0, height, rows):
+        count = min(rows, height - first)
+        values = np.zeros((count, width), dtype=np.float32)
+        start, end = max(first, top), min(first + count, bottom)
+        if start < end:
+            part = upsample(heat, (right - left, bottom - top), (start - top, end - top))
+            values[start - first : end - first, left:right] = part
+        yield first, values
+
+
+def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int]) -> Map:
+    """Rows ``rows[0]`` to ``rows[1]`` of a map scaled smoothly to ``size`` (width, height).
+
+    A layer at stride s has its i-th value over pixel s·i of the network's input, not over the middle of
+    the i-th cell: strides come from convolutions that begin on the first pixel. The values are put there.
+    """
+    cells_y, cells_x = heat.shape
+    stride_y, stride_x = DEFAULT.crop / cells_y, DEFAULT.crop / cells_x
+    padded = np.pad(heat, ((0, 1), (0, 1)), mode="edge")
+    low_y, low_x = 0.5 - 0.5 / stride_y, 0.5 - 0.5 / stride_x
+    scale = cells_y / size[1]
+    box = (low_x, low_y + rows[0] * scale, low_x + cells_x, low_y + rows[1] * scale)
+    image = Image.fromarray(padded.astype(np.float32))
+    resized = image.resize((size[0], rows[1] - rows[0]), Image.Resampling.BICUBIC, box=box)
+    return np.maximum(np.asarray(resized, dtype=np.float32), 0)  # a cubic dips below zero beside a peak
+
+
+def _frame(picture: Image.Image, square: tuple[int, int, int, int]) -> None:
+    from PIL import ImageDraw
+
+    left, top, right, bottom = square
+    line = max(1, min(picture.size) // 400)
+    ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255), width=line)

@@ -1,0 +1,219 @@
+"""From photos to heat maps: what `imgorder heatmap` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from imgorder.errors import ImgorderError, ModelError
+from imgorder.files import written_whole
+from imgorder.heatmaps.grid import layer_grid
+from imgorder.heatmaps.maps import Array, last, motion_maps, scales
+from imgorder.heatmaps.overlay import Look, paint, strips
+from imgorder.names import show
+from imgorder.ordering import canonical_ranks
+from imgorder.photos import PhotoSet, find_sets, open_photo
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.preprocess import preprocess_set, seen_square, to_pixels, upright_rgb
+
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write.
+
+    Attributes:
+        look: of the painted maps.
+        by_photo: a scale for each photo; else one for the set, so that its photos can be compared.
+        raw: also the values, as float32 .npy and 16-bit PNG.
+        layers: also the grid of all layers.
+        decision: also which regions raised the winner's score over the runner-up's (torch only).
+        force: overwrite files that are there.
+    """
+
+    look: Look = field(default_factory=Look)
+    by_photo: bool = False
+    raw: bool = False
+    layers: bool = False
+    decision: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class SetMaps:
+    """Maps of one set.
+
+    Attributes:
+        order: indices of the photos in temporal order.
+        layers: layer -> ``(n, H, W)``, photo by photo as listed.
+        decision: ``(n, H, W)``, or None where it was not asked for.
+    """
+
+    order: tuple[int, ...]
+    layers: dict[str, Array]
+    decision: Array | None
+
+
+def write_heatmaps(
+    paths: Sequence[Path],
+    out: Path,
+    wanted: Wanted,
+    *,
+    model: str = "default",
+    backend: str = "auto",
+    threads: int | None = None,
+    written: Callable[[Path], None] = lambda path: None,
+) -> None:
+    """Paint the maps of every set under ``paths`` into a folder; photos are only read.
+
+    Args:
+        paths: folders of photos, or photos that make a set together.
+        out: folder, made if missing; each of several sets gets a folder of its own in it.
+        wanted: what to write.
+        written: told of every file.
+
+    Raises:
+        ImgorderError: for photos or a model that cannot be used, a file that is there already, or a
+            folder that cannot be written. All of it is looked at before the first file is written,
+            but for the photos' own pixels.
+    """
+    sets = find_sets(paths)
+    loaded = load_model(model, "torch" if wanted.decision and backend == "auto" else backend, threads)
+    for photos in sets:
+        loaded.check_size(len(photos.files))
+    folders = [out] if len(sets) == 1 else [out / f"{i:02d}-{photos.folder.name}" for i, photos in enumerate(sets, 1)]
+    for photos, folder in zip(sets, folders, strict=True):
+        _check_targets(photos, folder, wanted)
+    for photos, folder in zip(sets, folders, strict=True):
+        maps = set_maps(loaded, photos.files, wanted.decision, threads)
+        _write_set(photos, folder, maps, wanted, written)
+
+
+def set_maps(
+    model: OrderingModel, files: Sequence[Path], decision: bool = False, threads: int | None = None
+) -> SetMaps:
+    """Order a set and take its maps.
+
+    Raises:
+        ModelError: if the model has no maps, or none of a decision.
+    """
+    if len(files) < 3:
+        raise ImgorderError("a heat map needs 3 photos or more: two have no middle to compare with")
+    tensors = preprocess_set(files, model.preprocessing, threads)
+    ordering = model.order_tensors([tensors])[0]
+    # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
+    listing = np.argsort(canonical_ranks(tensors))
+    place = np.argsort(listing)
+    activations = model.backend.activations(tensors[listing][None])
+    if not activations:
+        raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
+    in_listing = [int(place[image]) for image in ordering.order]
+    layers = {name: motion_maps(name, activation[0], in_listing)[place] for name, activation in activations.items()}
+    contrast = None
+    if decision:
+        ranked = [[int(place[image]) for image in order] for order, _ in ordering.ranking()[:2]]
+        contrast = model.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
+    return SetMaps(tuple(ordering.order), layers, contrast)
+
+
+def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:
+    """Kind -> a file for each photo, in the order of the set; "layers" has one for the whole set."""
+    stems = _unique_stems(photos)
+    kinds = {"map": ".heat.jpg"}
+    if wanted.raw:
+        kinds |= {"values": ".heat.npy", "picture": ".heat.png"}
+    if wanted.decision:
+        kinds |= {"decision": ".decision.jpg"}
+    targets = {kind: [folder / f"{stem}{ending}" for stem in stems] for kind, ending in kinds.items()}
+    if wanted.layers:
+        targets["layers"] = [folder / "layers.png"]
+    return targets
+
+
+def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImgorderError(
+            f"{show(folder)}: cannot be made a folder ({error.strerror}); choose another --out"
+        ) from error
+    for files in _targets(photos, folder, wanted).values():
+        for file in files:
+            if os.path.lexists(file) and not wanted.force:
+                raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")
+
+
+def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, written: Callable[[Path], None]) -> None:
+    targets = _targets(photos, folder, wanted)
+    heat = maps.layers[last(maps.layers)]
+    full = scales(heat, wanted.by_photo)
+    contrast = None if maps.decision is None else scales(maps.decision, wanted.by_photo)
+    for index, file in enumerate(photos.files):
+        picture = upright_rgb(open_photo(file))
+        if wanted.raw:
+            _write_values(targets["values"][index], heat[index], picture.size)
+            _write_16_bit(targets["picture"][index], heat[index], full[index], picture.size)
+        if contrast is not None and maps.decision is not None:
+            painted = picture.copy()
+            paint(painted, maps.decision[index], contrast[index], wanted.look)
+            _save(painted, targets["decision"][index])
+            del painted
+        paint(picture, heat[index], full[index], wanted.look)
+        _save(picture, targets["map"][index])
+        for kind, files in targets.items():
+            if kind != "layers":
+                written(files[index])
+    if wanted.layers:
+        squares = [Image.fromarray(to_pixels(photos.files[index])) for index in maps.order]
+        names = [show(photos.name(photos.files[index])) for index in maps.order]
+        in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
+        _save(layer_grid(squares, names, in_order, wanted.by_photo, wanted.look), targets["layers"][0])
+        written(targets["layers"][0])
+
+
+def _write_values(path: Path, heat: Array, size: tuple[int, int]) -> None:
+    """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
+    with written_whole(path, "choose another --out") as partial:
+        values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
+        square = seen_square(size)
+        left, top, right, bottom = (round(edge) for edge in square)
+        for first, strip in strips(heat, square, size):
+            values[first : first + len(strip)] = np.nan
+            start, end = max(first, top), min(first + len(strip), bottom)
+            if start < end:
+                values[start:end, left:right] = strip[start - first : end - first, left:right]
+        values.flush()
+        del values
+
+
+def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int]) -> None:
+    """Grey, 65535 for the brightest value of the scale; 0 where the network does not look."""
+    values = np.zeros((size[1], size[0]), dtype=np.uint16)
+    for first, strip in strips(heat, seen_square(size), size):
+        values[first : first + len(strip)] = np.clip(strip / full, 0, 1) * 65535 + 0.5
+    _save(Image.fromarray(values), path)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with written_whole(path, "choose another --out") as partial:
+        if path.suffix == ".jpg":
+            picture.save(partial, "JPEG", quality=JPEG_QUALITY)
+        else:
+            picture.save(partial, "PNG", compress_level=1)
+
+
+def _unique_stems(photos: PhotoSet) -> list[str]:
+    """Names for the maps: the photos' stems, or their whole names where two photos share a stem."""
+    names = [os.path.basename(photos.name(file)) for file in photos.files]
+    stems = [os.path.splitext(name)[0] for name in names]
+    if len({stem.casefold() for stem in stems}) == len(stems):
+        return stems
+    if len({name.casefold() for name in names}) == len(names):
+        return names
+    return [f"{index:02d}-{name}" for index, name in enumerate(names, start=1)]

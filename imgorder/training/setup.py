@@ -1,0 +1,99 @@
+"""What a run is made of: the processes it runs in, its network and its optimizer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.networks.registry import FAMILIES, build_network, scaled, sizes_of
+from imgorder.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """What the run is on: the processes that ``accelerate launch`` has started, or this one.
+
+    Raises:
+        UsageError: if the config asks for a GPU that is not there, or a precision it has not.
+        ImgorderError: if accelerate is not installed.
+    """
+    try:
+        from accelerate import Accelerator, InitProcessGroupKwargs
+        from accelerate.state import AcceleratorState
+    except ImportError as error:
+        raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("torch sees no GPU here; leave out --device cuda")
+    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    if config.precision == "fp16" and on_cpu:
+        raise UsageError("fp16 is for GPUs; take --precision bf16 or fp32 on a CPU")
+    # The other processes wait while the first one decodes the videos.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
+    # accelerate keeps its first settings for good, where a second run in this process may have others.
+    AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
+    precision = "no" if config.precision == "fp32" else config.precision
+    try:
+        return Accelerator(mixed_precision=precision, cpu=on_cpu, kwargs_handlers=[patience])
+    except ValueError as error:  # bf16 on a GPU without it
+        raise UsageError(f"--precision {config.precision}: {error}") from error
+
+
+def network_settings(config: TrainConfig) -> dict[str, object]:
+    """Settings of the network, with n where a network serves one n only.
+
+    Raises:
+        UsageError: if the network has no such settings, or does not take the sets of the config.
+    """
+    if FAMILIES[config.family].sizes is None and len(config.seq_len) > 1:
+        raise UsageError(f"{config.backbone} has one set size; give one --seq-len, for example --seq-len 4")
+    try:
+        settings = scaled(config.family, config.network)
+        if FAMILIES[config.family].sizes is None:
+            settings = {"seq_len": config.seq_len[0], **settings}
+        sizes = sizes_of(config.family, settings)
+        with torch.device("meta"):
+            build_network(config.family, **settings)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise UsageError(f"{config.backbone}: {str(error).splitlines()[0]}") from error
+    if not set(config.seq_len) <= set(sizes):
+        raise UsageError(f"{config.backbone} takes sets of {sizes}, seq_len is {list(config.seq_len)}")
+    return settings
+
+
+def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+    """SGD on all weights, as in the paper; or AdamW, which decays matrices and kernels only."""
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(
+            network.parameters(), config.learning_rate, config.momentum, weight_decay=config.weight_decay
+        )
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in network.parameters() if p.ndim > 1]},
+        {"params": [p for p in network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+
+
+def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+    """Averaging for `torch.optim.swa_utils.AveragedModel`: numbers are averaged, indices and counts copied.
+
+    torch's own averages whole numbers too, and rounds them down: a table of indices would lose entries.
+    """
+
+    @torch.no_grad()
+    def average(averages: Sequence[Tensor], values: Sequence[Tensor], _: Any) -> None:
+        for kept, value in zip(averages, values, strict=True):
+            if kept.is_floating_point():
+                kept.lerp_(value, 1 - decay)
+            else:
+                kept.copy_(value)
+
+    return average

@@ -1,0 +1,261 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from imgorder.cli import app
+from imgorder.heatmaps.colormap import PATHS, colours
+from imgorder.heatmaps.maps import motion_maps
+from imgorder.heatmaps.overlay import strips, upsample
+from imgorder.heatmaps.run import set_maps
+from imgorder.predictor import load_model
+from imgorder.preprocess import seen_square, to_pixels
+
+SIZE = (480, 360)
+RADIUS = 34
+
+
+def heatmap(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["heatmap", *map(str, arguments)])
+
+
+def place(t: int) -> tuple[float, float]:
+    """Centre of the disc in the t-th photo, within the square that the network sees."""
+    return 130 + 55 * t, 110 + 35 * t
+
+
+def render(n: int, shake: int = 0) -> list[Image.Image]:
+    """A striped disc on its way over a still, textured ground; with a shake all of it moves by up to so many px."""
+    rng = np.random.default_rng(5)
+    width, height = SIZE
+    coarse = Image.fromarray(rng.integers(40, 216, (13, 17, 3), dtype=np.uint8))
+    ground = np.asarray(coarse.resize((width + 40, height + 40), Image.Resampling.BICUBIC), dtype=np.float32)
+    y, x = np.mgrid[0:height, 0:width]
+    photos = []
+    for t in range(n):
+        dx, dy = rng.integers(-shake, shake + 1, 2) if shake else (0, 0)
+        photo = ground[20 + dy : 20 + dy + height, 20 + dx : 20 + dx + width].copy()
+        cx, cy = place(t)
+        inside = (x - cx + dx) ** 2 + (y - cy + dy) ** 2 < RADIUS**2
+        stripes = ((x - cx + dx) // 8 % 2).astype(int)
+        photo[inside] = np.array([[250, 40, 30], [250, 240, 230]], np.float32)[stripes[inside]]
+        photos.append(Image.fromarray(photo.astype(np.uint8)))
+    return photos
+
+
+def save(photos: list[Image.Image], folder: Path, orientation: int | None = None) -> Path:
+    """Photos named so that their names do not tell the order; stored turned if an orientation is given."""
+    folder.mkdir()
+    for index, photo in enumerate(photos):
+        exif = Image.Exif()
+        if orientation == 6:
+            exif[0x0112] = 6
+            photo = photo.transpose(Image.Transpose.ROTATE_90)
+        photo.save(folder / f"p{(index * 2 + 1) % len(photos)}{index}.png", exif=exif)
+    return folder
+
+
+def contrast(shake: int) -> float:
+    """Mean of the maps where the disc is, against the mean where it never is near."""
+    maps = set_maps(load_model("tridab-s"), save_and_list(shake))
+    heat = list(maps.layers.values())[-1]
+    square = seen_square(SIZE)
+    y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    left, top, right, bottom = map(round, square)
+    ratios = []
+    for t in range(len(heat)):
+        values = np.concatenate([strip for _, strip in strips(heat[t], square, SIZE)])
+        seen = np.zeros(values.shape, bool)
+        seen[top:bottom, left:right] = True
+        distance = [np.hypot(x - place(other)[0], y - place(other)[1]) for other in range(len(heat))]
+        here = seen & (distance[t] < RADIUS)
+        far = seen & (np.min(distance, axis=0) > RADIUS + 40)
+        ratios.append(float(values[here].mean() / values[far].mean()))
+    return float(np.median(ratios))
+
+
+_folders: dict[int, list[Path]] = {}
+
+
+def save_and_list(shake: int) -> list[Path]:
+    import tempfile
+
+    if shake not in _folders:
+        folder = Path(tempfile.mkdtemp())
+        files = []
+        for t, photo in enumerate(render(4, shake)):
+            photo.save(folder / f"{t}.png")
+            files.append(folder / f"{t}.png")
+        _folders[shake] = files
+    return _folders[shake]
+
+
+def test_maps_are_bright_where_the_disc_is_and_dark_where_nothing_moves() -> None:
+    assert contrast(shake=0) > 3
+
+
+def test_a_shaking_camera_leaves_the_disc_brighter_than_the_rest() -> None:
+    assert contrast(shake=4) > 1.2
+
+
+def test_a_turned_photo_has_its_map_on_the_right_pixels(tmp_path: Path) -> None:
+    plain = save(render(4), tmp_path / "plain")
+    turned = save(render(4), tmp_path / "turned", orientation=6)
+    assert heatmap(plain, "--out", tmp_path / "a", "--raw").exit_code == 0
+    assert heatmap(turned, "--out", tmp_path / "b", "--raw").exit_code == 0
+    for file in sorted((tmp_path / "a").glob("*.npy")):
+        one, other = np.load(file), np.load(tmp_path / "b" / file.name)
+        assert one.shape == other.shape == (SIZE[1], SIZE[0])
+        assert np.nanmax(np.abs(one - other)) < 0.05 * np.nanmax(one)
+        photo = next(plain.glob(f"{file.name.split('.')[0]}.png"))
+        t = int(photo.stem[-1])
+        y, x = np.unravel_index(np.nanargmax(np.where(np.isnan(one), -1, one)), one.shape)
+        nearest = min(np.hypot(x - place(k)[0], y - place(k)[1]) for k in (t - 1, t, t + 1) if 0 <= k < 4)
+        assert nearest < RADIUS + 20
+
+
+def test_values_lie_over_the_pixels_that_made_them() -> None:
+    """The i-th value of a layer at stride s belongs to pixel s·i."""
+    heat = np.zeros((14, 14), np.float32)
+    heat[3, 10] = 1.0
+    scaled = upsample(heat, (112, 112), (0, 112))
+    assert np.unravel_index(scaled.argmax(), scaled.shape) == (24, 80)
+    whole = upsample(heat, (560, 560), (0, 560))
+    parts = np.concatenate([upsample(heat, (560, 560), (start, start + 56)) for start in range(0, 560, 56)])
+    assert np.abs(whole - parts).max() < 1e-5
+
+
+@pytest.mark.parametrize("size", [(480, 360), (360, 480), (1001, 333), (136, 136), (4000, 300)])
+def test_the_seen_square_is_what_preprocessing_cuts_out(size: tuple[int, int]) -> None:
+    left, top, right, bottom = seen_square(size)
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    picture[round(top) : round(bottom), round(left) : round(right)] = 200
+    seen = to_pixels(picture)
+    assert (seen[4:-4, 4:-4] > 190).all()  # all of the square
+    grown = np.full((size[1], size[0], 3), 200, np.uint8)
+    margin = max(1, round(3 * (right - left) / 112))
+    grown[round(top) + margin : round(bottom) - margin, round(left) + margin : round(right) - margin] = 0
+    edge = to_pixels(grown)
+    assert edge[56, 1].min() > 60  # and nothing further out: the rim is at the rim
+    assert edge[1, 56].min() > 60
+    assert edge[56, 56].max() == 0
+
+
+def test_the_middle_photo_is_compared_with_its_neighbours_in_the_order() -> None:
+    features = np.arange(4, dtype=np.float32)[[2, 0, 3, 1]].reshape(4, 1, 1, 1) ** 2
+    maps = motion_maps("features.stride8", features, [1, 3, 0, 2])  # values 0, 1, 4, 9 in time
+    assert maps[[1, 3, 0, 2], 0, 0].tolist() == [2 * 1, 2, 2, 2 * 5]
+    assert motion_maps("dab.layer4", -features, [0, 1, 2, 3])[2, 0, 0] == 9
+
+
+def test_torch_and_onnx_give_the_same_maps(photos: Path) -> None:
+    pytest.importorskip("torch")
+    files = sorted(photos.iterdir())
+    onnx, torch = (set_maps(load_model("tridab-s", backend), files) for backend in ("onnx", "torch"))
+    assert onnx.order == torch.order
+    assert list(onnx.layers) == list(torch.layers) == ["features.stride2", "features.stride4", "features.stride8"]
+    for name, maps in onnx.layers.items():
+        assert np.abs(maps - torch.layers[name]).max() < 1e-3
+
+
+def test_a_dab_resnet_shows_its_accumulators(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from imgorder.export import export_onnx
+    from imgorder.metadata import ModelMetadata
+    from imgorder.networks.registry import build_network
+    from imgorder.networks.weights import read_network, write_network
+
+    settings = {"seq_len": 4, "width": 0.0625}
+    weights, graph = tmp_path / "small.safetensors", tmp_path / "small.onnx"
+    write_network(
+        build_network("dab-resnet18", **settings), ModelMetadata("small", "dab-resnet18", settings, (4,)), weights
+    )
+    export_onnx(*read_network(weights), weights, graph)
+    files = sorted(photos.iterdir())
+    found = [set_maps(load_model(path), files) for path in (graph, weights)]
+    assert list(found[0].layers) == ["dab.conv1", "dab.layer1", "dab.layer2", "dab.layer3", "dab.layer4"]
+    assert [maps.shape[1] for maps in found[0].layers.values()] == [56, 28, 14, 7, 4]
+    for name, maps in found[0].layers.items():
+        assert np.abs(maps - found[1].layers[name]).max() < 1e-3
+
+
+def test_everything_that_can_be_asked_for(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    before = {file.name: file.read_bytes() for file in photos.iterdir()}
+    out = tmp_path / "maps"
+    result = heatmap(
+        photos, "--out", out, "--raw", "--layers", "--decision", "--normalise", "photo", "--colormap", "ocean"
+    )
+    assert result.exit_code == 0, result.output
+    names = {f"{Path(name).stem}{ending}" for name in before for ending in (".heat.jpg", ".heat.npy", ".heat.png")}
+    names |= {f"{Path(name).stem}.decision.jpg" for name in before} | {"layers.png"}
+    assert {file.name for file in out.iterdir()} == names
+    assert sorted(result.stdout.splitlines()) == sorted(str(out / name) for name in names)
+    assert {file.name: file.read_bytes() for file in photos.iterdir()} == before
+    painted, photo = Image.open(out / "img1.heat.jpg"), Image.open(photos / "img1.jpg")
+    assert painted.size == photo.size
+    corner = np.asarray(painted)[:10, :10].astype(int)  # outside the square: grey
+    assert np.abs(corner - corner.mean(axis=2, keepdims=True)).max() < 8
+    deep = np.asarray(Image.open(out / "img1.heat.png"))
+    assert deep.dtype in (np.uint16, np.int32)
+    assert deep.max() == 65535
+
+
+def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "maps"
+    out.mkdir()
+    (out / "img33.heat.jpg").write_bytes(b"mine")
+    refused = heatmap(photos, "--out", out)
+    assert refused.exit_code == 1
+    assert "img33.heat.jpg: is there already; give --force" in refused.stderr
+    assert [file.name for file in out.iterdir()] == ["img33.heat.jpg"]
+    assert (out / "img33.heat.jpg").read_bytes() == b"mine"
+    assert heatmap(photos, "--out", out, "--force").exit_code == 0
+    assert (out / "img33.heat.jpg").read_bytes() != b"mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--colormap", "jet"], 2, "--colormap is ember, ocean, grey"),
+        (["--normalise", "no"], 2, "--normalise"),
+        (["--model", "path"], 1, "has no heat maps"),
+        (["--decision", "--backend", "onnx"], 2, "--backend torch"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    photos: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    result = heatmap(photos, "--out", tmp_path / "maps", *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not list((tmp_path / "maps").glob("*"))
+
+
+def test_heat_maps_need_no_torch(photos: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from imgorder.cli import app\n"
+        f"app(['heatmap', {str(photos)!r}, '--out', {str(tmp_path / 'maps')!r}, '--layers'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'torchvision', 'cv2'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_lightness_rises_evenly(name: str) -> None:
+    table = colours(name).astype(float) / 255
+    linear = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
+    lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)
+    steps = np.diff(lightness)
+    assert (steps > -0.3).all()
+    assert lightness[-1] - lightness[0] > 60
+    assert np.abs(lightness - np.linspace(lightness[0], lightness[-1], 256)).max() < 12
