@@ -56,6 +56,8 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     reproduction = ROOT / "docs" / "reproduction.md"
     yield reproduction, "accuracy", accuracy_table(davis)
     yield reproduction, "ablations", ablation_table(json.loads(read(RESULTS / "ablations.json"))["rows"])
+    maps = json.loads(read(RESULTS / "heatmaps.json"))
+    yield ROOT / "docs" / "heatmaps.md", "heatmaps", heatmap_table(maps)
     throughput = json.loads(read(RESULTS / "training-throughput.json"))
     yield ROOT / "docs" / "training.md", "throughput", throughput_table(throughput)
 
@@ -143,6 +145,18 @@ def ablation_table(rows: list[dict[str, Any]]) -> str:
 def _over_seeds(values: list[float]) -> str:
     spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
     return f"{mean(values):.1f}{spread}"
+
+
+def heatmap_table(results: list[dict[str, Any]]) -> str:
+    """The benchmark of heat maps against motion as Markdown."""
+    lines = [
+        "| model | data | n | spacing | sets | correlation | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for each in results:
+        facts = f"{each['model']} | {each['dataset']} | {each['seq_len']} | {each['spacing']} | {each['sets']}"
+        lines.append(f"| {facts} | {each['correlation']:.2f} | {each['ratio']:.2f} |")
+    return "\n".join(lines)
 
 
 def throughput_table(results: list[dict[str, Any]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgorder.errors import ImgorderError
@@ -33,4 +33,5 @@ def written_whole(path: Path, cure: str = "free some space, or choose another pl
     except OSError as error:
         raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror or error}); {cure}") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing can be written there is nothing to remove
+            partial.unlink(missing_ok=True)

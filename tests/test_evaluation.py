@@ -179,6 +179,14 @@ def test_photos_of_uneven_times_are_one_case(davis: Path, tmp_path: Path) -> Non
     assert (row["sets"], row["spacing"]) == (2, 0.85)
 
 
+def test_a_split_that_is_not_there_is_named_with_those_that_are(davis: Path, tmp_path: Path) -> None:
+    sets = (SetEntry("JPEGImages/480p/slide", (0, 1, 2), "train", "slide", 1.0),)
+    write_manifest(Manifest("made", davis, 3, 0, sets), tmp_path / "m.jsonl")
+    result = evaluate(tmp_path / "m.jsonl", "--model", "path")
+    assert result.exit_code == 1
+    assert "m.jsonl: has no test split; it has train, to be named with --split" in result.stderr
+
+
 def test_models_are_named_apart_or_refused(davis: Path) -> None:
     twice = evaluate(davis, "--model", "default", "--model", "tridab-s", "--spacing", "1", "--json")
     assert [row["model"] for row in json.loads(twice.stdout)["rows"]] == ["path", "tridab-s"]
@@ -230,7 +238,7 @@ def test_data_that_is_none(tmp_path: Path) -> None:
     assert "neither a manifest nor the root of DAVIS" in evaluate(tmp_path).stderr
     (tmp_path / "broken.jsonl").write_text("{}\n")
     assert "line 1 is not of a manifest" in evaluate(tmp_path / "broken.jsonl").stderr
-    assert "cannot be read as a manifest" in evaluate(tmp_path / "gone.jsonl").stderr
+    assert "gone.jsonl: cannot be read (No such file" in evaluate(tmp_path / "gone.jsonl").stderr
 
 
 def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:

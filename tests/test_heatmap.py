@@ -97,11 +97,11 @@ def save_and_list(shake: int) -> list[Path]:
 
 
 def test_maps_are_bright_where_the_disc_is_and_dark_where_nothing_moves() -> None:
-    assert contrast(shake=0) > 3
+    assert contrast(shake=0) > 10
 
 
 def test_a_shaking_camera_leaves_the_disc_brighter_than_the_rest() -> None:
-    assert contrast(shake=4) > 1.2
+    assert contrast(shake=4) > 3
 
 
 def test_a_turned_photo_has_its_map_on_the_right_pixels(tmp_path: Path) -> None:

@@ -226,7 +226,8 @@ def test_version_and_help() -> None:
 
 
 def test_destructive_options_do_not_exist_in_sort() -> None:
-    assert not re.search(r"--(apply|force|overwrite|delete)", run("sort", "--help").stdout)
+    # --force is there, but only for files that --sheet and --animate write, and never for a photo.
+    assert not re.search(r"--(apply|overwrite|delete)", run("sort", "--help").stdout)
 
 
 def shell(*arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -278,7 +278,7 @@ def test_the_running_average_leaves_indices_alone(decay: float) -> None:
             module.weight.fill_(weight)
         average.update_parameters(module)
         assert torch.equal(average.module.indices, torch.arange(10_000))
-        return float(average.module.weight[0])
+        return float(average.module.weight[0].detach())
 
     assert update(2.0) == 2.0  # the first is copied
     assert update(4.0) == pytest.approx(2.0 * decay + 4.0 * (1 - decay))
@@ -290,8 +290,10 @@ def test_the_running_average_leaves_indices_alone(decay: float) -> None:
         ({"backbone": "resnet18", "seq_len": (3, 4)}, "one set size"),
         ({"backbone": "resnet18", "network": {"dab": "sideways"}}, "signed, magnitude, off"),
         ({"backbone": "resnet18", "network": {"window": 4}}, "window of 4 images"),
-        ({"backbone": "opn", "network": {"dab": "off"}}, "dab"),
-        ({"backbone": "tridab", "network": {"dab": "off"}}, "dab"),
+        ({"backbone": "opn", "network": {"dab": "off"}}, "--dab and --dab-window are for resnet18"),
+        ({"backbone": "tridab", "network": {"window": 1}}, "--dab and --dab-window are for resnet18"),
+        ({"backbone": "tridab", "network": {"depth": 3}}, "no setting depth; it has head_width"),
+        ({"backbone": "resnet18", "network": {"width": float("nan")}}, "leaves no channels"),
         ({"backbone": "tridab", "network": {"width": -1}}, "leaves no channels"),
         ({"backbone": "tridab", "network": {"width": "wide"}}, "wide"),
     ],
@@ -447,7 +449,11 @@ def test_the_command_trains_a_model_that_sort_takes(
     assert result.exit_code == 0, result.output
     assert "model.safetensors: resnet18, weights after step" in result.stdout
     assert [row["step"] for row in figures(run)] == [3, 6]
-    assert len(result.stderr.splitlines()) == 2  # one line a validation
+    first, *rest = result.stderr.splitlines()
+    assert first == (
+        "imgorder: training: 96 samples of 4 images an epoch; 4 sets held out (groups g2); 6 steps; resnet18 on cpu"
+    )
+    assert len(rest) == 2  # one line a validation
     assert 0 <= figures(run)[-1]["val_n4"] <= 100
     assert list((run / "tensorboard").glob("events*"))
     saved = make_config(read_toml(run / "config.toml"))
@@ -483,6 +489,55 @@ def test_a_run_is_not_started_over_another(manifest: Path, frames: dict[Path, Pa
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backbone", "opn", "--dab", "off"], "--dab and --dab-window are for resnet18"),
+        (["--seq-len", "5"], "no manifest has sets of 5; give one, or --seq-len 4"),
+        (["--recipe", "fast", "--width", "0.1", "--seq-len", "3-4"], "no manifest has sets of 3"),
+    ],
+)
+def test_nothing_is_decoded_for_settings_that_do_not_fit(
+    arguments: list[str], message: str, manifest: Path, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, ["train", str(manifest), "--out", str(tmp_path / "run"), *arguments])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_manifest_that_is_not_used_is_named(manifest: Path, clips: Path, tmp_path: Path) -> None:
+    other = write_sets(tmp_path / "n5.jsonl", clips, 5)
+    result = CliRunner().invoke(app, ["train", str(manifest), str(other), "--out", str(tmp_path / "run")])
+    assert result.exit_code == 2
+    assert "a manifest has sets of 5, which --seq-len leaves out" in result.stderr
+
+
+def test_the_same_command_with_resume_goes_on(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(manifest.parent)
+    relative = Path(manifest.name)
+    run = tmp_path / "run"
+    assert train(relative, {relative: frames[manifest]}, run, "--steps", "1").exit_code == 0
+    assert train(relative, {relative: frames[manifest]}, run, "--steps", "2", "--resume").exit_code == 0
+    assert read_step(run / "state.safetensors") == 2
+
+
+def test_ctrl_c_before_the_first_step_says_that_nothing_is_saved(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("imgorder.training.packing.decode", interrupted)
+    result = CliRunner().invoke(app, ["train", str(manifest), "--out", str(tmp_path / "run"), "--device", "cpu"])
+    assert result.exit_code == 130
+    assert "stopped: nothing is saved yet" in result.stderr
+    assert not list((tmp_path / "run" / "frames").iterdir())
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
         ([], 2, "nothing to train on"),
@@ -490,6 +545,7 @@ def test_a_run_is_not_started_over_another(manifest: Path, frames: dict[Path, Pa
         (["--resume"], 1, "no run to go on with"),
         (["x.jsonl", "--recipe", "slow"], 2, "recipe is paper, fast"),
         (["x.jsonl", "--config", "missing.toml"], 2, "missing.toml"),
+        (["x.jsonl", "--set", "min_learning_rate=1.0"], 2, "above learning_rate"),
     ],
 )
 def test_a_mistake_is_one_line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -23,13 +24,15 @@ def as_json(results: Sequence[SortedSet], limit: int | None) -> str:
     return json.dumps({"version": 1, "sets": [_set_as_json(result, limit) for result in results]}, indent=2)
 
 
-def print_tables(results: Sequence[SortedSet], limit: int | None) -> None:
-    """A listing, the predicted order beside the runner-up, and what is not known."""
+def print_tables(results: Sequence[SortedSet], limit: int | None, written: Sequence[Sequence[Path]] = ()) -> None:
+    """A listing, the predicted order beside the runner-up, what is not known, and the files written for each set."""
     console = Console(highlight=False)
     for number, result in enumerate(results):
         if number:
             console.print()
         _print_set(console, result, limit)
+        if written:
+            console.print(Text(f"Written: {', '.join(show(file) for file in written[number])}"), soft_wrap=True)
 
 
 def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:

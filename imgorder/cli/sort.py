@@ -1,14 +1,17 @@
-"""``imgorder sort``: print the order of photos; change nothing."""
+"""``imgorder sort``: print the order of photos, and draw it where that is asked for; change no photo."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.errors import EXIT_UNSURE, UsageError
+
+if TYPE_CHECKING:
+    from imgorder.pictures.job import PictureJob
 
 
 @one_line_errors
@@ -33,8 +36,23 @@ def sort(
     backend: Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", metavar="FILE.png", readable=False, help="Also write a contact sheet, in order."),
+    ] = None,
+    animate: Annotated[
+        Path | None,
+        typer.Option("--animate", metavar="FILE.gif|.webp|.mp4", readable=False, help="Also write an animation."),
+    ] = None,
+    pingpong: Annotated[bool, typer.Option("--pingpong", help="Let the animation run back and forth.")] = False,
+    fps: Annotated[
+        float | None, typer.Option("--fps", min=0.1, max=30.0, help="Photos a second in the animation (default: 3).")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Let --sheet and --animate replace files, never photos.")
+    ] = False,
 ) -> None:
-    """Print the order in which photos were taken. Nothing is changed or written.
+    """Print the order in which photos were taken. No photo is changed.
 
     Each folder is a set of its own; photos given one by one make one set.
     """
@@ -45,6 +63,8 @@ def sort(
     shown = _class_limit(classes)
     if first and reverse:
         raise UsageError("--first and --reverse both fix the direction; give one of them")
+    job = _picture_job(sheet, animate, pingpong, fps, force)
+    targets = job.check(paths, lambda message: tell("warning", message)) if job else []
     results = sort_photos(
         paths,
         model=model,
@@ -54,15 +74,31 @@ def sort(
         reverse=reverse,
         warn=lambda message: tell("warning", message),
     )
+    if job:
+        job.write(results, targets)
     if as_json:
         print(_sorted.as_json(results, shown))
     else:
-        _sorted.print_tables(results, shown)
+        _sorted.print_tables(results, shown, targets)
     unsure = [result for result in results if result.confidence < min_confidence]
     for result in unsure:
         tell("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")
     if unsure:
         raise typer.Exit(EXIT_UNSURE)
+
+
+def _picture_job(
+    sheet: Path | None, animate: Path | None, pingpong: bool, fps: float | None, force: bool
+) -> PictureJob | None:
+    if animate is None and (pingpong or fps is not None):
+        raise UsageError(f"{'--pingpong' if pingpong else '--fps'} says how to play an animation; add --animate FILE")
+    if sheet is None and animate is None:
+        if force:
+            raise UsageError("--force lets --sheet and --animate replace files; without them it has no use")
+        return None
+    from imgorder.pictures.job import DEFAULT_FPS, PictureJob  # only now: sorting needs no drawing
+
+    return PictureJob(sheet, animate, DEFAULT_FPS if fps is None else fps, pingpong, force)
 
 
 def _class_limit(text: str) -> int | None:

@@ -109,7 +109,11 @@ def train(
                 workers=workers,
                 progress=progress,
                 warn=lambda line: tell("warning", line),
+                say=lambda line: tell("training", line),
             )
+    except KeyboardInterrupt as error:
+        tell("stopped", "nothing is saved yet; the same command begins anew")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
     except ImgorderError as error:
         if os.environ.get("RANK", "0") != "0":  # what stops all processes is said by the first
             raise typer.Exit(error.exit_code) from error
@@ -121,12 +125,11 @@ def train(
 
 
 def _tell_result(trained: Trained) -> None:
-    n = trained.config.seq_len[0]
     if not trained.finished:
         tell("stopped", f"after step {trained.step} of {trained.steps}; --resume goes on from there")
+    elif trained.step < trained.steps:
+        tell("finished", f"after step {trained.step}: the validation loss no longer falls at the lowest learning rate")
     if trained.weights is None:
-        tell("warning", "nothing was validated yet, so there are no weights to use")
-        return
+        return  # before the first validation
     loss = "" if trained.best_loss is None else f", validation loss {trained.best_loss:.3f}"
     print(f"{show(trained.weights)}: {trained.config.backbone}, weights after step {trained.best_step}{loss}")
-    print(f"imgorder evaluate DATA --seq-len {n} --model {show(trained.weights)}")

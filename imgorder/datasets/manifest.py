@@ -84,8 +84,10 @@ def read_manifest(path: Path) -> Manifest:
     """
     try:
         lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ImgorderError(f"{show(path)}: cannot be read as a manifest ({error}); check the path") from error
+    except OSError as error:
+        raise ImgorderError(f"{show(path)}: cannot be read ({error.strerror}); check the path") from error
+    except UnicodeDecodeError as error:
+        raise ImgorderError(f"{show(path)}: not a manifest; make one with: imgorder dataset") from error
     number = 1
     try:
         header: dict[str, Any] = json.loads(lines[0])

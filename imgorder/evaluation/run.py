@@ -94,6 +94,9 @@ def _cases(
         raise ImgorderError(f"{show(path)}: neither a manifest nor the root of DAVIS; make one with: imgorder dataset")
     manifest = read_manifest(path)
     entries = manifest.split(split)
+    if manifest.sets and not entries:
+        there = ", ".join(sorted({entry.split for entry in manifest.sets}))
+        raise ImgorderError(f"{show(path)}: has no {split} split; it has {there}, to be named with --split")
     by_spacing: dict[float, list[SetEntry]] = {}
     for entry in entries:
         by_spacing.setdefault(entry.spacing, []).append(entry)

@@ -66,10 +66,10 @@ def scaled(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     TriDAB's config lists its channels; its ``width`` multiplies those of the trunk and the head.
     """
     plain = dict(settings)
-    if family == "tridab" and "width" in plain:
-        factor = float(plain.pop("width"))
-        if not 0 < factor < 1000:
-            raise ValueError(f"a width of {factor} leaves no channels, or too many")
+    factor = float(plain.get("width", 1))
+    if not 0 < factor < 1000:
+        raise ValueError(f"a width of {factor} leaves no channels, or too many")
+    if family == "tridab" and plain.pop("width", None):
         usual = TriDABConfig()
         trunk = plain.get("trunk_widths", usual.trunk_widths)
         plain["trunk_widths"] = [max(1, round(factor * channels)) for channels in trunk]

@@ -150,6 +150,8 @@ class TrainConfig:
             if not low <= getattr(self, name) <= high:
                 wanted = f"at least {low:g}" if high >= 2**20 else f"{low:g} to {high:g}"
                 raise UsageError(f"{name} is {wanted}; not {getattr(self, name)}")
+        if self.schedule == "plateau" and self.min_learning_rate > self.learning_rate:
+            raise UsageError("min_learning_rate, below which the run ends, is above learning_rate; lower it")
         if not all(share > 0 for share in self.shares.values()):
             raise UsageError("shares are numbers above 0")
         if not all(spacing > 0 for spacing in self.validation_spacings):

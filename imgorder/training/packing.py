@@ -24,6 +24,9 @@ from imgorder.training.store import Frames, FrameStore, StoreWriter
 # A longer video is cut here: it would fill the memory, and its windows would drown those of others.
 LONGEST = 4000
 
+# So many clips that are left out are named one by one.
+COMPLAINTS = 20
+
 # Called with how many clips are decoded, and how many there are.
 Progress = Callable[[int, int], None]
 Warn = Callable[[str], None]
@@ -84,18 +87,24 @@ def open_store(
     for line in data.left_out:
         warn(line)
     writer = StoreWriter(folder, data.source)
-    added = 0
+    added = complaints = 0
     try:
         for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
-            if complaint:
+            complaints += bool(complaint)
+            if complaint and complaints <= COMPLAINTS:
                 warn(complaint)
             if frames is not None:
                 writer.add(job.name, job.group, frames, job.numbers)
                 added += 1
             if progress:
                 progress(done, len(data.jobs))
+        if complaints > COMPLAINTS:
+            warn(f"{complaints - COMPLAINTS} more clips were left out in the same way")
         if not added:
-            raise ImgorderError(f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded")
+            raise ImgorderError(
+                f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded; "
+                "if the videos were moved, make the manifests anew"
+            )
         return writer.close()
     finally:
         writer.abandon()
@@ -125,7 +134,7 @@ def _from_manifests(paths: Sequence[Path]) -> Data:
             wanted.setdefault(name, set()).update(entry.frames)
             groups[name] = entry.group
     if not wanted:
-        raise ImgorderError(f"{show(paths[0])}: no sets to train on; all are of the test split")
+        raise ImgorderError(f"{show(paths[0])}: no sets to train on; it is empty, or all are of the test split")
     for name in sorted(wanted, key=natural_key):
         data.jobs.append(Job(Path(name), name, groups[name], tuple(sorted(wanted[name]))))
     listing = json.dumps([[job.name, job.group, job.numbers, *_mark(job.path)] for job in data.jobs])

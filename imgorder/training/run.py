@@ -19,7 +19,7 @@ from imgorder.names import show
 from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
-from imgorder.training.setup import make_accelerator
+from imgorder.training.setup import make_accelerator, network_settings
 from imgorder.training.sources import make_source
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE, WEIGHTS, Trainer
@@ -78,6 +78,7 @@ def train_network(
     workers: int | None = None,
     progress: Progress | None = None,
     warn: Callable[[str], None] = print,
+    say: Callable[[str], None] = print,
 ) -> Trained:
     """Train, or go on with a run.
 
@@ -88,7 +89,7 @@ def train_network(
         frames: folder of the decoded frames; ``run/frames`` if not given.
         minutes: stop and save after so long.
         workers: threads that decode.
-        progress, warn: told of decoding, and of what is left out.
+        progress, warn, say: told of decoding, of what is left out, and of what is about to be done.
 
     Raises:
         ImgorderError: for data that cannot be read, a run that is there or not there, a loss that is no
@@ -97,20 +98,27 @@ def train_network(
     """
     config = _settings(run, changes, resume)
     data = find_data([Path(name) for name in config.data])
+    _check(config, data)
     accelerator = make_accelerator(config)
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImgorderError(f"{show(run)}: cannot be made a folder ({error.strerror}); choose another --out") from error
     folder = frames or run / FRAMES
+    if not (folder / "clips.json").exists() and accelerator.is_main_process:
+        say(f"decoding {len(data.jobs)} clips into {show(folder)}")
     # One process decodes, the others find it done.
     with accelerator.main_process_first():
         store = _store(data, folder, workers, progress if accelerator.is_main_process else None, warn)
     trainer = Trainer(config, make_source(config, data, store), run, accelerator)
     if resume:
         trainer.resume()
-    if not trainer.validation and accelerator.is_main_process:
-        warn("nothing is held out for validation, so the last weights are kept; see validation_fraction")
+    if accelerator.is_main_process:
+        say(trainer.summary())
+        if not trainer.validation:
+            warn(
+                "nothing is held out for validation, so the last weights are kept; data of two groups or more allow it"
+            )
     if accelerator.is_main_process:
         with written_whole(run / CONFIG) as partial:
             partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
@@ -138,7 +146,7 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
         if not state.exists():
             raise ImgorderError(f"{show(run)}: holds no run to go on with; leave out --resume")
         before = read_config(state)
-        config = make_config(as_plain(before), *changes)
+        config = _absolute(make_config(as_plain(before), *changes))
         for name in KEPT:
             if getattr(config, name) != getattr(before, name):
                 raise UsageError(f"{name} cannot change on --resume; begin another run with another --out")
@@ -148,8 +156,30 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
     config = make_config(*changes)
     if not config.data:
         raise UsageError("nothing to train on; give manifests, or folders of videos")
-    paths = tuple(os.path.abspath(name) for name in config.data)
-    return replace(config, data=paths, commit=current_commit())
+    return replace(_absolute(config), commit=current_commit())
+
+
+def _absolute(config: TrainConfig) -> TrainConfig:
+    return replace(config, data=tuple(os.path.abspath(name) for name in config.data))
+
+
+def _check(config: TrainConfig, data: Data) -> None:
+    """Whatever can be known to be wrong before hours of decoding.
+
+    Raises:
+        UsageError: if the settings do not fit the network or the data.
+    """
+    network_settings(config)
+    if not data.manifests:
+        if not config.steps:
+            raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
+        return
+    there = {manifest.seq_len for manifest in data.manifests}
+    for n in sorted(set(config.seq_len) - there):
+        sizes = ",".join(map(str, sorted(there)))
+        raise UsageError(f"no manifest has sets of {n}; give one, or --seq-len {sizes}, of which there are")
+    for n in sorted(there - set(config.seq_len)):
+        raise UsageError(f"a manifest has sets of {n}, which --seq-len leaves out; leave the manifest out as well")
 
 
 def _store(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,14 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
     """
     if FAMILIES[config.family].sizes is None and len(config.seq_len) > 1:
         raise UsageError(f"{config.backbone} has one set size; give one --seq-len, for example --seq-len 4")
+    known = {each.name for each in fields(FAMILIES[config.family].config)} | {"width"}
+    for name in config.network:
+        if name in ("dab", "window") and name not in known:
+            raise UsageError(
+                f"--dab and --dab-window are for resnet18 and resnet50; leave them out with {config.backbone}"
+            )
+        if name not in known:
+            raise UsageError(f"{config.backbone} has no setting {name}; it has {', '.join(sorted(known))}")
     try:
         settings = scaled(config.family, config.network)
         if FAMILIES[config.family].sizes is None:

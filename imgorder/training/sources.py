@@ -126,6 +126,8 @@ class ClipSource:
         held_out = set(config.held_out_groups)
         self._train = [index for index, group in enumerate(groups) if group not in held_out]
         self.held_out = [index for index, group in enumerate(groups) if group in held_out]
+        if not self._train:
+            raise ImgorderError("all clips are held out, and none is left to train on; give more groups of videos")
         longest = max((store.clips[index].frames for index in self._train), default=0)
         if longest < max(config.seq_len):
             wanted = f"no clip has the {max(config.seq_len)} frames of a set"

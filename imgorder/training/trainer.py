@@ -192,6 +192,22 @@ class Trainer:
         """Whether the run has come to its end."""
         return self.progress.step >= self.steps or self.schedule.finished
 
+    def summary(self) -> str:
+        """The run in a line, for people."""
+        sizes = ", ".join(map(str, sorted(self.config.seq_len)))
+        samples = sum(self.source.samples(n) or 0 for n in self.config.seq_len)
+        endless = f"sets of {sizes} drawn from clips"
+        parts = [f"{samples} samples of {sizes} images an epoch" if samples else endless]
+        parts.append(f"{sum(map(len, self.validation.values()))} sets held out")
+        if self.config.held_out_groups:
+            groups = self.config.held_out_groups
+            named = ", ".join(map(show, groups[:5])) + (" …" if len(groups) > 5 else "")
+            parts[-1] += f" (groups {named})"
+        left = self.steps - self.progress.step
+        parts.append(f"{left} of {self.steps} steps to go" if self.progress.step else f"{self.steps} steps")
+        parts.append(f"{self.config.backbone} on {self.device}")
+        return "; ".join(parts)
+
     @property
     def stopped(self) -> bool:
         """Whether a stop was requested."""

@@ -1,0 +1,100 @@
+"""An animation: the photos of a set one after the other, all on one canvas."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+from imgorder.pictures.canvas import canvas_size, letterbox
+
+BARS = "#101010"
+
+_SAMPLE = 128  # px of each side from which a GIF's colours are chosen
+_GIF_COLOURS = 255  # one of 256 is left for "as in the frame before"
+
+
+def make_frames(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.Image]:
+    """Frames of one size, at most `LIMIT` px on the longer side.
+
+    Args:
+        pictures: the photos, in order, as `load_small` gives them.
+        pingpong: forward and back again; neither end is shown twice when it is played in a loop.
+    """
+    size = canvas_size(pictures)
+    frames = [letterbox(picture, size, BARS) for picture in pictures]
+    return frames + frames[-2:0:-1] if pingpong else frames
+
+
+def write_gif(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
+    """An endless GIF. All frames share their colours, so that what stands still does not flicker."""
+    strip = Image.new("RGB", (_SAMPLE, _SAMPLE * len(frames)))
+    for number, frame in enumerate(frames):
+        # The nearest pixel, not a mean: small bright things keep their colour.
+        strip.paste(frame.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST), (0, _SAMPLE * number))
+    palette = strip.quantize(_GIF_COLOURS, kmeans=1)
+    first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
+    first.save(file, "GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
+
+
+def write_webp(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
+    """An endless WebP, lossy as a JPEG is."""
+    first, *rest = frames
+    first.save(file, "WEBP", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=85)
+
+
+def write_mp4(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
+    """An MP4 with MPEG-4 video, which OpenCV can write everywhere; needs OpenCV.
+
+    Raises:
+        ImgorderError: if OpenCV is not installed.
+        OSError: if the video could not be written.
+    """
+    cv2 = opencv()
+    # OpenCV writes to names only, of which it does not know all, and says nothing of a full disk. So the
+    # video is made under a plain name, checked, and copied.
+    with TemporaryDirectory(prefix="imgorder-") as folder:
+        made = Path(folder) / "made.mp4"
+        try:
+            writer = cv2.VideoWriter(str(made), cv2.CAP_FFMPEG, cv2.VideoWriter_fourcc(*"mp4v"), fps, frames[0].size)
+            for frame in frames:
+                writer.write(np.ascontiguousarray(np.asarray(frame)[..., ::-1]))
+            writer.release()
+            complete = _count_frames(cv2.VideoCapture(str(made), cv2.CAP_FFMPEG)) == len(frames)
+        except cv2.error:
+            complete = False
+        if not complete:
+            raise OSError(f"OpenCV could not make the video; is there room in {show(gettempdir())}?")
+        with made.open("rb") as video:
+            shutil.copyfileobj(video, file)
+
+
+def opencv() -> Any:
+    """The module ``cv2``.
+
+    Raises:
+        ImgorderError: if it is not installed.
+    """
+    from imgorder.datasets import video
+
+    try:
+        return video.opencv()
+    except ImgorderError as error:
+        raise ImgorderError(
+            f"an mp4 needs OpenCV; run: {video.OPENCV_HINT}, or name the animation .gif or .webp"
+        ) from error
+
+
+def _count_frames(video: Any) -> int:
+    count = 0
+    while video.read()[0]:
+        count += 1
+    video.release()
+    return count

@@ -1,0 +1,103 @@
+"""Photos of any size on one canvas: upright, scaled, with bars where their shape is another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from imgorder.photos import open_photo
+from imgorder.preprocess import to_rgb, upright_turn
+
+LIMIT = 1280
+"""Longest side of anything that is written, in px."""
+
+Size = tuple[int, int]
+
+
+def load_small(path: Path, limit: int = LIMIT) -> Image.Image:
+    """One photo as it is meant to be looked at; never enlarged.
+
+    It is scaled as early as its kind allows: of colour photos, no more than the photo and one copy are in
+    memory at any time.
+
+    Args:
+        path: the photo.
+        limit: its longer side has at most this many px.
+
+    Returns:
+        An upright RGB image in sRGB, transparent parts over white.
+
+    Raises:
+        PhotoError: if the file is not a readable photo.
+    """
+    picture = open_photo(path, limit)
+    turn = upright_turn(picture)
+    profile = picture.info.get("icc_profile")
+    if picture.has_transparency_data:
+        # Scaled before it is laid over white: whole, that would take several copies of a large photo.
+        picture = _scaled(picture.convert("RGBA") if picture.mode != "RGBA" else picture, limit)
+    picture = _scaled(to_rgb(picture), limit)
+    picture = _in_srgb(picture, profile)
+    return picture if turn is None else picture.transpose(turn)
+
+
+def canvas_size(pictures: Sequence[Image.Image]) -> Size:
+    """The smallest canvas for all pictures, once their longer sides are those of the largest.
+
+    Returns:
+        (width, height) in px, both even, as videos want them.
+    """
+    longest = max(max(picture.size) for picture in pictures)
+    sizes = [_fit(picture.size, (longest, longest)) for picture in pictures]
+    return _even(max(width for width, _ in sizes)), _even(max(height for _, height in sizes))
+
+
+def letterbox(picture: Image.Image, size: Size, bars: str) -> Image.Image:
+    """A picture in the middle of a canvas, as large as it fits; what it does not cover has the colour of the bars.
+
+    Returns:
+        RGB of exactly ``size``, with none of the photo's metadata.
+    """
+    fitted = _fit(picture.size, size)
+    # A bar of a pixel or two comes from rounding; it would look like a fault at the edge.
+    fitted = (
+        size[0] if size[0] - fitted[0] <= 2 else fitted[0],
+        size[1] if size[1] - fitted[1] <= 2 else fitted[1],
+    )
+    canvas = Image.new("RGB", size, bars)
+    scaled = picture if picture.size == fitted else picture.resize(fitted, Image.Resampling.LANCZOS)
+    canvas.paste(scaled, ((size[0] - fitted[0]) // 2, (size[1] - fitted[1]) // 2))
+    return canvas
+
+
+def _scaled(picture: Image.Image, limit: int) -> Image.Image:
+    if max(picture.size) <= limit:
+        return picture
+    return picture.resize(_fit(picture.size, (limit, limit)), Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _fit(size: Size, box: Size) -> Size:
+    """The largest size of the same shape inside a box; no side is below 1 px."""
+    scale = min(box[0] / size[0], box[1] / size[1])
+    return max(1, min(box[0], round(size[0] * scale))), max(1, min(box[1], round(size[1] * scale)))
+
+
+def _even(length: int) -> int:
+    return length + length % 2
+
+
+def _in_srgb(picture: Image.Image, profile: object) -> Image.Image:
+    """Colours as they are meant: phones write a wider RGB, which looks dull where it is taken for sRGB."""
+    if not isinstance(profile, bytes):
+        return picture
+    from PIL import ImageCms
+
+    with suppress(ImageCms.PyCMSError, OSError, ValueError, TypeError):  # broken, or not of RGB: as it was
+        theirs = ImageCms.ImageCmsProfile(BytesIO(profile))
+        ours = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(picture, theirs, ours, outputMode="RGB") or picture
+    return picture

@@ -1,0 +1,143 @@
+"""Where pictures go: checked before any work, written beside their target, moved into place when all are whole.
+
+No photo is ever written over, and no other file without being told.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+from imgorder.photos import SUFFIXES, PhotoSet
+
+
+def numbered(target: Path, count: int) -> list[Path]:
+    """One name for each set: ``out.png`` for one, ``out-1.png``, ``out-2.png`` and so on for several."""
+    if count == 1:
+        return [target]
+    return [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, count + 1)]
+
+
+def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
+    """Find out before the work whether a file can be written.
+
+    Args:
+        sets: the photos to sort.
+        force: a file that is there may be replaced, unless it is one of the photos.
+        warn: is told if the file will be taken for a photo the next time.
+
+    Raises:
+        ImgorderError: naming the file and the cure.
+    """
+    folder = target.parent
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except FileNotFoundError as error:
+        raise ImgorderError(f"{show(target)}: there is no folder {show(folder)}; make it first") from error
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if not is_folder:
+        raise ImgorderError(f"{show(target)}: {show(folder)} is not a folder; choose another place")
+    try:
+        _check_present(target, os.lstat(target).st_mode, sets, force)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImgorderError(f"{show(target)}: no permission to write into {show(folder)}; choose another place")
+    if target.suffix.lower() in SUFFIXES and any(_same(folder, photos.folder) for photos in sets):
+        warn(f"{show(target)}: lies among the photos; the next time their folder is sorted it is taken for one")
+
+
+class Staged:
+    """A context in which files are written under temporary names; none is left behind.
+
+    Args:
+        force: files that are there may be replaced.
+    """
+
+    def __init__(self, force: bool) -> None:
+        self._force = force
+        self._parts: list[tuple[Path, Path]] = []
+
+    def write(self, target: Path, produce: Callable[[BinaryIO], None]) -> None:
+        """Write a file that `place` will give its name.
+
+        Raises:
+            ImgorderError: if it cannot be written.
+        """
+        # In the target's folder, since only within one file system a file is moved in one step; hidden,
+        # so that no photo viewer or `sort` beside this one takes it for a photo.
+        part = target.with_name(f".imgorder-{secrets.token_hex(8)}.part")
+        self._parts.append((part, target))
+        try:
+            with part.open("xb") as file:
+                produce(file)
+        except (OSError, ValueError, MemoryError) as error:
+            raise _not_written(target, error) from error
+
+    def place(self) -> None:
+        """Move all files to their targets.
+
+        Raises:
+            ImgorderError: if one came into being meanwhile, or cannot be moved.
+        """
+        claims: list[Path] = []
+        try:
+            for _, target in self._parts if not self._force else []:
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # fails if another was faster
+                claims.append(target)
+            for part, target in self._parts:
+                os.replace(part, target)
+                claims = [claim for claim in claims if claim != target]
+        except FileExistsError as error:
+            raise _exists(target) from error
+        except OSError as error:
+            raise _not_written(target, error) from error
+        finally:
+            for claim in claims:
+                claim.unlink(missing_ok=True)
+
+    def __enter__(self) -> Staged:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for part, _ in self._parts:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def _check_present(target: Path, mode: int, sets: Sequence[PhotoSet], force: bool) -> None:
+    if any(_same(target, file) for photos in sets for file in photos.files):
+        raise ImgorderError(f"{show(target)}: one of the photos to sort; choose another name")
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise ImgorderError(f"{show(target)}: something other than a file is there; choose another name")
+    if not force:
+        raise _exists(target)
+
+
+def _exists(target: Path) -> ImgorderError:
+    return ImgorderError(f"{show(target)}: exists already; choose another name, or replace it with --force")
+
+
+def _not_written(target: Path, error: Exception) -> ImgorderError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+    return ImgorderError(f"{show(target)}: cannot be written ({reason}); choose another place or name")
+
+
+def _same(a: Path, b: Path) -> bool:
+    try:
+        return a.samefile(b)
+    except (OSError, ValueError):
+        return False

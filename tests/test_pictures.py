@@ -1,0 +1,598 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, ImageDraw, ImageFont
+from typer.testing import CliRunner, Result
+
+from imgorder.cli import app
+from imgorder.ordering import Ordering
+from imgorder.permutations import order_to_class, permutation_classes
+from imgorder.photos import PhotoSet, find_sets
+from imgorder.pictures import animation, lettering, outputs
+from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
+from imgorder.pictures.sheet import draw_sheet
+from imgorder.sorting import SortedSet
+from tests.conftest import EXAMPLE
+from tests.test_bad_input import as_nobody
+
+COLOURS = ("#d02020", "#20a030", "#2040d0", "#e0c020", "#a030c0", "#20b0c0")
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def order_of(*arguments: str | Path) -> list[str]:
+    return list(json.loads(run("sort", "--json", *arguments).stdout)["sets"][0]["order"])
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*")}
+
+
+def plain(colour: str, size: tuple[int, int] = (400, 300)) -> Image.Image:
+    return Image.new("RGB", size, colour)
+
+
+def nearest(pixel: Any) -> int:
+    """Which of the colours a pixel shows."""
+    palette = np.array([np.asarray(plain(colour, (1, 1)))[0, 0] for colour in COLOURS], dtype=float)
+    distances = np.abs(palette - np.asarray(pixel, dtype=float)[:3]).sum(axis=1)
+    assert distances.min() < 60
+    return int(distances.argmin())
+
+
+def middle(image: Image.Image) -> Any:
+    return np.asarray(image.convert("RGB"))[image.height // 2, image.width // 2]
+
+
+@pytest.fixture
+def coloured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with four photos of one colour each; the order is fixed: 3.png, 1.png, 4.png, 2.png."""
+    folder = tmp_path / "coloured"
+    folder.mkdir()
+    for index in range(4):
+        plain(COLOURS[index]).save(folder / f"{index + 1}.png")
+    monkeypatch.setattr("imgorder.sorting.sort_photos", in_fixed_order)
+    return folder
+
+
+def in_fixed_order(paths: Sequence[Path], **rest: Any) -> list[SortedSet]:
+    def known(photos: PhotoSet) -> SortedSet:
+        n = len(photos.files)
+        order = {3: (1, 0, 2), 4: (2, 0, 3, 1)}[n]
+        classes = permutation_classes(n)
+        probabilities = np.full(len(classes), 0.125 / (len(classes) - 1))
+        probabilities[order_to_class(order)] = 0.875
+        ordering = Ordering(order, 0.875, probabilities, classes, tuple(order.index(i) for i in range(n)))
+        return SortedSet(photos, ordering, "unknown", "known", "none")
+
+    return [known(photos) for photos in find_sets(paths)]
+
+
+def frames_of(path: Path) -> Iterator[Image.Image]:
+    if path.suffix == ".mp4":
+        import cv2
+
+        video = cv2.VideoCapture(str(path))
+        while (read := video.read())[0]:
+            yield Image.fromarray(read[1][..., ::-1])
+        video.release()
+        return
+    with Image.open(path) as image:
+        for index in range(image.n_frames):
+            image.seek(index)
+            yield image.convert("RGB")
+
+
+def test_a_sheet_shows_the_photos_in_order(coloured: Path, tmp_path: Path) -> None:
+    result = run("sort", coloured, "--sheet", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == f"Written: {tmp_path / 'out.png'}"
+    sheet = Image.open(tmp_path / "out.png")
+    assert (sheet.mode, sheet.format, max(sheet.size) <= LIMIT) == ("RGB", "PNG", True)
+    across, down = (sheet.width // 4, 3 * sheet.width // 4), (3 * sheet.height // 10, 3 * sheet.height // 4)
+    assert [nearest(sheet.getpixel((x, y))) for y in down for x in across] == [2, 0, 3, 1]
+
+
+def test_a_sheet_may_be_a_jpeg(coloured: Path, tmp_path: Path) -> None:
+    assert run("sort", coloured, "--sheet", tmp_path / "out.JPG").exit_code == 0
+    assert Image.open(tmp_path / "out.JPG").format == "JPEG"
+
+
+def test_a_sheet_names_photos_confidence_and_the_open_direction(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    real = ImageDraw.ImageDraw.text
+
+    def watched(self: Any, xy: Any, text: Any, *arguments: Any, **rest: Any) -> None:
+        written.append(text)
+        real(self, xy, text, *arguments, **rest)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", watched)
+    assert run("sort", coloured, "--sheet", tmp_path / "out.png").exit_code == 0
+    assert written == [
+        "coloured",
+        "4 photos · confidence 87.5% · forward or backward is not known",
+        *("1", "3.png", "2", "1.png", "3", "4.png", "4", "2.png"),
+    ]
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6])
+@pytest.mark.parametrize("size", [(300, 400), (3000, 300), (1, 90)])
+def test_sheets_stay_within_the_limit(n: int, size: tuple[int, int]) -> None:
+    sheet = draw_sheet([plain(COLOURS[index], size) for index in range(n)], ["a"] * n, "title", "note")
+    assert 300 < max(sheet.size) <= LIMIT
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
+@pytest.mark.parametrize("pingpong", [False, True])
+def test_an_animation_plays_the_order(coloured: Path, tmp_path: Path, suffix: str, pingpong: bool) -> None:
+    if suffix == ".mp4":
+        pytest.importorskip("cv2")
+    out = tmp_path / f"out{suffix}"
+    options = ("--pingpong",) if pingpong else ()
+    result = run("sort", coloured, "--animate", out, "--fps", "4", *options)
+    assert result.exit_code == 0, result.stderr
+    frames = list(frames_of(out))
+    assert [nearest(middle(frame)) for frame in frames] == ([2, 0, 3, 1, 3, 0] if pingpong else [2, 0, 3, 1])
+    assert {frame.size for frame in frames} == {(400, 300)}
+    if suffix != ".mp4":
+        with Image.open(out) as image:
+            assert image.info["loop"] == 0
+            image.seek(1)
+            image.load()
+            assert image.info["duration"] == 250
+
+
+def test_an_mp4_runs_at_its_speed(coloured: Path, tmp_path: Path) -> None:
+    cv2 = pytest.importorskip("cv2")
+    for options, fps in (((), 3.0), (("--fps", "2.5"), 2.5)):
+        assert run("sort", coloured, "--animate", tmp_path / "out.mp4", "--force", *options).exit_code == 0
+        assert cv2.VideoCapture(str(tmp_path / "out.mp4")).get(cv2.CAP_PROP_FPS) == pytest.approx(fps)
+
+
+def test_an_mp4_where_opencv_is_missing_is_one_line_before_the_sorting(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+    result = run("sort", photos, "--animate", tmp_path / "out.mp4")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "out.mp4: an mp4 needs OpenCV; run: pip install 'imgorder[train]', or name" in result.stderr
+
+
+def test_an_mp4_that_opencv_could_not_finish_is_an_error(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("cv2")
+    monkeypatch.setattr(animation, "_count_frames", lambda video: 2)
+    result = run("sort", coloured, "--animate", tmp_path / "out.mp4")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "OpenCV could not make the video" in result.stderr
+    assert "out.mp4" not in files_in(tmp_path)
+
+
+def test_photos_of_several_sizes_share_a_canvas() -> None:
+    pictures = [plain("#d02020", (1280, 960)), plain("#20a030", (300, 400)), plain("#2040d0", (641, 361))]
+    assert canvas_size(pictures) == (1280, 1280)
+    assert canvas_size(pictures[::2]) == (1280, 960)
+    assert canvas_size([plain("red", (101, 75))]) == (102, 76)  # even, for videos
+    frames = animation.make_frames(pictures, pingpong=False)
+    assert {frame.size for frame in frames} == {(1280, 1280)}
+    assert frames[1].getpixel((100, 640)) == frames[0].getpixel((640, 100)) == (16, 16, 16)  # bars
+    assert nearest(frames[1].getpixel((640, 3))) == 1  # enlarged until it fits
+    assert nearest(frames[0].getpixel((3, 640))) == 0
+
+
+def test_bars_of_a_pixel_are_not_drawn() -> None:
+    framed = np.asarray(letterbox(plain("#ffffff", (1280, 959)), (1280, 960), "#000000"))
+    assert framed.min() == 255
+
+
+def test_back_and_forth_shows_no_end_twice() -> None:
+    def shown(n: int) -> list[int]:
+        frames = animation.make_frames([plain(COLOURS[index]) for index in range(n)], pingpong=True)
+        return [nearest(middle(frame)) for frame in frames]
+
+    assert shown(2) == [0, 1]
+    assert shown(3) == [0, 1, 2, 1]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_are_upright(tmp_path: Path, orientation: int) -> None:
+    turned = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the transposition that the orientation undoes
+    upright = plain("#ffffff", (1600, 800))
+    upright.paste((208, 32, 32), (0, 0, 600, 300))
+    stored = upright if orientation == 1 else upright.transpose(Image.Transpose(turned[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "photo.jpg", exif=exif, quality=95)
+    small = load_small(tmp_path / "photo.jpg")
+    assert small.size == (1280, 640)
+    assert nearest(small.getpixel((50, 50))) == 0
+    assert [small.getpixel(corner)[1] > 240 for corner in ((1250, 50), (50, 600), (1250, 600))] == [True] * 3
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "RGB"])
+def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
+    picture = Image.new("RGBA", (2000, 1000), (208, 32, 32, 255))
+    picture.paste((0, 0, 0, 0), (0, 0, 1000, 1000))
+    options: dict[str, Any] = {}
+    if mode == "RGB":
+        options = {"transparency": (0, 0, 0)}
+    picture.convert(mode).save(tmp_path / "photo.png", **options)
+    small = load_small(tmp_path / "photo.png")
+    assert (small.mode, small.size) == ("RGB", (1280, 640))
+    assert small.getpixel((300, 300)) == (255, 255, 255)
+    assert small.getpixel((1000, 300))[1] < 120
+
+
+@pytest.mark.parametrize(("mode", "value"), [("I;16", 40_000), ("1", 1), ("L", 156), ("CMYK", (99, 99, 99, 0))])
+def test_every_kind_of_picture_can_be_shown(tmp_path: Path, mode: str, value: Any) -> None:
+    Image.new(mode, (2000, 1000), value).save(tmp_path / "photo.tif")
+    small = load_small(tmp_path / "photo.tif")
+    assert (small.mode, small.size) == ("RGB", (1280, 640))
+    assert small.getpixel((5, 5)) == ((156,) * 3 if mode != "1" else (255,) * 3)
+
+
+@pytest.mark.parametrize("size", [(100_000, 1), (1, 70_000), (1, 1)])
+def test_strips_can_be_shown(tmp_path: Path, size: tuple[int, int]) -> None:
+    Image.new("L", size, 100).save(tmp_path / "strip.png")
+    small = load_small(tmp_path / "strip.png")
+    assert max(small.size) == min(max(size), LIMIT)
+    frames = animation.make_frames([small, plain("red")], pingpong=False)
+    assert max(frames[0].size) <= LIMIT
+
+
+def test_a_colour_profile_is_heeded_and_a_broken_one_ignored(tmp_path: Path) -> None:
+    grey = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    ours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for name, profile in (("none", None), ("broken", b"nonsense"), ("foreign", grey), ("ours", ours)):
+        plain("#d02020").save(tmp_path / f"{name}.png", icc_profile=profile)
+        assert nearest(load_small(tmp_path / f"{name}.png").getpixel((9, 9))) == 0
+
+
+def test_nothing_of_the_photos_metadata_is_passed_on(coloured: Path, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a secret"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for file in coloured.iterdir():
+        Image.open(file).save(file, exif=exif, icc_profile=profile)
+    assert run("sort", coloured, "--sheet", tmp_path / "o.png", "--animate", tmp_path / "o.webp").exit_code == 0
+    for name in ("o.png", "o.webp"):
+        assert not {"exif", "icc_profile"} & set(Image.open(tmp_path / name).info)
+        assert b"secret" not in (tmp_path / name).read_bytes()
+
+
+def test_odd_names_are_drawn(coloured: Path, tmp_path: Path) -> None:
+    names = ("cafe\u0301.png", "\N{CAT FACE}\N{CJK UNIFIED IDEOGRAPH-732B}.png", "line\nbreak.png")
+    for old, new in zip(("1.png", "2.png", "3.png"), names, strict=True):
+        (coloured / old).rename(coloured / new)
+    result = run("sort", coloured, "--sheet", tmp_path / "out.png")
+    assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_not_utf8_are_drawn_and_written(coloured: Path, tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    (coloured / "1.png").rename(coloured / os.fsdecode(b"\xfe.png"))
+    result = run("sort", coloured, "--sheet", folder / "out.png", "--animate", folder / "out.mp4")
+    assert result.exit_code == 0, result.stderr
+    assert files_in(folder) == {"out.png", "out.mp4"}
+
+
+def test_characters_that_no_font_has_are_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lettering, "_SYSTEM_FONTS", ())
+    assert lettering.fit_text("cafe\u0301 \u732b \U0001f388.jpg", 20, 1000)[0] == r"caf\xe9 \u732b \U0001f388.jpg"
+    assert lettering.fit_text("photo_1 (2)~.jpg", 20, 1000)[0] == "photo_1 (2)~.jpg"
+
+
+def test_without_freetype_there_is_still_lettering(monkeypatch: pytest.MonkeyPatch) -> None:
+    bitmap = getattr(ImageFont, "load_default_imagefont", None)
+    if bitmap is None:
+        pytest.skip("this Pillow gives no bitmap font")
+    monkeypatch.setattr(lettering, "_bundled", lambda size: bitmap())
+    monkeypatch.setattr("imgorder.pictures.lettering.features.check", lambda feature: False)
+    assert lettering.fit_text("caf\xe9 \u732b", 20, 1000)[0] == "caf\xe9 \\u732b"
+    assert draw_sheet([plain("red")] * 3, ["\u732b.jpg"] * 3, "\u732b", "note").width > 300
+
+
+@pytest.mark.parametrize("width", [0, 40, 100, 300])
+def test_long_names_lose_their_middle(width: int) -> None:
+    name = "IMG_20240101_a_very_long_name_indeed_BURST0004.jpg"
+    text, font = lettering.fit_text(name, 20, width)
+    start, _, end = text.partition("...")
+    assert name.startswith(start)
+    assert name.endswith(end)
+    assert font.getlength(text) <= max(width, 20)
+    assert lettering.fit_text(name, 20, 2000)[0] == name
+
+
+def test_several_sets_have_numbered_files(coloured: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for index in range(3):
+        plain(COLOURS[index], (300, 500)).save(other / f"{index}.png")
+    out = tmp_path / "out"
+    out.mkdir()
+    result = run("sort", coloured, other, "--sheet", out / "o.png", "--animate", out / "o.gif", "--pingpong")
+    assert result.exit_code == 0, result.stderr
+    assert files_in(out) == {"o-1.png", "o-2.png", "o-1.gif", "o-2.gif"}
+    assert [line for line in result.stdout.splitlines() if "Written" in line] == [
+        f"Written: {out / 'o-1.png'}, {out / 'o-1.gif'}",
+        f"Written: {out / 'o-2.png'}, {out / 'o-2.gif'}",
+    ]
+    assert [nearest(middle(frame)) for frame in frames_of(out / "o-2.gif")] == [1, 0, 2, 0]
+    (out / "o-1.png").unlink()
+    assert run("sort", coloured, other, "--sheet", out / "o.png").exit_code == 1  # the second is there
+    assert "o-1.png" not in files_in(out)
+
+
+def test_json_stays_as_it_is(photos: Path, tmp_path: Path) -> None:
+    result = run("sort", "--json", photos, "--sheet", tmp_path / "out.png")
+    assert result.stdout == run("sort", "--json", photos).stdout
+    assert (tmp_path / "out.png").exists()
+
+
+def test_a_real_set_keeps_its_order_and_its_photos(tmp_path: Path) -> None:
+    before = {file.name: file.read_bytes() for file in EXAMPLE.iterdir()}
+    assert run("sort", EXAMPLE, "--animate", tmp_path / "out.webp").exit_code == 0
+    assert {file.name: file.read_bytes() for file in EXAMPLE.iterdir()} == before
+    for frame, name in zip(frames_of(tmp_path / "out.webp"), order_of(EXAMPLE), strict=True):
+        photo = load_small(EXAMPLE / name)
+        assert frame.size == photo.size == (1280, 960)
+        assert np.abs(np.asarray(frame, float) - np.asarray(photo, float)).mean() < 8
+
+
+def test_an_unsure_answer_is_drawn_all_the_same(coloured: Path, tmp_path: Path) -> None:
+    assert run("sort", coloured, "--min-confidence", "0.9", "--sheet", tmp_path / "out.png").exit_code == 3
+    assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--sheet", "out.gif"),
+        ("--sheet", "out"),
+        ("--sheet", ".png"),
+        ("--animate", "out.png"),
+        ("--animate", "out.avi"),
+        ("--animate", "out.gif", "--fps", "0"),
+        ("--animate", "out.gif", "--fps", "nan"),
+        ("--animate", "out.gif", "--fps", "1000"),
+        ("--pingpong",),
+        ("--sheet", "out.png", "--pingpong"),
+        ("--sheet", "out.png", "--fps", "3"),
+        ("--force",),
+    ],
+)
+def test_what_does_not_fit_is_a_usage_error_before_anything_is_sorted(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+    before = files_in(tmp_path)
+    result = run("sort", photos, *options)
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
+    assert files_in(tmp_path) == before
+
+
+def refused(photos: Path, monkeypatch: pytest.MonkeyPatch, *options: str | Path) -> str:
+    """The one line of an error that comes before the sorting and leaves everything as it was."""
+    before = {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()}
+    with monkeypatch.context() as patched:
+        patched.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+        result = run("sort", photos, *options)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
+    assert {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()} == before
+    return result.stderr
+
+
+@pytest.mark.parametrize(("option", "name"), [("--sheet", "out.png"), ("--animate", "out.gif")])
+def test_an_existing_file_is_kept_unless_forced(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
+) -> None:
+    (tmp_path / name).write_text("precious")
+    message = refused(coloured, monkeypatch, option, tmp_path / name)
+    assert f"{name}: exists already; choose another name, or replace it with --force" in message
+    assert run("sort", coloured, option, tmp_path / name, "--force").exit_code == 0
+    assert Image.open(tmp_path / name).width > 100
+
+
+def test_a_dangling_link_exists_too(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out.png").symlink_to(tmp_path / "nowhere.png")
+    assert "exists already" in refused(photos, monkeypatch, "--sheet", tmp_path / "out.png")
+
+
+def test_no_photo_is_ever_replaced(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "link.jpg").symlink_to(photos / "img1.jpg")
+    for target in (photos / "img1.jpg", photos / ".." / "photos" / "img2.jpg", tmp_path / "link.jpg"):
+        assert "one of the photos" in refused(photos, monkeypatch, "--sheet", target, "--force")
+
+
+def test_only_files_are_replaced(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "out.png").mkdir()
+    (tmp_path / "out.gif").symlink_to(tmp_path / "elsewhere.gif")
+    assert "something other than a file" in refused(coloured, monkeypatch, "--sheet", tmp_path / "out.png", "--force")
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.gif")
+        assert "something other" in refused(coloured, monkeypatch, "--animate", tmp_path / "pipe.gif", "--force")
+    assert run("sort", coloured, "--animate", tmp_path / "out.gif", "--force").exit_code == 0
+    assert not (tmp_path / "out.gif").is_symlink()  # the link is replaced, not what it leads to
+    assert not (tmp_path / "elsewhere.gif").exists()
+
+
+def test_a_folder_that_is_not_there(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "out.png: there is no folder" in refused(photos, monkeypatch, "--sheet", tmp_path / "new" / "out.png")
+    (tmp_path / "file").touch()
+    assert "file is not a folder" in refused(photos, monkeypatch, "--sheet", tmp_path / "file" / "out.png")
+    assert "name too long" in refused(photos, monkeypatch, "--sheet", tmp_path / f"{'x' * 300}.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="no users to switch between")
+def test_a_folder_without_permission(photos: Path, tmp_path: Path) -> None:
+    for folder in (photos, *photos.parents[:3]):
+        folder.chmod(folder.stat().st_mode | 0o555)
+    (tmp_path / "closed").mkdir(mode=0o555)
+    code, message = as_nobody("sort", photos, "--sheet", tmp_path / "closed" / "out.png")
+    assert (code, message.count("\n")) == (1, 1)
+    assert "closed" in message
+    assert "ermission" in message
+
+
+def test_in_the_photos_folder_only_when_told_and_with_a_warning(
+    coloured: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = files_in(coloured)
+    monkeypatch.chdir(coloured.parent)
+    assert run("sort", coloured, "--sheet", "out.png", "--animate", "out.gif").stderr == ""
+    assert files_in(coloured) == before
+    result = run("sort", coloured, "--sheet", coloured / "out.png", "--animate", coloured / "out.gif")
+    assert result.exit_code == 0
+    assert files_in(coloured) == before | {"out.png", "out.gif"}
+    assert result.stderr.count("\n") == 1
+    assert "out.png: lies among the photos; the next time their folder is sorted it is taken" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--sheet", "--animate"])
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("odd"), KeyboardInterrupt()])
+def test_a_failed_write_leaves_nothing(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, error: BaseException
+) -> None:
+    def fails(self: Image.Image, file: BinaryIO, *arguments: Any, **rest: Any) -> None:
+        file.write(b"half a picture")
+        raise error
+
+    name = "out.png" if option == "--sheet" else "out.gif"
+    (tmp_path / name).write_text("precious")
+    before = files_in(tmp_path)
+    monkeypatch.setattr(Image.Image, "save", fails)
+    result = run("sort", coloured, option, tmp_path / name, "--force")
+    assert result.stdout == ""
+    assert files_in(tmp_path) == before
+    assert (tmp_path / name).read_text() == "precious"
+    if not isinstance(error, KeyboardInterrupt):
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert f"{name}: cannot be written (" in result.stderr
+
+
+def test_of_two_pictures_none_is_written_if_one_fails(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = animation.make_frames
+
+    def late(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.Image]:
+        (tmp_path / "out.gif").write_text("someone else was faster")
+        return real(pictures, pingpong)
+
+    monkeypatch.setattr(animation, "make_frames", late)
+    result = run("sort", coloured, "--sheet", tmp_path / "out.png", "--animate", tmp_path / "out.gif")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert "out.gif: exists already" in result.stderr
+    assert files_in(tmp_path) - files_in(coloured) == {"coloured", "out.gif"}
+    assert (tmp_path / "out.gif").read_text() == "someone else was faster"
+
+
+def test_files_that_cannot_be_moved_leave_nothing(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    before = files_in(tmp_path)
+    monkeypatch.setattr(outputs.os, "replace", fails)
+    result = run("sort", coloured, "--sheet", tmp_path / "out.png")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert files_in(tmp_path) == before
+
+
+def test_a_written_file_has_usual_permissions(coloured: Path, tmp_path: Path) -> None:
+    assert run("sort", coloured, "--sheet", tmp_path / "out.png").exit_code == 0
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "out.png").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_photo_that_vanished_meanwhile_is_one_line(
+    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanishing(paths: Sequence[Path], **rest: Any) -> list[SortedSet]:
+        results = in_fixed_order(paths)
+        (coloured / "4.png").unlink()
+        return results
+
+    monkeypatch.setattr("imgorder.sorting.sort_photos", vanishing)
+    result = run("sort", coloured, "--sheet", tmp_path / "out.png")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "4.png: no such file" in result.stderr
+    assert "out.png" not in files_in(tmp_path)
+
+
+def test_sorting_alone_imports_no_drawing(photos: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from imgorder.cli import app\n"
+        "import imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
+        "def run(*arguments):\n"
+        "    try: app(['sort', sys.argv[1], *arguments])\n"
+        "    except SystemExit as end: assert end.code == 0, end.code\n"
+        "run()\n"
+        "drawing = [name for name in sys.modules if name.startswith('imgorder.pictures')]\n"
+        "assert not drawing + list({'PIL.ImageDraw', 'PIL.ImageFont', 'PIL.ImageCms'} & set(sys.modules)), drawing\n"
+        "run('--sheet', sys.argv[2] + '.png', '--animate', sys.argv[2] + '.gif')\n"
+        "heavy = {'torch', 'torchvision', 'cv2', 'onnx', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    command = [sys.executable, "-c", code, str(photos), str(tmp_path / "out")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_48_megapixel_photos_fit_into_little_memory(tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    picture = Image.linear_gradient("L").resize((8064, 6048)).convert("RGB")
+    for index in range(3):
+        picture.paste(COLOURS[index], (1000 * index, 2000, 1000 * index + 900, 3500))
+        picture.save(folder / f"{index}.jpg", quality=80)
+    out = tmp_path / "out"
+    command = [
+        sys.executable,
+        "-m",
+        "imgorder",
+        "sort",
+        str(folder),
+        "--sheet",
+        f"{out}.png",
+        "--animate",
+        f"{out}.gif",
+    ]
+    code = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=True)
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there
+    assert int(result.stdout) * unit < 600e6
+    assert Image.open(tmp_path / "out.gif").size == (1280, 960)
+
+
+def test_a_set_of_links_is_drawn(coloured: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for file in coloured.iterdir():
+        (linked / file.name).symlink_to(file)
+    assert run("sort", linked, "--animate", tmp_path / "out.gif").exit_code == 0
+    assert len(list(frames_of(tmp_path / "out.gif"))) == 4
