@@ -17,8 +17,15 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from imgorder.evaluation.run import evaluate_models
+from imgorder.evaluation.sets import TimedSet, shuffled
+from imgorder.permutations import class_to_order
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.training.held_out import DATASET, held_out_clips, held_out_sets, measure_held_out
 from imgorder.training.packing import find_data, open_store
+from imgorder.training.store import FrameStore
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results" / "ablations.json"
@@ -34,6 +41,7 @@ VARIANTS: dict[str, list[str]] = {
     "opn": ["--backbone", "opn", "--width", "0.25"],
     "deepimseq": ["--backbone", "deepimseq", "--width", "0.25"],
     "tridab": ["--backbone", "tridab", "--width", "0.5"],
+    "signed-hidden": ["--backbone", "resnet18", "--width", "0.125", "--set", "network.hidden=256"],
     "signed-long": ["--backbone", "resnet18", "--width", "0.125", "--steps", "4000"],
 }
 SPACINGS = (2, 4, 8)
@@ -54,20 +62,34 @@ def train(clips: list[Path], frames: Path, run: Path, variant: str, seed: int) -
         subprocess.run(command, check=True, stdout=log, stderr=log)
 
 
-def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, object]]:
+def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, Any]]:
     """Rows of one model on the held-out clips of a run, and on DAVIS."""
-    from imgorder.evaluation.run import evaluate_models
-    from imgorder.predictor import load_model
-    from imgorder.training.held_out import held_out_clips, measure_held_out
-    from imgorder.training.store import FrameStore
-
     store = FrameStore(frames)
-    results = measure_held_out([load_model(model)], store, held_out_clips(store, run), [4], SPACINGS)
+    loaded, clips = load_model(model), held_out_clips(store, run)
+    results = measure_held_out([loaded], store, clips, [4], SPACINGS)
     if davis:
         models = [] if model == "path" else [model]
         results += evaluate_models([davis], models=models, seq_lens=[4], spacings=SPACINGS)
     name = "path" if model == "path" else run.name
-    return [asdict(each.row) for each in results if each.row.model == name]
+    rows = [asdict(each.row) for each in results if each.row.model == name]
+    for row in rows:
+        if row["dataset"] == DATASET:
+            row["ends"] = ends_right(loaded, list(held_out_sets(store, clips, 4, int(row["spacing"]))))
+    return rows
+
+
+def ends_right(model: OrderingModel, sets: list[TimedSet]) -> float:
+    """Percent of sets of four whose first and last image are found, whatever is between them.
+
+    Who knows these and nothing else is right in half of the sets.
+    """
+    hits = 0
+    for index, each in enumerate(sets):
+        (listing,) = shuffled(4, 1, (0, index))
+        winner = int(model.probabilities(each.tensors[list(listing)][None])[0].argmax())
+        first, _, _, last = (listing[i] for i in class_to_order(4, winner))
+        hits += {first, last} == {0, 3}
+    return round(100 * hits / len(sets), 2)
 
 
 def parameters(weights: Path) -> int:
@@ -95,7 +117,7 @@ def main() -> None:
         open_store(find_data(arguments.clips), frames, os.cpu_count() or 1)  # once, before the runs share them
         with ThreadPoolExecutor(arguments.at_once) as pool:
             list(pool.map(lambda r: train(arguments.clips, frames, arguments.runs / r[0], r[1], r[2]), runs))
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for name, variant, seed in runs:
         weights = arguments.runs / name / "model.safetensors"
         if not weights.exists():

@@ -114,6 +114,7 @@ ABLATIONS = {
     "opn": "OPN",
     "deepimseq": "DeepImSeq",
     "tridab": "TriDAB",
+    "signed-hidden": "DAB-ResNet-18, signed, m = n, hidden layer in the classifier",
     "signed-long": "DAB-ResNet-18, signed, m = n, five times the steps",
 }
 
@@ -126,19 +127,20 @@ def ablation_table(rows: list[dict[str, Any]]) -> str:
         seeds, size = len({row.get("seed") for row in chosen}), chosen[0].get("parameters")
         cells = [_over_seeds([r["accuracy"] for r in chosen if (r["dataset"], r["spacing"]) == case]) for case in cases]
         trained = [str(seeds), f"{size / 1e6:.2f} M"] if size else ["–", "–"]
-        return "| " + " | ".join([name, *trained, *cells]) + " |"
+        ends = _over_seeds([row["ends"] for row in chosen if (row["dataset"], row["spacing"]) == cases[1]])
+        return "| " + " | ".join([name, *trained, *cells, ends]) + " |"
 
     baseline = [row for row in rows if row["model"] == "path"]
     counts = [next(row for row in baseline if (row["dataset"], row["spacing"]) == case)["sets"] for case in cases]
     heads = [f"{dataset}, spacing {spacing:g}" for dataset, spacing in cases]
-    lines = ["| network | seeds | parameters | " + " | ".join(heads) + " |"]
-    lines.append("| " + " | ".join(["---"] * (3 + len(cases))) + " |")
+    lines = ["| network | seeds | parameters | " + " | ".join([*heads, "ends found"]) + " |"]
+    lines.append("| " + " | ".join(["---"] * (4 + len(cases))) + " |")
     for variant, name in ABLATIONS.items():
         chosen = [row for row in rows if row.get("variant") == variant]
         lines += [line(name, chosen)] if chosen else []
     lines.append(line("path, the baseline without training", baseline))
-    lines.append("| chance | – | – | " + " | ".join(f"{baseline[0]['chance']:.1f}" for _ in cases) + " |")
-    lines.append("| sets | – | – | " + " | ".join(map(str, counts)) + " |")
+    lines.append("| chance | – | – | " + " | ".join(f"{baseline[0]['chance']:.1f}" for _ in cases) + " | 16.7 |")
+    lines.append("| sets | – | – | " + " | ".join(map(str, [*counts, counts[1]])) + " |")
     return "\n".join(lines)
 
 

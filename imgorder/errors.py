@@ -6,6 +6,8 @@ file's name, and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EXIT_DONE = 0
 EXIT_INPUT = 1
 EXIT_USAGE = 2
@@ -25,6 +27,14 @@ class PhotoError(ImgorderError):
 
 class SetSizeError(ImgorderError):
     """A set with too few or too many photos for the model."""
+
+
+class ProblemsError(ImgorderError):
+    """Several things that have to be put right before the job can be done: one line each."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 class ModelError(ImgorderError):

@@ -10,9 +10,13 @@ from imgorder import __version__
 from imgorder.cli._output import writable_output
 from imgorder.cli.dataset import dataset
 from imgorder.cli.evaluate import evaluate
+from imgorder.cli.heatmap import heatmap
 from imgorder.cli.models import models
+from imgorder.cli.rename import rename
 from imgorder.cli.sort import sort
+from imgorder.cli.stamp import stamp
 from imgorder.cli.train import train
+from imgorder.cli.undo import undo
 
 app = typer.Typer(
     name="imgorder",
@@ -23,7 +27,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command(epilog="Example: imgorder sort ./photos/ --first IMG_2041.jpg")(sort)
-app.command(epilog="Example: imgorder models --json")(models)
+app.command(epilog="Example: imgorder heatmap ./photos/ --out maps/")(heatmap)
+app.command(epilog="Example: imgorder rename ./photos/ --first IMG_2041.jpg --apply")(rename)
+app.command(epilog="Example: imgorder stamp ./photos/ --start '2024-05-01 12:00:00' --step 1s --apply")(stamp)
+app.command(epilog="Example: imgorder undo ./photos/")(undo)
+app.add_typer(models, name="models")
 app.add_typer(dataset, name="dataset")
 app.command(epilog="Example: imgorder evaluate DAVIS/ --model tridab-s --seq-len 4 --spacing 1-8")(evaluate)
 app.command(epilog="Example: imgorder train sets/ucf101-n4.jsonl --seq-len 4 --out runs/paper")(train)

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, ProblemsError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,7 +33,8 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except ImgorderError as error:
-            tell("error", str(error))
+            for message in error.problems if isinstance(error, ProblemsError) else (str(error),):
+                tell("error", message)
             raise typer.Exit(error.exit_code) from error
 
     return wrapped

@@ -1,19 +1,41 @@
-"""``imgorder models``: which models there are, and what they score."""
+"""``imgorder models``: which models there are, and what they score; fetch, check and publish their files."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgorder.cli._errors import one_line_errors
+from imgorder.errors import ModelError, ProblemsError, UsageError
+from imgorder.names import show
+
+if TYPE_CHECKING:
+    from imgorder.registry import Card
+
+models = typer.Typer(
+    name="models",
+    invoke_without_command=True,
+    epilog="Example: imgorder models --json",
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as `imgorder models` lists it.")]
 
 
+@models.callback()
 @one_line_errors
-def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False) -> None:
-    """List the models that are there, with their figures."""
+def listing(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """List the models that are there, with their figures; or fetch, check or publish the files of one."""
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise UsageError(f"--json is for the list of models, not for {context.invoked_subcommand}")
+        return
     from rich.console import Console
     from rich.table import Table
 
@@ -42,3 +64,102 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON inst
                     f"{row['baseline']:.1f} %",
                 )
             console.print(table)
+
+
+@models.command(epilog="Example: imgorder models pull tridab-s")
+@one_line_errors
+def pull(
+    name: Name,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not fetch; fail if a file is not here.")] = False,
+) -> None:
+    """Make sure that a model's files are here and right, and print where; fetch from the Hub what is not.
+
+    A damaged file in the cache is fetched again.
+    """
+    from imgorder.model_files import usable_file
+
+    card = _card(name)
+    paths = {backend: usable_file(card, backend, offline, mend=True) for backend in card.files}
+    _print_places(card, paths)
+
+
+@models.command(epilog="Example: imgorder models verify")
+@one_line_errors
+def verify(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One model (default: all).")] = None,
+) -> None:
+    """Compare the files that are here with the sizes and hashes of their cards. The network is not used.
+
+    Ends with code 1 if one differs, or if a model that is named has no file here.
+    """
+    from imgorder import registry
+    from imgorder.model_files import damage, fault, find_file
+
+    problems: list[str] = []
+    places: list[tuple[Card, dict[str, Path]]] = []
+    for card in registry.cards() if name is None else [_card(name)]:
+        paths: dict[str, Path] = {}
+        missing = True
+        for backend, entry in card.files.items():
+            found = find_file(card, backend)
+            if found is None:
+                continue
+            missing = False
+            if wrong := fault(found.path, entry):
+                problems.append(damage(card, found, wrong))
+            else:
+                paths[backend] = found.path
+        if missing and name and card.files:
+            problems.append(f"{card.name}: none of its files is here; run: imgorder models pull {card.name}")
+        places.append((card, paths))
+    if problems:
+        raise ProblemsError(problems)
+    for card, paths in places:
+        _print_places(card, paths)
+
+
+@models.command(epilog="Example: imgorder models push tridab-s --repo OWNER/NAME --yes")
+@one_line_errors
+def push(
+    name: Name,
+    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/NAME", help="Repository; made if it is not there.")],
+    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Upload; without it, only say what would be.")] = False,
+) -> None:
+    """Publish a model on the Hub: weights, ONNX file, configuration and model card, as one commit.
+
+    The token is HF_TOKEN's, or that of `hf auth login`. What is printed at the end goes into the model's card,
+    models/NAME.json, so that this very commit is fetched.
+    """
+    from imgorder.hub import publish
+
+    repo_id = publish.check_repo_id(repo)
+    card = _card(name)
+    inside = publish.contents(card)
+    if not yes:
+        print(f"{card.name} would go to {repo_id} (if that is not there: made, {'private' if private else 'public'}):")
+        for title, each in inside.items():
+            print(f"  {title}: {len(each) if isinstance(each, bytes) else each.stat().st_size} bytes")
+        print("Nothing was uploaded; --yes does it.")
+        return
+    place = publish.push(card, inside, repo_id, private)
+    print(f"{card.name}: uploaded to {repo_id}, commit {place.revision}")
+    print(f'For models/{card.name}.json:\n "hub": {json.dumps(asdict(place), indent=1)}'.replace("\n", "\n "))
+
+
+def _card(name: str) -> Card:
+    from imgorder import model_files, registry
+
+    model_files.refuse_pickles(name)
+    card = registry.known_card(name)
+    if card is None and Path(name).suffix in (".onnx", ".safetensors"):
+        raise ModelError(f"{show(name)}: a file, not a model's name; `imgorder models` lists the names")
+    return card or registry.find_card(name)
+
+
+def _print_places(card: Card, paths: dict[str, Path]) -> None:
+    for backend in card.files:
+        where = f"right, {show(paths[backend])}" if backend in paths else "not fetched"
+        print(f"{card.name} {backend}: {where}")
+    if not card.files:
+        print(f"{card.name}: needs no files")

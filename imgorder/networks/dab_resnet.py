@@ -32,6 +32,7 @@ class DABResNetConfig:
         mix_kernel: side of the second convolution's kernel in every unit.
         inner_norm: batch normalisation between a unit's first convolution and its accumulator.
         dab_shortcut: whether the 1×1 convolutions of shortcuts are units too.
+        hidden: features of a hidden layer in the classifier, over the n vectors side by side; 0 for none.
     """
 
     depth: ClassVar[int]
@@ -42,6 +43,7 @@ class DABResNetConfig:
     mix_kernel: int = 1
     inner_norm: bool = False
     dab_shortcut: bool = False
+    hidden: int = 0
 
 
 class DABResNet18Config(DABResNetConfig):
@@ -155,7 +157,10 @@ class DABResNet(nn.Module):
                 channels = block.expansion * width
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
-        self.classify = nn.Linear(config.seq_len * channels, classes)
+        size = config.seq_len * channels
+        self.classify: nn.Module = nn.Linear(size, classes)
+        if config.hidden:
+            self.classify = nn.Sequential(nn.Linear(size, config.hidden), nn.ReLU(), nn.Linear(config.hidden, classes))
 
     def forward(self, images: Tensor) -> Tensor:
         if images.shape[1] != self.config.seq_len:

@@ -1,0 +1,85 @@
+"""The options that `rename` and `stamp` share: which photos, and in which order."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgorder.cli._errors import tell
+from imgorder.errors import UsageError
+
+if TYPE_CHECKING:
+    from imgorder.ordered import OrderedSet
+
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.", show_default=False),
+]
+Order = Annotated[
+    Path | None,
+    typer.Option("--order", metavar="FILE", readable=False, help="Take the order that `sort --json` wrote."),
+]
+First = Annotated[
+    list[Path] | None,
+    typer.Option("--first", metavar="FILE", readable=False, help="Taken first; fixes the direction. Repeatable."),
+]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Take the opposite direction.")]
+MinConfidence = Annotated[
+    float,
+    typer.Option("--min-confidence", min=0.0, max=1.0, help="Below this probability change nothing; exit code 3."),
+]
+Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")]
+Backend = Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")]
+Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
+
+
+def ordered_sets(
+    paths: Sequence[Path],
+    order: Path | None,
+    first: Sequence[Path],
+    reverse: bool,
+    model: str,
+    backend: str,
+    threads: int | None,
+) -> list[OrderedSet]:
+    """The sets in their order: from the file, or else sorted.
+
+    Raises:
+        ImgorderError: for trouble with the photos or the file.
+        UsageError: for options that do not fit together.
+    """
+    from imgorder.ordered import read_order, sort_now
+
+    if first and reverse:
+        raise UsageError("--first and --reverse both fix the direction; give one of them")
+    if order is not None:
+        return read_order(order, paths, first=first, reverse=reverse)
+    return sort_now(
+        paths,
+        model=model,
+        backend=backend,
+        threads=threads,
+        first=first,
+        reverse=reverse,
+        warn=lambda message: tell("warning", message),
+    )
+
+
+def folders_of(paths: Sequence[Path], order: Path | None) -> list[Path]:
+    """The folders in which the photos are said to lie, as far as they are there; raises ImgorderError."""
+    from imgorder.ordered import files_of_order
+
+    if not paths and order is not None:
+        paths = files_of_order(order)
+    folders = (path if os.path.isdir(path) else path.parent for path in paths)
+    return list(dict.fromkeys(folder for folder in folders if os.path.isdir(folder)))
+
+
+def tell_unsure(title: str, confidence: float, least: float) -> None:
+    """One line on stderr for a set whose order is not sure enough."""
+    tell("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")

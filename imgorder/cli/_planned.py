@@ -1,0 +1,72 @@
+"""How `rename` shows its plan and what became of it: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from imgorder.cli._sorted import UNKNOWN_DIRECTION
+from imgorder.names import show
+from imgorder.renaming.journal import Run
+from imgorder.renaming.plan import Plan, PlannedSet
+
+
+def as_json(plan: Plan, runs: Sequence[Run] | None) -> str:
+    """The stable JSON of ``docs/json.md``: the plan, whether it was carried out, and by which runs."""
+    outcome = {"applied": runs is not None, "runs": [run.id for run in runs or ()]}
+    return json.dumps({**plan.record(), **outcome}, indent=2)
+
+
+def print_plan(plan: Plan) -> None:
+    """Old and new names, set by set, and the digest."""
+    console = Console(highlight=False)
+    for planned in plan.sets:
+        _print_set(console, planned)
+    if plan.copy_to is not None:
+        console.print(Text(f"Copies go to {show(plan.copy_to)}; the originals stay as they are."), soft_wrap=True)
+    console.print(f"Plan {plan.digest}", soft_wrap=True)
+
+
+def print_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | None) -> None:
+    """What was done, and how to take it back; or that nothing was, and how to do it."""
+    if runs is None:
+        how = "--apply carries it out" if plan_file is None else f"written to {show(plan_file)}, --apply carries it out"
+        print(f"Nothing was changed; {how}.")
+    elif plan.copy_to is not None:
+        print(f"Copied {sum(len(planned.files) for planned in plan.sets)} files to {show(plan.copy_to)}.")
+    elif not runs:
+        print("All files have these names already; nothing was changed.")
+    else:
+        changed = [planned for planned in plan.sets if planned.changing]
+        for planned, run in zip(changed, runs, strict=True):
+            print(f"Renamed {len(run.changes)} files; taken back by: imgorder undo {show(planned.folder)} {run.id}")
+
+
+def title(planned: PlannedSet) -> str:
+    """The folder, for people."""
+    return show(planned.folder)
+
+
+def _print_set(console: Console, planned: PlannedSet) -> None:
+    photos = len(planned.photos)
+    others = len(planned.files) - photos
+    more = f" and {others} files that belong to them" if others else ""
+    sure = f"order {planned.confidence:.1%} sure, by {planned.model}"
+    console.print(Text(f"{title(planned)}: {photos} photos{more}; {show(sure)}"), soft_wrap=True)
+    table = Table()
+    table.add_column("", justify="right")
+    table.add_column("now", overflow="fold")
+    table.add_column("then", overflow="fold", style="bold")
+    place = 0
+    for file in planned.files:
+        place += file.companion_of is None
+        number = str(place) if file.companion_of is None else ""
+        table.add_row(number, Text(show(file.old)), Text(show(file.new)))
+    console.print(table)
+    if planned.direction == "unknown":
+        console.print(UNKNOWN_DIRECTION, soft_wrap=True)

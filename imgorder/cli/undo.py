@@ -1,0 +1,94 @@
+"""``imgorder undo``: take a rename or a stamp back, and put right what an interrupted run has left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgorder.cli._errors import one_line_errors, tell
+from imgorder.errors import EXIT_INPUT, EXIT_INTERRUPTED, UsageError
+from imgorder.names import show
+
+if TYPE_CHECKING:
+    from imgorder.renaming.undo import Listed
+
+
+@one_line_errors
+def undo(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", readable=False, help="Where the photos are.", show_default=False)
+    ] = Path("."),
+    run: Annotated[
+        str | None, typer.Argument(metavar="RUN", help="Take back this run (default: the last one).")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the runs in this folder; change nothing.")] = False,
+    recover: Annotated[
+        bool, typer.Option("--recover", help="Put the folder back as it was before a run that was interrupted.")
+    ] = False,
+) -> None:
+    """Take back the last rename or stamp in a folder; again for the one before it.
+
+    Files that have changed since are named and left alone; nothing is ever overwritten.
+    """
+    from imgorder.renaming import journal
+    from imgorder.renaming import undo as undoing
+
+    if run is None and not os.path.isdir(folder) and journal.RUN_ID.fullmatch(str(folder)):
+        folder, run = Path("."), str(folder)
+    if list_ + recover + (run is not None) > 1:
+        raise UsageError("--list, --recover and RUN do not go together; give one of them")
+    if list_:
+        _print_list(undoing.list_runs(folder))
+        return
+    try:
+        if recover:
+            _recover(folder)
+        else:
+            _undo(folder, run)
+    except KeyboardInterrupt as error:
+        tell("stopped", f"interrupted; if there is something to put right: imgorder undo {show(folder)} --recover")
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+def _undo(folder: Path, run: str | None) -> None:
+    from imgorder.renaming import undo as undoing
+
+    undone = undoing.undo(folder, run)
+    print(f"{show(folder)}: {undone.files} of {undone.files + len(undone.refused)} files of {undone.run.id} taken back")
+    for line in undone.refused:
+        tell("error", line)
+    if undone.refused:
+        raise typer.Exit(EXIT_INPUT)
+
+
+def _recover(folder: Path) -> None:
+    from imgorder.renaming import undo as undoing
+
+    recoveries = undoing.recover(folder)
+    ways = {
+        "back": "taken back; the folder is as it was before",
+        "forward": "finished, since it could not be taken back (an old name is taken by now)",
+        "nothing": "had not changed anything yet",
+    }
+    if not recoveries:
+        print(f"{show(folder)}: nothing to recover")
+    for recovery in recoveries:
+        print(f"{show(folder)}: the interrupted {recovery.run.title}: {ways[recovery.way]}")
+        for line in recovery.left_alone:
+            tell("error", f"{show(folder)}: {line}")
+    if any(recovery.left_alone for recovery in recoveries):
+        raise typer.Exit(EXIT_INPUT)
+
+
+def _print_list(runs: list[Listed]) -> None:
+    if not runs:
+        print("no runs here")
+    for each in runs:
+        run = each.run
+        what = f"undo of {show(run.of)}" if run.of else run.kind
+        partly = each.state == "done" and run.kind != "undo" and each.left < len(run.changes)
+        state = f"{each.state}, {each.left} not undone yet" if partly else each.state
+        print(f"{run.id}  {show(run.time.replace('T', ' ')):19}  {what}: {len(run.changes)} files, {state}")

@@ -1,0 +1,71 @@
+"""Carrying a plan out, exactly as it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from imgorder.errors import ImgorderError, ProblemsError
+from imgorder.names import show
+from imgorder.renaming import journal, transaction
+from imgorder.renaming.check import find_problems
+from imgorder.renaming.copying import copy_all
+from imgorder.renaming.folder import locked
+from imgorder.renaming.journal import Move, Run
+from imgorder.renaming.plan import Plan, PlannedSet
+
+
+def refuse_interrupted(folders: Iterable[Path]) -> None:
+    """Raise an ImgorderError if a folder is being changed by another process, or a run in it was interrupted."""
+    for folder in dict.fromkeys(folders):
+        with locked(folder):
+            journal.refuse_unfinished(folder)
+
+
+def check(plan: Plan) -> None:
+    """Raise a ProblemsError with all problems of a plan, if it has any."""
+    if problems := find_problems(plan):
+        raise ProblemsError(problems)
+
+
+def apply_plan(plan: Plan) -> list[Run]:
+    """Rename, or copy, all files of a plan. Each folder is a transaction of its own.
+
+    Returns:
+        The run of each folder in which something changed; none for copies.
+
+    Raises:
+        ProblemsError: if the plan cannot be carried out (any more); nothing was changed then.
+        ImgorderError: if something fails on the way; the folder is then as before.
+    """
+    if plan.copy_to is not None:
+        check(plan)
+        files = [(planned.folder / file.old, file.new) for planned in plan.sets for file in planned.files]
+        copy_all(files, plan.copy_to)
+        return []
+    runs: list[Run] = []
+    with ExitStack() as stack:
+        check(plan)
+        changing = [planned for planned in plan.sets if planned.changing]
+        folders = [stack.enter_context(locked(planned.folder)) for planned in changing]
+        for folder in folders:
+            journal.refuse_unfinished(folder.path)
+        check(plan)  # once more, now that no other imgorder can change anything
+        for folder, planned in zip(folders, changing, strict=True):
+            try:
+                runs.append(transaction.carry_out(folder, "rename", _moves(planned)))
+            except ImgorderError as error:
+                done = "".join(f"; {show(each.path)} is renamed already" for each in folders[: len(runs)])
+                raise ImgorderError(f"{error}{done}") from error
+    return runs
+
+
+def _moves(planned: PlannedSet) -> Callable[[str], Sequence[Move]]:
+    def moves(run: str) -> Sequence[Move]:
+        return [
+            Move(file.old, journal.stage_name(run, index), file.new, file.state)
+            for index, file in enumerate(planned.changing)
+        ]
+
+    return moves

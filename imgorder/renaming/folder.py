@@ -1,0 +1,195 @@
+"""A folder that only this process changes: locked, and with the few operations that a run is made of."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+from imgorder.renaming.moves import rename_exclusive
+
+PREFIX = ".imgorder-"  # of every hidden name that is ours
+_LOCK_FILE = ".imgorder.lock"  # on Windows only, where a folder itself cannot be locked
+
+
+class Folder:
+    """One folder under a lock. Names are names in it; nothing in here ever replaces a file but `replace`."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def at(self, name: str) -> str:
+        """The path of a name."""
+        return os.path.join(self.path, name)
+
+    def names(self) -> set[str]:
+        """What is in the folder, spelt as the file system has it: ``a.JPG`` and ``a.jpg`` are never confused."""
+        return set(os.listdir(self.path))
+
+    def status(self, name: str) -> os.stat_result | None:
+        """Of a file, or of a link itself; None if there is none."""
+        try:
+            return os.lstat(self.at(name))
+        except FileNotFoundError:
+            return None
+
+    def rename(self, old: str, new: str) -> None:
+        """Raises FileExistsError if the new name is taken."""
+        rename_exclusive(self.at(old), self.at(new))
+
+    def replace(self, new: str, name: str) -> None:
+        """Put one file in the place of another in one step."""
+        os.replace(self.at(new), self.at(name))
+
+    def remove(self, name: str) -> None:
+        """Remove a file of our own."""
+        os.unlink(self.at(name))
+
+    def remove_second_name(self, name: str, kept: str) -> None:
+        """Remove one of two names of one file, which a rename by link leaves when it is cut short.
+
+        Raises:
+            ImgorderError: if they are not two names of one file; removing one might then lose it.
+        """
+        one, other = os.lstat(self.at(name)), os.lstat(self.at(kept))
+        if (one.st_dev, one.st_ino) != (other.st_dev, other.st_ino) or one.st_nlink < 2:
+            raise ImgorderError(f"{show(self.at(name))}: not the same file as {show(kept)}; look at both by hand")
+        os.unlink(self.at(name))
+
+    def write_new(self, name: str, *parts: bytes) -> None:
+        """A new file, on disk when this returns; each part is on disk before the next is written."""
+        descriptor = os.open(self.at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
+        try:
+            for part in parts:
+                write_all(descriptor, part)
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def append(self, name: str, data: bytes) -> None:
+        """Add to a file of our own, on disk when this returns."""
+        descriptor = os.open(self.at(name), os.O_WRONLY | os.O_APPEND | _BINARY)
+        try:
+            write_all(descriptor, data)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def cut(self, name: str, size: int) -> None:
+        """Shorten a file of our own to a size in bytes, on disk when this returns."""
+        descriptor = os.open(self.at(name), os.O_WRONLY | _BINARY)
+        try:
+            os.ftruncate(descriptor, size)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self, name: str) -> bytes:
+        """A file's bytes."""
+        with open(self.at(name), "rb") as file:
+            return file.read()
+
+    def sync(self) -> None:
+        """All names are on disk when this returns. (Windows has no such call for folders.)"""
+        if sys.platform != "win32":
+            os.fsync(self._descriptor)
+
+
+def reason_of(error: OSError, folder: Path) -> str:
+    """The file's name and the reason, the name rather one that a user knows than a hidden one of ours."""
+    names = [str(name) for name in (error.filename, error.filename2) if isinstance(name, str | Path)]
+    known = [name for name in names if not os.path.basename(name).startswith(PREFIX)]
+    return f"{show((known or names or [str(folder)])[0])}: {error.strerror or error}"
+
+
+_BINARY: int = getattr(os, "O_BINARY", 0)  # without it, Windows would change line ends
+
+
+def sync_folder(path: Path) -> None:
+    """The names in a folder are on disk when this returns."""
+    if sys.platform != "win32":
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """`os.write` until everything is written."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def present(names: set[str], folder: Folder, name: str) -> bool:
+    """Whether a name is in a listing; also as another Unicode form of it where the file system changes forms."""
+    if name in names:
+        return True
+    if name.isascii() or folder.status(name) is None:
+        return False
+    form = unicodedata.normalize("NFC", name)
+    return any(unicodedata.normalize("NFC", each) == form for each in names)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[Folder]:
+    """Hold a folder's lock. The lock goes with the process, however it ends.
+
+    Raises:
+        ImgorderError: if another process holds it, or the folder cannot be opened or locked.
+    """
+    if sys.platform == "win32":
+        with _locked_by_file(path) as descriptor:
+            yield Folder(path, descriptor)
+        return
+    import fcntl
+
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise ImgorderError(f"{show(path)}: cannot be opened as a folder ({error.strerror}); check the path") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise _busy(path) from error
+        except OSError as error:
+            raise ImgorderError(
+                f"{show(path)}: this file system has no locks ({error.strerror}); use --copy-to a folder on another one"
+            ) from error
+        yield Folder(path, descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _busy(path: Path) -> ImgorderError:
+    return ImgorderError(f"{show(path)}: another imgorder is changing this folder; wait until it has finished")
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    @contextmanager
+    def _locked_by_file(path: Path) -> Iterator[int]:
+        file = path / _LOCK_FILE
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _BINARY)
+        except OSError as error:
+            raise ImgorderError(f"{show(path)}: cannot be locked ({error.strerror}); check its permissions") from error
+        try:
+            try:
+                msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+            except OSError as error:
+                raise _busy(path) from error
+            yield descriptor
+        finally:
+            os.close(descriptor)
+            with suppress(OSError):  # another process has it open already and will remove it
+                os.unlink(file)

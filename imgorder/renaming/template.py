@@ -1,0 +1,94 @@
+"""New names from a template such as ``{index:03d}_{stem}{ext}``: plain fields and their format, nothing else."""
+
+from __future__ import annotations
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from imgorder.errors import UsageError
+
+DEFAULT = "{index:03d}_{stem}{ext}"
+DATE_FORMAT = "%Y%m%d_%H%M%S"
+
+# A value of each field's type, to try a format on.
+_SAMPLES: dict[str, object] = {
+    "index": 1,
+    "stem": "IMG_1",
+    "ext": ".jpg",
+    "date": datetime(2024, 5, 1, 12, 0, 0),
+    "folder": "photos",
+    "n": 4,
+}
+FIELDS = tuple(_SAMPLES)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A template that was checked.
+
+    Attributes:
+        text: as it was typed.
+        parts: literal text, and after it a field with its format, or None at the end.
+    """
+
+    text: str
+    parts: tuple[tuple[str, tuple[str, str] | None], ...]
+
+    @property
+    def uses_date(self) -> bool:
+        """Whether the photos' capture times are needed."""
+        return any(field is not None and field[0] == "date" for _, field in self.parts)
+
+    def fill(self, values: Mapping[str, object]) -> str:
+        """A name from a value for each field that the template uses."""
+        return "".join(
+            literal + (_formatted(values[field[0]], field[1]) if field else "") for literal, field in self.parts
+        )
+
+
+def parse_template(text: str) -> Template:
+    """Check a template.
+
+    Raises:
+        UsageError: for unknown fields, attributes, conversions, and formats that do not fit.
+    """
+    try:
+        parsed = list(string.Formatter().parse(text))
+    except ValueError as error:
+        raise UsageError(f"--template {text!r}: {error}; a brace in a name is written {{{{ or }}}}") from error
+    parts: list[tuple[str, tuple[str, str] | None]] = []
+    for literal, name, spec, conversion in parsed:
+        if name is None:
+            parts.append((literal, None))
+            continue
+        if name not in FIELDS or conversion:
+            known = ", ".join(f"{{{field}}}" for field in FIELDS)
+            wrong = f"{name}!{conversion}" if conversion else name
+            raise UsageError(f"--template {text!r}: {{{wrong}}} is not known; known are {known}")
+        parts.append((literal, (name, _checked(text, name, spec or ""))))
+    return Template(text, tuple(parts))
+
+
+def _checked(text: str, name: str, spec: str) -> str:
+    reason = ""
+    if "{" in spec:
+        reason = "fields in a format are not known here"
+    elif name != "date" and any(int(number) > 255 for number in re.findall(r"\d+", spec)):
+        reason = "no file name is that long"
+    else:
+        try:
+            _formatted(_SAMPLES[name], spec)
+        except ValueError as error:
+            reason = str(error)
+    if reason:
+        raise UsageError(f"--template {text!r}: the format {spec!r} does not fit {{{name}}} ({reason})")
+    return spec
+
+
+def _formatted(value: object, spec: str) -> str:
+    if isinstance(value, datetime):
+        return value.strftime(spec or DATE_FORMAT)
+    return format(value, spec)

@@ -1,0 +1,139 @@
+"""A run from its journal to its end; and what becomes of a run that was interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from imgorder.errors import ImgorderError, ProblemsError
+from imgorder.names import show
+from imgorder.renaming import journal, moving, rewriting
+from imgorder.renaming.folder import Folder, reason_of
+from imgorder.renaming.journal import DONE, UNBEGUN, Change, Run
+
+BACK, FORWARD, NOTHING = "back", "forward", "nothing"
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How an interrupted run was ended.
+
+    Attributes:
+        run: the run.
+        way: ``back`` to what was before it, ``forward`` to its end, or ``nothing`` had happened yet.
+        left_alone: one line for each file that somebody else has changed or removed since.
+    """
+
+    run: Run
+    way: str
+    left_alone: tuple[str, ...]
+
+
+def carry_out(folder: Folder, kind: str, changes: Callable[[str], Sequence[Change]], of: str | None = None) -> Run:
+    """Change all files or none.
+
+    Args:
+        folder: under its lock.
+        kind: ``rename``, ``stamp`` or ``undo``.
+        changes: gives the changes for a run's id.
+        of: for an undo, the run that it takes back.
+
+    Raises:
+        ImgorderError: if something fails; everything is then as before, or the message says what to do.
+    """
+    identity = journal.new_run_id()
+    number = max((run.number for run in journal.read_runs(folder.path)), default=0) + 1
+    time = datetime.now().isoformat(timespec="seconds")
+    run = Run(identity, number, kind, of, time, tuple(changes(identity)))
+    try:
+        journal.begin(folder, run)
+        if run.rewrites:
+            rewriting.perform(folder, run.rewrites)
+        else:
+            moving.perform(folder, run.moves)
+        journal.finish(folder, run)
+    except (Exception, KeyboardInterrupt) as error:
+        recovery = _take_back(folder, run, error)
+        if recovery.way == FORWARD:
+            outcome = "it could not be taken back any more (is an old name taken?), so the run was finished"
+        else:
+            outcome = "; ".join(("nothing was changed", *recovery.left_alone))
+        if isinstance(error, OSError | ImgorderError):
+            raise ImgorderError(f"{_reason(folder, error)}; {outcome}") from error
+        raise
+    return replace(run, status=DONE)
+
+
+def recover(folder: Folder, run: Run) -> Recovery:
+    """End an interrupted run: back, or if that cannot be (an old name is taken by a foreign file), forward.
+
+    It may be stopped at any point and called again.
+
+    Raises:
+        ProblemsError: if neither way is free; names each file and where it is. Nothing was changed then.
+        OSError: if the disk fails.
+    """
+    if run.status == UNBEGUN:
+        journal.discard(folder, run)
+        return Recovery(run, NOTHING, ())
+    if run.rewrites:
+        return _recover_rewrites(folder, run)
+    found = moving.whereabouts(folder, run.moves)
+    left_alone = moving.losses(run.moves, found)
+    if not found.doubtful and not moving.obstacles(run.moves, found, back=True):
+        moving.settle(folder, run.moves, found, back=True)
+        journal.discard(folder, run)
+        return Recovery(run, BACK, tuple(left_alone))
+    if not found.doubtful and not moving.obstacles(run.moves, found, back=False):
+        moving.settle(folder, run.moves, found, back=False)
+        journal.finish(folder, run)
+        return Recovery(run, FORWARD, tuple(left_alone))
+    taken = moving.obstacles(run.moves, found, back=True)
+    cure = f"move {', '.join(map(show, taken))} elsewhere and try again" if taken else "see each file"
+    raise ProblemsError(
+        [
+            f"{show(folder.path)}: the {run.title} can be neither taken back nor finished; nothing was changed. "
+            f"{cure}, or put the files right by hand and remove {show(run.journal)}",
+            *moving.report(run.moves, found),
+        ]
+    )
+
+
+def _recover_rewrites(folder: Folder, run: Run) -> Recovery:
+    if rewriting.possible(folder, run.rewrites, back=True):
+        left_alone = rewriting.settle(folder, run.rewrites, back=True)
+        journal.discard(folder, run)
+        return Recovery(run, BACK, tuple(left_alone))
+    if rewriting.possible(folder, run.rewrites, back=False):
+        left_alone = rewriting.settle(folder, run.rewrites, back=False)
+        journal.finish(folder, run)
+        return Recovery(run, FORWARD, tuple(left_alone))
+    raise ProblemsError(
+        [
+            f"{show(folder.path)}: the {run.title} can be neither taken back nor finished; nothing was changed. "
+            f"Try the version of imgorder that began it, or remove {show(run.journal)} and leave the files as they are",
+            *rewriting.report(folder, run.rewrites),
+        ]
+    )
+
+
+def _take_back(folder: Folder, run: Run, error: BaseException) -> Recovery:
+    """At once, in the process that failed, by what `recover` does."""
+    try:
+        journal.reopen(folder, run)
+        # Whatever of the journal is on disk, this process knows what it was about to do.
+        return recover(folder, replace(run, status=journal.BEGUN))
+    except (OSError, ImgorderError, KeyboardInterrupt) as second:
+        raise ImgorderError(
+            f"{_reason(folder, error)}; taking back what was done failed too ({_reason(folder, second)}). "
+            f"Run: imgorder undo {show(folder.path)} --recover"
+        ) from error
+
+
+def _reason(folder: Folder, error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return reason_of(error, folder.path)
+    if isinstance(error, KeyboardInterrupt):
+        return f"{show(folder.path)}: interrupted"
+    return " ".join(str(error).splitlines())

@@ -1,0 +1,582 @@
+"""A run that dies at any call: every photo is still there, and `undo --recover` puts the folder right.
+
+Each way of dying at each call that changes the folder is tried, for rename, undo and stamp, and a second
+death on the way back. The number of deaths is asserted at the end of each test: more than 1700 in all,
+more than 40 of which are of a process that really ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from imgorder.errors import ImgorderError, ProblemsError
+from imgorder.renaming import journal, moves
+from imgorder.renaming.apply import apply_plan
+from imgorder.renaming.folder import Folder
+from imgorder.renaming.plan import write_plan
+from imgorder.renaming.undo import list_runs, recover, undo
+from imgorder.stamping import apply_stamps
+from tests import killing
+from tests.conftest import ROOT
+from tests.killing import Kill, act, killed, refusing
+from tests.renaming import (
+    TANGLED,
+    Snapshot,
+    fill,
+    jpegs,
+    plan_of,
+    snapshot,
+    stamp_plan,
+    tangled,
+    without_journals,
+)
+
+WAYS = ("renameat2", "link", "checked")
+CASES = [
+    *((action, way) for action in ("rename", "undo rename") for way in WAYS),
+    *((action, "renameat2") for action in ("stamp", "undo stamp")),  # these rename nothing but by replacing
+]
+BEGUN = 7  # calls until the journal is on disk
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dying process loses nothing that it has written, whether it was waited for or not."""
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
+
+
+def prepared(home: Path, action: str) -> Path:
+    """A folder in which an action can be interrupted."""
+    folder = home / "photos"
+    if action in ("stamp", "undo stamp"):
+        jpegs(folder)
+    else:
+        tangled(folder)
+        (home / "plan.json").unlink(missing_ok=True)
+        write_plan(plan_of(folder, TANGLED), home / "plan.json")
+    if action == "undo rename":
+        with killed(Kill(0)):
+            act(folder, "rename")
+    elif action == "undo stamp":
+        with killed(Kill(0)):
+            act(folder, "stamp")
+    return folder
+
+
+def emptied(home: Path) -> Path:
+    """Cheaper than a folder of its own for each of some thousand deaths."""
+    for file in (home / "photos").iterdir() if (home / "photos").exists() else ():
+        file.unlink()
+    return home
+
+
+def contents(state: Snapshot, *names: str) -> set[bytes]:
+    return {content for name, (content, _) in state.items() if not name.endswith(".jsonl")}
+
+
+def refuses(folder: Path) -> None:
+    """Other commands do not touch an interrupted folder, and say so in one line."""
+    before = snapshot(folder)
+    for command in (lambda: undo(folder), lambda: journal.refuse_unfinished(folder)):
+        with pytest.raises(ImgorderError, match=r"was interrupted here; first run: imgorder undo .* --recover") as told:
+            command()
+        assert "\n" not in str(told.value)
+    assert snapshot(folder) == before
+
+
+def deaths(home: Path, action: str, way: str, when: str) -> Iterator[tuple[Path, Snapshot, bool]]:
+    """For each call, a folder in which an action died there; what was before, and whether the run was done."""
+    at = 0
+    while True:
+        at += 1
+        folder = prepared(emptied(home), action)
+        before = snapshot(folder)
+        with killed(Kill(at, when), way) as kill:
+            act(folder, action.split()[0])
+        if not kill.dead:
+            assert at > 20
+            return
+        known = {run.name for run in folder.glob("*.jsonl")} - set(before)
+        done = bool(known) and not journal.unfinished(folder)
+        yield folder, before, done
+
+
+@pytest.mark.parametrize(("action", "way"), CASES)
+def test_a_death_at_any_call_costs_nothing_and_is_taken_back(tmp_path: Path, action: str, way: str) -> None:
+    finished = prepared(tmp_path / "finished", action)
+    originals = contents(snapshot(finished))
+    act(finished, action.split()[0])
+    after = without_journals(snapshot(finished))
+    tried = done_before_death = 0
+    for when in killing.WHEN:
+        for folder, before, done in deaths(tmp_path, action, way, when):
+            tried += 1
+            dead = snapshot(folder)
+            if "stamp" in action:
+                each_is_whole(dead, before, after)
+            else:
+                assert contents(dead) == originals  # each under some name, and nothing else
+            if done:
+                done_before_death += 1
+                assert without_journals(dead) == after
+                assert recover(folder) == []
+                assert snapshot(folder) == dead
+                continue
+            if dead != before:
+                refuses(folder)
+            recover(folder)
+            assert snapshot(folder) == before
+            assert recover(folder) == []
+    assert done_before_death == 4  # after the last write, around the last fsync
+    assert tried >= 75
+
+
+def each_is_whole(dead: Snapshot, before: Snapshot, after: Snapshot) -> None:
+    """Under each name there is one content or the other, with the time of change that it had."""
+    for name, value in without_journals(before).items():
+        assert dead[name] in (value, after[name])
+
+
+@pytest.mark.parametrize(("action", "way"), CASES)
+def test_a_second_death_on_the_way_back(tmp_path: Path, action: str, way: str) -> None:
+    tried = first = 0
+    while True:
+        first += 3
+        second = 0
+        while True:
+            second += 1
+            folder = prepared(emptied(tmp_path), action)
+            before = snapshot(folder)
+            with killed(Kill(first, "after"), way) as kill:
+                act(folder, action.split()[0])
+            if not kill.dead or not journal.unfinished(folder):
+                break
+            with killed(Kill(second, killing.WHEN[second % 3]), way) as again:
+                act(folder, "recover")
+            act(folder, "recover")
+            assert snapshot(folder) == before
+            if not again.dead:
+                break
+            tried += 1
+        if not kill.dead:
+            break
+    assert tried >= 85
+
+
+def test_a_process_that_really_ends_is_taken_back(tmp_path: Path) -> None:
+    """Three processes at a time; every call of a rename, some of an undo and of a stamp."""
+    ends = 0
+    waiting: list[tuple[subprocess.Popen[bytes], Path, Snapshot]] = []
+
+    def settle() -> None:
+        nonlocal ends
+        for process, folder, before in waiting:
+            code = process.wait()
+            assert code in (0, 9), code
+            if code == 9:
+                ends += 1
+                if journal.unfinished(folder):
+                    recover(folder)
+                    assert snapshot(folder) == before
+        waiting.clear()
+
+    for action, step, last in (("rename", 1, 28), ("undo rename", 5, 28), ("stamp", 5, 35), ("undo stamp", 5, 35)):
+        for at in range(1, last, step):
+            home = tmp_path / f"{action}{at}"
+            folder = prepared(home, action)
+            command = [sys.executable, "-m", "tests.killing", str(folder), action.split()[0], str(at), "after"]
+            waiting.append((subprocess.Popen(command, cwd=ROOT), folder, snapshot(folder)))
+            if len(waiting) == 3:
+                settle()
+    settle()
+    assert ends >= 40
+
+
+def error_of(folder: Path) -> str | None:
+    try:
+        act(folder, "rename")
+    except ImgorderError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("failing", ["rename", "fsync", "write", "unlink"])
+def test_an_error_on_the_way_is_taken_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str, failing: str
+) -> None:
+    """Any one call that fails, once: the folder is as before, without a journal, and the error is one line."""
+    tried = at = 0
+    while True:
+        at += 1
+        folder = prepared(emptied(tmp_path), "rename")
+        before = snapshot(folder)
+        counter = iter(range(1, 1000))
+
+        def failing_once(real: Any, code: int, counter: Iterator[int] = counter, at: int = at) -> Any:
+            def call(*arguments: Any, **named: Any) -> Any:
+                if next(counter) == at:
+                    raise OSError(code, os.strerror(code), str(arguments[0]))
+                return real(*arguments, **named)
+
+            return call
+
+        with killed(Kill(0), way), monkeypatch.context() as patch:
+            if failing == "rename" and way == "renameat2":
+                patch.setattr(moves, "_renameat2", failing_once(moves._renameat2, errno.EIO))
+            elif failing == "rename":
+                name = "link" if way == "link" else "rename"
+                patch.setattr(os, name, failing_once(getattr(os, name), errno.EIO))
+            else:
+                patch.setattr(os, failing, failing_once(getattr(os, failing), errno.ENOSPC))
+            message = error_of(folder)
+        if message is None:
+            assert without_journals(snapshot(folder)) != before
+            break
+        assert "\n" not in message
+        if snapshot(folder) != before:  # the error struck while the journal was removed
+            assert f"Run: imgorder undo {folder} --recover" in message
+            recover(folder)
+        tried += 1
+        assert snapshot(folder) == before
+    if not (failing == "unlink" and way != "link"):
+        assert tried >= 3
+
+
+@pytest.mark.parametrize(("presses", "at"), [(1, 9), (2, 9), (1, 3), (2, 3)])
+def test_ctrl_c_is_taken_back_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, presses: int, at: int) -> None:
+    folder = prepared(tmp_path, "rename")
+    before = snapshot(folder)
+    real = moves._renameat2
+    calls = iter(range(100))
+
+    def interrupted(source: str, target: str) -> None:
+        real(source, target)
+        if next(calls) in (at, at + 1)[:presses]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(moves, "_renameat2", interrupted)
+    if presses == 1:
+        with pytest.raises(KeyboardInterrupt):
+            act(folder, "rename")
+    else:  # the second one strikes while the first one's work is taken back
+        with pytest.raises(ImgorderError, match=r"interrupted.*Run: imgorder undo .* --recover"):
+            act(folder, "rename")
+        recover(folder)
+    assert snapshot(folder) == before
+
+
+def test_an_error_that_nobody_thought_of_is_taken_back_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = prepared(tmp_path, "rename")
+    before = snapshot(folder)
+    real = Folder.sync
+    calls = iter(range(100))
+
+    def failing(self: Folder) -> None:
+        if next(calls) == 1:
+            raise ZeroDivisionError
+        real(self)
+
+    monkeypatch.setattr(Folder, "sync", failing)
+    with pytest.raises(ZeroDivisionError):
+        act(folder, "rename")
+    assert snapshot(folder) == before
+
+
+def dead_at(home: Path, at: int, action: str = "rename", way: str = "renameat2") -> tuple[Path, Snapshot]:
+    folder = prepared(home, action)
+    before = snapshot(folder)
+    with killed(Kill(at), way):
+        act(folder, action.split()[0])
+    return folder, before
+
+
+HIDDEN = BEGUN + 7  # calls until all seven files have hidden names
+
+
+def test_an_old_name_that_somebody_has_taken_means_forward(tmp_path: Path) -> None:
+    folder, before = dead_at(tmp_path, HIDDEN + 3)
+    (folder / "d.jpg").write_bytes(b"a new photo")
+    (recovery,) = recover(folder)
+    assert recovery.way == "forward"
+    assert (folder / "d.jpg").read_bytes() == b"a new photo"
+    for old, new in TANGLED.items():
+        assert snapshot(folder)[new] == before[old]
+    assert [each.state for each in list_runs(folder)] == ["done"]
+
+
+def test_an_old_and_a_new_name_taken_means_a_report_and_no_change(tmp_path: Path) -> None:
+    folder, before = dead_at(tmp_path, HIDDEN)
+    (folder / "d.jpg").write_bytes(b"a new photo")
+    (folder / "f.jpg").write_bytes(b"another new photo")
+    stuck = snapshot(folder)
+    for _ in range(2):
+        with pytest.raises(ProblemsError) as told:
+            recover(folder)
+        assert snapshot(folder) == stuck
+    assert len(told.value.problems) == 1 + len(TANGLED)
+    assert "can be neither taken back nor finished; nothing was changed. move d.jpg elsewhere" in told.value.problems[0]
+    assert any("d.jpg (to be e.jpg): .imgorder-" in line for line in told.value.problems)
+    (folder / "d.jpg").unlink()
+    (folder / "f.jpg").unlink()
+    recover(folder)
+    assert snapshot(folder) == before
+
+
+def test_what_somebody_has_removed_or_edited_meanwhile_is_told_and_left_alone(tmp_path: Path) -> None:
+    folder, before = dead_at(tmp_path, HIDDEN - 3)  # d.jpg, d.jpg.xmp and e.jpg still have their names
+    (folder / "d.jpg.xmp").write_bytes(b"edited")
+    next(folder.glob(".imgorder-*-000000")).unlink()
+    (recovery,) = recover(folder)
+    assert recovery.way == "back"
+    assert sorted(recovery.left_alone) == [
+        "a.jpg, to be b.jpg: gone since",
+        "d.jpg.xmp (d.jpg.xmp, to be e.jpg.xmp): changed since; left alone",
+    ]
+    expected = {name: value for name, value in before.items() if name not in ("a.jpg", "d.jpg.xmp")}
+    assert {name: value for name, value in snapshot(folder).items() if name != "d.jpg.xmp"} == expected
+
+
+def test_files_are_found_by_size_and_time_where_inodes_have_changed(tmp_path: Path) -> None:
+    for at in range(BEGUN, HIDDEN + 9):
+        folder, before = dead_at(tmp_path / str(at), at)
+        copied = tmp_path / f"copied{at}"
+        fill(copied, {})
+        for name, (content, mtime) in snapshot(folder).items():
+            (copied / name).write_bytes(content)
+            os.utime(copied / name, ns=(mtime, mtime))
+        recover(copied)
+        same = {len(content) for content, _ in before.values()}
+        assert len(same) > 3
+        assert snapshot(copied) == before
+
+
+def test_files_that_cannot_be_told_apart_are_not_touched(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"one", "b.jpg": b"two"})
+    for name in ("a.jpg", "b.jpg"):
+        os.utime(folder / name, ns=(0, 10**18))
+    with killed(Kill(BEGUN + 2 + 1 + 2)):  # swapped, but not done
+        apply_plan(plan_of(folder, {"a.jpg": "b.jpg", "b.jpg": "a.jpg"}))
+    assert journal.unfinished(folder)
+    swapped = without_journals(snapshot(folder))
+    for name, (content, _) in swapped.items():  # other inodes, as on a card that was taken out
+        (folder / f"new {name}").write_bytes(content)
+        os.utime(folder / f"new {name}", ns=(0, 10**18))
+    for name in swapped:
+        os.replace(folder / f"new {name}", folder / name)
+    before = snapshot(folder)
+    with pytest.raises(ProblemsError, match="which it is cannot be told"):
+        recover(folder)
+    assert snapshot(folder) == before
+
+
+def test_a_stamped_file_that_somebody_has_changed_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    with killed(Kill(BEGUN + 13)):
+        act(folder, "stamp")
+    changed = next(name for name, value in before.items() if snapshot(folder)[name] != value)
+    (folder / changed).write_bytes(b"edited")
+    (recovery,) = recover(folder)
+    assert recovery.left_alone == (f"{changed}: changed or gone since; left alone",)
+    assert {**snapshot(folder), changed: before[changed]} == before
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lines: [lines[0], lines[2], *lines[3:]],  # a line is missing
+        lambda lines: [lines[0].replace("rename", "burn"), *lines[1:]],
+        lambda lines: [lines[0].replace('"imgorder": 1', '"imgorder": 2'), *lines[1:]],
+        lambda lines: [lines[0], lines[1].replace("a.jpg", "../a.jpg"), *lines[2:]],
+        lambda lines: [lines[0], lines[1].replace("-000000", "-000001"), *lines[2:]],
+        lambda lines: [lines[0], lines[1].replace('"stage": ".imgorder', '"stage": "imgorder'), *lines[2:]],
+        lambda lines: [lines[0], lines[1].replace('"size": ', '"size": "x", "s": '), *lines[2:]],
+        lambda lines: lines[:3],  # the end is missing, but there are hidden files
+    ],
+)
+def test_a_damaged_or_foreign_journal_is_never_acted_upon(tmp_path: Path, spoil: Any) -> None:
+    folder, _ = dead_at(tmp_path, HIDDEN)
+    (file,) = folder.glob("*.jsonl")
+    file.write_text("".join(spoil(file.read_text().splitlines(keepends=True))))
+    before = snapshot(folder)
+    for command in (recover, undo, list_runs, journal.refuse_unfinished):
+        with pytest.raises(ImgorderError, match=r"\.jsonl: this journal is damaged .*; nothing was changed"):
+            command(folder)
+    assert snapshot(folder) == before
+
+
+def test_a_second_name_is_removed_only_if_it_is_one(tmp_path: Path) -> None:
+    folder = Folder(fill(tmp_path / "photos", {"a": b"same", "b": b"same"}), -1)
+    with pytest.raises(ImgorderError, match="not the same file"):
+        folder.remove_second_name("a", "b")
+    with pytest.raises(ImgorderError, match="not the same file"):
+        folder.remove_second_name("a", "a")
+    os.link(folder.at("a"), folder.at("c"))
+    folder.remove_second_name("c", "a")
+    assert sorted(folder.names()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("way", [*WAYS, "einval"])
+def test_a_rename_never_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    if way != "renameat2":
+        monkeypatch.setattr(moves, "_renameat2", refusing(errno.EINVAL if way == "einval" else errno.ENOSYS))
+    if way == "checked":
+        monkeypatch.setattr(os, "link", refusing(errno.EPERM))
+    fill(tmp_path, {"a": b"one", "b": b"two"})
+    (tmp_path / "dangling").symlink_to("nowhere")
+    for target in ("b", "dangling"):
+        with pytest.raises(FileExistsError):
+            moves.rename_exclusive(str(tmp_path / "a"), str(tmp_path / target))
+    with pytest.raises(FileNotFoundError):
+        moves.rename_exclusive(str(tmp_path / "none"), str(tmp_path / "c"))
+    moves.rename_exclusive(str(tmp_path / "a"), str(tmp_path / "c"))
+    moves.rename_exclusive(str(tmp_path / "dangling"), str(tmp_path / "link"))
+    assert sorted(os.listdir(tmp_path)) == ["b", "c", "link"]
+    assert os.readlink(tmp_path / "link") == "nowhere"
+    assert [(tmp_path / name).read_bytes() for name in "bc"] == [b"two", b"one"]
+
+
+def test_the_journal_is_on_disk_before_the_first_rename(tmp_path: Path) -> None:
+    calls: list[str] = []
+
+    class Watching(Kill):
+        def around(self, name: str, real: Any) -> Any:
+            counted = super().around(name, real)
+
+            def call(*arguments: Any, **named: Any) -> Any:
+                if name != "open" or arguments[1] & os.O_CREAT:
+                    calls.append(name)
+                return counted(*arguments, **named)
+
+            return call
+
+    folder = fill(tmp_path / "photos", {"a": b"one", "b": b"two"})
+    with killed(Watching(0)):
+        apply_plan(plan_of(folder, {"a": "b", "b": "a"}))
+    rename = ["renameat2"] * 2
+    begun = ["open", "write", "fsync", "write", "fsync", "fsync"]  # the last one is the folder's
+    assert calls == [*begun, *rename, "fsync", *rename, "fsync", "write", "fsync"]
+    (file,) = folder.glob("*.jsonl")
+    lines = [json.loads(line) for line in file.read_text().splitlines() if line]
+    assert [set(line) for line in lines[1:3]] == [{"old", "stage", "new", "inode", "size", "mtime_ns"}] * 2
+    assert lines[-1]["done"] is True
+
+
+def test_stamp_keeps_a_copy_beside_a_file_that_has_gone(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    with killed(Kill(BEGUN + 3)):
+        apply_stamps(stamp_plan(folder))
+    (stage,) = folder.glob(".imgorder-*-000000")
+    (folder / "0.jpg").unlink()
+    with pytest.raises(ProblemsError, match=r"0\.jpg: changed or gone since; a copy made by this run is \.imgorder"):
+        recover(folder)
+    assert stage.exists()
+
+
+@pytest.fixture
+def where_case_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a file is found by any spelling of its name, as on Windows and macOS."""
+    folder = fill(tmp_path / "photos", {"a.JPG": b"one", "b.JPG": b"two", "c.jpg": b"three"})
+    real = os.lstat
+
+    def lstat(path: Any, **named: Any) -> os.stat_result:
+        parent, name = os.path.split(path)
+        if parent == str(folder) and name not in os.listdir(folder):
+            name = next((each for each in os.listdir(folder) if each.casefold() == name.casefold()), name)
+        return real(os.path.join(parent, name), **named)
+
+    monkeypatch.setattr(os, "lstat", lstat)
+    return folder
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_case_of_a_name_changes(where_case_does_not_count: Path, way: str) -> None:
+    folder = where_case_does_not_count
+    before = snapshot(folder)
+    names = {"a.JPG": "a.jpg", "b.JPG": "C.jpg", "c.jpg": "b.jpg"}
+    at = 0
+    dead = True
+    while dead:
+        at += 1
+        with killed(Kill(at), way) as kill:
+            apply_plan(plan_of(folder, names))
+        dead = kill.dead and bool(journal.unfinished(folder))
+        if dead:
+            recover(folder)
+            assert snapshot(folder) == before
+    assert at > 15
+    assert sorted(without_journals(snapshot(folder))) == ["C.jpg", "a.jpg", "b.jpg"]
+    undo(folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_an_error_while_somebody_takes_an_old_name_ends_forward(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = prepared(tmp_path, "rename")
+    before = snapshot(folder)
+    real = moves._renameat2
+    calls = iter(range(1, 100))
+
+    def failing(source: str, target: str) -> None:
+        if next(calls) == 9:
+            (folder / "d.jpg").write_bytes(b"a new photo")
+            raise OSError(errno.EIO, "Input/output error", source)
+        real(source, target)
+
+    monkeypatch.setattr(moves, "_renameat2", failing)
+    with pytest.raises(ImgorderError, match=r"it could not be taken back any more .* so the run was finished"):
+        act(folder, "rename")
+    assert (folder / "d.jpg").read_bytes() == b"a new photo"
+    assert all(snapshot(folder)[new] == before[old] for old, new in TANGLED.items())
+    assert [each.state for each in list_runs(folder)] == ["done"]
+
+
+def test_copies_do_not_go_into_a_folder_with_an_interrupted_run(tmp_path: Path) -> None:
+    folder, _ = dead_at(tmp_path / "one", HIDDEN)
+    source = fill(tmp_path / "two", {"d.jpg": b"d"})
+    before = snapshot(folder)
+    with pytest.raises(ImgorderError, match="was interrupted here"):
+        apply_plan(plan_of(source, {"d.jpg": "d.jpg"}, folder))
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("broken", ["with_capture_time", "restored", "both"])
+def test_a_stamp_that_this_version_would_write_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """An interrupted undo needs the stamped content again; if it cannot be had, the undo is finished."""
+    from imgorder import exif
+
+    folder = prepared(tmp_path, "undo stamp")
+    stamped = snapshot(folder)
+    with killed(Kill(BEGUN + 13)):
+        act(folder, "undo")
+    dead = snapshot(folder)
+    if broken in ("with_capture_time", "both"):
+        monkeypatch.setattr(exif, "with_capture_time", lambda data, time: (data + b"otherwise", b""))
+    if broken in ("restored", "both"):
+        monkeypatch.setattr(exif, "restored", lambda data, segment: data)
+    if broken == "both":
+        with pytest.raises(ProblemsError, match="can be neither taken back nor finished; nothing was changed"):
+            recover(folder)
+        assert snapshot(folder) == dead
+        return
+    (recovery,) = recover(folder)
+    if broken == "restored":
+        assert recovery.way == "back"
+        assert snapshot(folder) == stamped
+    else:
+        assert recovery.way == "forward"
+        assert without_journals(snapshot(folder)) == snapshot(jpegs(tmp_path / "original"))
+        assert [each.state for each in list_runs(folder)] == ["undone", "done"]

@@ -1,0 +1,774 @@
+"""`imgorder rename`: the plan, what stands against it, companions, copies and the plan as a file."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import piexif
+import pytest
+from PIL import Image
+
+from imgorder.errors import ImgorderError, ProblemsError, UsageError
+from imgorder.renaming import check
+from imgorder.renaming.apply import apply_plan
+from imgorder.renaming.check import find_problems, name_problems
+from imgorder.renaming.companions import find_companions, stem_of
+from imgorder.renaming.folder import locked
+from imgorder.renaming.plan import read_plan
+from imgorder.renaming.template import parse_template
+from tests import killing
+from tests.conftest import ROOT
+from tests.killing import Kill, killed, refusing
+from tests.renaming import (
+    command,
+    done,
+    fill,
+    jpegs,
+    plan_of,
+    refused,
+    shoot,
+    snapshot,
+    without_journals,
+    write_order,
+)
+
+NAMES = ["c.jpg", "a.jpg", "b.jpg"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(without_journals(snapshot(folder)))
+
+
+# The command as it is used.
+
+
+def test_photos_are_named_by_their_order(photos: Path) -> None:
+    before = snapshot(photos)
+    order = json.loads(done("sort", photos, "--json"))["sets"][0]["order"]
+    shown = done("rename", photos)
+    assert snapshot(photos) == before
+    assert "Nothing was changed; --apply carries it out." in shown
+    assert "not known from the pictures" in shown
+    applied = done("rename", photos, "--apply")
+    digest = re.search(r"^Plan ([0-9a-f]{32})$", shown, re.MULTILINE)
+    assert digest is not None
+    assert digest[0] in applied  # what was shown is what was done
+    assert names_in(photos) == [f"{place:03d}_{name}" for place, name in enumerate(order, start=1)]
+    for place, name in enumerate(order, start=1):
+        assert snapshot(photos)[f"{place:03d}_{name}"] == before[name]
+    done("undo", photos)
+    assert without_journals(snapshot(photos)) == before
+
+
+def test_first_reverse_and_model_are_those_of_sort(photos: Path) -> None:
+    order = json.loads(done("sort", photos, "--json"))["sets"][0]["order"]
+    for options in (("--reverse",), ("--first", order[-1])):
+        planned = json.loads(done("rename", photos, "--json", *options))["sets"][0]
+        assert [file["old"] for file in planned["files"]] == order[::-1]
+        assert planned["direction"] == "given"
+    assert json.loads(done("rename", photos, "--json", "--model", "path"))["sets"][0]["model"] == "path"
+    assert command("rename", photos, "--first", order[0], "--reverse").exit_code == 2
+
+
+def test_an_order_from_a_file_sorts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    monkeypatch.delattr("imgorder.sorting.sort_photos")
+    for paths in ((), (folder,)):
+        shown = json.loads(done("rename", *paths, "--order", order, "--json"))
+        assert [file["new"] for file in shown["sets"][0]["files"]] == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]
+    for options, expected in ((("--reverse",), NAMES[::-1]), (("--first", "b.jpg"), NAMES[::-1])):
+        shown = json.loads(done("rename", "--order", order, "--json", *options))
+        assert [file["old"] for file in shown["sets"][0]["files"]] == expected
+    middle = command("rename", "--order", order, "--first", "a.jpg")
+    assert middle.exit_code == 2
+    assert "neither first nor last" in middle.stderr
+    (folder / "more.jpg").write_bytes(b"one more")
+    assert "more.jpg: not in the order of" in refused(folder, "rename", folder, "--order", order)[0]
+    (folder / "b.jpg").unlink()
+    assert "b.jpg: no such file" in refused(folder, "rename", "--order", order)[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"version": 2, "sets": []}', '{"version": 1, "sets": [{"folder": 1}]}', "\xff"]
+)
+def test_a_file_that_is_no_order(tmp_path: Path, text: str) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    order.write_text(text, "latin-1")
+    if text == "{}":
+        order.unlink()
+    (line,) = refused(folder, "rename", "--order", order)
+    assert "order.json: " in line
+
+
+def test_two_folders_are_two_runs(tmp_path: Path, photos: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(photos, other)
+    result = json.loads(done("rename", photos, other, "--apply", "--json"))
+    assert result["applied"] is True
+    assert len(set(result["runs"])) == 2
+    assert names_in(photos) == names_in(other)
+    (line, *_) = refused(photos, "rename", photos, photos)
+    assert "in two sets; give it once" in line
+
+
+def test_json_has_the_documented_shape(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    (folder / "a.CR3").write_bytes(b"raw")
+    shown = json.loads(done("rename", "--order", order, "--json"))
+    assert set(shown) == {"version", "template", "copy_to", "sets", "digest", "applied", "runs"}
+    assert (shown["version"], shown["applied"], shown["runs"], shown["copy_to"]) == (1, False, [], None)
+    (only,) = shown["sets"]
+    fields = {"folder", "whole_folder", "confidence", "direction", "model", "backend", "files"}
+    assert set(only) == fields
+    assert [(file["old"], file["new"], file["companion_of"]) for file in only["files"]] == [
+        ("c.jpg", "001_c.jpg", None),
+        ("a.jpg", "002_a.jpg", None),
+        ("a.CR3", "002_a.CR3", "a.jpg"),
+        ("b.jpg", "003_b.jpg", None),
+    ]
+    assert set(only["files"][0]) == {"old", "new", "companion_of", "inode", "size", "mtime_ns"}
+    described = (ROOT / "docs" / "json.md").read_text("utf-8")
+    for field in {*shown, *only, *only["files"][0]}:
+        assert f"`{field}`" in described
+
+
+def test_names_that_are_there_already_are_nothing_to_do(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    before = snapshot(folder)
+    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", "--apply")
+    assert snapshot(folder) == before
+
+
+def test_swaps_and_shifts_in_place(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
+    done("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == {
+        "1.jpg": b"content of '2.jpg'",
+        "2.jpg": b"content of '3.jpg'",
+        "3.jpg": b"content of '1.jpg'",
+    }
+
+
+def test_below_the_confidence_nothing_is_changed(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    before = snapshot(folder)
+    plan = tmp_path / "plan.json"
+    for more in (("--apply",), ("--plan", plan), ("--apply", "--json")):
+        result = command("rename", "--order", order, "--min-confidence", "0.95", *more)
+        assert result.exit_code == 3
+        assert result.stderr.endswith("photos: confidence 0.9 is below 0.95; nothing was changed\n")
+        assert "001_c.jpg" in result.stdout
+        assert snapshot(folder) == before
+        assert not plan.exists()
+    done("rename", "--order", order, "--min-confidence", "0.9", "--apply")
+    assert snapshot(folder) != before
+
+
+def test_everything_that_changes_something_is_off_by_default(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    home = sorted(tmp_path.iterdir())
+    before = snapshot(folder)
+    for options in ((), ("--json",), ("--copy-to", tmp_path / "copies"), ("--no-companions",)):
+        done("rename", "--order", order, *options)
+    command("undo", folder)
+    command("undo", folder, "--list")
+    command("undo", folder, "--recover")
+    assert snapshot(folder) == before
+    assert sorted(tmp_path.iterdir()) == home
+    for name in ("rename", "undo", "stamp"):
+        shown = re.sub(r"\s+", " ", done(name, "--help"))
+        assert not re.search(r"--(force|overwrite|delete|yes)\b(?!-times)", shown)
+
+
+def test_no_photos_and_no_order_is_a_usage_error() -> None:
+    assert command("rename").exit_code == 2
+    assert command("rename", "--apply").exit_code == 2
+
+
+# Templates.
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{index:03d}_{stem}{ext}", "002_a.JPG"),
+        ("{index} of {n}{ext}", "2 of 3.JPG"),
+        ("{folder}-{index:>4}{ext}", "photos-   2.JPG"),
+        ("{{{stem}}}{ext}", "{a}.JPG"),
+        ("{stem:.1}{index:x}{ext}", "a2.JPG"),
+    ],
+)
+def test_templates(tmp_path: Path, template: str, expected: str) -> None:
+    folder, order = shoot(tmp_path, ["c.JPG", "a.JPG", "b.JPG"])
+    done("rename", "--order", order, "--template", template, "--apply")
+    assert expected in names_in(folder)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{name}",
+        "{}",
+        "{0}",
+        "{index.real}",
+        "{stem[0]}",
+        "{stem!r}",
+        "{index:{n}}",
+        "{index:s}",
+        "{stem:d}",
+        "{index:0999999999d}",
+        "{index",
+        "index}",
+    ],
+)
+def test_templates_that_make_no_sense(tmp_path: Path, template: str) -> None:
+    _, order = shoot(tmp_path, NAMES)
+    result = command("rename", "--order", order, "--template", template)
+    assert result.exit_code == 2, result.stdout
+    assert "--template" in result.stderr
+    with pytest.raises(UsageError):
+        parse_template(template)
+
+
+def test_dates_come_from_the_photos(tmp_path: Path, scene: list[Image.Image]) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for index, image in enumerate(scene[:3]):
+        taken = {"Exif": {piexif.ExifIFD.DateTimeOriginal: f"2024:05:01 12:00:0{index}", 37521: "25"}}
+        image.save(folder / f"{index}.jpg", exif=piexif.dump(taken))
+    order = write_order(tmp_path, folder, ["0.jpg", "1.jpg", "2.jpg"])
+    shown = json.loads(done("rename", "--order", order, "--template", "{date}{ext}", "--json"))
+    assert shown["sets"][0]["files"][1]["new"] == "20240501_120001.jpg"
+    shown = json.loads(done("rename", "--order", order, "--template", "{date:%H-%M-%S.%f}{ext}", "--json"))
+    assert shown["sets"][0]["files"][1]["new"] == "12-00-01.250000.jpg"
+    for name in ("1.jpg", "2.jpg"):
+        scene[0].save(folder / name)
+    lines = refused(folder, "rename", "--order", order, "--template", "{date}{ext}")
+    assert len(lines) == 2
+    assert "1.jpg: no capture time in it (EXIF DateTimeOriginal)" in lines[0]
+
+
+# What stands against a plan.
+
+
+def problems(folder: Path, names: dict[str, str]) -> list[str]:
+    """The problems of a plan; nothing is changed by carrying it out either."""
+    plan = plan_of(folder, names)
+    before = snapshot(folder)
+    found = find_problems(plan)
+    if found:
+        with pytest.raises(ProblemsError):
+            apply_plan(plan)
+        assert snapshot(folder) == before
+    assert all("\n" not in line for line in found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("", "an empty name"),
+        (".", "not a file name"),
+        ("..", "not a file name"),
+        ("a/b.jpg", "not a file name"),
+        ("/etc/passwd", "not a file name"),
+        ("a\0b.jpg", "not a file name"),
+        ("x" * 252 + ".jpg", "256 bytes; a name has at most 255"),
+        ("é" * 126 + ".jpg", "256 bytes"),
+        ("CON", "keeps for a device"),
+        ("nul.jpg", "keeps for a device"),
+        ("Com1.tar.gz", "keeps for a device"),
+        ("lpt9 .jpg", "keeps for a device"),
+        ("a.jpg.", "drops a dot or space"),
+        ("a.jpg ", "drops a dot or space"),
+        (".imgorder-x.jpg", "kept for journals"),
+        ("\ud800.jpg", "cannot be written as a file name"),
+    ],
+)
+def test_names_that_no_file_may_have(tmp_path: Path, name: str, expected: str) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    found = problems(folder, {"a.jpg": name, "b.jpg": "c.jpg"})
+    assert [line for line in found if expected in line], found
+
+
+@pytest.mark.parametrize("name", ["CONTACT.jpg", "com.jpg", "x" * 251 + ".jpg", "a: b?.jpg", "-rf.jpg", "💥\n.jpg"])
+def test_names_that_are_fine(tmp_path: Path, name: str) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    assert problems(folder, {"a.jpg": name}) == []
+    apply_plan(plan_of(folder, {"a.jpg": name}))
+    assert names_in(folder) == [name]
+
+
+def test_characters_that_windows_refuses_are_refused_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(name_problems("a?.jpg")) == []
+    monkeypatch.setattr(check.sys, "platform", "win32")
+    assert "Windows takes no '?'" in next(name_problems("a?.jpg"))
+
+
+def test_one_name_for_two_photos(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    (line,) = refused(folder, "rename", "--order", order, "--template", "same{ext}", "--apply")
+    assert "same.jpg: c.jpg and a.jpg and b.jpg would all get this name; use {index}" in line
+    accented = {"a.jpg": unicodedata.normalize("NFC", "É.jpg"), "b.jpg": unicodedata.normalize("NFD", "é.jpg")}
+    (line,) = problems(folder, accented)
+    assert "would all get this name" in line
+    (line,) = problems(folder, {"a.jpg": "b.jpg", "b.jpg": "b.jpg"})
+    assert "would all get this name" in line
+
+
+def test_a_name_that_is_taken(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    (folder / "001_c.jpg").write_bytes(b"precious")
+    (folder / "002_a.jpg").symlink_to("nowhere")
+    lines = refused(folder, "rename", "--order", order, "--apply")
+    assert len(lines) == 2
+    assert "001_c.jpg: is there already" in lines[0]
+
+
+def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {name: b"x" + name.encode() for name in ("a", "b", "c", "d")})
+    (folder / "c").chmod(0o444)
+    (folder / "taken").mkdir()
+    found = problems(folder, {"a": "NUL", "b": "taken", "c": "fine", "d": "d."})
+    assert len(found) == 4
+
+
+def test_read_only_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    (folder / "a.jpg").chmod(0o444)
+    (line,) = problems(folder, {"a.jpg": "c.jpg", "b.jpg": "d.jpg"})
+    assert "a.jpg: read-only; make it writable (chmod u+w)" in line
+    assert problems(folder, {"b.jpg": "d.jpg"}) == []
+    monkeypatch.setattr(check.os, "access", lambda path, mode: Path(path) != folder)
+    (line,) = problems(folder, {"b.jpg": "d.jpg"})
+    assert "photos: nothing can be changed in this folder" in line
+
+
+def test_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    real = os.stat
+
+    def elsewhere(path: Any, **named: Any) -> os.stat_result:
+        status = real(path, **named)
+        fields = list(status)
+        fields[2] += Path(path) == folder
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(check.os, "stat", elsewhere)
+    (line,) = find_problems(plan_of(folder, {"a.jpg": "b.jpg"}))
+    assert "a.jpg: on another file system than its folder; leave it out" in line
+
+
+def test_hard_links_in_one_set(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    os.link(folder / "a.jpg", folder / "b.jpg")
+    (line,) = problems(folder, {"a.jpg": "c.jpg", "b.jpg": "d.jpg"})
+    assert "b.jpg: the same file as a.jpg (a hard link); leave one of them out" in line
+
+
+def test_photos_of_one_set_in_different_folders(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    fill(folder / "more", {"c.jpg": b"c"})
+    order = write_order(tmp_path, folder, ["a.jpg", "b.jpg", "more/c.jpg"])
+    result = command("rename", "--order", order, "--apply")
+    assert result.exit_code == 1
+    assert "photos of one set lie in different folders (more/c.jpg); give one folder, or --copy-to" in result.stderr
+    done("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    assert names_in(tmp_path / "out") == ["001_a.jpg", "002_b.jpg", "003_c.jpg"]
+    assert (folder / "more" / "c.jpg").exists()
+
+
+def test_a_link_is_renamed_itself(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg"])
+    fill(tmp_path / "elsewhere", {"real.jpg": b"real"})
+    (folder / "c.jpg").symlink_to("../elsewhere/real.jpg")
+    order = write_order(tmp_path, folder, ["c.jpg", "a.jpg", "b.jpg"])
+    done("rename", "--order", order, "--apply")
+    assert os.readlink(folder / "001_c.jpg") == "../elsewhere/real.jpg"
+    assert (tmp_path / "elsewhere" / "real.jpg").exists()
+    done("undo", folder)
+    assert os.readlink(folder / "c.jpg") == "../elsewhere/real.jpg"
+
+
+# The plan as a file.
+
+
+def planned(tmp_path: Path) -> tuple[Path, Path]:
+    folder, order = shoot(tmp_path, NAMES)
+    plan = tmp_path / "plan.json"
+    shown = done("rename", "--order", order, "--plan", plan)
+    assert f"Plan {read_plan(plan).digest}" in shown
+    return folder, plan
+
+
+def test_a_plan_is_carried_out_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, plan = planned(tmp_path)
+    written = plan.read_bytes()
+    (line,) = refused(folder, "rename", "--order", tmp_path / "order.json", "--plan", plan)
+    assert "there is such a file already" in line
+    assert plan.read_bytes() == written
+    assert names_in(folder) == sorted(NAMES)
+    (tmp_path / "order.json").unlink()
+    monkeypatch.delattr("imgorder.sorting.sort_photos")
+    monkeypatch.chdir(tmp_path)
+    done("rename", "photos", "--plan", "plan.json", "--apply")
+    assert names_in(folder) == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]
+    lines = refused(folder, "rename", "--plan", plan, "--apply")
+    assert "c.jpg: gone since the plan was made" in lines[0]
+
+
+def test_what_json_prints_is_a_plan_too(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    (tmp_path / "plan.json").write_text(done("rename", "--order", order, "--json"))
+    done("rename", "--plan", tmp_path / "plan.json", "--apply")
+    assert "001_c.jpg" in names_in(folder)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"001_c.jpg"', '"001_x.jpg"'), ('"confidence": 0.9', '"confidence": 1.0'), ('"old": "c.jpg"', '"old": "/c.jpg"')],
+)
+def test_a_plan_that_was_tampered_with(tmp_path: Path, old: str, new: str) -> None:
+    folder, plan = planned(tmp_path)
+    assert old in plan.read_text()
+    plan.write_text(plan.read_text().replace(old, new))
+    (line,) = refused(folder, "rename", "--plan", plan, "--apply")
+    assert "plan.json: changed since it was written (its digest differs)" in line
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"version": 1}', '{"version": 7}'])
+def test_a_file_that_is_no_plan(tmp_path: Path, text: str) -> None:
+    folder, plan = planned(tmp_path)
+    plan.write_text(text)
+    (line,) = refused(folder, "rename", "--plan", plan, "--apply")
+    assert "plan.json: not a plan" in line
+
+
+def test_a_plan_whose_digest_is_right_still_reaches_nothing_outside_its_folder(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    fill(tmp_path, {"secret": b"secret"})
+    for names in ({"../secret": "b.jpg"}, {"a.jpg": "../b.jpg"}):
+        assert problems(folder, names)
+    assert (tmp_path / "secret").exists()
+
+
+def test_a_plan_that_is_stale(tmp_path: Path) -> None:
+    folder, plan = planned(tmp_path)
+    (folder / "d.jpg").write_bytes(b"one more photo")
+    (folder / "a.jpg").write_bytes(b"edited")
+    (folder / "b.jpg").unlink()
+    lines = refused(folder, "rename", "--plan", plan, "--apply")
+    assert [line.split("photos/")[1] for line in lines] == [
+        "a.jpg: changed since the plan was made; make a new one",
+        "b.jpg: gone since the plan was made; make a new one",
+        "d.jpg: not there when the plan was made; make a new one",
+    ]
+
+
+def test_options_that_make_a_plan_do_not_fit_one_that_is_made(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path)
+    for options in (("--reverse",), ("--template", "{index}"), ("--copy-to", tmp_path), ("--no-companions",)):
+        assert command("rename", "--plan", plan, "--apply", *options).exit_code == 2
+    other = fill(tmp_path / "other", {"x.jpg": b"x"})
+    (line,) = refused(other, "rename", other, "--plan", plan, "--apply")
+    assert "in the plan" in line
+
+
+# Companions.
+
+
+def test_companions_move_with_their_photo(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["IMG_2.jpg", "IMG_1.JPG", "img.x.heic"])
+    extra = [
+        *("IMG_1.CR3", "img_1.mov", "IMG_1.AAE", "IMG_1.xmp", "img_1.jpg.XMP", "IMG_1.CR3.xmp"),
+        *("img.x.MOV", "IMG_2.dng"),
+    ]
+    others = ["IMG_10.CR3", "IMG_1.txt", "IMG_1", "IMG.xmp", "IMG_1.jpg.aae", "IMG_3.mov"]
+    fill(folder, {name: name.encode() for name in (*extra, *others)})
+    (folder / "IMG_2.mov").mkdir()
+    before = {name: file.read_bytes() for file in folder.iterdir() if (name := file.name) and file.is_file()}
+    shown = done("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    assert "3 photos and 8 files that belong to them" in shown
+    moved = {
+        "IMG_2.jpg": "1.jpg",
+        "IMG_2.dng": "1.dng",
+        "IMG_1.JPG": "2.JPG",
+        "IMG_1.CR3": "2.CR3",
+        "img_1.mov": "2.mov",
+        "IMG_1.AAE": "2.AAE",
+        "IMG_1.xmp": "2.xmp",
+        "img_1.jpg.XMP": "2.JPG.XMP",
+        "IMG_1.CR3.xmp": "2.CR3.xmp",
+        "img.x.heic": "3.heic",
+        "img.x.MOV": "3.MOV",
+    }
+    for old, content in before.items():
+        assert (folder / moved.get(old, old)).read_bytes() == content
+    (folder / "IMG_2.mov").rmdir()
+    done("undo", folder)
+    assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == before
+
+
+def test_companions_can_be_left_behind(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    fill(folder, {"a.CR3": b"raw"})
+    done("rename", "--order", order, "--no-companions", "--apply")
+    assert "a.CR3" in names_in(folder)
+
+
+def test_a_companion_of_two_photos_is_a_problem(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "a.png", "b.jpg"])
+    fill(folder, {"a.xmp": b"edits", "A.mov": b"film"})
+    lines = refused(folder, "rename", "--order", order, "--apply")
+    assert len(lines) == 2
+    assert "A.mov: belongs to a.jpg and a.png; leave one of them out, or give --no-companions" in lines[0]
+    done("rename", "--order", order, "--no-companions", "--apply")
+
+
+def test_a_photo_of_the_set_is_never_a_companion() -> None:
+    assert find_companions(["a.jpg", "a.dng"], ["a.jpg", "a.dng"]) == []
+    (only,) = find_companions(["a.jpg", "a.dng"], ["a.jpg", "a.dng", "a.dng.xmp"])
+    assert only.photos == ("a.dng",)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending", "stem"),
+    [("1.jpg", ".jpg", "1"), ("2024.05.01", ".jpg", "2024.05.01"), ("1.JPG", ".jpg", "1"), ("1", ".jpg", "1")],
+)
+def test_the_stem_of_a_new_name(name: str, ending: str, stem: str) -> None:
+    assert stem_of(name, ending) == stem
+
+
+def test_companions_are_all_or_nothing(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    fill(folder, {"a.CR3": b"raw", "002_a.CR3": b"in the way"})
+    (line,) = refused(folder, "rename", "--order", order, "--apply")
+    assert "002_a.CR3: is there already" in line
+
+
+# Copies.
+
+
+def test_copies_leave_the_originals_alone(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    fill(folder, {"a.CR3": b"raw"})
+    for file in folder.iterdir():
+        file.chmod(0o444)
+    before = snapshot(folder)
+    out = tmp_path / "out"
+    assert "Copied 4 files" in done("rename", "--order", order, "--copy-to", out, "--apply")
+    assert snapshot(folder) == before
+    expected = {"001_c.jpg": "c.jpg", "002_a.jpg": "a.jpg", "002_a.CR3": "a.CR3", "003_b.jpg": "b.jpg"}
+    assert snapshot(out) == {new: before[old] for new, old in expected.items()}
+    result = command("rename", "--order", order, "--copy-to", out, "--apply")
+    assert (result.exit_code, result.stderr.count("is there already; give another --copy-to")) == (1, 4)
+
+
+def test_a_link_is_copied_as_the_photo_that_it_leads_to(tmp_path: Path) -> None:
+    folder, _ = shoot(tmp_path, ["a.jpg", "b.jpg"])
+    (folder / "c.jpg").symlink_to("a.jpg")
+    order = write_order(tmp_path, folder, ["c.jpg", "b.jpg"])
+    done("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    assert not (tmp_path / "out" / "001_c.jpg").is_symlink()
+    assert (tmp_path / "out" / "001_c.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
+
+
+def test_copies_are_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    before = snapshot(folder)
+    names = ("open", "write", "fsync", "renameat2")
+    for name in names:
+        for at in range(1, 20):
+            out = tmp_path / f"{name}{at}"
+            calls = iter(range(1, 100))
+            with killed(Kill(0)), monkeypatch.context() as patch:
+                place = killing.moves if name == "renameat2" else os
+                real = getattr(place, f"_{name}" if name == "renameat2" else name)
+
+                def failing(*arguments: Any, calls: Any = calls, at: int = at, real: Any = real, **named: Any) -> Any:
+                    if next(calls) == at:
+                        refusing(errno.ENOSPC)(*arguments)
+                    return real(*arguments, **named)
+
+                patch.setattr(place, f"_{name}" if name == "renameat2" else name, failing)
+                try:
+                    apply_plan(plan_of(folder, {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}, out))
+                except ImgorderError as error:
+                    failed = str(error)
+                else:
+                    failed = ""
+            assert snapshot(folder) == before
+            if not failed:
+                assert sorted(os.listdir(out)) == ["1.jpg", "2.jpg"]
+                break
+            assert not out.exists()
+            assert "No space left on device" in failed
+        assert at > 2
+
+
+def test_copy_to_what_is_no_folder(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    assert "not a folder" in refused(folder, "rename", "--order", order, "--copy-to", order, "--apply")[0]
+    missing = tmp_path / "no" / "where"
+    assert "its parent folder is not there" in refused(folder, "rename", "--order", order, "--copy-to", missing)[0]
+
+
+# Odd names.
+
+ODD = [
+    unicodedata.normalize("NFC", "é.jpg").encode(),
+    unicodedata.normalize("NFD", "é.jpg").encode(),
+    "👩‍👩‍👧.jpg".encode(),
+    b"two\nlines.jpg",
+    b"caf\xe9.jpg",
+    b"-rf.jpg",
+]
+
+
+def test_any_bytes_are_a_name(tmp_path: Path) -> None:
+    try:
+        folder, order = shoot(tmp_path, [os.fsdecode(name) for name in ODD])
+    except OSError:
+        pytest.skip("this file system does not take such names")
+    fill(folder, {os.fsdecode(b"caf\xe9.CR3"): b"raw"})
+    before = snapshot(folder)
+    plan = tmp_path / "plan.json"
+    shown = done("rename", "--order", order, "--plan", plan)
+    assert r"005_caf\xe9.CR3" in shown
+    assert r"004_two\nlines.jpg" in shown
+    done("rename", "--plan", plan, "--apply")
+    assert sorted(map(os.fsencode, names_in(folder))) == sorted(
+        [*(b"%03d_%s" % (place, name) for place, name in enumerate(ODD, start=1)), b"005_caf\xe9.CR3"]
+    )
+    with killed(Kill(14)):
+        command("undo", folder)
+    assert "taken back; the folder is as it was before" in done("undo", folder, "--recover")
+    done("undo", folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_a_name_with_a_leading_dash_is_given_after_two_dashes(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos.rename(tmp_path / "-n")
+    monkeypatch.chdir(tmp_path)
+    done("rename", "--apply", "--", "-n")
+    done("undo", "--", "-n")
+
+
+# Two processes.
+
+
+def test_two_processes_on_one_folder(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    code = (
+        "import sys; from pathlib import Path; from imgorder.renaming.folder import locked\n"
+        "with locked(Path(sys.argv[1])):\n"
+        "    print('locked', flush=True); sys.stdin.readline()\n"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    try:
+        for arguments in (("rename", "--order", order, "--apply"), ("undo", folder), ("undo", folder, "--recover")):
+            (line,) = refused(folder, *arguments)
+            assert line.endswith("photos: another imgorder is changing this folder; wait until it has finished")
+    finally:
+        holder.communicate("go\n")
+    done("rename", "--order", order, "--apply")
+
+
+def test_of_two_renames_at_once_one_wins(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    done("rename", "--order", order, "--plan", tmp_path / "plan.json")
+    arguments = [sys.executable, "-m", "imgorder", "rename", "--plan", str(tmp_path / "plan.json"), "--apply"]
+    both = [
+        subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+        for _ in range(2)
+    ]
+    ends = [process.communicate() for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1]
+    loser = next(end[1] for process, end in zip(both, ends, strict=True) if process.returncode == 1)
+    assert re.match(r"imgorder: error: .*(another imgorder|gone since the plan was made)", loser)
+    assert names_in(folder) == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]
+    assert len(list(folder.glob("*.jsonl"))) == 1
+
+
+def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr(fcntl, "flock", refusing(errno.ENOLCK))
+    with pytest.raises(ImgorderError, match="has no locks"), locked(tmp_path):
+        pass
+    with pytest.raises(ImgorderError, match="cannot be opened as a folder"), locked(tmp_path / "none"):
+        pass
+
+
+def test_the_base_commands_import_neither_torch_nor_opencv(tmp_path: Path) -> None:
+    jpegs(tmp_path / "photos")
+    order = write_order(tmp_path, tmp_path / "photos", ["0.jpg", "1.jpg", "2.jpg"])
+    code = (
+        "import sys; from imgorder.cli import app\n"
+        "folder, order = sys.argv[1:]\n"
+        "start = ['--start', '2024-05-01 12:00:00']\n"
+        "for arguments in (['rename', '--order', order, '--apply'], ['undo', folder],\n"
+        "                  ['stamp', '--order', order, *start, '--apply'], ['undo', folder, '--list']):\n"
+        "    try: app(arguments)\n"
+        "    except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'torchvision', 'cv2', 'onnx', 'scipy', 'onnxruntime'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "photos"), str(order)]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("name", ["rename", "undo", "stamp"])
+def test_help_imports_nothing_heavy(name: str) -> None:
+    code = (
+        "import sys; from imgorder.cli import app\n"
+        f"try: app(['{name}', '--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'onnxruntime', 'numpy', 'PIL', 'huggingface_hub', 'torch', 'piexif'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Example: imgorder" in result.stdout
+
+
+def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    real = killing.moves._renameat2
+    for shown, end in (("a.jpg", 0), ("002_a.jpg", 1)):
+
+        def failing(source: str, target: str, shown: str = shown, end: int = end) -> None:
+            if os.path.basename((source, target)[end]) == shown:
+                raise OSError(errno.EIO, "Input/output error", source, None, target)
+            real(source, target)
+
+        monkeypatch.setattr(killing.moves, "_renameat2", failing)
+        before = snapshot(folder)
+        result = command("rename", "--order", order, "--apply")
+        assert result.exit_code == 1
+        assert f"photos/{shown}: Input/output error; nothing was changed" in result.stderr
+        assert snapshot(folder) == before
+
+
+def test_the_benchmark_runs(tmp_path: Path) -> None:
+    script = ROOT / "benchmarks" / "rename_many.py"
+    rows = tmp_path / "rows.json"
+    subprocess.run([sys.executable, str(script), "--files", "40", "--json", str(rows)], check=True, capture_output=True)
+    (row,) = json.loads(rows.read_text())["rows"]
+    assert row["files"] == 40
+    assert row["peak_mib"] >= row["idle_mib"] > 0

@@ -1,0 +1,216 @@
+"""`imgorder stamp`: times in the predicted order, nothing else changed, and back to the last byte."""
+
+from __future__ import annotations
+
+import os
+import stat
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import piexif
+import pytest
+from PIL import Image
+
+from imgorder import stamping
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.exif import capture_time, with_capture_time
+from imgorder.renaming import rewriting
+from imgorder.stamping import apply_stamps, parse_start, parse_step
+from tests.renaming import command, done, jpegs, refused, snapshot, stamp_plan, without_journals, write_order
+
+AT = ("--start", "2024-05-01 12:00:00")
+
+
+def stampable(home: Path, n: int = 3) -> tuple[Path, Path]:
+    folder = jpegs(home / "photos", n)
+    return folder, write_order(home, folder, [f"{index}.jpg" for index in range(n)][::-1])
+
+
+def times(folder: Path, names: str = "*.jpg") -> dict[str, datetime | None]:
+    return {file.name: capture_time(file.read_bytes()) for file in sorted(folder.glob(names)) if file.name != "z.jpg"}
+
+
+def test_times_follow_the_order_and_go_back_to_the_byte(photos: Path) -> None:
+    before = snapshot(photos)
+    shown = done("stamp", photos, *AT, "--step", "500ms", "--reverse")
+    assert snapshot(photos) == before
+    assert "2024-05-01 12:00:01.500000" in shown
+    assert "Nothing was changed; --apply carries it out." in shown
+    done("stamp", photos, *AT, "--step", "500ms", "--reverse", "--apply")
+    stamped = snapshot(photos)
+    assert {name: stamped[name][1] for name in before} == {name: mtime for name, (_, mtime) in before.items()}
+    taken = times(photos)
+    start = datetime(2024, 5, 1, 12)
+    assert sorted(str(time) for time in taken.values()) == [
+        str(start + index * timedelta(milliseconds=500)) for index in range(4)
+    ]
+    import json
+
+    order = json.loads(done("sort", photos, "--json", "--reverse"))["sets"][0]["order"]
+    assert sorted(order, key=lambda name: str(taken[name])) == order
+    for name in before:  # Pillow and piexif read what was written
+        fields = Image.open(photos / name).getexif().get_ifd(0x8769)
+        assert fields[0x9003].startswith("2024:05:01 12:00:0")
+        assert piexif.load(str(photos / name))["Exif"][piexif.ExifIFD.SubSecTimeOriginal] in (b"0", b"5")
+    done("undo", photos)
+    assert without_journals(snapshot(photos)) == before
+
+
+def test_mode_and_attributes_are_kept(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    (folder / "0.jpg").chmod(0o640)
+    attributes = hasattr(os, "setxattr")
+    try:
+        os.setxattr(folder / "0.jpg", "user.note", b"kept")
+    except OSError:
+        attributes = False
+    before = (folder / "0.jpg").stat()
+    for arguments in (("stamp", "--order", order, *AT, "--apply"), ("undo", folder)):
+        done(*arguments)
+        status = (folder / "0.jpg").stat()
+        assert stat.S_IMODE(status.st_mode) == 0o640
+        assert (status.st_uid, status.st_gid) == (before.st_uid, before.st_gid)
+        assert status.st_mtime_ns == before.st_mtime_ns
+        assert not attributes or os.getxattr(folder / "0.jpg", "user.note") == b"kept"
+
+
+def test_times_that_are_there_are_kept_unless_told(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    for index in (0, 2):
+        file = folder / f"{index}.jpg"
+        file.write_bytes(with_capture_time(file.read_bytes(), datetime(2020, 1, index + 1))[0])
+    before = snapshot(folder)
+    lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
+    assert [line.split("photos/")[1] for line in lines] == [
+        f"{index}.jpg: has a capture time already (2020-01-0{index + 1} 00:00:00); "
+        "--overwrite-times replaces it, or leave it out"
+        for index in (2, 0)
+    ]
+    shown = done("stamp", "--order", order, *AT, "--overwrite-times")
+    assert "2020-01-01 00:00:00" in shown
+    assert snapshot(folder) == before
+    done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    assert times(folder)["2.jpg"] == datetime(2024, 5, 1, 12)
+    done("undo", folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_the_same_times_again_are_nothing_to_do(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    done("stamp", "--order", order, *AT, "--apply")
+    before = snapshot(folder)
+    assert "have these times already" in done("stamp", "--order", order, *AT, "--apply")
+    assert snapshot(folder) == before
+
+
+def test_what_cannot_be_stamped_is_told_at_once(tmp_path: Path) -> None:
+    folder, _ = stampable(tmp_path, 4)
+    (folder / "0.jpg").write_bytes(b"\xff\xd8\xff\xe1")
+    Image.new("RGB", (8, 8)).save(folder / "p.png")
+    (folder / "link.jpg").symlink_to("1.jpg")
+    (folder / "2.jpg").chmod(0o444)
+    os.link(folder / "3.jpg", folder / "twin.jpg")
+    order = write_order(tmp_path, folder, ["0.jpg", "p.png", "link.jpg", "2.jpg", "3.jpg", "twin.jpg"])
+    lines = [line.split("photos/")[1] for line in refused(folder, "stamp", "--order", order, *AT, "--apply")]
+    assert lines[0].startswith("0.jpg: cannot be stamped (")
+    assert lines[1:] == [
+        "p.png: not a JPEG; only JPEGs can be stamped, leave it out",
+        "link.jpg: a symbolic link; give the photo that it leads to",
+        "2.jpg: read-only; make it writable (chmod u+w) or leave it out",
+        "twin.jpg: the same file as 3.jpg (a hard link); leave one of them out",
+    ]
+
+
+def test_below_the_confidence_nothing_is_changed(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    before = snapshot(folder)
+    result = command("stamp", "--order", order, *AT, "--min-confidence", "0.95", "--apply")
+    assert (result.exit_code, snapshot(folder)) == (3, before)
+    assert "imgorder: unsure: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("500ms", 0.5), ("2m", 120), ("1h", 3600), ("0.25s", 0.25), (" 3 s ", 3)]
+)
+def test_steps(text: str, seconds: float) -> None:
+    assert parse_step(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["", "1", "s", "0s", "-1s", "1d", "1 s s", "9" * 400 + "s", "0.00001ms"])
+def test_steps_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--step takes"):
+        parse_step(text)
+
+
+@pytest.mark.parametrize("text", ["", "noon", "2024-13-01 12:00:00", "2024-05-01T12:00:00+02:00"])
+def test_starts_that_are_none(text: str) -> None:
+    with pytest.raises(UsageError, match="--start takes"):
+        parse_start(text)
+    assert parse_start("2024-05-01 12:00:00.25").microsecond == 250_000
+
+
+def test_usage(tmp_path: Path) -> None:
+    _, order = stampable(tmp_path)
+    for options in (
+        (),
+        ("--start", "x"),
+        (*AT, "--step", "x"),
+        ("--start", "9999-12-31 23:59:59"),
+        (*AT, "--reverse", "--first", "0.jpg"),
+    ):
+        assert command("stamp", "--order", order, *options).exit_code == 2
+    assert command("stamp", *AT).exit_code == 2
+
+
+def test_photos_in_different_folders(tmp_path: Path) -> None:
+    folder, _ = stampable(tmp_path)
+    jpegs(folder / "more", 1)
+    order = write_order(tmp_path, folder, ["0.jpg", "more/0.jpg"])
+    result = command("stamp", "--order", order, *AT)
+    assert result.exit_code == 1
+    assert "the photos lie in different folders; give one folder" in result.stderr
+
+
+def test_a_photo_that_changed_since_the_plan(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    plan = stamp_plan(folder)
+    os.utime(folder / "1.jpg")
+    before = snapshot(folder)
+    with pytest.raises(ImgorderError, match=r"1\.jpg: changed since the plan was made"):
+        apply_stamps(plan)
+    assert snapshot(folder) == before
+
+
+def test_content_that_reads_back_otherwise_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    plan = stamp_plan(folder)
+    monkeypatch.setattr(rewriting, "write_all", lambda descriptor, data: os.write(descriptor, data[:-1]))
+    with pytest.raises(
+        ImgorderError, match="what was written reads back otherwise; check the disk; nothing was changed"
+    ):
+        apply_stamps(plan)
+    assert snapshot(folder) == before
+
+
+def test_a_change_that_could_not_be_undone_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, order = stampable(tmp_path)
+    monkeypatch.setattr(stamping.exif, "restored", lambda data, segment: data)
+    lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
+    assert all("cannot be stamped (the change could not be taken back exactly)" in line for line in lines)
+
+
+def test_undo_refuses_photos_that_changed_since(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    before = snapshot(folder)
+    done("stamp", "--order", order, *AT, "--apply")
+    (folder / "0.jpg").write_bytes((folder / "0.jpg").read_bytes() + b"edited")
+    (folder / "1.jpg").unlink()
+    result = command("undo", folder)
+    assert result.exit_code == 1
+    assert "1 of 3 files" in result.stdout
+    assert [line.split("photos/")[1] for line in result.stderr.splitlines()] == [
+        "1.jpg: gone since",
+        "0.jpg: changed since; its old time is not given back",
+    ]
+    assert snapshot(folder)["2.jpg"] == before["2.jpg"]

@@ -1,0 +1,337 @@
+"""`imgorder undo`: several levels, single runs, what is refused and why; and any sequence of it all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from imgorder.errors import ImgorderError
+from imgorder.renaming import journal
+from imgorder.renaming.apply import apply_plan
+from imgorder.renaming.check import find_problems
+from imgorder.renaming.undo import list_runs, recover, undo
+from tests import killing
+from tests.killing import Kill, killed
+from tests.renaming import (
+    START,
+    command,
+    done,
+    fill,
+    jpegs,
+    plan_of,
+    refused,
+    shoot,
+    snapshot,
+    stamp_plan,
+    without_journals,
+    write_order,
+)
+
+NAMES = ["c.jpg", "a.jpg", "b.jpg"]
+
+
+def renamed(folder: Path, names: dict[str, str]) -> str:
+    """Carry out a rename; gives the run's id."""
+    (run,) = apply_plan(plan_of(folder, names))
+    return run.id
+
+
+def states(folder: Path) -> list[str]:
+    return [each.state for each in list_runs(folder)]
+
+
+def test_several_levels(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    levels = [snapshot(folder)]
+    for names in ({"a": "b", "b": "a"}, {"a": "c"}, {"b": "a", "c": "b"}):
+        renamed(folder, names)
+        levels.append(without_journals(snapshot(folder)))
+    for level in levels[-2::-1]:
+        assert "files of" in done("undo", folder)
+        assert without_journals(snapshot(folder)) == level
+    assert states(folder) == ["undone"] * 3 + ["done"] * 3
+    (line,) = refused(folder, "undo", folder)
+    assert "nothing to undo in this folder" in line
+
+
+def test_a_rename_after_an_undo_is_what_the_next_undo_takes_back(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a"})
+    renamed(folder, {"a": "b"})
+    undo(folder)
+    second = renamed(folder, {"a": "c"})
+    assert undo(folder).run.id == second
+    with pytest.raises(ImgorderError, match="nothing to undo"):
+        undo(folder)
+
+
+def test_a_certain_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    first = renamed(folder, {"a": "x"})
+    second = renamed(folder, {"b": "y"})
+    monkeypatch.chdir(folder)
+    assert "1 of 1 files" in done("undo", first)  # a run's id alone means the current folder
+    assert sorted(without_journals(snapshot(folder))) == ["a", "y"]
+    assert f"{first} is undone already" in refused(folder, "undo", folder, first)[0]
+    assert "no run nonsense here" in refused(folder, "undo", folder, "nonsense")[0]
+    (undoing,) = {each.run.id for each in list_runs(folder)} - {first, second}
+    assert f"{undoing} is an undo itself" in refused(folder, "undo", folder, undoing)[0]
+    done("undo")
+    assert sorted(without_journals(snapshot(folder))) == ["a", "b"]
+
+
+def test_the_list(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    assert done("undo", folder, "--list") == "no runs here\n"
+    done("rename", "--order", order, "--apply")
+    done("undo", folder)
+    done("rename", "--order", order, "--apply")
+    with killed(Kill(12)):
+        command("undo", folder)
+    before = snapshot(folder)
+    lines = done("undo", folder, "--list").splitlines()
+    assert snapshot(folder) == before
+    shape = r"\d{8}-\d{6}-[0-9a-f]{6}  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d  "
+    expected = [
+        "rename: 3 files, undone",
+        "undo of .*: 3 files, done",
+        "rename: 3 files, done",
+        "undo of .*interrupted",
+    ]
+    for line, what in zip(lines, expected, strict=True):
+        assert re.fullmatch(shape + what, line), line
+    assert command("undo", folder, "--list", "--recover").exit_code == 2
+    assert command("undo", folder, "x", "--recover").exit_code == 2
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    for options in ((), ("--list",), ("--recover",)):
+        result = command("undo", tmp_path / "none", *options)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+
+
+def test_what_changed_since_is_refused_file_by_file(tmp_path: Path) -> None:
+    names = ["edited", "touched", "replaced", "gone", "taken", "fine"]
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in names})
+    renamed(folder, {name: f"new {name}" for name in names})
+    (folder / "new edited").write_bytes(b"another content")
+    os.utime(folder / "new touched")
+    status = (folder / "new replaced").stat()
+    (folder / "other").write_bytes(b"replaced")
+    os.utime(folder / "other", ns=(0, status.st_mtime_ns))
+    os.replace(folder / "other", folder / "new replaced")
+    (folder / "new gone").unlink()
+    (folder / "taken").write_bytes(b"somebody else's")
+    result = command("undo", folder)
+    assert result.exit_code == 1
+    assert "1 of 6 files" in result.stdout
+    reasons = [line.split("photos/")[1] for line in result.stderr.splitlines()]
+    assert reasons == [
+        "new edited: changed since (its size or time differs); edited is not given back",
+        "new touched: changed since (its size or time differs); touched is not given back",
+        "new replaced: another file by now; replaced is not given back",
+        "new gone: gone since (gone before)",
+        "new taken: its old name taken is taken; move that file elsewhere first",
+    ]
+    assert (folder / "taken").read_bytes() == b"somebody else's"
+    assert sorted(without_journals(snapshot(folder))) == [
+        "fine",
+        "new edited",
+        "new replaced",
+        "new taken",
+        "new touched",
+        "taken",
+    ]
+    assert "5 not undone yet" in done("undo", folder, "--list")
+    (folder / "taken").unlink()
+    again = command("undo", folder)  # what was in the way is gone: one more goes back
+    assert "1 of 5 files" in again.stdout
+    assert (folder / "taken").read_bytes() == b"taken"
+
+
+def test_a_file_that_has_to_stay_keeps_others_from_their_names(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in "abcxy"})
+    renamed(folder, {"a": "b", "b": "c", "c": "d", "x": "y", "y": "x"})
+    (folder / "b").write_bytes(b"edited")  # a's file: it stays, so b's stays in c, so c's stays in d
+    before = snapshot(folder)
+    result = command("undo", folder)
+    assert result.exit_code == 1
+    assert len(result.stderr.splitlines()) == 3
+    assert "2 of 5 files" in result.stdout
+    after = snapshot(folder)
+    assert {name: after[name] for name in "bcd"} == {name: before[name] for name in "bcd"}
+    assert {name: after[name] for name in "xy"} == {"x": before["y"], "y": before["x"]}
+
+
+def test_if_all_is_refused_nothing_is_written(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a"})
+    renamed(folder, {"a": "b"})
+    os.utime(folder / "b")
+    before = snapshot(folder)
+    result = command("undo", folder)
+    assert (result.exit_code, snapshot(folder)) == (1, before)
+
+
+def test_a_read_only_file_is_refused(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a"})
+    renamed(folder, {"a": "b"})
+    (folder / "b").chmod(0o444)
+    assert "b: read-only; make it writable" in command("undo", folder).stderr
+
+
+def test_a_folder_that_was_moved_or_copied_can_still_be_undone(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    before = snapshot(folder)
+    renamed(folder, {"a": "b", "b": "a"})
+    shutil.copytree(folder, tmp_path / "copy")  # other inodes, same times
+    folder.rename(tmp_path / "moved")
+    for each in ("moved", "copy"):
+        undo(tmp_path / each)
+        assert without_journals(snapshot(tmp_path / each)) == before
+
+
+def test_renames_are_undone_through_a_stamp_and_its_undo(tmp_path: Path) -> None:
+    """A stamp writes files anew: by that alone they are not others."""
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    renamed(folder, {"0.jpg": "1.jpg", "1.jpg": "0.jpg"})
+    from imgorder.stamping import apply_stamps
+
+    for _ in range(2):
+        apply_stamps(stamp_plan(folder))
+        undo(folder)
+    undo(folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_clocks_that_go_back_do_not_confuse_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a"})
+    ids = iter(["20300101-000000-aaaaaa", "20200101-000000-bbbbbb", "20250101-000000-cccccc"])
+    monkeypatch.setattr(journal, "new_run_id", lambda: next(ids))
+    renamed(folder, {"a": "b"})
+    renamed(folder, {"b": "c"})
+    assert undo(folder).run.id == "20200101-000000-bbbbbb"
+
+
+def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: Path) -> None:
+    before = snapshot(photos)
+    with killed(Kill(9)):
+        command("rename", photos, "--apply")
+    assert snapshot(photos) != before
+    some = [file for file in photos.iterdir() if file.suffix == ".jpg"]
+    for arguments in (
+        ("rename", photos),
+        ("rename", photos, "--apply"),
+        ("rename", *some, "--apply"),
+        ("rename", photos, "--copy-to", photos.parent / "out", "--apply"),
+        ("stamp", photos, "--start", str(START)),
+        ("undo", photos),
+    ):
+        (line,) = refused(photos, *arguments)
+        assert re.search(r"photos: a rename \(.*\) was interrupted here; first run: imgorder undo .* --recover$", line)
+    assert "was interrupted" not in command("sort", photos).stderr
+    assert "taken back; the folder is as it was before" in done("undo", photos, "--recover")
+    assert snapshot(photos) == before
+    assert "nothing to recover" in done("undo", photos, "--recover")
+
+
+CONTENTS = st.binary(max_size=3)
+FILE_NAMES = st.sampled_from(["a", "b", "c", "d.jpg", "D.jpg", "e\n", "é", "e\u0301", os.fsdecode(b"\xff")])
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Renames, undos, deaths and recoveries in any order: no content is ever lost, doubled or changed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.home = Path(tempfile.mkdtemp())
+        self.folder = fill(self.home / "photos", {})
+        self.expected: list[bytes] = []
+
+    def teardown(self) -> None:
+        shutil.rmtree(self.home)
+
+    def names(self) -> list[str]:
+        return sorted(without_journals(snapshot(self.folder)))
+
+    @rule(name=FILE_NAMES, content=CONTENTS)
+    def somebody_adds_a_file(self, name: str, content: bytes) -> None:
+        if not os.path.lexists(self.folder / name):
+            (self.folder / name).write_bytes(content)
+            self.expected.append(content)
+
+    @rule(data=st.data(), at=st.integers(0, 40), way=st.sampled_from(["renameat2", "link", "checked"]))
+    def rename(self, data: st.DataObject, at: int, way: str) -> None:
+        visible = [name for name in self.names() if not name.startswith(".imgorder")]
+        targets = data.draw(st.lists(FILE_NAMES, min_size=len(visible), max_size=len(visible), unique=True))
+        plan = plan_of(self.folder, dict(zip(visible, targets, strict=True)))
+        if not visible or find_problems(plan):
+            return
+        with killed(Kill(at, data.draw(st.sampled_from(killing.WHEN))), way):
+            try:
+                apply_plan(plan)
+            except ImgorderError as error:
+                assert "was interrupted here" in str(error)  # noqa: PT017 - any other error is a failure
+
+    @rule(at=st.integers(0, 40), when=st.sampled_from(killing.WHEN))
+    def undo(self, at: int, when: str) -> None:
+        with killed(Kill(at, when)):
+            try:
+                undo(self.folder)
+            except ImgorderError as error:
+                assert re.search("was interrupted here|nothing to undo", str(error))  # noqa: PT017
+
+    @rule(at=st.integers(0, 30), when=st.sampled_from(killing.WHEN))
+    def recover(self, at: int, when: str) -> None:
+        with killed(Kill(at, when)):
+            recover(self.folder)
+
+    @precondition(lambda self: not journal.unfinished(self.folder))
+    @rule()
+    def no_hidden_names_are_left(self) -> None:
+        assert not [name for name in self.names() if name.startswith(".imgorder")]
+
+    @invariant()
+    def nothing_is_lost(self) -> None:
+        files = {}
+        for name in self.names():
+            status = (self.folder / name).lstat()
+            files[status.st_ino] = (self.folder / name).read_bytes()
+        assert sorted(files.values()) == sorted(self.expected)
+
+
+AnyOrder.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
+test_any_order = AnyOrder.TestCase
+
+
+def test_an_order_file_of_a_renamed_folder_is_stale(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    done("rename", "--order", order, "--apply")
+    assert refused(folder, "rename", "--order", order)
+    write_order(tmp_path, folder, ["001_c.jpg", "002_a.jpg", "003_b.jpg"])
+    done("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+
+
+def test_inodes_that_change_by_the_rename_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layered file system copies a file when it renames it."""
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    before = snapshot(folder)
+
+    def copying(source: str, target: str) -> None:
+        shutil.copy2(source, f"{target}.copy")
+        os.unlink(source)
+        os.rename(f"{target}.copy", target)
+
+    monkeypatch.setattr(killing.moves, "_renameat2", copying)
+    renamed(folder, {"a": "b", "b": "c"})
+    undo(folder)
+    assert without_journals(snapshot(folder)) == before
