@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from imgorder import ordering, registry
+from imgorder import model_files, ordering, registry
 from imgorder.backends import Backend
 from imgorder.errors import ModelError, SetSizeError, UsageError
 from imgorder.names import show
@@ -100,9 +100,12 @@ class OrderingModel:
 
 
 def load_model(
-    name_or_path: str | os.PathLike[str] = "default", backend: str = "auto", threads: int | None = None
+    name_or_path: str | os.PathLike[str] = "default",
+    backend: str = "auto",
+    threads: int | None = None,
+    offline: bool = False,
 ) -> OrderingModel:
-    """Load a model.
+    """Load a model: from the package, else from the Hub's cache, else from the Hub.
 
     Args:
         name_or_path: a name from `imgorder models`, ``"default"``, or the path of an ``.onnx`` or
@@ -110,9 +113,10 @@ def load_model(
         backend: ``"onnx"`` (CPU), ``"torch"``, or ``"auto"``: torch where a GPU is in sight and
             torch is installed, else ONNX Runtime. A path decides by its ending.
         threads: how many CPU threads the network may use; all cores by default.
+        offline: never ask the Hub, as with ``HF_HUB_OFFLINE=1``.
 
     Raises:
-        ModelError: if there is no such model, or its file is broken or foreign.
+        ModelError: if there is no such model, its file is broken or foreign, or it cannot be fetched.
         UsageError: for an unknown backend.
     """
     if backend not in BACKENDS:
@@ -123,6 +127,7 @@ def load_model(
 
         card = registry.PATH_CARD
         return OrderingModel(card.name, PathBackend(), card.sizes, DEFAULT, {})
+    model_files.refuse_pickles(name)
     path = Path(name)
     known = registry.known_card(name)
     if known is None and (path.suffix in (".onnx", ".safetensors") or os.path.isfile(path)):
@@ -130,7 +135,7 @@ def load_model(
     else:
         card = known or registry.find_card(name)
         kind = _automatic(card) if backend == "auto" else backend
-        opened = _open_file(registry.model_file(card, kind), kind, threads)
+        opened = _open_file(model_files.usable_file(card, kind, offline), kind, threads)
     metadata = opened.metadata
     return OrderingModel(metadata.name, opened, metadata.sizes, metadata.preprocessing, metadata.temperatures)
 

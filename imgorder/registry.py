@@ -1,12 +1,14 @@
-"""The models that come with imgorder, and where their files lie.
+"""The models that imgorder knows, and where the files lie of those that come with it.
 
-Each has a card, ``models/<name>.json``, beside its files: what it is, its bytes and hashes, and
-what it scored. In a wheel the folder lies inside the package; in a checkout, beside it.
+Each has a card, ``models/<name>.json``: what it is, its bytes and hashes, what it scored, and where the Hub
+has its files. In a wheel the folder lies inside the package; in a checkout, beside it. A model's own files
+lie beside its card, or on the Hub only.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,21 @@ BASELINE = "path"
 
 
 @dataclass(frozen=True)
+class HubPlace:
+    """Where the Hub has a model's files.
+
+    Attributes:
+        repo_id: ``OWNER/NAME``.
+        revision: a full commit hash: what is fetched is what was measured, whatever is pushed later.
+        files: backend -> name in the repository.
+    """
+
+    repo_id: str
+    revision: str
+    files: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Card:
     """A model's entry.
 
@@ -28,6 +45,10 @@ class Card:
         files: backend -> file name, size and SHA-256.
         training: facts of the run.
         figures: rows of exact match, as ``docs/accuracy.md`` has them.
+        preprocessing: how photos become its input, as in the file's metadata.
+        licence: of the weights; an SPDX identifier.
+        data: what it was trained on, in words.
+        hub: where the Hub has its files; None if only the package has them.
     """
 
     name: str
@@ -37,6 +58,10 @@ class Card:
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     figures: list[dict[str, Any]] = field(default_factory=list)
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    data: str = ""
+    hub: HubPlace | None = None
 
 
 PATH_CARD = Card(
@@ -81,7 +106,7 @@ def find_card(name: str) -> Card:
 
 
 def model_file(card: Card, backend: str) -> Path:
-    """Where a model's file for a backend lies.
+    """Where a model's file for a backend lies if it comes with imgorder, see `model_files` for where it is.
 
     Raises:
         ModelError: if the model has none for it.
@@ -94,4 +119,12 @@ def model_file(card: Card, backend: str) -> Path:
 
 def _read_card(path: Path) -> Card:
     fields = json.loads(path.read_text("utf-8"))
-    return Card(**{**fields, "sizes": tuple(fields["sizes"])})
+    hub = HubPlace(**fields["hub"]) if fields.get("hub") else None
+    card = Card(**{**fields, "sizes": tuple(fields["sizes"]), "hub": hub})
+    if hub and not re.fullmatch("[0-9a-f]{40}", hub.revision):
+        raise ModelError(f"{show(path)}: the Hub revision {hub.revision!r} is no full commit hash; pin one")
+    names = [str(entry["file"]) for entry in card.files.values()] + list(hub.files.values() if hub else ())
+    for name in names:
+        if not name.endswith((".onnx", ".safetensors")):
+            raise ModelError(f"{show(path)}: {name!r} is neither .onnx nor .safetensors; nothing else is ever loaded")
+    return card

@@ -25,7 +25,8 @@ def writable_output() -> Iterator[None]:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the encoding cannot show
-    warnings.filterwarnings("ignore", module="PIL")  # what matters of it is said in an error that names the file
+    for library in ("PIL", "huggingface_hub"):  # what matters of it is said in an error that names the file
+        warnings.filterwarnings("ignore", module=library)
     try:
         try:
             yield

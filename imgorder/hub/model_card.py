@@ -1,0 +1,60 @@
+"""The README of a model's repository on the Hub, and its ``config.json``: a card for people and one for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from imgorder.hub import LIBRARY
+from imgorder.metadata import CLASS_ORDER, FORMAT
+from imgorder.registry import Card
+
+_HEADER = ("data", "n", "spacing", "sets", "exact match", "path baseline")
+
+
+def readme(card: Card) -> str:
+    """Markdown with the metadata block that the Hub reads."""
+    metadata = [
+        *([f"license: {card.licence.lower()}"] if card.licence else []),
+        f"library_name: {LIBRARY}",
+        "tags:",
+        *(f"- {tag}" for tag in (LIBRARY, "onnx", "safetensors", "temporal-order", card.family)),
+    ]
+    parts = [
+        "\n".join(("---", *metadata, "---")),
+        f"# {card.name}",
+        f"{card.about[:1].upper()}{card.about[1:]}. It puts {min(card.sizes)} to {max(card.sizes)} photos of one "
+        "moving scene into the order in which they were taken, from the pictures alone and up to reversal.",
+        f"```sh\npip install {LIBRARY}\nimgorder sort ./photos/ --model {card.name}\n```",
+    ]
+    if card.data:
+        parts += ["## Training data", card.data]
+    if card.training:
+        rows = [f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in card.training.items()]
+        parts += ["## Training", "\n".join(("| fact | value |", "| --- | --- |", *rows))]
+    if card.figures:
+        parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _figures(card)]
+    files = [f"| {each['file']} | {each['bytes']} | {each['sha256']} |" for each in card.files.values()]
+    parts += ["## Files", "\n".join(("| file | bytes | SHA-256 |", "| --- | --- | --- |", *files))]
+    if card.licence:
+        parts += ["## Licence", card.licence]
+    return "\n\n".join(parts) + "\n"
+
+
+def config(card: Card) -> str:
+    """The card as JSON, with what else a reader of the weights has to know."""
+    fields = {key: value for key, value in asdict(card).items() if key != "hub"}
+    fields |= {"library_name": LIBRARY, "format": FORMAT, "class_order": CLASS_ORDER}
+    return json.dumps(fields, indent=1) + "\n"
+
+
+def _figures(card: Card) -> str:
+    lines = [" | ".join(_HEADER), " | ".join("---" for _ in _HEADER)]
+    for row in card.figures:
+        cells = [row["dataset"], row["seq_len"], row["spacing"], row["sets"], row["accuracy"], row["baseline"]]
+        lines.append(" | ".join(map(str, cells)))
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return ", ".join(f"{key}: {each}" for key, each in value.items()) if isinstance(value, dict) else str(value)

@@ -1,0 +1,67 @@
+"""What went wrong with the Hub, in words: what, and what to do about it."""
+
+from __future__ import annotations
+
+import errno
+
+from huggingface_hub import errors
+
+from imgorder.hub import cache
+from imgorder.names import show
+
+_LOG_IN = "set HF_TOKEN or run `hf auth login`"
+_LENGTH = 160  # of what a library says of an error; the rest of it helps nobody
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def explain(error: Exception, repo_id: str) -> str:
+    """One line: the problem and its cure."""
+    error = _cause(error)
+    status = _status(error)
+    if isinstance(error, errors.GatedRepoError):
+        return f"{repo_id} is gated; ask for access on its page, then {_LOG_IN}"
+    if isinstance(error, errors.RevisionNotFoundError):
+        return f"{repo_id} has no longer the revision that this imgorder knows; install a newer imgorder"
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return f"the Hub has no {repo_id}, or it is private; if it is, {_LOG_IN}"
+    if isinstance(error, errors.EntryNotFoundError) and status is not None:
+        return f"{repo_id} has no such file at the revision that this imgorder knows; install a newer imgorder"
+    if status == 401:
+        return f"the Hub does not accept the token ({repo_id}); {_LOG_IN}"
+    if status == 403:
+        return f"the token may not do that ({repo_id}); give one with that right: {_LOG_IN}"
+    if status is not None:
+        return f"the Hub answered {status} ({repo_id}); try again later"
+    number = error.errno if isinstance(error, OSError) else None
+    if number in _FULL:
+        return f"{show(cache.folder())}: no space left; free some, or choose another place with HF_HOME"
+    if number in _FORBIDDEN:
+        return f"{show(cache.folder())}: cannot be written; make it writable, or choose another place with HF_HOME"
+    said = show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
+    if isinstance(error, ValueError | TypeError | KeyError):
+        return f"the Hub's answer is not understood ({said}; {repo_id}); check HF_ENDPOINT, or update huggingface-hub"
+    return f"{repo_id} cannot be reached ({said}); check the network and HF_ENDPOINT, and try again"
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether a second attempt may do better: the network's and the server's trouble, not a refusal or the disk's."""
+    error = _cause(error)
+    status = _status(error)
+    if status is not None:
+        return status >= 500
+    return not (isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN))
+
+
+def _cause(error: Exception) -> Exception:
+    # huggingface_hub wraps what happened in errors that say less: "force download failed", "not found locally".
+    while isinstance(error, ValueError | RuntimeError | errors.LocalEntryNotFoundError):
+        if not isinstance(error.__cause__, Exception):
+            break
+        error = error.__cause__
+    return error
+
+
+def _status(error: Exception) -> int | None:
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status if isinstance(status, int) else None

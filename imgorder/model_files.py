@@ -1,0 +1,110 @@
+"""A model's file for a backend: out of the package, or the Hub's cache, or the Hub; its hash is checked each time.
+
+No step stands in for another that failed: a damaged file is an error, not a reason to look elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgorder import registry
+from imgorder.errors import ModelError
+from imgorder.hub import cache
+from imgorder.names import show
+from imgorder.registry import Card
+
+_PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file that is there.
+
+    Attributes:
+        path: where.
+        place: ``"package"`` or ``"cache"``.
+    """
+
+    path: Path
+    place: str
+
+
+def refuse_pickles(name: str) -> None:
+    """Raise `ModelError` for a name with the ending of a pickle."""
+    if Path(name).suffix.lower() in _PICKLES:
+        raise ModelError(
+            f"{show(name)}: such files can run any program when they are opened, so imgorder never reads them; "
+            "give a model's name, or an .onnx or .safetensors file"
+        )
+
+
+def find_file(card: Card, backend: str) -> Found | None:
+    """Where a model's file is on this machine, if it is; it is not opened.
+
+    Raises:
+        ModelError: if the model has none for the backend.
+    """
+    in_package = registry.model_file(card, backend)
+    if os.path.isfile(in_package):
+        return Found(in_package, "package")
+    cached = cache.cached_file(card, backend)
+    return Found(cached, "cache") if cached is not None and os.path.isfile(cached) else None
+
+
+def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = False) -> Path:
+    """A model's file whose size and SHA-256 are those of its card; fetched if it is not there.
+
+    Args:
+        offline: do not ask the Hub.
+        mend: fetch a damaged file of the cache again.
+
+    Raises:
+        ModelError: if it is damaged, or is not there and cannot be had.
+    """
+    found = find_file(card, backend)
+    wrong = found and fault(found.path, card.files[backend])
+    if found and not wrong:
+        return found.path
+    if found and not (mend and found.place == "cache"):
+        raise ModelError(damage(card, found, str(wrong)))
+    if cache.cached_file(card, backend) is None:
+        missing = registry.model_file(card, backend)
+        raise ModelError(f"{show(missing)}: is not there; install imgorder again")
+    variable = cache.offline_by_environment()
+    if offline or variable:
+        why = f"{variable} is set" if variable else "offline is what was asked for"
+        raise ModelError(
+            f"{card.name}: its {backend} file is {'damaged' if found else 'not'} in {show(cache.folder())}, and {why}; "
+            f"run `imgorder models pull {card.name}` with a network"
+        )
+    from imgorder.hub.download import fetch  # only now: it imports the network code
+
+    return fetch(card, backend, replace=found is not None)
+
+
+def damage(card: Card, found: Found, wrong: str) -> str:
+    """One line for a file that is not as its card says."""
+    cure = "install imgorder again" if found.place == "package" else f"run: imgorder models pull {card.name}"
+    return f"{show(found.path)}: {wrong}; {cure}"
+
+
+def fault(path: Path, entry: Mapping[str, Any]) -> str | None:
+    """What is wrong with a file, against the size and the SHA-256 of its card; None if nothing is."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with path.open("rb") as handle:
+            while part := handle.read(1 << 20):
+                digest.update(part)
+                size += len(part)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    if size != entry["bytes"]:
+        return f"has {size} bytes instead of {entry['bytes']}"
+    if digest.hexdigest() != entry["sha256"]:
+        return f"has other bytes than its card says (SHA-256 {digest.hexdigest()[:8]}…, not {entry['sha256'][:8]}…)"
+    return None
