@@ -288,7 +288,9 @@ def test_a_foreign_onnx_file(photos: Path, tmp_path: Path) -> None:
 def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
     assert "no such model file" in fails(photos, "--model", str(tmp_path / "gone.onnx"))
     (tmp_path / "weights.bin").write_bytes(b"1234")
-    assert "ends in .onnx or .safetensors" in fails(photos, "--model", str(tmp_path / "weights.bin"))
+    assert "can run any program when they are opened" in fails(photos, "--model", str(tmp_path / "weights.bin"))
+    (tmp_path / "weights.txt").write_bytes(b"1234")
+    assert "ends in .onnx or .safetensors" in fails(photos, "--model", str(tmp_path / "weights.txt"))
 
 
 def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:
