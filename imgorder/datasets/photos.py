@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -15,6 +14,7 @@ from imgorder.datasets.built import Built, Skipped
 from imgorder.datasets.manifest import Manifest, SetEntry
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
+from imgorder.exif import parse_time
 from imgorder.names import natural_key, show
 from imgorder.photos import SUFFIXES, find_sets, open_photo
 
@@ -71,12 +71,9 @@ def exposure_time(path: Path) -> datetime | None:
     picture = open_photo(path, draft_edge=64)
     try:
         fields = _fields(picture, path)
-        taken = datetime.strptime(_text(fields.get(_TIME)), "%Y:%m:%d %H:%M:%S")
+        return parse_time(_text(fields.get(_TIME)), _text(fields.get(_SUBSECOND)))
     except Exception:  # a broken EXIF block is one without a time
         return None
-    decimals = re.match(r"\d*", _text(fields.get(_SUBSECOND)))
-    digits = decimals[0] if decimals else ""
-    return taken + timedelta(microseconds=int(digits[:6].ljust(6, "0")))
 
 
 def _fields(picture: Image.Image, path: Path) -> Mapping[int, object]:
