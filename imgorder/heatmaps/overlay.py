@@ -17,7 +17,7 @@ from imgorder.preprocess import DEFAULT, Preprocessing, seen_square
 
 Map = npt.NDArray[np.float32]
 
-STRIP = 256
+STRIP = 64
 
 
 @dataclass(frozen=True)

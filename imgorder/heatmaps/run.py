@@ -155,17 +155,13 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
     full = scales(heat, wanted.by_photo)
     contrast = None if maps.decision is None else scales(maps.decision, wanted.by_photo)
     for index, file in enumerate(photos.files):
-        picture = upright_rgb(open_photo(file))
         if wanted.raw:
-            _write_values(targets["values"][index], heat[index], picture.size)
-            _write_16_bit(targets["picture"][index], heat[index], full[index], picture.size)
+            size = upright_size(file)
+            _write_values(targets["values"][index], heat[index], size)
+            _write_16_bit(targets["picture"][index], heat[index], full[index], size)
         if contrast is not None and maps.decision is not None:
-            painted = picture.copy()
-            paint(painted, maps.decision[index], contrast[index], wanted.look)
-            _save(painted, targets["decision"][index])
-            del painted
-        paint(picture, heat[index], full[index], wanted.look)
-        _save(picture, targets["map"][index])
+            _paint_photo(file, maps.decision[index], contrast[index], wanted.look, targets["decision"][index])
+        _paint_photo(file, heat[index], full[index], wanted.look, targets["map"][index])
         for kind, files in targets.items():
             if kind != "layers":
                 written(files[index])
@@ -175,6 +171,18 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
         in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
         _save(layer_grid(squares, names, in_order, wanted.by_photo, wanted.look), targets["layers"][0])
         written(targets["layers"][0])
+
+
+def _paint_photo(file: Path, heat: Array, full: float, look: Look, target: Path) -> None:
+    # A function of its own, so that one photo at a time is in memory.
+    picture = upright_rgb(open_photo(file))
+    paint(picture, heat, full, look)
+    _save(picture, target)
+
+
+def upright_size(file: Path) -> tuple[int, int]:
+    """Width and height of a photo as people see it, without keeping its pixels."""
+    return upright_rgb(open_photo(file)).size
 
 
 def _write_values(path: Path, heat: Array, size: tuple[int, int]) -> None:
