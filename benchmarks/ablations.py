@@ -19,10 +19,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imgorder.evaluation.run import evaluate_models
 from imgorder.evaluation.sets import TimedSet, shuffled
 from imgorder.permutations import class_to_order
 from imgorder.predictor import OrderingModel, load_model
+from imgorder.training.checkpoint import read_config, read_step
 from imgorder.training.held_out import DATASET, held_out_clips, held_out_sets, measure_held_out
 from imgorder.training.packing import find_data, open_store
 from imgorder.training.store import FrameStore
@@ -49,17 +52,21 @@ SPACINGS = (2, 4, 8)
 
 def train(clips: list[Path], frames: Path, run: Path, variant: str, seed: int) -> None:
     """One run, unless it is finished."""
-    from imgorder.training.checkpoint import read_config, read_step
-
-    state = run / "state.safetensors"
-    if state.exists() and read_step(state) >= read_config(state).steps:
+    if finished(run):
         return
+    state = run / "state.safetensors"
     command = [sys.executable, "-m", "imgorder", "train", *map(str, clips), "--frames", str(frames)]
     command += ["--out", str(run), "--config", str(HERE / "ablations.toml"), "--seed", str(seed), *VARIANTS[variant]]
     command += ["--resume"] if state.exists() else []
     run.mkdir(parents=True, exist_ok=True)
     with (run / "log.txt").open("a") as log:
         subprocess.run(command, check=True, stdout=log, stderr=log)
+
+
+def finished(run: Path) -> bool:
+    """Whether a run has done all its steps."""
+    state = run / "state.safetensors"
+    return state.exists() and read_step(state) >= read_config(state).steps
 
 
 def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, Any]]:
@@ -84,12 +91,23 @@ def ends_right(model: OrderingModel, sets: list[TimedSet]) -> float:
     Who knows these and nothing else is right in half of the sets.
     """
     hits = 0
-    for index, each in enumerate(sets):
-        (listing,) = shuffled(4, 1, (0, index))
-        winner = int(model.probabilities(each.tensors[list(listing)][None])[0].argmax())
-        first, _, _, last = (listing[i] for i in class_to_order(4, winner))
-        hits += {first, last} == {0, 3}
+    listings = [shuffled(4, 1, (0, index))[0] for index in range(len(sets))]
+    for start in range(0, len(sets), 32):
+        part = list(zip(sets[start : start + 32], listings[start : start + 32], strict=True))
+        probabilities = model.probabilities(np.stack([each.tensors[list(listing)] for each, listing in part]))
+        for winner, (_, listing) in zip(probabilities.argmax(axis=1), part, strict=True):
+            first, _, _, last = (listing[i] for i in class_to_order(4, int(winner)))
+            hits += {first, last} == {0, 3}
     return round(100 * hits / len(sets), 2)
+
+
+def measured_once(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, Any]]:
+    """`measure`, kept in the run's folder, so that it is not repeated while the weights are the same."""
+    kept = run / f"{Path(model).stem}.rows.json"
+    if not kept.exists() or kept.stat().st_mtime < (run / "model.safetensors").stat().st_mtime:
+        kept.write_text(json.dumps(measure(frames, run, model, davis)), "utf-8")
+    rows: list[dict[str, Any]] = json.loads(kept.read_text("utf-8"))
+    return rows
 
 
 def parameters(weights: Path) -> int:
@@ -120,12 +138,14 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, variant, seed in runs:
         weights = arguments.runs / name / "model.safetensors"
-        if not weights.exists():
+        if not finished(arguments.runs / name):
             continue
         if not rows:
-            rows += measure(frames, arguments.runs / name, "path", arguments.davis)
+            rows += measured_once(frames, arguments.runs / name, "path", arguments.davis)
         facts = {"variant": variant, "seed": seed, "parameters": parameters(weights)}
-        rows += [{**facts, **row} for row in measure(frames, arguments.runs / name, str(weights), arguments.davis)]
+        rows += [
+            {**facts, **row} for row in measured_once(frames, arguments.runs / name, str(weights), arguments.davis)
+        ]
         print(name, *(f"{row['dataset']} {row['spacing']}: {row['accuracy']}" for row in rows[-6:]), flush=True)
     RESULTS.write_text(json.dumps({"version": 1, "variants": VARIANTS, "rows": rows}, indent=1) + "\n", "utf-8")
 
