@@ -56,6 +56,22 @@ def capture_time(data: bytes) -> datetime | None:
         return None
 
 
+def capture_text(data: bytes) -> str:
+    """What DateTimeOriginal of a JPEG says, also where that is no time; empty where it is missing, blank or zeros.
+
+    Never raises, as `capture_time`.
+    """
+    try:
+        segment = _exif_segment(data)
+        if segment is None:
+            return ""
+        block = _Block(segment.payload(data)[len(_EXIF) :])
+        text = block.text(block.exif_entries(), _TIME)
+    except ExifError:
+        return ""
+    return text if text.strip(" :0") else ""
+
+
 def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     """A JPEG with another time of exposure, and what `restored` needs to undo that.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from typing import Any
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.names import show
 from imgorder.photos import PhotoSet, find_sets
+from imgorder.renaming.commands import quoted
+from imgorder.renaming.records import probability
 
 
 @dataclass(frozen=True)
@@ -61,22 +64,55 @@ def sort_now(
     ]
 
 
+@dataclass(frozen=True)
+class OrderFile:
+    """What a file that ``imgorder sort --json`` wrote says.
+
+    Attributes:
+        path: of the file.
+        sets: its sets; whether their photos are there was not looked at.
+        written: its time of change in ns; None for a pipe.
+    """
+
+    path: Path
+    sets: tuple[OrderedSet, ...]
+    written: int | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The photos that it names."""
+        return tuple(path for each in self.sets for path in each.files)
+
+
+def read_file(file: Path) -> OrderFile:
+    """Read such a file, once: it may be a pipe. Raises ImgorderError."""
+    try:
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            content = stream.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImgorderError(f"{show(file)}: cannot be read ({reason}); check the path") from error
+    written = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
+    return OrderFile(file, tuple(_set_of(record) for record in _records(file, content)), written)
+
+
 def read_order(
-    file: Path, paths: Sequence[Path] = (), *, first: Sequence[Path] = (), reverse: bool = False
+    order: OrderFile, paths: Sequence[Path] = (), *, first: Sequence[Path] = (), reverse: bool = False
 ) -> list[OrderedSet]:
-    """Take the order from a file that ``imgorder sort --json`` wrote.
+    """Take the order from a file.
 
     Args:
-        file: its folders are as they were given to `sort`, so relative ones count from the current folder.
+        order: its folders are as they were given to `sort`, so relative ones count from the current folder.
         paths: if given, photos are looked for here, and have to be those of the file.
         first: photos known to be the first of their sets: the first or last ones of the file's orders.
         reverse: turn every order round.
 
     Raises:
-        ImgorderError: if the file cannot be read or is something else, or names other photos than there are.
+        ImgorderError: if the file names other photos than there are.
         UsageError: if ``first`` is none of the ends.
     """
-    sets = [_set_of(record) for record in _records(file)]
+    file, sets = order.path, list(order.sets)
     if paths:
         sets = _among(file, sets, find_sets(paths))
     else:
@@ -97,29 +133,22 @@ def read_order(
     return turned
 
 
-def files_of_order(file: Path) -> list[Path]:
-    """The photos that such a file names; raises ImgorderError."""
-    return [path for record in _records(file) for path in _set_of(record).files]
-
-
-def _records(file: Path) -> list[dict[str, Any]]:
+def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
     try:
-        content = json.loads(file.read_bytes())
+        content = json.loads(data)
         if content["version"] != 1:
             raise ValueError
         records = content["sets"]
+        if not records:
+            raise ValueError
         for record in records:
-            names, confidence = record["order"], record["confidence"]
+            names, _ = record["order"], probability(record, "confidence")
             texts = [record["folder"], record["direction"], record["model"], record["backend"], *names]
             if not names or len(set(names)) < len(names) or not all(isinstance(each, str) for each in texts):
                 raise ValueError
-            if isinstance(confidence, bool) or not isinstance(confidence, int | float):
-                raise ValueError
-    except OSError as error:
-        raise ImgorderError(f"{show(file)}: cannot be read ({error.strerror}); check the path") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImgorderError(
-            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {show(file)}"
+            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quoted(file)}"
         ) from error
     return list(records)
 

@@ -195,6 +195,11 @@ def _stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Stamp | 
         problems.append(
             f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
         )
+    elif before is None and not overwrite and (text := exif.capture_text(data)):
+        problems.append(
+            f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
+            "it, or leave it out"
+        )
     try:
         content, segment = exif.with_capture_time(data, time)
         if exif.restored(content, segment) != data or exif.capture_time(content) != time:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -70,6 +71,17 @@ def plan_of(folder: Path, names: Mapping[str, str], copy_to: Path | None = None)
     """A plan for any names, as if the photos had been sorted."""
     files = tuple(PlannedFile(old, new, None, FileState.of(os.lstat(folder / old))) for old, new in names.items())
     return Plan("", copy_to, (PlannedSet(folder, False, 1.0, "given", "path", "numpy", files),))
+
+
+def grouped(folder: Path, names: Mapping[str, str]) -> Plan:
+    """Such a plan, in which files of one stem belong to its ``.jpg``."""
+    plan = plan_of(folder, names)
+    (planned,) = plan.sets
+    files = tuple(
+        replace(file, companion_of=None if file.old.endswith(".jpg") else f"{Path(file.old).stem}.jpg")
+        for file in planned.files
+    )
+    return replace(plan, sets=(replace(planned, files=files),))
 
 
 @lru_cache

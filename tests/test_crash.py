@@ -26,12 +26,14 @@ from imgorder.renaming.plan import write_plan
 from imgorder.renaming.undo import list_runs, recover, undo
 from imgorder.stamping import apply_stamps
 from tests import killing
+from tests import renaming as cli
 from tests.conftest import ROOT
 from tests.killing import Kill, act, killed, refusing
 from tests.renaming import (
     TANGLED,
     Snapshot,
     fill,
+    grouped,
     jpegs,
     plan_of,
     snapshot,
@@ -45,7 +47,7 @@ CASES = [
     *((action, way) for action in ("rename", "undo rename") for way in WAYS),
     *((action, "renameat2") for action in ("stamp", "undo stamp")),  # these rename nothing but by replacing
 ]
-BEGUN = 7  # calls until the journal is on disk
+BEGUN = 8  # calls until the journal is on disk
 
 
 @pytest.fixture(autouse=True)
@@ -169,7 +171,7 @@ def test_a_second_death_on_the_way_back(tmp_path: Path, action: str, way: str) -
             tried += 1
         if not kill.dead:
             break
-    assert tried >= 85
+    assert tried >= 80
 
 
 def test_a_process_that_really_ends_is_taken_back(tmp_path: Path) -> None:
@@ -300,6 +302,7 @@ def dead_at(home: Path, at: int, action: str = "rename", way: str = "renameat2")
     return folder, before
 
 
+START = ("--start", "2024-05-01 12:00:00")
 HIDDEN = BEGUN + 7  # calls until all seven files have hidden names
 
 
@@ -343,7 +346,8 @@ def test_what_somebody_has_removed_or_edited_meanwhile_is_told_and_left_alone(tm
         "d.jpg.xmp (d.jpg.xmp, to be e.jpg.xmp): changed since; left alone",
     ]
     expected = {name: value for name, value in before.items() if name not in ("a.jpg", "d.jpg.xmp")}
-    assert {name: value for name, value in snapshot(folder).items() if name != "d.jpg.xmp"} == expected
+    state = without_journals(snapshot(folder))
+    assert {name: value for name, value in state.items() if name != "d.jpg.xmp"} == expected
 
 
 def test_files_are_found_by_size_and_time_where_inodes_have_changed(tmp_path: Path) -> None:
@@ -388,7 +392,8 @@ def test_a_stamped_file_that_somebody_has_changed_meanwhile_is_left_alone(tmp_pa
     (folder / changed).write_bytes(b"edited")
     (recovery,) = recover(folder)
     assert recovery.left_alone == (f"{changed}: changed or gone since; left alone",)
-    assert {**snapshot(folder), changed: before[changed]} == before
+    assert {**without_journals(snapshot(folder)), changed: before[changed]} == before
+    assert [each.state for each in list_runs(folder)] == ["taken back"]
 
 
 @pytest.mark.parametrize(
@@ -464,11 +469,11 @@ def test_the_journal_is_on_disk_before_the_first_rename(tmp_path: Path) -> None:
     with killed(Watching(0)):
         apply_plan(plan_of(folder, {"a": "b", "b": "a"}))
     rename = ["renameat2"] * 2
-    begun = ["open", "write", "fsync", "write", "fsync", "fsync"]  # the last one is the folder's
+    begun = ["open", "write", "fsync", "write", "fsync", "renameat2", "fsync"]  # the last one is the folder's
     assert calls == [*begun, *rename, "fsync", *rename, "fsync", "write", "fsync"]
     (file,) = folder.glob("*.jsonl")
     lines = [json.loads(line) for line in file.read_text().splitlines() if line]
-    assert [set(line) for line in lines[1:3]] == [{"old", "stage", "new", "inode", "size", "mtime_ns"}] * 2
+    assert [set(line) for line in lines[1:3]] == [{"old", "stage", "new", "group", "inode", "size", "mtime_ns"}] * 2
     assert lines[-1]["done"] is True
 
 
@@ -580,3 +585,77 @@ def test_a_stamp_that_this_version_would_write_otherwise(
         assert recovery.way == "forward"
         assert without_journals(snapshot(folder)) == snapshot(jpegs(tmp_path / "original"))
         assert [each.state for each in list_runs(folder)] == ["undone", "done"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda lines: [], "it is empty"),
+        (lambda lines: ["{}{", *lines[1:-1]], "its first line cannot be read"),
+        (lambda lines: ["[" * 100_000 + "\n"], "its first line cannot be read"),
+        (lambda lines: lines[:-2], "a.jpg is not as before the run"),
+        (lambda lines: [lines[0], "cut\n", *lines[2:-2]], "lines are missing"),
+        (lambda lines: [lines[0], lines[1].replace('"a.jpg"', '"\\ud800"'), *lines[2:]], "surrogates not allowed"),
+        (lambda lines: [lines[0], lines[1].replace('"a.jpg"', f'"{"x" * 256}"'), *lines[2:]], "old is no file name"),
+    ],
+)
+def test_a_journal_without_its_end_is_not_taken_for_one_of_a_run_that_did_nothing(
+    tmp_path: Path, spoil: Any, reason: str
+) -> None:
+    folder = tangled(tmp_path / "photos")
+    apply_plan(plan_of(folder, TANGLED))
+    (file,) = folder.glob("*.jsonl")
+    file.write_text("".join(spoil([line for line in file.read_text().splitlines(keepends=True) if line.strip()])))
+    before = snapshot(folder)
+    for command in (recover, undo, list_runs, journal.refuse_unfinished):
+        with pytest.raises(ImgorderError, match=r"this journal is damaged .*then move it elsewhere") as told:
+            command(folder)
+        assert reason in str(told.value)
+        assert "\n" not in str(told.value)
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("lines", [1, 3, 8])
+def test_a_cut_journal_of_a_run_that_did_nothing_is_removed(tmp_path: Path, lines: int) -> None:
+    folder, before = dead_at(tmp_path, BEGUN)
+    (file,) = folder.glob("*.jsonl")
+    whole = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(whole[:lines]) + whole[lines][:9])
+    (recovery,) = recover(folder)
+    assert recovery.way == "nothing"
+    assert snapshot(folder) == before
+
+
+def test_hidden_files_without_a_journal_are_told(tmp_path: Path) -> None:
+    folder, _ = dead_at(tmp_path, HIDDEN)
+    (file,) = folder.glob("*.jsonl")
+    kept = file.read_bytes()
+    file.unlink()
+    told = "-000000 and 6 more: hidden files of an interrupted run without its journal; they are your photos"
+    for arguments in (("undo", folder, "--recover"), ("undo", folder), ("rename", folder), ("stamp", folder, *START)):
+        (line,) = cli.refused(folder, *arguments)
+        assert told in line
+    listed = cli.command("undo", folder, "--list")
+    assert (listed.exit_code, listed.stdout) == (0, "no runs here\n")
+    assert told in listed.stderr
+    file.write_bytes(kept)
+    recover(folder)
+
+
+def test_a_photo_and_its_companion_stay_together_in_a_recovery(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in ("a.jpg", "a.xmp", "b.jpg", "b.xmp")})
+    before = snapshot(folder)
+    plan = grouped(folder, {"a.jpg": "1.jpg", "a.xmp": "1.xmp", "b.jpg": "2.jpg", "b.xmp": "2.xmp"})
+    with killed(Kill(BEGUN + 4 + 1 + 4)):  # all have their new names
+        apply_plan(plan)
+    (folder / "1.jpg").write_bytes(b"edited")
+    result = cli.command("undo", folder, "--recover")
+    assert result.exit_code == 1
+    assert "taken back, but for 2 files" in result.stdout
+    assert "1.xmp (a.xmp otherwise): kept with the file it belongs to" in result.stderr
+    after = without_journals(snapshot(folder))
+    assert sorted(after) == ["1.jpg", "1.xmp", "b.jpg", "b.xmp"]
+    assert after["1.xmp"] == before["a.xmp"]
+    assert "taken back, but for 2 files" in cli.done("undo", folder, "--list")
+    assert "nothing to undo" in cli.refused(folder, "undo", folder)[0]
+    assert "nothing to recover" in cli.done("undo", folder, "--recover")

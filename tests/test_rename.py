@@ -124,7 +124,7 @@ def test_json_has_the_documented_shape(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     (folder / "a.CR3").write_bytes(b"raw")
     shown = json.loads(done("rename", "--order", order, "--json"))
-    assert set(shown) == {"version", "template", "copy_to", "sets", "digest", "applied", "runs"}
+    assert set(shown) == {"version", "template", "copy_to", "companions", "sets", "digest", "applied", "runs"}
     assert (shown["version"], shown["applied"], shown["runs"], shown["copy_to"]) == (1, False, [], None)
     (only,) = shown["sets"]
     fields = {"folder", "whole_folder", "confidence", "direction", "model", "backend", "files"}
@@ -476,7 +476,13 @@ def test_a_plan_that_is_stale(tmp_path: Path) -> None:
 
 def test_options_that_make_a_plan_do_not_fit_one_that_is_made(tmp_path: Path) -> None:
     _, plan = planned(tmp_path)
-    for options in (("--reverse",), ("--template", "{index}"), ("--copy-to", tmp_path), ("--no-companions",)):
+    for options in (
+        ("--reverse",),
+        ("--template", "{index}"),
+        ("--copy-to", tmp_path),
+        ("--no-companions",),
+        ("--model", "x"),
+    ):
         assert command("rename", "--plan", plan, "--apply", *options).exit_code == 2
     other = fill(tmp_path / "other", {"x.jpg": b"x"})
     (line,) = refused(other, "rename", other, "--plan", plan, "--apply")
@@ -700,7 +706,7 @@ def test_of_two_renames_at_once_one_wins(tmp_path: Path) -> None:
     ends = [process.communicate() for process in both]
     assert sorted(process.returncode for process in both) == [0, 1]
     loser = next(end[1] for process, end in zip(both, ends, strict=True) if process.returncode == 1)
-    assert re.match(r"imgorder: error: .*(another imgorder|gone since the plan was made)", loser)
+    assert re.match(r"imgorder: error: .*(another imgorder|gone since the plan was made|is there already)", loser)
     assert names_in(folder) == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]
     assert len(list(folder.glob("*.jsonl"))) == 1
 
@@ -772,3 +778,118 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     (row,) = json.loads(rows.read_text())["rows"]
     assert row["files"] == 40
     assert row["peak_mib"] >= row["idle_mib"] > 0
+
+
+def test_companions_that_came_after_the_plan(tmp_path: Path) -> None:
+    folder, plan = planned(tmp_path)
+    (folder / "a.CR3").write_bytes(b"raw")
+    (line,) = refused(folder, "rename", "--plan", plan, "--apply")
+    assert "a.CR3: belongs to a.jpg, but was not there when the plan was made; make a new one" in line
+    done("rename", "--order", tmp_path / "order.json", "--no-companions", "--plan", tmp_path / "without.json")
+    done("rename", "--plan", tmp_path / "without.json", "--apply")
+
+
+def test_a_companion_of_a_photo_that_is_not_in_the_set(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    fill(folder, {"a.heic": b"the original", "a.mov": b"film"})
+    (line,) = refused(folder, "rename", "--order", order)
+    assert "a.mov: belongs to a.jpg and a.heic; leave one of them out" in line
+
+
+def test_companions_are_those_that_are_spelt_alike_first() -> None:
+    both = ["IMG.jpg", "img.jpg"]
+    found = find_companions(both, [*both, "IMG.xmp", "img.xmp", "Img.mov"])
+    assert [(each.name, each.photos) for each in found] == [
+        ("IMG.xmp", ("IMG.jpg",)),
+        ("Img.mov", ("IMG.jpg", "img.jpg")),
+        ("img.xmp", ("img.jpg",)),
+    ]
+    composed, split = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    (only,) = find_companions([f"{composed}.jpg"], [f"{composed}.jpg", f"{split}.xmp"])
+    assert only.new_name("1.jpg") == "1.xmp"
+
+
+def test_a_link_to_a_photo_that_gets_another_name(tmp_path: Path) -> None:
+    folder, _ = shoot(tmp_path, ["a.jpg", "b.jpg"])
+    (folder / "c.jpg").symlink_to("../photos/a.jpg")
+    order = write_order(tmp_path, folder, ["a.jpg", "b.jpg", "c.jpg"])
+    (line,) = refused(folder, "rename", "--order", order)
+    assert "c.jpg: a link to ../photos/a.jpg, which gets another name" in line
+    done("rename", "--order", order, "--copy-to", tmp_path / "out")
+
+
+@pytest.mark.parametrize("confidence", ["NaN", "Infinity", "-0.1", "1.5", "true", "1e999", "1" + "0" * 400])
+def test_a_confidence_is_a_probability(tmp_path: Path, confidence: str) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    plan = tmp_path / "plan.json"
+    plan.write_text(done("rename", "--order", order, "--json"))
+    for file, options in ((order, ("--order", order)), (plan, ("--plan", plan, "--apply"))):
+        assert '"confidence": 0.9' in file.read_text()
+        file.write_text(file.read_text().replace('"confidence": 0.9', f'"confidence": {confidence}'))
+        (line,) = refused(folder, "rename", *options)
+        assert f"{file.name}: not " in line
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"version": 1, "sets": []}', '{"version": 1, "sets": [{"order": [1]}]}']
+)
+def test_deep_and_empty_files(tmp_path: Path, text: str) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    order.write_text(text)
+    for options in (("--order", order), ("--plan", order, "--apply")):
+        (line,) = refused(folder, "rename", *options)
+        assert "order.json: not " in line
+
+
+def test_an_order_from_a_pipe(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    arguments = [sys.executable, "-m", "imgorder", "rename", "--order", "/dev/stdin", "--json"]
+    result = subprocess.run(arguments, input=order.read_bytes(), capture_output=True, check=False, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["sets"][0]["folder"] == str(folder)
+
+
+@pytest.mark.parametrize("spec", ["{index:0" + "9" * 5000 + "}", "{date:%99999999999d}", "{stem:>٩٩٩٩}"])
+def test_huge_widths(spec: str) -> None:
+    with pytest.raises(UsageError, match="no file name is that long"):
+        parse_template(spec + "{ext}")
+    parse_template("{date:%Y%m%d of 2024}{ext}")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{index}", "1: another ending than"),
+        ("{stem}{index}.png", "c1.png: another ending"),
+        (".{stem}{ext}", "a hidden"),
+    ],
+)
+def test_names_under_which_a_photo_would_not_be_found(tmp_path: Path, template: str, expected: str) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    lines = refused(folder, "rename", "--order", order, "--template", template)
+    assert len(lines) == 3
+    assert expected in lines[0]
+
+
+def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = [fill(tmp_path / name, {"a.jpg": b"a", "b.jpg": b"b"}) for name in ("one", "two")]
+    orders = [json.loads(write_order(tmp_path, folder, ["b.jpg", "a.jpg"]).read_text()) for folder in folders]
+    order = tmp_path / "both.json"
+    order.write_text(json.dumps({"version": 1, "sets": [each["sets"][0] for each in orders]}))
+    before = snapshot(folders[1])
+    real = killing.moves._renameat2
+    calls = iter(range(100))
+
+    def interrupted(source: str, target: str) -> None:
+        if next(calls) == 8:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(killing.moves, "_renameat2", interrupted)
+    result = command("rename", "--order", order, "--apply")
+    assert result.exit_code == 130
+    already, stopped = result.stderr.splitlines()
+    assert f"{folders[0]} is renamed already; taken back by: imgorder undo {folders[0]} " in already
+    assert stopped == "imgorder: stopped: interrupted; what was under way was taken back"
+    assert names_in(folders[0]) == ["001_b.jpg", "002_a.jpg"]
+    assert snapshot(folders[1]) == before

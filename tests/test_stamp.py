@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import piexif
 import pytest
@@ -214,3 +216,86 @@ def test_undo_refuses_photos_that_changed_since(tmp_path: Path) -> None:
         "0.jpg: changed since; its old time is not given back",
     ]
     assert snapshot(folder)["2.jpg"] == before["2.jpg"]
+
+
+def test_what_is_saved_while_a_photo_is_stamped_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, order = stampable(tmp_path)
+    before = snapshot(folder)
+    real = rewriting._write_beside
+
+    def meanwhile(path: str, *arguments: Any, **named: Any) -> None:
+        real(path, *arguments, **named)
+        if path.endswith("1.jpg"):
+            Path(path).write_bytes(b"saved by an editor")
+
+    monkeypatch.setattr(rewriting, "_write_beside", meanwhile)
+    result = command("stamp", "--order", order, *AT, "--apply")
+    assert result.exit_code == 1
+    (line,) = result.stderr.splitlines()
+    assert "1.jpg: changed in the meantime by another program" in line
+    assert "taken back, but for 1 files; 1.jpg: changed or gone since; left alone" in line
+    after = without_journals(snapshot(folder))
+    assert after.pop("1.jpg")[0] == b"saved by an editor"
+    assert after == {name: value for name, value in before.items() if name != "1.jpg"}
+
+
+def with_time_text(data: bytes, text: bytes) -> bytes:
+    fields = {"Exif": {piexif.ExifIFD.DateTimeOriginal: text}}
+    stream = io.BytesIO()
+    piexif.insert(piexif.dump(fields), data, stream)
+    return stream.getvalue()
+
+
+def test_a_time_that_is_not_understood_is_one(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    for name, text in (
+        ("0.jpg", b"2024-05-01T12:00"),
+        ("1.jpg", b"0000:00:00 00:00:00"),
+        ("2.jpg", b"    :  :     :  "),
+    ):
+        (folder / name).write_bytes(with_time_text((folder / name).read_bytes(), text))
+    (line,) = refused(folder, "stamp", "--order", order, *AT)
+    assert "0.jpg: has a capture time that is not understood ('2024-05-01T12:00'); --overwrite-times" in line
+    before = snapshot(folder)
+    done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    done("undo", folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "chown"), reason="no owners")
+def test_a_group_that_cannot_be_kept_is_let_go_but_not_an_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fstat
+
+    def fstat(descriptor: int) -> os.stat_result:
+        fields = list(real(descriptor))
+        fields[owner] += 1
+        return os.stat_result(fields)
+
+    def chown(descriptor: int, uid: int, gid: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for owner, code in ((5, 0), (4, 1)):
+        folder, order = stampable(tmp_path / str(owner))
+        before = snapshot(folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(rewriting.os, "fstat", fstat)
+            patch.setattr(rewriting.os, "chown", chown)
+            result = command("stamp", "--order", order, *AT, "--apply")
+        assert result.exit_code == code, result.stderr
+        if code:
+            assert "photos/2.jpg: Operation not permitted; nothing was changed" in result.stderr
+            assert snapshot(folder) == before
+
+
+def test_of_two_photos_nothing_is_sure(tmp_path: Path) -> None:
+    _, order = stampable(tmp_path, 2)
+    for name in ("stamp", "rename"):
+        start = AT if name == "stamp" else ()
+        shown = done(name, "--order", order, *start)
+        assert "2 photos; two photos, nothing to order" in shown
+        assert "%" not in shown
+        assert command(name, "--order", order, *start, "--min-confidence", "0.6").exit_code == 3
+        done(name, "--order", order, *start, "--min-confidence", "0.5")
+        done(name, "--order", order, *start, "--min-confidence", "0.6", "--reverse")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import re
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,6 +20,8 @@ from imgorder.errors import ImgorderError
 from imgorder.renaming import journal
 from imgorder.renaming.apply import apply_plan
 from imgorder.renaming.check import find_problems
+from imgorder.renaming.commands import undo_command
+from imgorder.renaming.folder import Folder
 from imgorder.renaming.undo import list_runs, recover, undo
 from tests import killing
 from tests.killing import Kill, killed
@@ -25,6 +30,7 @@ from tests.renaming import (
     command,
     done,
     fill,
+    grouped,
     jpegs,
     plan_of,
     refused,
@@ -236,7 +242,18 @@ def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: 
     ):
         (line,) = refused(photos, *arguments)
         assert re.search(r"photos: a rename \(.*\) was interrupted here; first run: imgorder undo .* --recover$", line)
-    assert "was interrupted" not in command("sort", photos).stderr
+    shown = command("sort", photos, "--json")
+    assert shown.exit_code == 0
+    assert set(json.loads(shown.stdout)) == {"version", "sets"}
+    warning = r"imgorder: warning: .*photos: a rename \(.*\) is under way or was interrupted here; .* --recover"
+    assert re.fullmatch(warning, shown.stderr.splitlines()[0])
+    for photo in [file for file in photos.iterdir() if file.suffix == ".jpg"]:
+        photo.rename(photos.parent / photo.name)
+    shown = command("sort", photos, "--json")
+    assert shown.exit_code == 1  # no photos are left
+    assert re.fullmatch(warning, shown.stderr.splitlines()[0])
+    for photo in [file for file in photos.parent.iterdir() if file.suffix == ".jpg"]:
+        photo.rename(photos / photo.name)
     assert "taken back; the folder is as it was before" in done("undo", photos, "--recover")
     assert snapshot(photos) == before
     assert "nothing to recover" in done("undo", photos, "--recover")
@@ -335,3 +352,92 @@ def test_inodes_that_change_by_the_rename_itself(tmp_path: Path, monkeypatch: py
     renamed(folder, {"a": "b", "b": "c"})
     undo(folder)
     assert without_journals(snapshot(folder)) == before
+
+
+def test_companions_go_back_with_their_photo_or_not_at_all(tmp_path: Path) -> None:
+    names = ["a.jpg", "a.xmp", "a.mov", "b.jpg", "b.xmp", "c.jpg"]
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in names})
+    apply_plan(grouped(folder, {name: f"new {name}" for name in names}))
+    (folder / "new a.xmp").write_bytes(b"edited")
+    (folder / "b.jpg").write_bytes(b"in the way")
+    result = command("undo", folder)
+    assert result.exit_code == 1
+    assert "1 of 6 files" in result.stdout
+    assert [line.split("photos/")[1] for line in result.stderr.splitlines()] == [
+        "new a.xmp: changed since (its size or time differs); a.xmp is not given back",
+        "new b.jpg: its old name b.jpg is taken; move that file elsewhere first",
+        "new a.jpg: stays with new a.xmp, which cannot go back and belongs to it; a.jpg is not given back",
+        "new a.mov: stays with new a.xmp, which cannot go back and belongs to it; a.mov is not given back",
+        "new b.xmp: stays with new b.jpg, which cannot go back and belongs to it; b.xmp is not given back",
+    ]
+    (folder / "b.jpg").unlink()
+    assert "2 of 5 files" in command("undo", folder).stdout
+
+
+def test_journals_without_groups_are_read(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a"})
+    before = snapshot(folder)
+    renamed(folder, {"a": "b"})
+    (file,) = folder.glob("*.jsonl")
+    text = file.read_text()
+    assert '"group": "a", ' in text
+    status = file.stat()
+    file.write_text(text.replace('"group": "a", ', ""))
+    assert file.stat().st_ino == status.st_ino
+    undo(folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_a_file_that_cannot_be_looked_at_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = jpegs(tmp_path / "photos")
+    from imgorder.stamping import apply_stamps
+
+    apply_stamps(stamp_plan(folder))
+    real = Folder.read
+
+    def failing(self: Folder, name: str) -> bytes:
+        if name == "1.jpg":
+            raise PermissionError(errno.EACCES, "Permission denied", self.at(name))
+        return real(self, name)
+
+    monkeypatch.setattr(Folder, "read", failing)
+    result = command("undo", folder)
+    assert result.exit_code == 1
+    assert "2 of 3 files" in result.stdout
+    assert "1.jpg: cannot be looked at (Permission denied)" in result.stderr
+
+
+def test_commands_to_paste_are_quoted(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "my photos; rm -rf '*'", {"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c"})
+    order = write_order(tmp_path, folder, ["a.jpg", "b.jpg", "c.jpg"])
+    shown = done("rename", "--order", order, "--apply")
+    told = re.search("taken back by: (.*)", shown)
+    assert told is not None
+    words = shlex.split(told[1])
+    assert words[:3] == ["imgorder", "undo", str(folder)]
+    done(*words[1:])
+    assert undo_command(Path("-n"), "--list") == "imgorder undo ./-n --list"
+
+
+def test_an_empty_folder_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, _ = shoot(tmp_path, NAMES)
+    monkeypatch.chdir(folder)
+    for arguments in (("undo", ""), ("undo", "", "--recover"), ("rename", ""), ("stamp", "", "--start", str(START))):
+        result = command(*arguments)
+        assert result.exit_code == 2, result.output
+        assert "an empty name" in result.stderr
+
+
+def test_an_order_file_that_is_older_than_a_rename_of_its_names(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
+    again = ("rename", "--order", order, "--template", "{index}{ext}")
+    done(*again, "--apply")  # the same names, for other photos
+    (line,) = refused(folder, *again)
+    assert "2.jpg: a rename or undo has used this name since" in line
+    assert line.endswith("sort again")
+    done("undo", folder)
+    done(*again)  # all is as it was
+    done(*again, "--apply")
+    write_order(tmp_path, folder, ["2.jpg", "3.jpg", "1.jpg"])
+    done("undo", folder)
+    assert "2.jpg: a rename or undo" in refused(folder, *again)[0]

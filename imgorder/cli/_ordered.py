@@ -13,11 +13,21 @@ from imgorder.cli._errors import tell
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
-    from imgorder.ordered import OrderedSet
+    from imgorder.ordered import OrderedSet, OrderFile
+
+
+def named_path(text: str | Path) -> Path:
+    """A path that is not empty: `Path("")` would mean the current folder, as of a variable that is not set."""
+    if text == "":
+        raise typer.BadParameter("an empty name; give a path, or . for the current folder")
+    return Path(text)
+
 
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.", show_default=False),
+    typer.Argument(
+        metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.", show_default=False
+    ),
 ]
 Order = Annotated[
     Path | None,
@@ -40,7 +50,7 @@ Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Withou
 
 def ordered_sets(
     paths: Sequence[Path],
-    order: Path | None,
+    order: OrderFile | None,
     first: Sequence[Path],
     reverse: bool,
     model: str,
@@ -58,6 +68,9 @@ def ordered_sets(
     if first and reverse:
         raise UsageError("--first and --reverse both fix the direction; give one of them")
     if order is not None:
+        from imgorder.renaming.stale import refuse_stale
+
+        refuse_stale(order)
         return read_order(order, paths, first=first, reverse=reverse)
     return sort_now(
         paths,
@@ -70,14 +83,29 @@ def ordered_sets(
     )
 
 
-def folders_of(paths: Sequence[Path], order: Path | None) -> list[Path]:
-    """The folders in which the photos are said to lie, as far as they are there; raises ImgorderError."""
-    from imgorder.ordered import files_of_order
+def read(order: Path | None) -> OrderFile | None:
+    """What ``--order`` names, read once: it may be a pipe. Raises ImgorderError."""
+    from imgorder.ordered import read_file
 
+    return None if order is None else read_file(order)
+
+
+def folders_of(paths: Sequence[Path], order: OrderFile | None) -> list[Path]:
+    """The folders in which the photos are said to lie, as far as they are there."""
     if not paths and order is not None:
-        paths = files_of_order(order)
+        paths = order.files
     folders = (path if os.path.isdir(path) else path.parent for path in paths)
     return list(dict.fromkeys(folder for folder in folders if os.path.isdir(folder)))
+
+
+def sure(confidence: float, photos: int) -> str:
+    """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
+    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
+
+
+def likely(confidence: float, photos: int, direction: str) -> float:
+    """The probability that ``--min-confidence`` is held against: of two photos either may be the first."""
+    return 0.5 if photos == 2 and direction == "unknown" else confidence
 
 
 def tell_unsure(title: str, confidence: float, least: float) -> None:

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from imgorder.cli import _ordered
 from imgorder.cli._sorted import UNKNOWN_DIRECTION
 from imgorder.names import show
+from imgorder.renaming.commands import undo_command
 from imgorder.renaming.journal import Run
 from imgorder.renaming.plan import Plan, PlannedSet
 
@@ -19,7 +21,7 @@ from imgorder.renaming.plan import Plan, PlannedSet
 def as_json(plan: Plan, runs: Sequence[Run] | None) -> str:
     """The stable JSON of ``docs/json.md``: the plan, whether it was carried out, and by which runs."""
     outcome = {"applied": runs is not None, "runs": [run.id for run in runs or ()]}
-    return json.dumps({**plan.record(), **outcome}, indent=2)
+    return json.dumps({**plan.record(), **outcome}, indent=2, allow_nan=False)
 
 
 def print_plan(plan: Plan) -> None:
@@ -44,7 +46,12 @@ def print_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | None
     else:
         changed = [planned for planned in plan.sets if planned.changing]
         for planned, run in zip(changed, runs, strict=True):
-            print(f"Renamed {len(run.changes)} files; taken back by: imgorder undo {show(planned.folder)} {run.id}")
+            print(f"Renamed {len(run.changes)} files; taken back by: {undo_command(planned.folder, run.id)}")
+
+
+def likely(planned: PlannedSet) -> float:
+    """The probability of its order, for ``--min-confidence``."""
+    return _ordered.likely(planned.confidence, len(planned.photos), planned.direction)
 
 
 def title(planned: PlannedSet) -> str:
@@ -56,7 +63,7 @@ def _print_set(console: Console, planned: PlannedSet) -> None:
     photos = len(planned.photos)
     others = len(planned.files) - photos
     more = f" and {others} files that belong to them" if others else ""
-    sure = f"order {planned.confidence:.1%} sure, by {planned.model}"
+    sure = f"{_ordered.sure(planned.confidence, photos)}, by {planned.model}"
     console.print(Text(f"{title(planned)}: {photos} photos{more}; {show(sure)}"), soft_wrap=True)
     table = Table()
     table.add_column("", justify="right")

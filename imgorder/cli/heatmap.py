@@ -40,6 +40,7 @@ def heatmap(
     Bright is where the network saw the photo differ from its neighbours in time. What lies outside the
     square that the network looks at is grey.
     """
+    from imgorder.cli._interrupted import warn_interrupted
     from imgorder.heatmaps.colormap import PATHS
     from imgorder.heatmaps.overlay import Look
     from imgorder.heatmaps.run import Wanted, write_heatmaps
@@ -49,6 +50,7 @@ def heatmap(
     if normalise not in ("set", "photo"):
         raise UsageError(f"--normalise is set or photo; not {normalise!r}")
     wanted = Wanted(Look(alpha, colormap), normalise == "photo", raw, layers, decision, force)
+    warn_interrupted(paths)
     write_heatmaps(
         paths,
         out,

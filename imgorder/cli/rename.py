@@ -11,6 +11,7 @@ import typer
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.errors import EXIT_INTERRUPTED, EXIT_UNSURE, UsageError
+from imgorder.names import show
 
 if TYPE_CHECKING:
     from imgorder.renaming.plan import Plan
@@ -56,10 +57,12 @@ def rename(
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.cli import _planned
-    from imgorder.renaming.apply import apply_plan, check
+    from imgorder.renaming.apply import Stopped, apply_plan, check
+    from imgorder.renaming.commands import undo_command
 
     if plan_file is not None and apply:
-        if template is not None or copy_to or no_companions or order or first or reverse:
+        making = template is not None or copy_to or no_companions or order or first or reverse
+        if making or threads is not None or (model, backend) != ("default", "auto"):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = _read(plan_file, paths or [])
     else:
@@ -69,7 +72,7 @@ def rename(
             paths or [], template, copy_to, no_companions, order, first or [], reverse, model, backend, threads
         )
     check(plan)
-    unsure = [planned for planned in plan.sets if planned.confidence < min_confidence]
+    unsure = [planned for planned in plan.sets if _planned.likely(planned) < min_confidence]
     if not unsure and plan_file is not None and not apply:
         from imgorder.renaming.plan import write_plan
 
@@ -78,12 +81,14 @@ def rename(
         _planned.print_plan(plan)
         sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     for planned in unsure:
-        _ordered.tell_unsure(_planned.title(planned), planned.confidence, min_confidence)
+        _ordered.tell_unsure(_planned.title(planned), _planned.likely(planned), min_confidence)
     runs = None
     if apply and not unsure:
         try:
             runs = apply_plan(plan)
         except KeyboardInterrupt as error:
+            for folder, run in error.done if isinstance(error, Stopped) else ():
+                tell("stopped", f"{show(folder)} is renamed already; taken back by: {undo_command(folder, run.id)}")
             tell("stopped", "interrupted; what was under way was taken back")
             raise typer.Exit(EXIT_INTERRUPTED) from error
     if as_json:
@@ -124,11 +129,12 @@ def _make(
     from imgorder.renaming.template import DEFAULT, parse_template
 
     parsed = parse_template(DEFAULT if template is None else template)
-    folders = _ordered.folders_of(paths, order)
+    order_file = _ordered.read(order)
+    folders = _ordered.folders_of(paths, order_file)
     if copy_to is None:
         refuse_interrupted(folders)
     else:  # only read, perhaps on a medium that cannot be locked
         for folder in folders:
             journal.refuse_unfinished(folder)
-    sets = _ordered.ordered_sets(paths, order, first, reverse, model, backend, threads)
+    sets = _ordered.ordered_sets(paths, order_file, first, reverse, model, backend, threads)
     return make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)

@@ -58,11 +58,13 @@ def sort(
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.cli import _sorted
+    from imgorder.cli._interrupted import warn_interrupted
     from imgorder.sorting import sort_photos
 
     shown = _class_limit(classes)
     if first and reverse:
         raise UsageError("--first and --reverse both fix the direction; give one of them")
+    warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
     targets = job.check(paths, lambda message: tell("warning", message)) if job else []
     results = sort_photos(

@@ -42,16 +42,18 @@ def stamp(
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.renaming.apply import refuse_interrupted
+    from imgorder.renaming.commands import undo_command
     from imgorder.stamping import apply_stamps, make_stamps, parse_start, parse_step
 
     began, between = parse_start(start), parse_step(step)
     if not paths and order is None:
         raise UsageError("give photos, or a folder of photos")
-    refuse_interrupted(_ordered.folders_of(paths or [], order))
-    sets = _ordered.ordered_sets(paths or [], order, first or [], reverse, model, backend, threads)
+    order_file = _ordered.read(order)
+    refuse_interrupted(_ordered.folders_of(paths or [], order_file))
+    sets = _ordered.ordered_sets(paths or [], order_file, first or [], reverse, model, backend, threads)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times)
-    confidence, direction = sets[0].confidence, sets[0].direction
-    _print_plan(plan, confidence, direction)
+    confidence = _ordered.likely(sets[0].confidence, len(plan.stamps), sets[0].direction)
+    _print_plan(plan, sets[0].confidence, sets[0].direction)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     if confidence < min_confidence:
         _ordered.tell_unsure(show(plan.folder), confidence, min_confidence)
@@ -67,7 +69,7 @@ def stamp(
     if run is None:
         print("All photos have these times already; nothing was changed.")
     else:
-        print(f"Stamped {len(run.changes)} photos; taken back by: imgorder undo {show(plan.folder)} {run.id}")
+        print(f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}")
 
 
 def _print_plan(plan: StampPlan, confidence: float, direction: str) -> None:
@@ -78,7 +80,7 @@ def _print_plan(plan: StampPlan, confidence: float, direction: str) -> None:
     from imgorder.cli._sorted import UNKNOWN_DIRECTION
 
     console = Console(highlight=False)
-    heading = f"{show(plan.folder)}: {len(plan.stamps)} photos; order {confidence:.1%} sure"
+    heading = f"{show(plan.folder)}: {len(plan.stamps)} photos; {_ordered.sure(confidence, len(plan.stamps))}"
     console.print(Text(heading), soft_wrap=True)
     table = Table()
     table.add_column("", justify="right")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._errors import one_line_errors, tell
+from imgorder.cli._ordered import named_path
 from imgorder.errors import EXIT_INPUT, EXIT_INTERRUPTED, UsageError
 from imgorder.names import show
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 @one_line_errors
 def undo(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", readable=False, help="Where the photos are.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FOLDER", parser=named_path, help="Where the photos are (default: here).", show_default=False
+        ),
     ] = Path("."),
     run: Annotated[
         str | None, typer.Argument(metavar="RUN", help="Take back this run (default: the last one).")
@@ -31,10 +35,11 @@ def undo(
 ) -> None:
     """Take back the last rename or stamp in a folder; again for the one before it.
 
-    Files that have changed since are named and left alone; nothing is ever overwritten.
+    Files that have changed since are named and left alone.
     """
     from imgorder.renaming import journal
     from imgorder.renaming import undo as undoing
+    from imgorder.renaming.commands import undo_command
 
     if run is None and not os.path.isdir(folder) and journal.RUN_ID.fullmatch(str(folder)):
         folder, run = Path("."), str(folder)
@@ -42,6 +47,8 @@ def undo(
         raise UsageError("--list, --recover and RUN do not go together; give one of them")
     if list_:
         _print_list(undoing.list_runs(folder))
+        if lost := journal.stray_problem(folder):
+            tell("warning", lost)
         return
     try:
         if recover:
@@ -49,7 +56,7 @@ def undo(
         else:
             _undo(folder, run)
     except KeyboardInterrupt as error:
-        tell("stopped", f"interrupted; if there is something to put right: imgorder undo {show(folder)} --recover")
+        tell("stopped", f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}")
         raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -65,21 +72,27 @@ def _undo(folder: Path, run: str | None) -> None:
 
 
 def _recover(folder: Path) -> None:
+    from imgorder.renaming import journal
     from imgorder.renaming import undo as undoing
 
     recoveries = undoing.recover(folder)
+    lost = journal.stray_problem(folder)
     ways = {
         "back": "taken back; the folder is as it was before",
         "forward": "finished, since it could not be taken back (an old name is taken by now)",
         "nothing": "had not changed anything yet",
     }
-    if not recoveries:
+    if not recoveries and not lost:
         print(f"{show(folder)}: nothing to recover")
     for recovery in recoveries:
-        print(f"{show(folder)}: the interrupted {recovery.run.title}: {ways[recovery.way]}")
+        left = len(recovery.left_alone)
+        way = f"taken back, but for {left} files" if left and recovery.way == "back" else ways[recovery.way]
+        print(f"{show(folder)}: the interrupted {recovery.run.title}: {way}")
         for line in recovery.left_alone:
             tell("error", f"{show(folder)}: {line}")
-    if any(recovery.left_alone for recovery in recoveries):
+    if lost:
+        tell("error", lost)
+    if lost or any(recovery.left_alone for recovery in recoveries):
         raise typer.Exit(EXIT_INPUT)
 
 
@@ -91,4 +104,5 @@ def _print_list(runs: list[Listed]) -> None:
         what = f"undo of {show(run.of)}" if run.of else run.kind
         partly = each.state == "done" and run.kind != "undo" and each.left < len(run.changes)
         state = f"{each.state}, {each.left} not undone yet" if partly else each.state
+        state += f", but for {len(run.left_alone)} files" if run.left_alone else ""
         print(f"{run.id}  {show(run.time.replace('T', ' ')):19}  {what}: {len(run.changes)} files, {state}")

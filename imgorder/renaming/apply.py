@@ -10,10 +10,19 @@ from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show
 from imgorder.renaming import journal, transaction
 from imgorder.renaming.check import find_problems
+from imgorder.renaming.commands import undo_command
 from imgorder.renaming.copying import copy_all
 from imgorder.renaming.folder import locked
 from imgorder.renaming.journal import Move, Run
 from imgorder.renaming.plan import Plan, PlannedSet
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C was pressed; knows the folders in which all was done by then, and by which runs."""
+
+    def __init__(self, done: Sequence[tuple[Path, Run]]) -> None:
+        self.done = tuple(done)
+        super().__init__()
 
 
 def refuse_interrupted(folders: Iterable[Path]) -> None:
@@ -38,6 +47,7 @@ def apply_plan(plan: Plan) -> list[Run]:
     Raises:
         ProblemsError: if the plan cannot be carried out (any more); nothing was changed then.
         ImgorderError: if something fails on the way; the folder is then as before.
+        Stopped: by Ctrl-C; the folder that was under way is then as before.
     """
     if plan.copy_to is not None:
         check(plan)
@@ -52,19 +62,24 @@ def apply_plan(plan: Plan) -> list[Run]:
         for folder in folders:
             journal.refuse_unfinished(folder.path)
         check(plan)  # once more, now that no other imgorder can change anything
-        for folder, planned in zip(folders, changing, strict=True):
-            try:
+        try:
+            for folder, planned in zip(folders, changing, strict=True):
                 runs.append(transaction.carry_out(folder, "rename", _moves(planned)))
-            except ImgorderError as error:
-                done = "".join(f"; {show(each.path)} is renamed already" for each in folders[: len(runs)])
-                raise ImgorderError(f"{error}{done}") from error
+        except ImgorderError as error:
+            done = "".join(
+                f"; {show(each.path)} is renamed already, taken back by: {undo_command(each.path, run.id)}"
+                for each, run in zip(folders, runs, strict=False)
+            )
+            raise ImgorderError(f"{error}{done}") from error
+        except KeyboardInterrupt as stop:
+            raise Stopped([(each.path, run) for each, run in zip(folders, runs, strict=False)]) from stop
     return runs
 
 
 def _moves(planned: PlannedSet) -> Callable[[str], Sequence[Move]]:
     def moves(run: str) -> Sequence[Move]:
         return [
-            Move(file.old, journal.stage_name(run, index), file.new, file.state)
+            Move(file.old, journal.stage_name(run, index), file.new, file.state, file.companion_of or file.old)
             for index, file in enumerate(planned.changing)
         ]
 

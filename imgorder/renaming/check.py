@@ -6,17 +6,15 @@ import os
 import re
 import stat
 import sys
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from imgorder.errors import ImgorderError
 from imgorder.names import show
 from imgorder.photos import find_sets
 from imgorder.renaming.folder import PREFIX
-from imgorder.renaming.plan import Plan, PlannedFile, PlannedSet, is_whole_folder
-from imgorder.renaming.records import FileState, is_bare_name
-
-MAX_BYTES = 255  # of a name, on nearly every file system
+from imgorder.renaming.plan import Plan, PlannedFile, PlannedSet, companions_of, is_whole_folder
+from imgorder.renaming.records import MAX_BYTES, FileState, is_bare_name, same_name
 
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL
@@ -27,6 +25,8 @@ _REFUSED_BY_WINDOWS = re.compile(r'[<>:"\\|?*\x00-\x1f]')
 def find_problems(plan: Plan) -> list[str]:
     """One line for each problem, with the file's name and the cure; empty if the plan can be carried out."""
     problems = [problem for planned in plan.sets for problem in _changed_since(planned)]
+    if plan.companions:
+        problems += [problem for planned in plan.sets for problem in _new_companions(planned)]
     problems += _shared_folders(plan)
     for planned in plan.sets:
         changing = planned.files if plan.copy_to else planned.changing
@@ -36,6 +36,7 @@ def find_problems(plan: Plan) -> list[str]:
     else:
         for planned in plan.sets:
             problems += _rename_problems(planned)
+        problems += _broken_links(plan)
     return list(dict.fromkeys(problems))
 
 
@@ -93,11 +94,6 @@ def state_problem(path: Path, state: FileState) -> str | None:
     return None if now == state else f"{show(path)}: changed since the plan was made; make a new one"
 
 
-def same_name(name: str) -> str:
-    """Equal for names that some file system takes for one: whatever their case and Unicode form."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-
-
 def _changed_since(planned: PlannedSet) -> Iterator[str]:
     for file in planned.files:
         if problem := state_problem(planned.folder / file.old, file.state):
@@ -110,6 +106,46 @@ def _changed_since(planned: PlannedSet) -> Iterator[str]:
             more = set()
         for name in sorted(more):
             yield f"{show(planned.folder / name)}: not there when the plan was made; make a new one"
+
+
+def _new_companions(planned: PlannedSet) -> Iterator[str]:
+    """Files that belong to the photos by now, but are not in the plan; and those that two photos claim by now."""
+    problems: list[str] = []
+    known = {file.old for file in planned.files}
+    try:
+        found = companions_of(planned.folder, [file.old for file in planned.photos], problems)
+    except ImgorderError:  # a folder that is gone is told elsewhere
+        return
+    yield from problems
+    for photo, companions in found.items():
+        for companion in companions:
+            name = os.path.join(os.path.dirname(photo), companion.name)
+            if name not in known:
+                yield (
+                    f"{show(planned.folder / name)}: belongs to {show(os.path.basename(photo))}, but was not there "
+                    "when the plan was made; make a new one"
+                )
+
+
+def _broken_links(plan: Plan) -> Iterator[str]:
+    """Links to files that get another name: they would lead to nothing, or to another photo."""
+    leaving = {
+        os.path.join(os.path.realpath(planned.folder), file.old) for planned in plan.sets for file in planned.changing
+    }
+    for planned in plan.sets:
+        for file in planned.files:
+            path = planned.folder / file.old
+            try:
+                text = os.readlink(path)
+            except (OSError, ValueError):  # not a link
+                continue
+            target = os.path.join(os.path.realpath(planned.folder), os.path.dirname(file.old), text)
+            direct = os.path.join(os.path.realpath(os.path.dirname(target)), os.path.basename(target))
+            if {direct, os.path.realpath(target)} & leaving:
+                yield (
+                    f"{show(path)}: a link to {show(text)}, which gets another name; leave the link out and make it "
+                    "anew afterwards, or give --copy-to"
+                )
 
 
 def _shared_folders(plan: Plan) -> Iterator[str]:

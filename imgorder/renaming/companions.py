@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from imgorder.photos import SUFFIXES
+from imgorder.renaming.records import same_name
 
 # fmt: off
 RAW = (
@@ -43,29 +44,35 @@ class Companion:
 
 
 def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Companion]:
-    """The companions of photos among the names of their folder, whatever the case of the letters.
+    """The companions of photos among the names of their folder, whatever the case and Unicode form of the letters.
 
     ``IMG_1.jpg`` has ``IMG_1.CR3``, ``img_1.mov``, ``IMG_1.xmp``, ``IMG_1.jpg.xmp`` and, since the RAW file
-    moves along, ``IMG_1.CR3.xmp``. A photo of the set is never a companion.
+    moves along, ``IMG_1.CR3.xmp``. A photo is never a companion. Other photos of the folder claim theirs, too; a
+    file that is spelt as one photo's is not also one of a photo that is spelt in another way.
     """
     taken = set(photos)
     by_name: dict[str, list[str]] = {}
+    others = []
     for name in names:
-        if name not in taken:
-            by_name.setdefault(name.casefold(), []).append(name)
-    found: dict[str, Companion] = {}
-    for photo in photos:
-        stem = os.path.splitext(photo)[0].casefold()
+        if name in taken:
+            continue
+        by_name.setdefault(same_name(name), []).append(name)
+        if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
+            others.append(name)
+    claims: dict[str, list[Companion]] = {}
+    for photo in (*photos, *others):
+        stem = same_name(os.path.splitext(photo)[0])
         for ending in ENDINGS:
             for name in by_name.get(stem + ending, ()):
                 own = os.path.splitext(name)[1]
-                _claim(found, Companion(name, (photo,), True, own))
+                _claim(claims, Companion(name, (photo,), True, own))
                 if ending in RAW:
-                    for edits in by_name.get(name.casefold() + XMP, ()):
-                        _claim(found, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
-        for name in by_name.get(photo.casefold() + XMP, ()):
-            _claim(found, Companion(name, (photo,), False, os.path.splitext(name)[1]))
-    return [found[name] for name in sorted(found)]
+                    for edits in by_name.get(same_name(name) + XMP, ()):
+                        _claim(claims, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
+        for name in by_name.get(same_name(photo) + XMP, ()):
+            _claim(claims, Companion(name, (photo,), False, os.path.splitext(name)[1]))
+    merged = (_merged(claims[name]) for name in sorted(claims))
+    return [companion for companion in merged if taken.intersection(companion.photos)]
 
 
 def stem_of(name: str, ending: str) -> str:
@@ -74,7 +81,17 @@ def stem_of(name: str, ending: str) -> str:
     return stem if last == ending or last.lower() in (*SUFFIXES, *ENDINGS) else name
 
 
-def _claim(found: dict[str, Companion], companion: Companion) -> None:
-    known = found.setdefault(companion.name, companion)
-    if companion.photos[0] not in known.photos:
-        found[companion.name] = Companion(known.name, known.photos + companion.photos, known.after_stem, known.tail)
+def _claim(claims: dict[str, list[Companion]], companion: Companion) -> None:
+    claims.setdefault(companion.name, []).append(companion)
+
+
+def _merged(claims: Sequence[Companion]) -> Companion:
+    """One companion of all photos that claim a file; of those that spell it exactly, if there are any."""
+    exact = [each for each in claims if _spelt_as(each)]
+    first, *_ = kept = exact or claims
+    return replace(first, photos=tuple(dict.fromkeys(each.photos[0] for each in kept)))
+
+
+def _spelt_as(companion: Companion) -> bool:
+    (photo,) = companion.photos
+    return companion.name == (os.path.splitext(photo)[0] if companion.after_stem else photo) + companion.tail

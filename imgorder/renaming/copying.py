@@ -9,8 +9,8 @@ from pathlib import Path
 
 from imgorder.errors import ImgorderError
 from imgorder.names import show
-from imgorder.renaming.folder import Folder, locked, reason_of, sync_folder, write_all
-from imgorder.renaming.journal import new_run_id, refuse_unfinished, stage_name
+from imgorder.renaming.folder import PREFIX, Folder, locked, reason_of, sync_folder, write_all
+from imgorder.renaming.journal import new_run_id, refuse_unfinished
 from imgorder.renaming.records import FileState
 
 _CHUNK = 1 << 20
@@ -43,7 +43,8 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
 
 def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> None:
     run = new_run_id()
-    stages = [stage_name(run, index) for index in range(len(files))]
+    # Not the hidden names of a rename: those are photos, these are copies and can be removed.
+    stages = [f"{PREFIX}{run}.copy-{index:06d}" for index in range(len(files))]
     inodes: dict[str, int] = {}  # of copies that are whole
     try:
         for stage, (source, _) in zip(stages, files, strict=True):

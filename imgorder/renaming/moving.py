@@ -89,9 +89,31 @@ def _find_by_size_and_time(
     return tuple(moves[index] for index in sorted(doubtful))
 
 
+def destinations(moves: Sequence[Move], found: Whereabouts, *, back: bool) -> list[str]:
+    """The name that each file is to have in the end: its old one (or its new one), except where it is kept with others.
+
+    A photo that was edited under its new name stays there. What belongs to it is then not taken back
+    either, if its new name is free: it would not be found beside its photo again.
+    """
+    wanted = [_wanted(move, back) for move in moves]
+    edited = {
+        move.group
+        for move, place in zip(moves, found.places, strict=True)
+        if not place and _wanted(move, not back) in found.foreign and _wanted(move, back) not in found.foreign
+    }
+    for group in sorted(edited - {None}, key=str):
+        turned = [i for i, move in enumerate(moves) if move.group == group and found.places[i]]
+        others = {wanted[i] for i in range(len(moves)) if i not in turned and found.places[i]}
+        names = {_wanted(moves[i], not back) for i in turned}
+        if not names & (others | found.foreign):
+            for i in turned:
+                wanted[i] = _wanted(moves[i], not back)
+    return wanted
+
+
 def obstacles(moves: Sequence[Move], found: Whereabouts, *, back: bool) -> list[str]:
     """Names that foreign files have taken and that files of the run would need; empty if the way is free."""
-    needed = ((move.old if back else move.new) for move, place in zip(moves, found.places, strict=True) if place)
+    needed = [name for name, place in zip(destinations(moves, found, back=back), found.places, strict=True) if place]
     return [name for name in needed if name in found.foreign]
 
 
@@ -102,29 +124,31 @@ def settle(folder: Folder, moves: Sequence[Move], found: Whereabouts, *, back: b
         OSError: if that fails; it can be tried again from what is there then.
     """
     now: list[str | None] = []
-    for move, place in zip(moves, found.places, strict=True):
-        wanted = _wanted(move, back)
+    targets = destinations(moves, found, back=back)
+    for move, place, wanted in zip(moves, found.places, targets, strict=True):
         kept = next((name for name in (wanted, move.stage, *place) if name in place), None)
         if kept is not None:
             for second in set(place) - {kept}:
                 folder.remove_second_name(second, kept)
         now.append(kept)
-    backwards = [*zip(moves, now, strict=True)][::-1]
+    backwards = [*zip(moves, now, targets, strict=True)][::-1]
     folder.sync()
-    for move, name in backwards:
-        if name is not None and name not in (move.stage, _wanted(move, back)):
+    for move, name, wanted in backwards:
+        if name is not None and name not in (move.stage, wanted):
             folder.rename(name, move.stage)
     folder.sync()
-    for move, name in backwards:
-        if name is not None and name != _wanted(move, back):
-            folder.rename(move.stage, _wanted(move, back))
+    for move, name, wanted in backwards:
+        if name is not None and name != wanted:
+            folder.rename(move.stage, wanted)
     folder.sync()
 
 
-def losses(moves: Sequence[Move], found: Whereabouts) -> list[str]:
-    """One line for each file that is no longer what it was: nothing is done about it."""
+def losses(moves: Sequence[Move], found: Whereabouts, *, back: bool) -> list[str]:
+    """One line for each file that is no longer what it was, or is kept with one: it does not go the way."""
     lines = []
-    for move, place in zip(moves, found.places, strict=True):
+    for move, place, wanted in zip(moves, found.places, destinations(moves, found, back=back), strict=True):
+        if place and wanted != _wanted(move, back):
+            lines.append(f"{show(wanted)} ({show(_wanted(move, back))} otherwise): kept with the file it belongs to")
         if place or move in found.doubtful:
             continue
         there = next((name for name in (move.old, move.new) if name in found.foreign), None)

@@ -15,7 +15,8 @@ from imgorder.names import show
 from imgorder.ordered import OrderedSet
 from imgorder.photos import find_sets
 from imgorder.renaming.companions import Companion, find_companions
-from imgorder.renaming.records import FileState, Record, optional_text, path_text, text
+from imgorder.renaming.folder import PREFIX
+from imgorder.renaming.records import FileState, Record, boolean, optional_text, path_text, probability, text
 from imgorder.renaming.template import Template
 
 VERSION = 1
@@ -76,11 +77,13 @@ class Plan:
         template: the text that the names come from.
         copy_to: absolute path of the folder that gets copies; None where the files themselves are renamed.
         sets: one for each scene.
+        companions: whether files that belong to the photos come along, so that one more makes the plan stale.
     """
 
     template: str
     copy_to: Path | None
     sets: tuple[PlannedSet, ...]
+    companions: bool = False
 
     def record(self) -> dict[str, Any]:
         """The stable JSON of ``docs/json.md``."""
@@ -88,6 +91,7 @@ class Plan:
             "version": VERSION,
             "template": self.template,
             "copy_to": None if self.copy_to is None else str(self.copy_to),
+            "companions": self.companions,
             "sets": [_set_record(each) for each in self.sets],
         }
         return {**content, "digest": _digest(content)}
@@ -112,7 +116,7 @@ def make_plan(
     if problems:
         raise ProblemsError(problems)
     target = None if copy_to is None else Path(os.path.abspath(copy_to))
-    return Plan(template.text, target, tuple(sets))
+    return Plan(template.text, target, tuple(sets), companions)
 
 
 def read_plan(file: Path) -> Plan:
@@ -127,7 +131,7 @@ def read_plan(file: Path) -> Plan:
         raise ImgorderError(
             f"{show(file)}: no plan can be read there ({error.strerror}); make one without --apply"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ImgorderError(f"{show(file)}: not a plan; make one with --plan and without --apply") from error
     try:
         if content["version"] != VERSION:
@@ -137,6 +141,7 @@ def read_plan(file: Path) -> Plan:
             text(content, "template"),
             None if copy_to is None else Path(copy_to),
             tuple(_read_set(record) for record in content["sets"]),
+            boolean(content, "companions"),
         )
         digest = text(content, "digest")
     except (ValueError, KeyError, TypeError) as error:
@@ -154,13 +159,13 @@ def write_plan(plan: Plan, file: Path) -> None:
     """
     try:
         with file.open("x", encoding="ascii") as stream:
-            stream.write(json.dumps(plan.record(), indent=2) + "\n")
+            stream.write(json.dumps(plan.record(), indent=2, allow_nan=False) + "\n")
     except FileExistsError as error:
         raise ImgorderError(
             f"{show(file)}: there is such a file already; remove it, or carry it out with --apply"
         ) from error
     except OSError as error:
-        raise ImgorderError(f"{show(file)}: cannot be written ({error.strerror})") from error
+        raise ImgorderError(f"{show(file)}: cannot be written ({error.strerror}); check the path") from error
 
 
 def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
@@ -184,7 +189,7 @@ def is_whole_folder(folder: Path, names: Sequence[str]) -> bool:
 def _planned_set(ordered: OrderedSet, template: Template, companions: bool, problems: list[str]) -> PlannedSet:
     folder = ordered.photos.folder
     names = [ordered.photos.name(file) for file in ordered.files]
-    belonging = _companions(folder, names, problems) if companions else {}
+    belonging = companions_of(folder, names, problems) if companions else {}
     files = []
     for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
         values = _values(file, index, len(names), folder)
@@ -196,6 +201,8 @@ def _planned_set(ordered: OrderedSet, template: Template, companions: bool, prob
                 )
                 continue
         new = template.fill(values)
+        if problem := _strange_ending(file, new):
+            problems.append(problem)
         files.append(_planned_file(folder, name, new, None))
         for companion in belonging.get(name, ()):
             old = os.path.join(os.path.dirname(name), companion.name)
@@ -211,6 +218,16 @@ def _planned_set(ordered: OrderedSet, template: Template, companions: bool, prob
     )
 
 
+def _strange_ending(file: Path, new: str) -> str | None:
+    """Names under which a photo would not be found any more, by imgorder or by other programs."""
+    if new.startswith(".") and not new.startswith(PREFIX):
+        return f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
+    ending = os.path.splitext(file.name)[1]
+    if new and os.path.splitext(new)[1].casefold() != ending.casefold():
+        return f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
+    return None
+
+
 def _values(file: Path, index: int, n: int, folder: Path) -> dict[str, object]:
     stem, ending = os.path.splitext(file.name)
     return {
@@ -222,13 +239,14 @@ def _values(file: Path, index: int, n: int, folder: Path) -> dict[str, object]:
     }
 
 
-def _companions(folder: Path, names: Sequence[str], problems: list[str]) -> dict[str, list[Companion]]:
-    """The companions of each photo; those that two photos share are a problem."""
+def companions_of(folder: Path, names: Sequence[str], problems: list[str]) -> dict[str, list[Companion]]:
+    """The companions of each photo; those that two photos share, be one of them in the set, are a problem."""
     belonging: dict[str, list[Companion]] = {}
     for inside in dict.fromkeys(map(os.path.dirname, names)):
         photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
         for companion in find_companions(photos, _files_in(folder / inside)):
-            belonging.setdefault(os.path.join(inside, companion.photos[0]), []).append(companion)
+            photo = next(each for each in companion.photos if each in photos)
+            belonging.setdefault(os.path.join(inside, photo), []).append(companion)
             if len(companion.photos) > 1:
                 problems.append(
                     f"{show(folder / inside / companion.name)}: belongs to "
@@ -274,9 +292,6 @@ def _set_record(planned: PlannedSet) -> dict[str, Any]:
 
 
 def _read_set(record: Record) -> PlannedSet:
-    confidence = record["confidence"]
-    if not isinstance(record["whole_folder"], bool) or not isinstance(confidence, int | float):
-        raise ValueError("fields of a wrong type")
     files = tuple(
         PlannedFile(
             path_text(each, "old"), text(each, "new"), optional_text(each, "companion_of"), FileState.read(each)
@@ -285,8 +300,8 @@ def _read_set(record: Record) -> PlannedSet:
     )
     return PlannedSet(
         Path(path_text(record, "folder")),
-        record["whole_folder"],
-        float(confidence),
+        boolean(record, "whole_folder"),
+        probability(record, "confidence"),
         text(record, "direction"),
         text(record, "model"),
         text(record, "backend"),
@@ -295,5 +310,5 @@ def _read_set(record: Record) -> PlannedSet:
 
 
 def _digest(content: Mapping[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":")).encode("ascii")
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()

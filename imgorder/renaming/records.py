@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 Record = Mapping[str, Any]
+
+MAX_BYTES = 255  # of a name, on nearly every file system
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,30 @@ def path_text(record: Record, key: str) -> str:
 def bare_name(record: Record, key: str) -> str:
     """A file name without a folder, so that a foreign record reaches nothing outside its own; raises ValueError."""
     name = text(record, key)
-    if not is_bare_name(name):
+    if not is_bare_name(name) or len(os.fsencode(name)) > MAX_BYTES:  # what cannot be encoded is a ValueError, too
         raise ValueError(f"{key} is no file name")
     return name
+
+
+def boolean(record: Record, key: str) -> bool:
+    """True or false; raises ValueError."""
+    value = record.get(key)
+    if not isinstance(value, bool):
+        raise ValueError(f"{key} is neither true nor false")
+    return value
+
+
+def probability(record: Record, key: str) -> float:
+    """A number from 0 to 1; raises ValueError."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:  # NaN is outside, too
+        raise ValueError(f"{key} is no number from 0 to 1")
+    return float(value)
+
+
+def same_name(name: str) -> str:
+    """Equal for names that some file system takes for one: whatever their case and Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def is_bare_name(name: str) -> bool:

@@ -13,12 +13,14 @@ import os
 import shutil
 import stat
 from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from datetime import datetime
 
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show
 from imgorder.renaming.folder import Folder, write_all
 from imgorder.renaming.journal import Rewrite
+from imgorder.renaming.records import FileState
 
 
 def sha256(data: bytes) -> str:
@@ -80,7 +82,7 @@ def settle(folder: Folder, rewrites: Sequence[Rewrite], *, back: bool) -> list[s
         if folder.status(rewrite.stage) is not None:
             folder.remove(rewrite.stage)
         if content == source != target:
-            _put(folder, rewrite, back=back)
+            _put(folder, rewrite, back=back, lenient=True)
     folder.sync()
     return [f"{show(each.name)}: changed or gone since; left alone" for each in others]
 
@@ -110,7 +112,7 @@ def converted(rewrite: Rewrite, data: bytes, *, back: bool) -> bytes:
         raise ImgorderError(f"{show(rewrite.name)}: its EXIF block cannot be changed ({error})") from error
 
 
-def _put(folder: Folder, rewrite: Rewrite, *, back: bool) -> None:
+def _put(folder: Folder, rewrite: Rewrite, *, back: bool, lenient: bool = False) -> None:
     source, target = _ends(rewrite, back)
     path, stage = folder.at(rewrite.name), folder.at(rewrite.stage)
     status = os.lstat(path)
@@ -122,20 +124,36 @@ def _put(folder: Folder, rewrite: Rewrite, *, back: bool) -> None:
     content = converted(rewrite, data, back=back)
     if sha256(content) != target:
         raise ImgorderError(f"{show(path)}: its new content is not as planned; was imgorder updated meanwhile?")
-    _write_beside(path, stage, status, content, rewrite.state.mtime_ns)
+    try:
+        _write_beside(path, stage, status, content, rewrite.state.mtime_ns, owned=not lenient)
+    except OSError as error:  # calls on a descriptor do not know the name
+        raise OSError(error.errno, error.strerror or str(error), path) from error
     if sha256(folder.read(rewrite.stage)) != target:
         raise ImgorderError(f"{show(path)}: what was written reads back otherwise; check the disk")
+    # What an editor saved since the photo was read must not be lost. A window remains: from here to the next line.
+    if FileState.of(os.lstat(path)) != FileState.of(status):
+        folder.remove(rewrite.stage)
+        raise ImgorderError(f"{show(path)}: changed in the meantime by another program; close it and try again")
     folder.replace(rewrite.stage, rewrite.name)
 
 
-def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes, mtime_ns: int) -> None:
-    """A hidden file with the content, on disk, with the original's mode, owner, attributes and times."""
+def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes, mtime_ns: int, *, owned: bool) -> None:
+    """A hidden file with the content, on disk, with the original's mode, owner, attributes and times.
+
+    The group is kept where the system grants it, and so is the owner, unless it has to be (``owned``).
+    """
     descriptor = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         write_all(descriptor, content)
         made = os.fstat(descriptor)
-        if hasattr(os, "chown") and (made.st_uid, made.st_gid) != (status.st_uid, status.st_gid):
-            os.chown(descriptor, status.st_uid, status.st_gid)
+        if hasattr(os, "chown"):
+            # One by one: a user may keep his file but not the group of a folder that was shared with him.
+            if made.st_gid != status.st_gid:
+                with suppress(OSError):
+                    os.chown(descriptor, -1, status.st_gid)
+            if made.st_uid != status.st_uid:
+                with nullcontext() if owned else suppress(OSError):
+                    os.chown(descriptor, status.st_uid, -1)
         shutil.copystat(path, stage)
         os.utime(stage, ns=(status.st_atime_ns, mtime_ns))
         os.fsync(descriptor)

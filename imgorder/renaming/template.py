@@ -76,16 +76,21 @@ def _checked(text: str, name: str, spec: str) -> str:
     reason = ""
     if "{" in spec:
         reason = "fields in a format are not known here"
-    elif name != "date" and any(int(number) > 255 for number in re.findall(r"\d+", spec)):
+    elif any(len(number.lstrip("0")) > 3 or int(number.lstrip("0") or "0") > 255 for number in _widths(name, spec)):
         reason = "no file name is that long"
     else:
         try:
             _formatted(_SAMPLES[name], spec)
-        except ValueError as error:
-            reason = str(error)
+        except (ValueError, OverflowError, MemoryError) as error:
+            reason = str(error) or "no file name is that long"
     if reason:
         raise UsageError(f"--template {text!r}: the format {spec!r} does not fit {{{name}}} ({reason})")
     return spec
+
+
+def _widths(name: str, spec: str) -> list[str]:
+    """The numbers of a format that say how long a text gets; in a date, those that are not text themselves."""
+    return re.findall(r"%[^%A-Za-z]*?(\d+)" if name == "date" else r"\d+", spec)
 
 
 def _formatted(value: object, spec: str) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show
 from imgorder.renaming import journal, moving, rewriting
+from imgorder.renaming.commands import undo_command
 from imgorder.renaming.folder import Folder, reason_of
 from imgorder.renaming.journal import DONE, UNBEGUN, Change, Run
 
@@ -57,8 +58,10 @@ def carry_out(folder: Folder, kind: str, changes: Callable[[str], Sequence[Chang
         recovery = _take_back(folder, run, error)
         if recovery.way == FORWARD:
             outcome = "it could not be taken back any more (is an old name taken?), so the run was finished"
+        elif recovery.left_alone:
+            outcome = "; ".join((f"taken back, but for {len(recovery.left_alone)} files", *recovery.left_alone))
         else:
-            outcome = "; ".join(("nothing was changed", *recovery.left_alone))
+            outcome = "nothing was changed"
         if isinstance(error, OSError | ImgorderError):
             raise ImgorderError(f"{_reason(folder, error)}; {outcome}") from error
         raise
@@ -80,31 +83,37 @@ def recover(folder: Folder, run: Run) -> Recovery:
     if run.rewrites:
         return _recover_rewrites(folder, run)
     found = moving.whereabouts(folder, run.moves)
-    left_alone = moving.losses(run.moves, found)
     if not found.doubtful and not moving.obstacles(run.moves, found, back=True):
         moving.settle(folder, run.moves, found, back=True)
-        journal.discard(folder, run)
-        return Recovery(run, BACK, tuple(left_alone))
+        return _taken_back(folder, run, moving.losses(run.moves, found, back=True))
     if not found.doubtful and not moving.obstacles(run.moves, found, back=False):
         moving.settle(folder, run.moves, found, back=False)
         journal.finish(folder, run)
-        return Recovery(run, FORWARD, tuple(left_alone))
+        return Recovery(run, FORWARD, tuple(moving.losses(run.moves, found, back=False)))
     taken = moving.obstacles(run.moves, found, back=True)
     cure = f"move {', '.join(map(show, taken))} elsewhere and try again" if taken else "see each file"
     raise ProblemsError(
         [
             f"{show(folder.path)}: the {run.title} can be neither taken back nor finished; nothing was changed. "
-            f"{cure}, or put the files right by hand and remove {show(run.journal)}",
+            f"{cure}, or put the files right by hand and move {show(run.journal)} elsewhere",
             *moving.report(run.moves, found),
         ]
     )
 
 
+def _taken_back(folder: Folder, run: Run, left_alone: Sequence[str]) -> Recovery:
+    """The journal goes if all is as before; else it stays, as it alone knows the names of what is not."""
+    if left_alone and folder.status(run.journal) is not None:
+        journal.finish_back(folder, run, left_alone)
+    else:
+        journal.discard(folder, run)
+    return Recovery(run, BACK, tuple(left_alone))
+
+
 def _recover_rewrites(folder: Folder, run: Run) -> Recovery:
     if rewriting.possible(folder, run.rewrites, back=True):
         left_alone = rewriting.settle(folder, run.rewrites, back=True)
-        journal.discard(folder, run)
-        return Recovery(run, BACK, tuple(left_alone))
+        return _taken_back(folder, run, left_alone)
     if rewriting.possible(folder, run.rewrites, back=False):
         left_alone = rewriting.settle(folder, run.rewrites, back=False)
         journal.finish(folder, run)
@@ -112,7 +121,8 @@ def _recover_rewrites(folder: Folder, run: Run) -> Recovery:
     raise ProblemsError(
         [
             f"{show(folder.path)}: the {run.title} can be neither taken back nor finished; nothing was changed. "
-            f"Try the version of imgorder that began it, or remove {show(run.journal)} and leave the files as they are",
+            f"Try the version of imgorder that began it, or move {show(run.journal)} elsewhere and leave "
+            "the files as they are",
             *rewriting.report(folder, run.rewrites),
         ]
     )
@@ -127,7 +137,7 @@ def _take_back(folder: Folder, run: Run, error: BaseException) -> Recovery:
     except (OSError, ImgorderError, KeyboardInterrupt) as second:
         raise ImgorderError(
             f"{_reason(folder, error)}; taking back what was done failed too ({_reason(folder, second)}). "
-            f"Run: imgorder undo {show(folder.path)} --recover"
+            f"Run: {undo_command(folder.path, '--recover')}"
         ) from error
 
 

@@ -11,13 +11,14 @@ from imgorder.errors import ImgorderError
 from imgorder.names import show
 from imgorder.renaming import journal, transaction
 from imgorder.renaming.check import file_problems, folder_problems
+from imgorder.renaming.commands import undo_command
 from imgorder.renaming.folder import Folder, locked, reason_of
-from imgorder.renaming.journal import BEGUN, DONE, UNBEGUN, Change, Move, Rewrite, Run
+from imgorder.renaming.journal import BACK, DONE, Change, Move, Rewrite, Run
 from imgorder.renaming.records import FileState
 from imgorder.renaming.rewriting import sha256
 from imgorder.renaming.transaction import Recovery
 
-UNDONE, INTERRUPTED = "undone", "interrupted"
+UNDONE, INTERRUPTED, TAKEN_BACK = "undone", "interrupted", "taken back"
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Undone:
 
 @dataclass(frozen=True)
 class Listed:
-    """A run and its state: ``done``, ``undone`` or ``interrupted``."""
+    """A run and its state: ``done``, ``undone``, ``interrupted``, or ``taken back``, but for some files."""
 
     run: Run
     state: str
@@ -81,13 +82,17 @@ def recover(path: Path) -> list[Recovery]:
 
 
 def _state(run: Run, runs: Sequence[Run]) -> str:
-    if run.status in (BEGUN, UNBEGUN):
+    if not run.is_finished:
         return INTERRUPTED
+    if run.status == BACK:
+        return TAKEN_BACK
     return DONE if run.kind == "undo" or _left(run, runs) else UNDONE
 
 
 def _left(run: Run, runs: Sequence[Run]) -> list[Change]:
-    """The changes of a run that no undo has taken back."""
+    """The changes of a run that neither an undo nor a recovery has taken back."""
+    if run.status == BACK:
+        return []
     back = {_key(change) for each in runs if each.of == run.id and each.status == DONE for change in each.changes}
     return [change for change in run.changes if _key(_reversed(change)) not in back]
 
@@ -115,11 +120,11 @@ def _choose(path: Path, runs: Sequence[Run], wanted: str | None) -> Run:
                 if not _left(run, runs):
                     raise ImgorderError(f"{show(path)}: {wanted} is undone already")
                 return run
-        raise ImgorderError(f"{show(path)}: no run {show(wanted)} here; see imgorder undo {show(path)} --list")
+        raise ImgorderError(f"{show(path)}: no run {show(wanted)} here; see {undo_command(path, '--list')}")
     for run in reversed(runs):
         if run.kind != "undo" and _left(run, runs):
             return run
-    raise ImgorderError(f"{show(path)}: nothing to undo in this folder; see imgorder undo {show(path)} --list")
+    raise ImgorderError(f"{show(path)}: nothing to undo in this folder; see {undo_command(path, '--list')}")
 
 
 def _successors(runs: Sequence[Run]) -> dict[int, set[int]]:
@@ -147,31 +152,48 @@ def _checked(
     """The reversed changes that can be made, and why the others cannot."""
     possible: list[Change] = []
     refused = []
+    staying: dict[str | None, str] = {}  # of each group that cannot go back as a whole, the file that is the reason
     for change in changes:
         back = _reversed(change)
-        if isinstance(back, Move):
-            inodes = _became(back.state.inode, successors) if run.stable else None
-            reason = _changed_move(folder, back, inodes)
-        else:
-            reason = _changed_rewrite(folder, back)
+        reason = _changed(folder, back, _became(back.state.inode, successors) if run.stable else None)
         if isinstance(reason, str):
             refused.append(reason)
+            if isinstance(back, Move):
+                staying.setdefault(back.group, back.old)
         else:
             possible.append(replace(back, state=reason))
     moves = [change for change in possible if isinstance(change, Move)]
     if len(moves) < len(possible):
         return possible, refused
     names = folder.names()
-    while True:  # each file that has to stay may keep another from its name
+    while True:  # each file that has to stay may keep another from its name, and all that belong to it
         leaving = {move.old: move.state.inode for move in moves}
         blocked = [move for move in moves if move.new not in leaving and _is_taken(folder, move.new, names, leaving)]
-        if not blocked:
-            return list(moves), refused
         refused += [
             f"{show(folder.at(move.old))}: its old name {show(move.new)} is taken; move that file elsewhere first"
             for move in blocked
         ]
-        moves = [move for move in moves if move not in blocked]
+        for move in blocked:
+            staying.setdefault(move.group, move.old)
+        kept = [move for move in moves if move not in blocked and move.group is not None and move.group in staying]
+        refused += [
+            f"{show(folder.at(move.old))}: stays with {show(staying[move.group])}, which cannot go back "
+            f"and belongs to it; {show(move.new)} is not given back"
+            for move in kept
+        ]
+        if not blocked and not kept:
+            return list(moves), refused
+        moves = [move for move in moves if move not in blocked and move not in kept]
+
+
+def _changed(folder: Folder, back: Change, inodes: set[int] | None) -> FileState | str:
+    """The state of a file that can be changed back, or why it cannot."""
+    try:
+        return _changed_move(folder, back, inodes) if isinstance(back, Move) else _changed_rewrite(folder, back)
+    except (OSError, ValueError) as error:  # a foreign journal may name what no file can be called
+        name = back.old if isinstance(back, Move) else back.name
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f"{show(folder.at(name))}: cannot be looked at ({reason}); check its permissions"
 
 
 def _changed_move(folder: Folder, back: Move, inodes: set[int] | None) -> FileState | str:
