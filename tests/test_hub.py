@@ -298,8 +298,9 @@ def read_only(models: Path, photos: Path) -> Iterator[Path]:
     """A cache that cannot be written; for root, by a user that may not."""
     home = Path(os.environ["HF_HOME"])
     home.mkdir()
-    for folder in (home, *home.parents[:3]):
-        folder.chmod(folder.stat().st_mode | 0o555)
+    if os.geteuid() == 0:  # the other user has to get there
+        for folder in (home, *home.parents[:3]):
+            folder.chmod(folder.stat().st_mode | 0o555)
     yield home
     os.seteuid(os.getuid())
     for path in (home, *home.rglob("*")):
