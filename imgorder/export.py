@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from imgorder.backends.onnx import start_session
+from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
 from imgorder.networks import triples as tables
 from imgorder.networks.activations import activations, by_image, observed_layers
@@ -60,13 +61,11 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
     helper.set_model_props(model, complete.to_properties())
     model.producer_name = "imgorder"
     onnx.checker.check_model(model, full_check=True)
-    partial = path.with_suffix(".partial")
-    onnx.save(model, partial)
-    worst = compare(network, partial, metadata.sizes)
-    if worst > TOLERANCE:
-        partial.unlink()
-        raise ValueError(f"the ONNX logits of {metadata.name} differ from torch by {worst:.2e}")
-    partial.replace(path)
+    with written_whole(path) as partial:
+        onnx.save(model, partial)
+        worst = compare(network, partial, metadata.sizes)
+        if worst > TOLERANCE:
+            raise ValueError(f"the ONNX logits of {metadata.name} differ from torch by {worst:.2e}")
     return worst
 
 

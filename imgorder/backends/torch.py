@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,19 +51,20 @@ class TorchBackend:
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
-        # TF32 would move logits by more than the 1e-4 within which all backends agree.
-        exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
-        with torch.inference_mode(), exact:
+        with torch.inference_mode(), self._exact():
             logits = self.network(torch.from_numpy(tensors).to(self.device))
         return np.asarray(logits.float().cpu().numpy())
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """See `Backend`."""
-        exact = torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
-        with torch.inference_mode(), exact, activations(self.network) as seen:
+        with torch.inference_mode(), self._exact(), activations(self.network) as seen:
             self.network(torch.from_numpy(tensors).to(self.device))
         found = {name: by_image(output, tensors.shape[1]) for name, output in seen.items()}
         return {name: np.asarray(value.float().cpu().numpy()) for name, value in found.items()}
+
+    def _exact(self) -> AbstractContextManager[None]:
+        # TF32 would move logits by more than the 1e-4 within which all backends agree.
+        return torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
 
     def decision(
         self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]

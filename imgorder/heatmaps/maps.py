@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-# Begins of the names of activations, as networks and ONNX files give them.
+# Begins of the names that networks and ONNX files give their activations: they say what has to be done with one.
 DAB = "dab."
 FEATURES = "features."
 

@@ -155,13 +155,12 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
     full = scales(heat, wanted.by_photo)
     contrast = None if maps.decision is None else scales(maps.decision, wanted.by_photo)
     for index, file in enumerate(photos.files):
-        if wanted.raw:
-            size = upright_size(file)
-            _write_values(targets["values"][index], heat[index], size)
-            _write_16_bit(targets["picture"][index], heat[index], full[index], size)
         if contrast is not None and maps.decision is not None:
             _paint_photo(file, maps.decision[index], contrast[index], wanted.look, targets["decision"][index])
-        _paint_photo(file, heat[index], full[index], wanted.look, targets["map"][index])
+        size = _paint_photo(file, heat[index], full[index], wanted.look, targets["map"][index])
+        if wanted.raw:
+            _write_values(targets["values"][index], heat[index], size)
+            _write_16_bit(targets["picture"][index], heat[index], full[index], size)
         for kind, files in targets.items():
             if kind != "layers":
                 written(files[index])
@@ -173,16 +172,13 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
         written(targets["layers"][0])
 
 
-def _paint_photo(file: Path, heat: Array, full: float, look: Look, target: Path) -> None:
+def _paint_photo(file: Path, heat: Array, full: float, look: Look, target: Path) -> tuple[int, int]:
+    """Write a photo with its map; returns the photo's width and height."""
     # A function of its own, so that one photo at a time is in memory.
     picture = upright_rgb(open_photo(file))
     paint(picture, heat, full, look)
     _save(picture, target)
-
-
-def upright_size(file: Path) -> tuple[int, int]:
-    """Width and height of a photo as people see it, without keeping its pixels."""
-    return upright_rgb(open_photo(file)).size
+    return picture.size
 
 
 def _write_values(path: Path, heat: Array, size: tuple[int, int]) -> None:

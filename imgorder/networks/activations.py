@@ -12,13 +12,10 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
+from imgorder.heatmaps.maps import DAB, FEATURES
 from imgorder.networks.dab import DifferenceAccumulator
 from imgorder.networks.dab_resnet import DABResNet
 from imgorder.networks.tridab import TriDAB
-
-# Begin of the names: what has to be done with an activation (`imgorder.heatmaps.maps`).
-DAB = "dab."
-FEATURES = "features."
 
 
 def observed_layers(network: nn.Module) -> dict[str, nn.Module]:

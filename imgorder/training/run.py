@@ -20,7 +20,7 @@ from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
 from imgorder.training.setup import make_accelerator, network_settings
-from imgorder.training.sources import make_source
+from imgorder.training.sources import make_source, need_steps
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE, WEIGHTS, Trainer
 
@@ -171,8 +171,7 @@ def _check(config: TrainConfig, data: Data) -> None:
     """
     network_settings(config)
     if not data.manifests:
-        if not config.steps:
-            raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
+        need_steps(config)
         return
     there = {manifest.seq_len for manifest in data.manifests}
     for n in sorted(set(config.seq_len) - there):

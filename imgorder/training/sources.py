@@ -132,8 +132,7 @@ class ClipSource:
         if longest < max(config.seq_len):
             wanted = f"no clip has the {max(config.seq_len)} frames of a set"
             raise ImgorderError(f"{wanted}; the longest to train on has {longest}")
-        if not config.steps:
-            raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
+        need_steps(config)
 
     def samples(self, n: int) -> None:
         """None: windows are drawn without end."""
@@ -184,6 +183,12 @@ class ClipSource:
             return None
         start = rng.integers(frames - length)
         return np.asarray(start + np.concatenate([[0], np.cumsum(gaps)]), dtype=np.int64)
+
+
+def need_steps(config: TrainConfig) -> None:
+    """Raise UsageError unless the length of a run on folders of videos is given."""
+    if not config.steps:
+        raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
 
 
 def even_windows(
