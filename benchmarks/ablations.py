@@ -81,7 +81,8 @@ def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dic
     rows = [asdict(each.row) for each in results if each.row.model == name]
     for row in rows:
         if row["dataset"] == DATASET:
-            row["ends"] = ends_right(loaded, list(held_out_sets(store, clips, 4, int(row["spacing"]))))
+            sets = held_out_sets(store, clips, 4, int(row["spacing"]), loaded.preprocessing)
+            row["ends"] = ends_right(loaded, list(sets))
     return rows
 
 

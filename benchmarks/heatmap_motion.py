@@ -61,7 +61,7 @@ def measure(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: in
     for frames in sequences:
         for start in range(0, len(frames) - (n - 1) * spacing, 4):
             window = frames[start : start + (n - 1) * spacing + 1 : spacing]
-            activations = model.backend.activations(normalise(np.stack(window))[None])
+            activations = model.backend.activations(normalise(np.stack(window), model.preprocessing)[None])
             name, activation = list(activations.items())[-1]
             sets += 1
             for place, heat in enumerate(motion_maps(name, activation[0], range(n))):
@@ -92,7 +92,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     model = load_model(arguments.model)
     folders = sorted(folder for folder in (arguments.davis / FRAMES).iterdir() if folder.is_dir())
-    sequences = [[to_pixels(file) for file in sorted(folder.glob("*.jpg"))] for folder in folders]
+    sequences = [[to_pixels(file, model.preprocessing) for file in sorted(folder.glob("*.jpg"))] for folder in folders]
     rows = []
     for spacing in (1, 2, 4, 8):
         facts = {"model": model.name, "dataset": f"davis-{len(sequences)}", "seq_len": 4, "spacing": spacing}

@@ -60,14 +60,35 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "docs" / "heatmaps.md", "heatmaps", heatmap_table(maps)
     throughput = json.loads(read(RESULTS / "training-throughput.json"))
     yield ROOT / "docs" / "training.md", "throughput", throughput_table(throughput)
+    robustness = json.loads(read(RESULTS / "robustness.json"))
+    plain = robustness["plain"]
+    yield accuracy, "conditions", conditions_table(robustness["conditions"])
+    yield accuracy, "robustness", robustness_table([row for row in robustness["rows"] if row["spacing"] is None], plain)
+    yield accuracy, "robustness-rows", robustness_table([row for row in robustness["rows"] if row["spacing"]], plain)
+    failures, failing = json.loads(read(RESULTS / "failures.json")), ROOT / "docs" / "failures.md"
+    yield failing, "buckets", buckets_table(failures["rows"])
+    yield failing, "errors", errors_table(failures["errors"])
+    yield failing, "scenes", scenes_table(json.loads(read(RESULTS / "failure-scenes.json")))
+    written = [json.loads(text) for _, text in cards()]
+    listed = {each["name"]: "\n".join(f"- {limit}" for limit in each["limits"]) for each in written}
+    yield card, "limits", listed["tridab-s"]
+    every = "\n\n".join(f"**{name}**\n\n{text}" for name, text in listed.items())
+    yield ROOT / "docs" / "models.md", "limits", every
 
 
 def cards() -> Iterator[tuple[Path, str]]:
-    """Each model's card with its exact match on DAVIS, the baseline beside it."""
+    """Each model's card with its exact match on DAVIS, the baseline beside it, and what it fails on.
+
+    A member of a group has the rows of its set size that were measured under the group's name; the card of the
+    group has none of its own.
+    """
     rows = read_results(RESULTS / "davis-dev.json")
     baseline = {(row.seq_len, row.spacing): row.accuracy for row in rows if row.model == "path"}
-    for path in sorted((ROOT / "models").glob("*.json")):
-        card = json.loads(read(path))
+    loaded = {path: json.loads(read(path)) for path in sorted((ROOT / "models").glob("*.json"))}
+    groups = {name: card["name"] for card in loaded.values() for name in card.get("members", {}).values()}
+    for path, card in loaded.items():
+        if card.get("members"):
+            continue
         card["figures"] = [
             {
                 "dataset": row.dataset,
@@ -79,8 +100,9 @@ def cards() -> Iterator[tuple[Path, str]]:
                 "baseline": baseline[row.seq_len, row.spacing],
             }
             for row in rows
-            if row.model == card["name"]
+            if row.model in (card["name"], groups.get(card["name"])) and row.seq_len in card["sizes"]
         ]
+        card["limits"] = limits(card, card["name"], groups.get(card["name"]))
         yield path, json.dumps(card, indent=1) + "\n"
 
 
@@ -169,6 +191,162 @@ def throughput_table(results: list[dict[str, Any]]) -> str:
         overhead = f"{100 * each['overhead']:.1f} %"
         lines.append(f"| {each['case']} | {where} | {each['run']:.1f} | {each['bare']:.1f} | {overhead} |")
     return "\n".join(lines)
+
+
+def conditions_table(conditions: dict[str, str]) -> str:
+    """What each condition does to a set, as Markdown."""
+    lines = ["| condition | what it is |", "| --- | --- |"]
+    return "\n".join([*lines, *(f"| {name} | {about} |" for name, about in conditions.items())])
+
+
+def robustness_table(rows: list[dict[str, Any]], plain: str) -> str:
+    """Exact match under each condition, a column for each model; beside it what it lost, where the rows say so."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    spaced = rows[0]["spacing"] is not None
+
+    def cell(row: dict[str, Any] | None) -> str:
+        if row is None:
+            return "–"
+        if spaced or row["condition"] == plain:
+            return _with_interval(row)
+        change = f"{row['change']:+.0f} ({row['change_low']:+.0f} to {row['change_high']:+.0f})"
+        return f"{_with_interval(row)}; {change.replace('-', '−')}"
+
+    keys = ("dataset", "seq_len", "spacing", "condition") if spaced else ("dataset", "seq_len", "condition")
+    heads = ["data", "n", *(["spacing"] if spaced else []), "condition", "sets", "shown", *models]
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
+    found = {(*(row[key] for key in keys), row["model"]): row for row in rows}
+    for place in dict.fromkeys(tuple(row[key] for key in keys) for row in rows):
+        of_models = [found.get((*place, model)) for model in models]
+        first = next(row for row in of_models if row)
+        facts = [*map(str, place), str(first["sets"]), str(first["permutations"])]
+        lines.append("| " + " | ".join([*facts, *map(cell, of_models)]) + " |")
+    return "\n".join(lines)
+
+
+def _with_interval(row: dict[str, Any]) -> str:
+    return f"{row['accuracy']:.1f} ({row['accuracy_low']:.1f} to {row['accuracy_high']:.1f})"
+
+
+def buckets_table(rows: list[dict[str, Any]]) -> str:
+    """Exact match by what can be measured about a set, columns for each set size and model."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    sizes = list(dict.fromkeys(row["seq_len"] for row in rows))
+    heads = [head for n in sizes for head in (f"sets of {n} (groups)", *(f"{n}: {model}" for model in models))]
+    lines = ["| what | sets in which it is | " + " | ".join(heads) + " |"]
+    lines.append("| " + " | ".join(["---"] * (2 + len(heads))) + " |")
+    found = {(row["property"], row["bucket"], row["seq_len"], row["model"]): row for row in rows}
+    for name, bucket in dict.fromkeys((row["property"], row["bucket"]) for row in rows):
+        cells = []
+        for n in sizes:
+            of_models = [found.get((name, bucket, n, model)) for model in models]
+            cells.append(next((f"{row['sets']} ({row['groups']})" for row in of_models if row), "0"))
+            cells += [_with_interval(row) if row else "–" for row in of_models]
+        lines.append(f"| {name} | {bucket} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def errors_table(rows: list[dict[str, Any]]) -> str:
+    """What kind of errors the wrong answers are."""
+    lines = [
+        "| n | model | wrong | two neighbours exchanged | one photo elsewhere | further off | both ends found "
+        f"| confidence, wrong | confidence, right | wrong, and {100 * rows[0]['sure_above']:.0f} % sure or more |",
+        "| " + " | ".join(["---"] * 10) + " |",
+    ]
+    for row in sorted(rows, key=lambda row: row["seq_len"]):
+        shares = [row[key] for key in ("swap", "moved", "far", "ends_found", "confidence_wrong", "confidence_right")]
+        cells = [f"{share:.0f} %" if share is not None else "–" for share in [*shares, row["sure"]]]
+        counts = f"{row['wrong']} of {row['sets']}"
+        lines.append(f"| {row['seq_len']} | {row['model']} | {counts} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def scenes_table(rows: list[dict[str, Any]]) -> str:
+    """Answers on the rendered scenes."""
+    lines = ["| scene | model | answer, in true numbers | without what makes it hard |", "| --- | --- | --- | --- |"]
+
+    def told(found: dict[str, Any] | None) -> str:
+        if found is None:
+            return "–"
+        return f"{' '.join(str(place + 1) for place in found['order'])}, {100 * found['confidence']:.0f} % sure"
+
+    for row in rows:
+        lines.append(f"| {row['scene']} | {row['model']} | {told(row)} | {told(row['control'])} |")
+    return "\n".join(lines)
+
+
+# What a card says of sets that come out clearly worse than all sets do.
+MEASURED_LIMITS = {
+    ("mean change between neighbours", "below 1.5 of 255"): "Hardly any motion",
+    ("mean change between neighbours", "20 and more"): "Very much change from photo to photo",
+    ("smallest change between neighbours", "below 0.5 of 255"): "Neighbouring photos that are all but the same",
+    ("motion", "comes back most of the way"): "Motion that comes back most of the way, such as a swing or a walk cycle",
+    ("motion", "comes back in part"): "Motion that comes back in part",
+    (
+        "camera",
+        "no one shift explains the change",
+    ): "Change that no shift of the whole picture explains",
+    ("camera", "pans by 5 px and more"): "A camera that moves far between photos",
+    ("light", "dark: mean below 40 of 255"): "Dark photos",
+    ("what changes", "mostly the brightness"): "Sets in which little but the brightness changes",
+}
+CONDITION_LIMITS = {
+    "uneven": "Uneven gaps",
+    "portrait 3:4": "Tall crops (3:4)",
+    "portrait 9:16": "Tall crops (9:16)",
+    "landscape 16:9": "Wide crops (16:9)",
+    "exposure": "Exposure that changes from photo to photo",
+    "white balance": "White balance that changes from photo to photo",
+    "blur": "Photos out of focus",
+    "JPEG 30": "Strong JPEG compression",
+    "hand-held": "Photos shifted, turned and zoomed against each other",
+    "low light": "Low light, with noise",
+}
+CLEARLY, ENOUGH = 5.0, 30  # percentage points below, where the interval is below as well; sets at least
+
+
+def limits(card: dict[str, Any], *names: str | None) -> list[str]:
+    """What a model fails on, a sentence each.
+
+    Args:
+        card: of the model.
+        names: under which it was measured.
+    """
+    spec, sizes = card["preprocessing"], card["sizes"]
+    seen = f"the middle {spec['crop']}×{spec['crop']} px of a photo scaled to a shorter edge of {spec['shorter_edge']}"
+    found = [
+        f"It sees only {seen} px: what moves near the edges, or is tiny, it misses.",
+        "It cannot tell which end comes first, by design.",
+        "It gives an order even where the photos hold none, because nothing moves or what moves is hidden; only its "
+        "confidence shows that.",
+        "It learned from video frames that lie seconds apart at most. Photos of different scenes, taken minutes apart "
+        "or from quite different places get an order and a probability too, and neither means much.",
+    ]
+
+    failures = json.loads(read(RESULTS / "failures.json"))
+    rows = [row for row in failures["rows"] if row["model"] in names and row["seq_len"] in sizes]
+    overall = {row["seq_len"]: row["accuracy"] for row in rows if row["property"] == "all sets"}
+    for (name, bucket), text in MEASURED_LIMITS.items():
+        enough = [row for row in rows if (row["property"], row["bucket"]) == (name, bucket) and row["sets"] >= ENOUGH]
+        worse = [row["accuracy"] <= overall[row["seq_len"]] - CLEARLY for row in enough]
+        known = [row["accuracy_high"] < overall[row["seq_len"]] for row in enough]
+        if any(a and b for a, b in zip(worse, known, strict=True)):
+            right = " and ".join(f"{row['accuracy']:.0f} % of the sets of {row['seq_len']}" for row in enough)
+            usual = " and ".join(f"{overall[row['seq_len']]:.0f} %" for row in enough)
+            found.append(f"{text}: {right} come out right; of all held-out sets {usual} do.")
+    robustness = json.loads(read(RESULTS / "robustness.json"))["rows"]
+    for condition, text in CONDITION_LIMITS.items():
+        rows = [row for row in robustness if row["condition"] == condition and row["spacing"] is None]
+        rows = [row for row in rows if row["model"] in names and row["seq_len"] in sizes]
+        changes = [row["change"] for row in rows]
+        if changes and mean(changes) <= -CLEARLY and any(row["change_high"] < 0 for row in rows):
+            least, most = (abs(min(0, change)) for change in (max(changes), min(changes)))
+            found.append(f"{text}: {least:.0f} to {most:.0f} points less exact match, on DAVIS and held-out clips.")
+    wrong = [each for each in failures["errors"] if each["model"] in names and each["seq_len"] in sizes]
+    if any(each["wrong"] for each in wrong):
+        shares = " and ".join(f"{each['sure']:.0f} % of those of {each['seq_len']} photos" for each in wrong)
+        found.append(f"Of its wrong answers {shares} are {100 * wrong[0]['sure_above']:.0f} % sure or more.")
+    return found
 
 
 def recipe_table(card: Path) -> str:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from imgorder.backends.onnx import start_session
+from imgorder.export_halves import store_halves
 from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
 from imgorder.networks import triples as tables
@@ -50,33 +51,35 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
         ValueError: if that is above 1e-4; the file is then not left behind.
     """
     network.eval()
+    size = metadata.preprocessing.crop
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         if isinstance(network, TriDAB):
-            model = _any_size(network, metadata.sizes)
+            model = _any_size(network, metadata.sizes, size)
         else:
-            model = _one_size(network, metadata.sizes[0])
+            model = _one_size(network, metadata.sizes[0], size)
     digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     complete = replace(metadata, weights_sha256=digest, opset=OPSET)
+    store_halves(model)
     helper.set_model_props(model, complete.to_properties())
     model.producer_name = "imgorder"
     onnx.checker.check_model(model, full_check=True)
     with written_whole(path) as partial:
         onnx.save(model, partial)
-        worst = compare(network, partial, metadata.sizes)
+        worst = compare(network, partial, metadata)
         if worst > TOLERANCE:
             raise ValueError(f"the ONNX logits of {metadata.name} differ from torch by {worst:.2e}")
     return worst
 
 
-def compare(network: nn.Module, path: Path, sizes: tuple[int, ...], seed: int = 0) -> float:
+def compare(network: nn.Module, path: Path, metadata: ModelMetadata, seed: int = 0) -> float:
     """Largest absolute difference of logits and activations between torch and an ONNX file, over all set sizes."""
     session = start_session(path)
     generator = torch.Generator().manual_seed(seed)
     worst = 0.0
-    for n in sizes:
+    for n in metadata.sizes:
         for batch in (1, 3):
-            images = _smooth_images(batch, n, generator)
+            images = _smooth_images(batch, n, metadata.preprocessing.crop, generator)
             with torch.inference_mode(), activations(network) as seen:
                 logits = network(images)
             expected = {"logits": logits, **{name: by_image(output, n) for name, output in seen.items()}}
@@ -88,11 +91,11 @@ def compare(network: nn.Module, path: Path, sizes: tuple[int, ...], seed: int = 
     return worst
 
 
-def _smooth_images(batch: int, n: int, generator: torch.Generator) -> Tensor:
-    """Noise at several scales that drifts from image to image, float32 ``(batch, n, 3, 112, 112)``."""
+def _smooth_images(batch: int, n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Noise at several scales that drifts from image to image, float32 ``(batch, n, 3, size, size)``."""
     coarse = torch.randn((batch, 3, 20, 20), generator=generator)
-    scene = nn.functional.interpolate(coarse, size=(160, 160), mode="bilinear")
-    images = torch.stack([scene[..., 4 * i : 4 * i + 112, 6 * i : 6 * i + 112] for i in range(n)], dim=1)
+    scene = nn.functional.interpolate(coarse, size=(size + 48, size + 48), mode="bilinear")
+    images = torch.stack([scene[..., 4 * i : 4 * i + size, 6 * i : 6 * i + size] for i in range(n)], dim=1)
     return images + 0.1 * torch.randn(images.shape, generator=generator)
 
 
@@ -124,12 +127,12 @@ class _Observed(nn.Module):
         return (logits, *(by_image(seen[name], images.shape[1]) for name in observed_layers(self.network)))
 
 
-def _any_size(network: TriDAB, sizes: tuple[int, ...]) -> onnx.ModelProto:
+def _any_size(network: TriDAB, sizes: tuple[int, ...], size: int) -> onnx.ModelProto:
     n = 4
     matrix = torch.from_numpy(tables.class_matrix(n))
     t = tables.triple_count(n)
     example = (
-        torch.randn(2, n, 3, 112, 112),
+        torch.randn(2, n, 3, size, size),
         torch.tensor(tables.triples(n)),
         torch.tensor(tables.pairs(n)),
         matrix[:, :t],
@@ -154,8 +157,8 @@ def _any_size(network: TriDAB, sizes: tuple[int, ...]) -> onnx.ModelProto:
     return model
 
 
-def _one_size(network: nn.Module, n: int) -> onnx.ModelProto:
-    example = (torch.randn(2, n, 3, 112, 112),)
+def _one_size(network: nn.Module, n: int, size: int) -> onnx.ModelProto:
+    example = (torch.randn(2, n, 3, size, size),)
     return _export(network, network, example, ({0: Dim("batch", min=1, max=65536)},), ["images"])
 
 

@@ -95,16 +95,22 @@ def damage(card: Card, found: Found, wrong: str) -> str:
 
 def fault(path: Path, entry: Mapping[str, Any]) -> str | None:
     """What is wrong with a file, against the size and the SHA-256 of its card; None if nothing is."""
-    digest, size = hashlib.sha256(), 0
     try:
-        with path.open("rb") as handle:
-            while part := handle.read(1 << 20):
-                digest.update(part)
-                size += len(part)
+        digest, size = digest_and_size(path)
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
     if size != entry["bytes"]:
         return f"has {size} bytes instead of {entry['bytes']}"
-    if digest.hexdigest() != entry["sha256"]:
-        return f"has other bytes than its card says (SHA-256 {digest.hexdigest()[:8]}…, not {entry['sha256'][:8]}…)"
+    if digest != entry["sha256"]:
+        return f"has other bytes than its card says (SHA-256 {digest[:8]}…, not {entry['sha256'][:8]}…)"
     return None
+
+
+def digest_and_size(path: Path) -> tuple[str, int]:
+    """The SHA-256 of a file in hexadecimal digits, and its bytes; raises OSError."""
+    digest, size = hashlib.sha256(), 0
+    with path.open("rb") as handle:
+        while part := handle.read(1 << 20):
+            digest.update(part)
+            size += len(part)
+    return digest.hexdigest(), size

@@ -43,6 +43,7 @@ def sort_now(
     model: str = "default",
     backend: str = "auto",
     threads: int | None = None,
+    votes: int = 1,
     first: Sequence[Path] = (),
     reverse: bool = False,
     warn: Callable[[str], None] = lambda message: None,
@@ -50,7 +51,9 @@ def sort_now(
     """Sort as `imgorder sort` does; raises as `sort_photos` does."""
     from imgorder.sorting import sort_photos
 
-    results = sort_photos(paths, model=model, backend=backend, threads=threads, first=first, reverse=reverse, warn=warn)
+    results = sort_photos(
+        paths, model=model, backend=backend, threads=threads, votes=votes, first=first, reverse=reverse, warn=warn
+    )
     return [
         OrderedSet(
             result.photos,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import numpy.typing as npt
 
 from imgorder import model_files, ordering, registry
 from imgorder.backends import Backend
+from imgorder.backends.members import Members, MemberTemperatures
 from imgorder.errors import ModelError, SetSizeError, UsageError
 from imgorder.names import show
 from imgorder.ordering import Ordering
@@ -31,13 +34,17 @@ class OrderingModel:
         sizes: set sizes that the network takes; sets of two need no network.
         preprocessing: how photos become its input.
         temperatures: set size -> divisor of the logits.
+        file: that it was read from; None if it has none, or several.
+        members: the networks behind it where each takes one size; None if it is a single one.
     """
 
     name: str
     backend: Backend
     sizes: tuple[int, ...]
     preprocessing: Preprocessing
-    temperatures: dict[int, float]
+    temperatures: Mapping[int, float]
+    file: Path | None = None
+    members: Members | None = None
 
     def order(self, images: Sequence[ImageLike]) -> Ordering:
         """Order one set.
@@ -88,8 +95,31 @@ class OrderingModel:
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
+    def with_votes(self, votes: int) -> OrderingModel:
+        """The same model, which is shown each set in several listings and answers with the mean; see `Voting`.
+
+        Args:
+            votes: how many listings, and as many times the work; 1 is this very model, and a set of n has
+                n! at most. The baseline never depends on the listing, so it stays as it is.
+
+        Raises:
+            UsageError: for less than one.
+        """
+        if votes < 1:
+            raise UsageError(f"{votes} votes: at least 1 is needed")
+        if votes == 1 or self.name == registry.BASELINE:
+            return self
+        from imgorder.backends.voting import Voting
+
+        return replace(self, backend=Voting(self.backend, votes))
+
     def check_size(self, n: int) -> None:
-        """Raise `SetSizeError` unless a set of n images can be ordered."""
+        """Make sure that a set of n images can be ordered; a network for this n alone is opened now.
+
+        Raises:
+            SetSizeError: if n is too small, too large, or not one of the sizes.
+            ModelError: if the network for n cannot be had.
+        """
         largest = max(self.sizes)
         if n < 2:
             raise SetSizeError(f"a set of {n}: at least 2 photos are needed, 3 for an order that says something")
@@ -97,6 +127,12 @@ class OrderingModel:
             raise SetSizeError(f"a set of {n}: at most {largest} photos can be ordered at once; give fewer")
         if n != 2 and n not in self.sizes:
             raise SetSizeError(f"a set of {n}: {self.name} takes sets of {', '.join(map(str, self.sizes))}")
+        if n != 2:
+            self.member(n)
+
+    def member(self, n: int) -> OrderingModel:
+        """The model whose network orders sets of n: this one, or the member for n, opened if it is not yet."""
+        return self.members.of(n) if self.members else self
 
 
 def load_model(
@@ -131,13 +167,36 @@ def load_model(
     path = Path(name)
     known = registry.known_card(name)
     if known is None and (path.suffix in (".onnx", ".safetensors") or os.path.isfile(path)):
-        opened = _open_file(path, backend, threads)
+        file, kind = path, backend
     else:
         card = known or registry.find_card(name)
         kind = _automatic(card) if backend == "auto" else backend
-        opened = _open_file(model_files.usable_file(card, kind, offline), kind, threads)
+        if card.members:
+            return _group(card, kind, threads, offline)
+        file = model_files.usable_file(card, kind, offline)
+    opened = _open_file(file, kind, threads)
     metadata = opened.metadata
-    return OrderingModel(metadata.name, opened, metadata.sizes, metadata.preprocessing, metadata.temperatures)
+    return OrderingModel(metadata.name, opened, metadata.sizes, metadata.preprocessing, metadata.temperatures, file)
+
+
+def preprocessing_of(card: registry.Card) -> Preprocessing:
+    """How photos become a model's input, as its card says; nothing is opened."""
+    return Preprocessing.from_json(json.dumps(card.preprocessing))
+
+
+def _group(card: registry.Card, backend: str, threads: int | None, offline: bool) -> OrderingModel:
+    """Several networks under one name; each is opened when the first set of its size comes."""
+    spec = preprocessing_of(card)
+
+    def opened(name: str) -> OrderingModel:
+        member = load_model(name, backend, threads, offline)
+        if member.preprocessing != spec:
+            raise ModelError(f"{name}: wants photos preprocessed in another way than {card.name}; name it by itself")
+        return member
+
+    members = Members(backend, {n: partial(opened, name) for n, name in card.members.items()})
+    temperatures = MemberTemperatures(members, card.sizes)
+    return OrderingModel(card.name, members, card.sizes, spec, temperatures, members=members)
 
 
 def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[no-untyped-def]
@@ -159,7 +218,8 @@ def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[n
 
 def _automatic(card: registry.Card) -> str:
     # Importing torch takes longer than the whole job, so a GPU is looked for without it.
-    return "torch" if _gpu_in_sight() and "torch" in card.files and _torch_is_installed() else "onnx"
+    has_torch = all("torch" in each.files for each in registry.networks(card))
+    return "torch" if _gpu_in_sight() and has_torch and _torch_is_installed() else "onnx"
 
 
 def _gpu_in_sight() -> bool:

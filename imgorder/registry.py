@@ -3,13 +3,15 @@
 Each has a card, ``models/<name>.json``: what it is, its bytes and hashes, what it scored, and where the Hub
 has its files. In a wheel the folder lies inside the package; in a checkout, beside it. A model's own files
 lie beside its card, or on the Hub only.
+
+A card with ``members`` has no files: it is one name for several networks that take one set size each.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +47,13 @@ class Card:
         files: backend -> file name, size and SHA-256.
         training: facts of the run.
         figures: rows of exact match, as ``docs/accuracy.md`` has them.
+        limits: what it fails on, a sentence each, as measured in ``docs/failures.md`` and ``docs/accuracy.md``.
         preprocessing: how photos become its input, as in the file's metadata.
         licence: of the weights; an SPDX identifier.
         data: what it was trained on, in words.
         hub: where the Hub has its files; None if only the package has them.
+        members: set size -> name of the model that takes it; empty for a model that is one network. Of
+            `cards`, only those that are there; sizes, preprocessing and figures are then theirs.
     """
 
     name: str
@@ -62,6 +67,15 @@ class Card:
     licence: str = ""
     data: str = ""
     hub: HubPlace | None = None
+    members: dict[int, str] = field(default_factory=dict)
+    limits: list[str] = field(default_factory=list)
+
+    @property
+    def photos(self) -> str:
+        """The set sizes for people: ``3 to 6 photos``, ``4 photos``."""
+        first, last = min(self.sizes), max(self.sizes)
+        every = len(self.sizes) == last - first + 1 > 1
+        return f"{first} to {last} photos" if every else f"{', '.join(map(str, self.sizes))} photos"
 
 
 PATH_CARD = Card(
@@ -80,8 +94,11 @@ def models_folder() -> Path:
 
 
 def cards() -> list[Card]:
-    """All entries: the default model first, the baseline last."""
-    found = [_read_card(path) for path in sorted(models_folder().glob("*.json"))]
+    """All entries: the default model first, the baseline last; a group of which no member is there is left out."""
+    read = [_read_card(path) for path in sorted(models_folder().glob("*.json"))]
+    by_name = {card.name: card for card in read}
+    found = [_completed(card, by_name) if card.members else card for card in read]
+    found = [card for card in found if card.sizes]
     found.sort(key=lambda card: (card.name != DEFAULT_MODEL, card.name))
     return [*found, PATH_CARD]
 
@@ -105,6 +122,11 @@ def find_card(name: str) -> Card:
     return card
 
 
+def networks(card: Card) -> list[Card]:
+    """The cards that have files: those of the members, or the card itself."""
+    return [find_card(name) for name in card.members.values()] or [card]
+
+
 def model_file(card: Card, backend: str) -> Path:
     """Where a model's file for a backend lies if it comes with imgorder, see `model_files` for where it is.
 
@@ -112,6 +134,8 @@ def model_file(card: Card, backend: str) -> Path:
         ModelError: if the model has none for it.
     """
     entry = card.files.get(backend)
+    if entry is None and card.members:
+        raise ModelError(f"{card.name}: is several networks; name one of them: {', '.join(card.members.values())}")
     if entry is None:
         raise ModelError(f"{card.name}: has no file for the {backend} backend; leave out --backend")
     return models_folder() / str(entry["file"])
@@ -120,7 +144,8 @@ def model_file(card: Card, backend: str) -> Path:
 def _read_card(path: Path) -> Card:
     fields = json.loads(path.read_text("utf-8"))
     hub = HubPlace(**fields["hub"]) if fields.get("hub") else None
-    card = Card(**{**fields, "sizes": tuple(fields["sizes"]), "hub": hub})
+    members = {int(n): str(name) for n, name in fields.get("members", {}).items()}
+    card = Card(**{**fields, "sizes": tuple(fields.get("sizes", ())), "hub": hub, "members": members})
     if hub and not re.fullmatch("[0-9a-f]{40}", hub.revision):
         raise ModelError(f"{show(path)}: the Hub revision {hub.revision!r} is no full commit hash; pin one")
     names = [str(entry["file"]) for entry in card.files.values()] + list(hub.files.values() if hub else ())
@@ -128,3 +153,15 @@ def _read_card(path: Path) -> Card:
         if not name.endswith((".onnx", ".safetensors")):
             raise ModelError(f"{show(path)}: {name!r} is neither .onnx nor .safetensors; nothing else is ever loaded")
     return card
+
+
+def _completed(group: Card, by_name: dict[str, Card]) -> Card:
+    """A group with what its members say, as far as they are there."""
+    there = {n: by_name[name] for n, name in sorted(group.members.items()) if name in by_name}
+    return replace(
+        group,
+        sizes=tuple(there),
+        members={n: card.name for n, card in there.items()},
+        preprocessing=next((card.preprocessing for card in there.values()), {}),
+        figures=[row for card in there.values() for row in card.figures],
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ class SortedSet:
         return show(self.photos.folder)
 
     @property
+    def folder_name(self) -> str:
+        """The folder's own name: what is passed on need not tell where its owner keeps photos."""
+        folder = Path(os.path.abspath(self.photos.folder))
+        return show(folder.name or folder)
+
+    @property
     def confidence(self) -> float:
         """Probability of the order, rounded as it is shown and compared."""
         return round(self.ordering.confidence, 6)
@@ -50,12 +57,30 @@ class SortedSet:
         return [self.photos.name(self.photos.files[i]) for i in order]
 
 
+@dataclass(frozen=True)
+class Sorting:
+    """All that sorting came by, for what goes on from there.
+
+    Attributes:
+        model: what decided.
+        results: the sets in their order.
+        tensors: of each set, preprocessed for the model, ``(n, 3, crop, crop)``.
+        starts: for each set, the index of the photo that is known to be first, if one is.
+    """
+
+    model: OrderingModel
+    results: list[SortedSet]
+    tensors: list[Tensor]
+    starts: list[int | None]
+
+
 def sort_photos(
     paths: Sequence[Path],
     *,
     model: str = "default",
     backend: str = "auto",
     threads: int | None = None,
+    votes: int = 1,
     first: Sequence[Path] = (),
     reverse: bool = False,
     warn: Callable[[str], None] = lambda message: None,
@@ -63,6 +88,7 @@ def sort_photos(
     """Find the sets under ``paths`` and order each. Reads only.
 
     Args:
+        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`.
         first: photos known to be the first of their sets.
         reverse: show every set in the direction opposite to the usual one.
         warn: is told what is odd but does not stop the job.
@@ -70,13 +96,38 @@ def sort_photos(
     Raises:
         ImgorderError: with one line that names the file and the cure.
     """
-    sets = find_sets(paths)
+    sorting = sort_sets(
+        find_sets(paths),
+        model=model,
+        backend=backend,
+        threads=threads,
+        votes=votes,
+        first=first,
+        reverse=reverse,
+        warn=warn,
+    )
+    return sorting.results
+
+
+def sort_sets(
+    sets: Sequence[PhotoSet],
+    *,
+    model: str = "default",
+    backend: str = "auto",
+    threads: int | None = None,
+    votes: int = 1,
+    first: Sequence[Path] = (),
+    reverse: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Sorting:
+    """As `sort_photos`, of sets that are found already; model and tensors are kept."""
     for photos in sets:
         _check_size(photos)
     starts = _find_starts(sets, first)
     loaded, tensors = _load_both(sets, model, backend, threads)
     for photos, each in zip(sets, tensors, strict=True):
         _warn_of_twins(photos, each, warn)
+    loaded = loaded.with_votes(votes)
     orderings = [loaded.order_tensors([each])[0] for each in tensors]
     results = []
     for photos, ordering, start in zip(sets, orderings, starts, strict=True):
@@ -86,24 +137,27 @@ def sort_photos(
             ordering = ordering.reversed()
         direction = "unknown" if start is None and not reverse else "given"
         results.append(SortedSet(photos, ordering, direction, loaded.name, loaded.backend.name))
-    return results
+    return Sorting(loaded, results, tensors, starts)
 
 
 def _load_both(
     sets: Sequence[PhotoSet], model: str, backend: str, threads: int | None
 ) -> tuple[OrderingModel, list[Tensor]]:
     """The model and the sets' tensors; photos are decoded while the model's runtime is imported."""
-    from imgorder.predictor import load_model
+    from imgorder.predictor import load_model, preprocessing_of
     from imgorder.preprocess import DEFAULT, preprocess_set
+    from imgorder.registry import known_card
 
     def read(spec: Preprocessing) -> list[Tensor]:
         return [preprocess_set(photos.files, spec, threads) for photos in sets]
 
+    card = known_card(model)
+    likely = preprocessing_of(card) if card else DEFAULT
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(read, DEFAULT)
+        ahead = pool.submit(read, likely)
         loaded = load_model(model, backend, threads)
         tensors = ahead.result()
-    return loaded, tensors if loaded.preprocessing == DEFAULT else read(loaded.preprocessing)
+    return loaded, tensors if loaded.preprocessing == likely else read(loaded.preprocessing)
 
 
 def _warn_of_twins(photos: PhotoSet, tensors: Tensor, warn: Callable[[str], None]) -> None:

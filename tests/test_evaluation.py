@@ -4,7 +4,8 @@ import csv
 import io
 import json
 import os
-from dataclasses import replace
+import weakref
+from dataclasses import fields, replace
 from itertools import permutations
 from pathlib import Path
 
@@ -18,10 +19,13 @@ from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.report import accuracy_table, filled, read_results
-from imgorder.evaluation.sets import TimedSet, davis_sequences, shuffled, windows
+from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_sequences, shuffled, windows
 from imgorder.permutations import permutation_classes
-from imgorder.predictor import load_model
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from tests.conftest import ROOT
+
+LARGE = Preprocessing(144, 144)
 
 
 def evaluate(*arguments: str | Path) -> Result:
@@ -177,6 +181,114 @@ def test_photos_of_uneven_times_are_one_case(davis: Path, tmp_path: Path) -> Non
     write_manifest(Manifest("photos", davis, 3, 0, tuple(sets)), tmp_path / "m.jsonl")
     (row,) = json.loads(evaluate(tmp_path / "m.jsonl", "--model", "path", "--json").stdout)["rows"]
     assert (row["sets"], row["spacing"]) == (2, 0.85)
+
+
+class Seeing:
+    """A stand-in network that keeps what it is shown, and is as sure of one class as of any set."""
+
+    name = "seeing"
+
+    def __init__(self) -> None:
+        self.shown: list[np.ndarray] = []
+
+    def logits(self, tensors: np.ndarray) -> np.ndarray:
+        self.shown += list(tensors)
+        return Positional().logits(tensors)
+
+
+@pytest.fixture
+def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
+    """Models that `evaluate` finds by name: two want photos as usual, one larger and uncropped."""
+    specs = {"path": DEFAULT, "usual": DEFAULT, "large": LARGE}
+    models = {name: OrderingModel(name, Seeing(), (4,), spec, {}) for name, spec in specs.items()}
+    monkeypatch.setattr("imgorder.evaluation.run.load_model", lambda name, *rest: models[name])
+    return models
+
+
+def listings(model: OrderingModel, frames: list[Path]) -> list[list[int]]:
+    """For each set that a model was shown: which frames, in the order in which they were shown."""
+    known = {preprocess(file, model.preprocessing).tobytes(): index for index, file in enumerate(frames)}
+    return [[known[image.tobytes()] for image in images] for images in model.backend.shown]
+
+
+@pytest.mark.parametrize("kind", ["davis", "manifest"])
+def test_models_that_want_other_photos_see_the_same_sets_in_the_same_listings(
+    davis: Path, tmp_path: Path, seeing: dict[str, OrderingModel], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    folder = davis / "JPEGImages" / "480p"
+    frames = [*sorted((folder / "noise").iterdir()), *sorted((folder / "slide").iterdir())]
+    data, sets, reads = davis, 2 * (6 + 9) - 6, 2  # frames are read once for each preprocessing
+    if kind == "manifest":
+        entries = [
+            SetEntry("JPEGImages/480p/slide", (i, i + s, i + 2 * s, i + 3 * s), "test", "slide", float(s))
+            for i in range(3)
+            for s in (1, 2)
+        ]
+        data, sets, reads = tmp_path / "m.jsonl", 6, 2 * 6  # and sets as well
+        write_manifest(Manifest("made", davis, 4, 0, tuple(entries)), data)
+    read = []
+    where = "sets.davis_sequences" if kind == "davis" else "run.preprocess_set"
+    real = davis_sequences if kind == "davis" else preprocess_set
+    counted = lambda what, spec: read.append(spec) or real(what, spec)  # noqa: E731
+    monkeypatch.setattr(f"imgorder.evaluation.{where}", counted)
+    rows = json.loads(evaluate(data, "--model", "large", "--model", "usual", "--spacing", "1,2", "--json").stdout)[
+        "rows"
+    ]
+    assert [(row["spacing"], row["model"]) for row in rows] == [
+        (s, m) for s in (1, 2) for m in ("path", "large", "usual")
+    ]
+    assert read == [DEFAULT] * (reads // 2) + [LARGE] * (reads // 2)
+    seen = {name: listings(model, frames) for name, model in seeing.items()}
+    assert seen["path"] == seen["usual"] == seen["large"]
+    assert len(seen["path"]) == sets == sum(row["sets"] for row in rows if row["model"] == "large")
+    assert len({row["accuracy"] for row in rows if row["spacing"] == 1}) == 1
+
+
+def test_frames_for_one_preprocessing_are_gone_before_there_are_those_for_the_next(
+    davis: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = DavisWindows(davis)
+    first = weakref.ref(next(iter(kept.sets(4, 1, DEFAULT))).tensors.base)
+    assert first() is not None
+
+    def read(root: Path, spec: Preprocessing) -> dict[str, np.ndarray]:
+        assert first() is None
+        return davis_sequences(root, spec)
+
+    monkeypatch.setattr("imgorder.evaluation.sets.davis_sequences", read)
+    assert next(iter(kept.sets(4, 2, LARGE))).tensors.shape == (4, 3, 144, 144)
+
+
+def test_pooled_figures_are_over_all_sets_of_all_spacings(davis: Path, seeing: dict[str, OrderingModel]) -> None:
+    document = json.loads(evaluate(davis, "--model", "large", "--spacing", "1-3", "--json").stdout)
+    rows = [row for row in document["rows"] if row["model"] == "large"]
+    assert [row["model"] for row in document["pooled"]] == ["path", "large"]
+    pooled = document["pooled"][1]
+    frames = sorted((davis / "JPEGImages" / "480p").rglob("*.jpg"))
+    hits: dict[str, list[bool]] = {"noise": [], "slide": []}
+    for listing in listings(seeing["large"], frames):
+        video = frames[listing[0]].parent.name
+        hits[video].append(listing in (sorted(listing), sorted(listing, reverse=True)))
+    every = hits["noise"] + hits["slide"]
+    assert (pooled["sets"], pooled["spacings"]) == (len(every), [1, 2, 3])
+    assert pooled["sets"] == sum(row["sets"] for row in rows)
+    assert pooled["accuracy"] == pytest.approx(100 * np.mean(every), abs=0.01)
+    # Of two videos each is drawn twice, and alone, in a quarter of the draws: far more than 2.5 %.
+    ends = sorted(100 * np.mean(each) for each in hits.values())
+    assert [pooled["accuracy_low"], pooled["accuracy_high"]] == pytest.approx(ends, abs=0.01)
+    sure = np.exp(5) / (np.exp(5) + 11)  # of every answer
+    assert pooled["ece"] == pytest.approx(abs(sure - np.mean(every)), abs=1e-4)
+    assert set(document["rows"][0]) == {field.name for field in fields(Row)}
+
+
+def test_pooled_figures_are_told_to_people_where_they_ask(davis: Path) -> None:
+    options = (davis, "--model", "path", "--spacing", "1,2", "--seq-len", "3,4")
+    plain = evaluate(*options).stdout
+    asked = evaluate(*options, "--pooled").stdout
+    assert asked.startswith(plain.rstrip("\n"))
+    assert "| data | n | spacings | model |" not in plain
+    lines = asked[len(plain) :].strip().splitlines()
+    assert [line.split(" | ")[:4] for line in lines[2:]] == [["| davis-2", n, "1, 2", "path"] for n in ("3", "4")]
 
 
 def test_a_split_that_is_not_there_is_named_with_those_that_are(davis: Path, tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
 from imgorder.heatmaps.colormap import PATHS, colours
+from imgorder.heatmaps.grid import LABEL, MARGIN, TILE
 from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import strips, upsample
 from imgorder.heatmaps.run import set_maps
-from imgorder.predictor import load_model
-from imgorder.preprocess import seen_square, to_pixels
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.preprocess import Preprocessing, seen_square, to_pixels
 
 SIZE = (480, 360)
 RADIUS = 34
@@ -70,7 +71,7 @@ def contrast(shake: int) -> float:
     left, top, right, bottom = map(round, square)
     ratios = []
     for t in range(len(heat)):
-        values = np.concatenate([strip for _, strip in strips(heat[t], square, SIZE)])
+        values = np.concatenate([strip for _, strip in strips(heat[t], SIZE)])
         seen = np.zeros(values.shape, bool)
         seen[top:bottom, left:right] = True
         distance = [np.hypot(x - place(other)[0], y - place(other)[1]) for other in range(len(heat))]
@@ -129,6 +130,65 @@ def test_values_lie_over_the_pixels_that_made_them() -> None:
     whole = upsample(heat, (560, 560), (0, 560))
     parts = np.concatenate([upsample(heat, (560, 560), (start, start + 56)) for start in range(0, 560, 56)])
     assert np.abs(whole - parts).max() < 1e-5
+
+
+@pytest.mark.parametrize(("crop", "cells", "stride"), [(112, 4, 32), (144, 72, 2), (144, 18, 8), (144, 5, 32)])
+def test_values_lie_over_their_pixels_in_an_input_of_any_size(crop: int, cells: int, stride: int) -> None:
+    heat = np.zeros((cells, cells), np.float32)
+    heat[cells - 2, 1] = 1.0
+    scaled = upsample(heat, (crop, crop), (0, crop), crop)
+    assert np.unravel_index(scaled.argmax(), scaled.shape) == (stride * (cells - 2), stride)
+
+
+class Eighth:
+    """A stand-in network whose one layer is every eighth pixel of its input."""
+
+    name = "eighth"
+
+    def logits(self, tensors: np.ndarray) -> np.ndarray:
+        return np.zeros((len(tensors), 3), np.float32)
+
+    def activations(self, tensors: np.ndarray) -> dict[str, np.ndarray]:
+        return {"dab.eighth": tensors[..., ::8, ::8]}
+
+
+@pytest.mark.parametrize("orientation", [None, 6])
+@pytest.mark.parametrize("corner", ["first", "last"])
+@pytest.mark.parametrize("spec", [Preprocessing(136, 112), Preprocessing(144, 144), Preprocessing(256, 224)], ids=str)
+def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Preprocessing, corner: str, orientation: int | None
+) -> None:
+    zoom = min(SIZE) / spec.shorter_edge
+    side, reach = round(40 * zoom), 12 * zoom  # of the mark, and how far a value is smeared at most
+    middle, half = np.array(SIZE) / 2, spec.crop * zoom / 2
+    x, y = (middle - half if corner == "first" else middle + half - side).round().astype(int)
+    pixels = np.full((SIZE[1], SIZE[0], 3), (124, 116, 104), np.uint8)  # the mean that is subtracted
+    pixels[max(0, y) : y + side, x : x + side] = 255
+    photos = save([Image.fromarray(pixels)] * 3, tmp_path / "photos", orientation)
+    model = OrderingModel("eighth", Eighth(), (3,), spec, {})
+    monkeypatch.setattr("imgorder.heatmaps.run.load_model", lambda *arguments: model)
+    result = heatmap(photos, "--out", tmp_path / "maps", "--raw", "--layers", "--colormap", "grey", "--alpha", "1")
+    assert result.exit_code == 0, result.output
+    values = np.load(next((tmp_path / "maps").glob("*.npy")))
+    deep = np.asarray(Image.open(next((tmp_path / "maps").glob("*.heat.png"))))
+    painted = np.asarray(Image.open(next((tmp_path / "maps").glob("*.heat.jpg")))).mean(axis=2)
+    seen = ~np.isnan(values)
+    assert seen.sum() == pytest.approx((spec.crop * zoom) ** 2, rel=0.02)
+    row, column = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
+    outside = np.maximum(np.abs(column + 0.5 - x - side / 2), np.abs(row + 0.5 - y - side / 2)) - side / 2
+    inside, away = seen & (outside < -reach), seen & (outside > reach)
+    assert values[inside].min() > 2
+    assert values[away].max() < 0.3
+    assert deep[inside].min() > 0.8 * 65535
+    assert deep[away].max() < 0.15 * 65535
+    assert painted[inside].min() > np.percentile(painted[away], 95) + 50  # the line around the square is white
+    grid = np.asarray(Image.open(tmp_path / "maps" / "layers.png")).mean(axis=2)
+    photo, heat = (grid[LABEL : LABEL + TILE, left : left + TILE] for left in (MARGIN, 2 * MARGIN + TILE))
+    for tile, tolerance in ((photo, 1.5), (heat, 6)):
+        bright = tile[2:-2, 2:-2] > 185
+        at = (np.argwhere(bright).mean(axis=0) + 2.5) / TILE * spec.crop
+        expected = 20 if corner == "first" else spec.crop - 20
+        assert np.abs(at - expected).max() < tolerance
 
 
 @pytest.mark.parametrize("size", [(480, 360), (360, 480), (1001, 333), (136, 136), (4000, 300)])

@@ -530,3 +530,59 @@ def test_what_is_not_here_or_damaged_is_not_pushed(pushing: HubServer, models: P
     digest = hashlib.sha256(FILES[ONNX][::-1]).hexdigest()[:8]
     assert f"SHA-256 {digest}…" in refused(*command)
     assert "me/order" not in pushing.repositories
+
+
+@pytest.fixture
+def group(hub: HubServer, models: Path) -> Path:
+    """Cards of a group of two models, each in a repository of its own; no file is here."""
+    members = {"3": "near-n3", "4": "near-n4"}
+    for n, name in members.items():
+        hub.repositories[f"me/{name}"] = Repository()
+        hub.repositories[f"me/{name}"].commit(FILES)
+        (revision,) = hub.repositories[f"me/{name}"].commits
+        place = {"repo_id": f"me/{name}", "revision": revision, "files": {"onnx": ONNX, "torch": WEIGHTS}}
+        card = {**ENTRY, "name": name, "sizes": [int(n)], "hub": place}
+        (models / f"{name}.json").write_text(json.dumps(card), "utf-8")
+    card = {"name": "near", "family": "tridab", "about": "two of them", "members": members}
+    (models / "near.json").write_text(json.dumps(card), "utf-8")
+    return models
+
+
+def test_a_group_is_pulled_and_verified_member_by_member(hub: HubServer, group: Path, photos: Path) -> None:
+    for name in ("near-n3", "near-n4"):
+        assert f"{name}: none of its files is here" in run("models", "verify", "near").stderr
+    assert run("models", "verify", "near-n4").stderr.count("\n") == 1
+    assert run("sort", photos, "--model", "near").exit_code == 0  # fetches what four photos need
+    assert hub.downloads() == 1
+    pulled = run("models", "pull", "near")
+    assert [line.split(", ")[0] for line in pulled.stdout.splitlines()] == [
+        f"{name} {backend}: right" for name in ("near-n3", "near-n4") for backend in ("onnx", "torch")
+    ]
+    assert hub.downloads() == 4
+    assert run("models", "verify", "near").stdout == pulled.stdout
+    assert run("models", "verify").stdout.count("near") == pulled.stdout.count("near")
+    damaged = cache.cached_file(registry.find_card("near-n3"), "torch")
+    assert damaged is not None
+    damaged.resolve().write_bytes(b"x")
+    assert "run: imgorder models pull near-n3" in refused("models", "verify", "near")
+    assert run("models", "verify", "near-n4").exit_code == 0
+
+
+def test_a_group_is_pushed_into_a_repository_for_each_member(pushing: HubServer, group: Path) -> None:
+    command = ("near", "--repo", "me/new")
+    assert "near-n3: its onnx file is not here" in refused("models", "push", *command, "--yes")
+    for name in FILES:
+        shutil.copy(ROOT / "models" / name, group)
+    shown = run("models", "push", *command).stdout
+    assert "near-n3 would go to me/new-n3" in shown
+    assert "near-n4 would go to me/new-n4" in shown
+    assert shown.count("Nothing was uploaded") == 1
+    result = push(pushing, *command, "--yes")
+    assert (result.exit_code, result.stderr) == (0, "")
+    for n in (3, 4):
+        revision, files = pushing.repositories[f"me/new-n{n}"].at("main") or ("", {})
+        assert f"near-n{n}: uploaded to me/new-n{n}, commit {revision}\nFor models/near-n{n}.json:" in result.stdout
+        assert {name: files[name] for name in FILES} == FILES
+        assert f"It puts {n} photos of one moving scene" in files["README.md"].decode()
+        assert json.loads(files["config.json"])["sizes"] == [n]
+    assert "me/new" not in pushing.repositories

@@ -14,8 +14,9 @@ from imgorder.backends.torch import TorchBackend  # noqa: E402
 from imgorder.export import export_onnx  # noqa: E402
 from imgorder.metadata import CLASS_ORDER, ModelMetadata  # noqa: E402
 from imgorder.networks.registry import build_network, settings_of, sizes_of  # noqa: E402
-from imgorder.networks.weights import read_network, write_network  # noqa: E402
+from imgorder.networks.weights import read_network, round_kernels, write_network  # noqa: E402
 from imgorder.permutations import class_count  # noqa: E402
+from imgorder.preprocess import DEFAULT, Preprocessing  # noqa: E402
 
 TRIDAB = {
     "trunk_widths": [4, 6, 8],
@@ -27,15 +28,24 @@ TRIDAB = {
 }
 
 
-def exported(folder: Path, family: str, **settings: object) -> tuple[Path, Path]:
+def exported(
+    folder: Path,
+    family: str,
+    spec: Preprocessing = DEFAULT,
+    noise: float = 0.1,
+    rounded: bool = False,
+    **settings: object,
+) -> tuple[Path, Path]:
     torch.manual_seed(0)
     network = build_network(family, **settings)
     for parameter in network.parameters():
-        parameter.data += 0.1 * torch.randn_like(parameter)
+        parameter.data += noise * torch.randn_like(parameter)
+    if rounded:
+        round_kernels(network)
     network.eval()
     full = settings_of(network)
     metadata = ModelMetadata(
-        "small", family, full, sizes_of(family, full), temperatures={4: 1.5}, training_commit="abc"
+        "small", family, full, sizes_of(family, full), spec, temperatures={4: 1.5}, training_commit="abc"
     )
     weights, graph = folder / "small.safetensors", folder / "small.onnx"
     write_network(network, metadata, weights)
@@ -58,6 +68,29 @@ def test_one_file_takes_every_size_and_agrees_with_torch(tridab: tuple[Path, Pat
     assert found.shape == (batch, class_count(n))
     assert expected.std() > 1e-3
     assert np.abs(found - expected).max() < 1e-4
+
+
+def test_larger_images(tmp_path: Path) -> None:
+    weights, graph = exported(tmp_path, "tridab", Preprocessing(144, 144), image_size=144, **TRIDAB)
+    images = np.random.default_rng(0).normal(size=(2, 4, 3, 144, 144)).astype(np.float32)
+    expected = TorchBackend.open(weights).logits(images)
+    assert expected.std() > 1e-3
+    assert np.abs(OnnxBackend.open(graph).logits(images) - expected).max() < 1e-4
+
+
+def test_rounded_kernels_take_half_the_bytes_and_nothing_else_changes(tmp_path: Path) -> None:
+    settings: dict[str, object] = {"seq_len": 3, "width": 0.25}
+    (tmp_path / "exact").mkdir()
+    (tmp_path / "rounded").mkdir()
+    exact = exported(tmp_path / "exact", "dab-resnet18", noise=0.0, **settings)
+    rounded = exported(tmp_path / "rounded", "dab-resnet18", noise=0.0, rounded=True, **settings)
+    for large, small in zip(exact, rounded, strict=True):
+        assert small.stat().st_size < 0.65 * large.stat().st_size
+    before, after = (read_network(weights)[0].state_dict() for weights in (exact[0], rounded[0]))
+    for name, value in after.items():
+        assert value.dtype == before[name].dtype
+        wanted = before[name].half().float() if before[name].ndim > 1 else before[name]
+        assert torch.equal(value, wanted), name
 
 
 def test_the_file_says_what_it_is(tridab: tuple[Path, Path]) -> None:

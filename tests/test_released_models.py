@@ -15,10 +15,12 @@ from PIL import Image
 
 from imgorder import registry
 from imgorder.backends.onnx import OnnxBackend
+from imgorder.predictor import preprocessing_of
 from imgorder.preprocess import preprocess_set, to_pixels
 from tests.conftest import ROOT, load_script
 
 CARDS = [card for card in registry.cards() if card.files]
+GROUPS = [card for card in registry.cards() if card.members]
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
@@ -38,6 +40,15 @@ def test_the_onnx_file_was_made_from_the_checkpoint_beside_it(card: registry.Car
     assert set(metadata.temperatures) == set(card.sizes)
 
 
+@pytest.mark.parametrize("group", GROUPS, ids=lambda card: card.name)
+def test_members_of_one_name_take_one_size_each_and_the_same_photos(group: registry.Card) -> None:
+    for n, card in zip(group.sizes, registry.networks(group), strict=True):
+        assert card.name == group.members[n]
+        assert card.sizes == (n,)
+        assert card.family == group.family
+        assert card.preprocessing == group.preprocessing
+
+
 def test_the_default_model_is_there() -> None:
     assert registry.cards()[0].name == registry.DEFAULT_MODEL
 
@@ -48,8 +59,9 @@ def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene
     from imgorder.backends.torch import TorchBackend
     from imgorder.training.trainer import normalise
 
-    tensors = preprocess_set(scene)
-    in_training = normalise(torch.from_numpy(np.stack([to_pixels(image) for image in scene]))[None])[0]
+    spec = preprocessing_of(card)
+    tensors = preprocess_set(scene, spec)
+    in_training = normalise(torch.from_numpy(np.stack([to_pixels(image, spec) for image in scene]))[None])[0]
     assert np.abs(in_training.numpy() - tensors).max() < 1e-4
     for n in card.sizes:
         onnx = OnnxBackend.open(registry.model_file(card, "onnx")).logits(tensors[None, :n])
@@ -60,8 +72,10 @@ def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene
 def test_the_figures_of_a_card_are_those_of_the_results_file_with_the_baseline_beside_them() -> None:
     results = json.loads((ROOT / "docs" / "results" / "davis-dev.json").read_text("utf-8"))["rows"]
     by_case = {(row["model"], row["seq_len"], row["spacing"]): row["accuracy"] for row in results}
+    groups = {name: group.name for group in GROUPS for name in group.members.values()}
     for card in CARDS:
-        own = [row for row in results if row["model"] == card.name]
+        names = (card.name, groups.get(card.name))
+        own = [row for row in results if row["model"] in names and row["seq_len"] in card.sizes]
         assert own, card.name
         assert [row["accuracy"] for row in card.figures] == [row["accuracy"] for row in own]
         for row in card.figures:
@@ -78,6 +92,7 @@ def test_the_wheel_holds_the_models(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
+    assert {"imgorder/report/report.html", "imgorder/report/report.css"} <= set(names)
     for card in CARDS:
         for entry in card.files.values():
             assert f"imgorder/models/{entry['file']}" in names

@@ -235,17 +235,21 @@ def shell(*arguments: str | Path, **variables: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
 
 
-def test_the_base_commands_never_import_torch_or_opencv(photos: Path) -> None:
+def test_the_base_commands_never_import_torch_or_opencv(photos: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from imgorder.cli import app\n"
         "import imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
-        "for arguments in (['sort', sys.argv[1]], ['models'], ['sort', sys.argv[1], '--model', 'path'], ['--help']):\n"
+        "sort = ['sort', sys.argv[1]]\n"
+        "report = ['report', *sys.argv[1:2], '--out', sys.argv[2]]\n"
+        "others = (report, ['models'], ['--help'])\n"
+        "for arguments in (sort, [*sort, '--model', 'path'], [*sort, '--votes', '2'], *others):\n"
         "    try: app(arguments)\n"
         "    except SystemExit as end: assert end.code == 0, end.code\n"
         "heavy = {'torch', 'torchvision', 'cv2', 'onnx', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    result = subprocess.run([sys.executable, "-c", code, str(photos)], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", code, str(photos), str(tmp_path / "report.html")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("cv2")
 from imgorder.datasets.manifest import read_manifest  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.permutations import class_count, class_to_order  # noqa: E402
-from imgorder.preprocess import preprocess  # noqa: E402
+from imgorder.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E402
 from imgorder.training.config import TrainConfig, make_config  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.pixels import DevicePixels, HostPixels, crop, lit, normalise  # noqa: E402
@@ -367,6 +367,19 @@ def test_light_varies_between_sets_more_than_within(store: FrameStore, tmp_path:
 def test_centre_squares() -> None:
     squares = centre_squares(np.array([136, 200]), np.array([181, 136]))
     assert squares.tolist() == [[12, 34, 112], [44, 12, 112]]
+    whole = centre_squares(np.array([136]), np.array([181]), Preprocessing(144, 144))
+    assert whole.tolist() == [[0, 22, 136]]
+
+
+def test_a_larger_image_shows_what_inference_sees(clips: Path, store: FrameStore) -> None:
+    spec = Preprocessing(144, 144)
+    first = store.first[:1]
+    plan = plain_plan(first[:, None] + np.arange(2), np.array([[0, 1]]), store.height[:1], store.width[:1], spec)
+    seen = crop(store, plan)[0, 0]
+    assert seen.shape == (144, 144, 3)
+    expected = to_pixels(store.frame(int(first[0])), spec)
+    assert np.abs(seen.astype(int) - expected).mean() < 4  # two ways to scale
+    assert np.abs(DevicePixels(store, CPU)(plan)[0, 0].numpy() - expected).mean() < 4
 
 
 def test_the_default_config_is_the_papers_recipe() -> None:

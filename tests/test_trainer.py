@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -15,6 +17,7 @@ from torch.optim.swa_utils import AveragedModel  # noqa: E402
 
 from imgorder.cli import app  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
+from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
@@ -462,6 +465,58 @@ def test_the_command_trains_a_model_that_sort_takes(
     model = load_model(run / "model.safetensors")
     assert model.sizes == (4,)
     assert sorted(model.order(sorted(photos.iterdir())).order) == [0, 1, 2, 3]
+
+
+def test_a_run_may_begin_with_the_weights_of_another(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    make_trainer(manifest, frames, tmp_path / "first", **RESNET).train()
+    weights = tmp_path / "first" / "model.safetensors"
+    before = read_network(weights)[0].state_dict()
+    second = make_trainer(manifest, frames, tmp_path / "second", **RESNET, init=str(weights), seed=1)
+    assert all(torch.equal(value, before[name]) for name, value in second.network.state_dict().items())
+    wider = {"backbone": "resnet18", "network": {"width": 0.0625, "hidden": 5}}
+    third = make_trainer(manifest, frames, tmp_path / "third", **wider, init=str(weights))
+    state = third.network.state_dict()
+    new = [name for name in state if name not in before]
+    assert third.taken.endswith(f"new: {', '.join(new)}")
+    assert all(torch.equal(state[name], before[name]) for name in state if name not in new)
+
+    shutil.copy(weights, tmp_path / "gone.safetensors")
+    begun = {**RESNET, "init": str(tmp_path / "gone.safetensors")}
+    fourth = make_trainer(manifest, frames, tmp_path / "fourth", **begun)
+    fourth.request_stop()
+    fourth.train()
+    (tmp_path / "gone.safetensors").unlink()  # a resume has no need of it
+    again = make_trainer(manifest, frames, tmp_path / "fourth", **begun)
+    again.resume()
+    assert again.progress.step == 1
+
+
+@pytest.mark.parametrize(
+    ("init", "message"),
+    [
+        ("no.safetensors", "no.safetensors: no weights that can be read"),
+        ("junk.safetensors", "junk.safetensors: no weights that can be read"),
+        ("old.pt", "old.pt"),
+        ("tridab-s", "none of its weights fits this network; leave out --init"),
+    ],
+)
+def test_first_weights_that_cannot_be(
+    init: str, message: str, manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("junk.safetensors").write_bytes(b"junk")
+    Path("old.pt").write_bytes(b"\x80\x02")
+    with pytest.raises(ImgorderError, match=message):
+        make_trainer(manifest, frames, tmp_path / "run", **RESNET, init=init)
+
+
+def test_a_run_on_larger_images_is_a_model_for_them(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    changes = {**TRIDAB, "shorter_edge": 160, "image_size": 144, "steps": 2, "crop_max": 130}
+    make_trainer(clips, frames, tmp_path, **changes).train()
+    model = load_model(tmp_path / "model.safetensors")
+    assert (model.preprocessing.shorter_edge, model.preprocessing.crop) == (160, 144)
+    images = np.zeros((1, 4, 3, 144, 144), np.float32)
+    assert model.backend.logits(images).shape == (1, 12)
 
 
 def test_a_run_is_not_started_over_another(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:

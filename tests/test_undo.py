@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, ProblemsError
+from imgorder.names import show
 from imgorder.renaming import journal
 from imgorder.renaming.apply import apply_plan
 from imgorder.renaming.check import find_problems
@@ -263,6 +264,15 @@ CONTENTS = st.binary(max_size=3)
 FILE_NAMES = st.sampled_from(["a", "b", "c", "d.jpg", "D.jpg", "e\n", "é", "e\u0301", os.fsdecode(b"\xff")])
 
 
+def named_in_the_way(folder: Path, error: ProblemsError) -> list[str]:
+    """The files that a refused recovery wants moved elsewhere."""
+    cure = re.search(r"neither .* nor finished; nothing was changed\. move (.+) elsewhere and try again,", str(error))
+    assert cure is not None, error
+    names = [name for name in os.listdir(folder) if show(name) in cure[1].split(", ")]
+    assert len(names) == len(cure[1].split(", "))
+    return names
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Renames, undos, deaths and recoveries in any order: no content is ever lost, doubled or changed."""
 
@@ -270,6 +280,7 @@ class AnyOrder(RuleBasedStateMachine):
         super().__init__()
         self.home = Path(tempfile.mkdtemp())
         self.folder = fill(self.home / "photos", {})
+        self.elsewhere = fill(self.home / "elsewhere", {})
         self.expected: list[bytes] = []
 
     def teardown(self) -> None:
@@ -307,8 +318,19 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(at=st.integers(0, 30), when=st.sampled_from(killing.WHEN))
     def recover(self, at: int, when: str) -> None:
+        before = snapshot(self.folder)
+        in_the_way: list[str] = []
         with killed(Kill(at, when)):
+            try:
+                recover(self.folder)
+            except ProblemsError as error:  # somebody's file has a name that is needed either way
+                assert snapshot(self.folder) == before
+                in_the_way = named_in_the_way(self.folder, error)
+        if in_the_way:
+            for name in in_the_way:
+                (self.folder / name).rename(self.elsewhere / str(len(os.listdir(self.elsewhere))))
             recover(self.folder)
+            assert not journal.unfinished(self.folder)
 
     @precondition(lambda self: not journal.unfinished(self.folder))
     @rule()
@@ -318,9 +340,8 @@ class AnyOrder(RuleBasedStateMachine):
     @invariant()
     def nothing_is_lost(self) -> None:
         files = {}
-        for name in self.names():
-            status = (self.folder / name).lstat()
-            files[status.st_ino] = (self.folder / name).read_bytes()
+        for path in [*map(self.folder.joinpath, self.names()), *self.elsewhere.iterdir()]:
+            files[path.lstat().st_ino] = path.read_bytes()
         assert sorted(files.values()) == sorted(self.expected)
 
 
@@ -328,6 +349,28 @@ AnyOrder.TestCase.settings = settings(
     max_examples=150, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 test_any_order = AnyOrder.TestCase
+
+
+def test_a_recovery_that_can_go_neither_way_says_what_has_to_be_moved(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"d.jpg": b"", "a": b"", "c": b""})
+    before = without_journals(snapshot(folder))
+    renamed(folder, {"a": "a", "c": "b", "d.jpg": "c"})
+    after = without_journals(snapshot(folder))
+    with killed(Kill(10, "after")):
+        undo(folder)
+    assert not {"b", "c", "d.jpg"} & set(os.listdir(folder))  # both have their hidden names
+    (folder / "c").write_bytes(b"somebody else's")  # back, one of them needs this name; forward, the other does
+    interrupted = snapshot(folder)
+    with pytest.raises(ProblemsError) as refusal:
+        recover(folder)
+    assert snapshot(folder) == interrupted
+    assert named_in_the_way(folder, refusal.value) == ["c"]
+    (folder / "c").rename(tmp_path / "elsewhere")
+    (recovery,) = recover(folder)
+    assert (recovery.way, recovery.left_alone) == ("back", ())
+    assert without_journals(snapshot(folder)) == after
+    undo(folder)
+    assert without_journals(snapshot(folder)) == before
 
 
 def test_an_order_file_of_a_renamed_folder_is_stale(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from imgorder.cli.evaluate import evaluate
 from imgorder.cli.heatmap import heatmap
 from imgorder.cli.models import models
 from imgorder.cli.rename import rename
+from imgorder.cli.report import report
 from imgorder.cli.sort import sort
 from imgorder.cli.stamp import stamp
 from imgorder.cli.train import train
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command(epilog="Example: imgorder sort ./photos/ --first IMG_2041.jpg")(sort)
 app.command(epilog="Example: imgorder heatmap ./photos/ --out maps/")(heatmap)
+app.command(epilog="Example: imgorder report ./photos/ --out report.html")(report)
 app.command(epilog="Example: imgorder rename ./photos/ --first IMG_2041.jpg --apply")(rename)
 app.command(epilog="Example: imgorder stamp ./photos/ --start '2024-05-01 12:00:00' --step 1s --apply")(stamp)
 app.command(epilog="Example: imgorder undo ./photos/")(undo)

@@ -45,6 +45,10 @@ MinConfidence = Annotated[
 Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")]
 Backend = Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")]
+Votes = Annotated[
+    int,
+    typer.Option("--votes", metavar="K", min=1, help="Show the network each set in K listings; answer by the mean."),
+]
 Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
 
 
@@ -56,6 +60,7 @@ def ordered_sets(
     model: str,
     backend: str,
     threads: int | None,
+    votes: int,
 ) -> list[OrderedSet]:
     """The sets in their order: from the file, or else sorted.
 
@@ -77,6 +82,7 @@ def ordered_sets(
         model=model,
         backend=backend,
         threads=threads,
+        votes=votes,
         first=first,
         reverse=reverse,
         warn=lambda message: tell("warning", message),

@@ -24,13 +24,26 @@ def as_json(results: Sequence[SortedSet], limit: int | None) -> str:
     return json.dumps({"version": 1, "sets": [_set_as_json(result, limit) for result in results]}, indent=2)
 
 
-def print_tables(results: Sequence[SortedSet], limit: int | None, written: Sequence[Sequence[Path]] = ()) -> None:
-    """A listing, the predicted order beside the runner-up, what is not known, and the files written for each set."""
+def print_tables(
+    results: Sequence[SortedSet],
+    limit: int | None,
+    written: Sequence[Sequence[Path]] = (),
+    strips: Sequence[str] = (),
+) -> None:
+    """A listing, the predicted order beside the runner-up, and what is not known, set by set.
+
+    Args:
+        limit: how many orders to list with their probability; None for all.
+        written: the files written for each set.
+        strips: thumbnails of each set, as the terminal takes them.
+    """
     console = Console(highlight=False)
     for number, result in enumerate(results):
         if number:
             console.print()
         _print_set(console, result, limit)
+        if strips:
+            print(strips[number])
         if written:
             console.print(Text(f"Written: {', '.join(show(file) for file in written[number])}"), soft_wrap=True)
 

@@ -38,6 +38,13 @@ def evaluate(
         str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the models.")
     ] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
+    votes: Annotated[
+        int,
+        typer.Option("--votes", metavar="K", min=1, help="Show the networks each set in K listings; judge the mean."),
+    ] = 1,
+    together: Annotated[
+        bool, typer.Option("--pooled", help="Also list each model's figures over all spacings together.")
+    ] = False,
     per_video: Annotated[bool, typer.Option("--per-video", help="Also list each video's exact match.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
@@ -45,10 +52,12 @@ def evaluate(
     """Measure models against chance and the shortest-path baseline, as a Markdown table.
 
     Exact match in percent with its 95 % interval by bootstrap over videos, Kendall's tau, the share of
-    true neighbours found, and the expected calibration error; all up to reversal.
+    true neighbours found, and the expected calibration error; all up to reversal. Every model is shown the same
+    sets in the same listings, preprocessed as it wants them.
     """
     from imgorder.cli._progress import track
-    from imgorder.evaluation.report import results_csv, results_json, results_markdown
+    from imgorder.evaluation.pooled import pooled
+    from imgorder.evaluation.report import pooled_markdown, results_csv, results_json, results_markdown
     from imgorder.evaluation.run import evaluate_models
 
     if as_json and as_csv:
@@ -62,6 +71,7 @@ def evaluate(
         split=split,
         backend=backend,
         threads=threads,
+        votes=votes,
         track=track,
     )
     if as_json:
@@ -70,6 +80,8 @@ def evaluate(
         print(results_csv(each.row for each in results), end="")
     else:
         print(results_markdown(each.row for each in results))
+        if together:
+            print(f"\n{pooled_markdown(pooled(results))}")
         if per_video:
             print(_per_video(results))
 

@@ -11,6 +11,9 @@ from imgorder.cli._errors import one_line_errors
 from imgorder.errors import UsageError
 from imgorder.names import show
 
+Alpha = Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="How strongly colour covers.")]
+Colormap = Annotated[str, typer.Option("--colormap", metavar="ember|ocean|grey", help="Colours.")]
+
 
 @one_line_errors
 def heatmap(
@@ -18,8 +21,8 @@ def heatmap(
         list[Path], typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the maps; created if missing.")],
-    alpha: Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="How strongly colour covers.")] = 0.7,
-    colormap: Annotated[str, typer.Option("--colormap", metavar="ember|ocean|grey", help="Colours.")] = "ember",
+    alpha: Alpha = 0.7,
+    colormap: Colormap = "ember",
     normalise: Annotated[
         str, typer.Option("--normalise", metavar="set|photo", help="One scale for the set, or one for each photo.")
     ] = "set",
@@ -41,15 +44,13 @@ def heatmap(
     square that the network looks at is grey.
     """
     from imgorder.cli._interrupted import warn_interrupted
-    from imgorder.heatmaps.colormap import PATHS
     from imgorder.heatmaps.overlay import Look
     from imgorder.heatmaps.run import Wanted, write_heatmaps
 
-    if colormap not in PATHS:
-        raise UsageError(f"--colormap is {', '.join(PATHS)}; not {colormap!r}")
+    look = Look(alpha, colormap)
     if normalise not in ("set", "photo"):
         raise UsageError(f"--normalise is set or photo; not {normalise!r}")
-    wanted = Wanted(Look(alpha, colormap), normalise == "photo", raw, layers, decision, force)
+    wanted = Wanted(look, normalise == "photo", raw, layers, decision, force)
     warn_interrupted(paths)
     write_heatmaps(
         paths,

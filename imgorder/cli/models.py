@@ -42,16 +42,20 @@ def listing(
     from imgorder import registry
 
     cards = registry.cards()
+    within = {name for card in cards for name in card.members.values()}
     if as_json:
         print(json.dumps({"version": 1, "models": [asdict(card) for card in cards]}, indent=2))
         return
     console = Console(highlight=False)
     for card in cards:
-        sizes = f"{min(card.sizes)} to {max(card.sizes)} photos"
-        files = ", ".join(f"{kind} {entry['bytes'] / 1e6:.1f} MB" for kind, entry in card.files.items())
+        if card.name in within:
+            continue  # shown with its group
         mark = " (default)" if card.name == registry.DEFAULT_MODEL else ""
         console.print(f"[bold]{card.name}[/bold]{mark}: {card.about}")
-        console.print(f"  family {card.family}, {sizes}, {files or 'no files'}")
+        files = "a network for each number of photos" if card.members else _files(card)
+        console.print(f"  family {card.family}, {card.photos}, {files}")
+        for each in registry.networks(card) if card.members else ():
+            console.print(f"  {each.name}: {each.photos}, {_files(each)}")
         if card.figures:
             table = Table("data", "n", "spacing", "sets", "exact match", "path baseline")
             for row in card.figures:
@@ -74,13 +78,13 @@ def pull(
 ) -> None:
     """Make sure that a model's files are here and right, and print where; fetch from the Hub what is not.
 
-    A damaged file in the cache is fetched again.
+    A damaged file in the cache is fetched again. A model of several networks has the files of all of them.
     """
     from imgorder.model_files import usable_file
 
-    card = _card(name)
-    paths = {backend: usable_file(card, backend, offline, mend=True) for backend in card.files}
-    _print_places(card, paths)
+    for card in _networks(name):
+        paths = {backend: usable_file(card, backend, offline, mend=True) for backend in card.files}
+        _print_places(card, paths)
 
 
 @models.command(epilog="Example: imgorder models verify")
@@ -97,7 +101,8 @@ def verify(
 
     problems: list[str] = []
     places: list[tuple[Card, dict[str, Path]]] = []
-    for card in registry.cards() if name is None else [_card(name)]:
+    every = [card for card in registry.cards() if not card.members]
+    for card in every if name is None else _networks(name):
         paths: dict[str, Path] = {}
         missing = True
         for backend, entry in card.files.items():
@@ -128,23 +133,37 @@ def push(
 ) -> None:
     """Publish a model on the Hub: weights, ONNX file, configuration and model card, as one commit.
 
-    The token is HF_TOKEN's, or that of `hf auth login`. What is printed at the end goes into the model's card,
-    models/NAME.json, so that this very commit is fetched.
+    A model of several networks goes into a repository for each, OWNER/NAME-n3 and so on. The token is HF_TOKEN's,
+    or that of `hf auth login`. What is printed at the end goes into the model's card, models/NAME.json, so that
+    this very commit is fetched.
     """
     from imgorder.hub import publish
 
     repo_id = publish.check_repo_id(repo)
-    card = _card(name)
-    inside = publish.contents(card)
+    several = bool(_card(name).members)
+    uploads = []
+    for card in _networks(name):  # all are looked at before the first one goes up
+        target = publish.check_repo_id(f"{repo_id}-n{card.sizes[0]}") if several else repo_id
+        uploads.append((card, target, publish.contents(card)))
+    for card, target, inside in uploads:
+        if not yes:
+            made = "private" if private else "public"
+            print(f"{card.name} would go to {target} (if that is not there: made, {made}):")
+            for title, each in inside.items():
+                print(f"  {title}: {len(each) if isinstance(each, bytes) else each.stat().st_size} bytes")
+            continue
+        place = publish.push(card, inside, target, private)
+        print(f"{card.name}: uploaded to {target}, commit {place.revision}")
+        print(f'For models/{card.name}.json:\n "hub": {json.dumps(asdict(place), indent=1)}'.replace("\n", "\n "))
     if not yes:
-        print(f"{card.name} would go to {repo_id} (if that is not there: made, {'private' if private else 'public'}):")
-        for title, each in inside.items():
-            print(f"  {title}: {len(each) if isinstance(each, bytes) else each.stat().st_size} bytes")
         print("Nothing was uploaded; --yes does it.")
-        return
-    place = publish.push(card, inside, repo_id, private)
-    print(f"{card.name}: uploaded to {repo_id}, commit {place.revision}")
-    print(f'For models/{card.name}.json:\n "hub": {json.dumps(asdict(place), indent=1)}'.replace("\n", "\n "))
+
+
+def _networks(name: str) -> list[Card]:
+    """The cards behind a name that have files: one, or those of a group's members."""
+    from imgorder import registry
+
+    return registry.networks(_card(name))
 
 
 def _card(name: str) -> Card:
@@ -163,3 +182,8 @@ def _print_places(card: Card, paths: dict[str, Path]) -> None:
         print(f"{card.name} {backend}: {where}")
     if not card.files:
         print(f"{card.name}: needs no files")
+
+
+def _files(card: Card) -> str:
+    """The files of a model, and how large they are."""
+    return ", ".join(f"{kind} {entry['bytes'] / 1e6:.1f} MB" for kind, entry in card.files.items()) or "no files"

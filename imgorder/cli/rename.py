@@ -49,6 +49,7 @@ def rename(
     model: _ordered.Model = "default",
     backend: _ordered.Backend = "auto",
     threads: _ordered.Threads = None,
+    votes: _ordered.Votes = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Name photos by their order. Shows the plan; --apply carries it out, and `imgorder undo` takes it back.
@@ -62,14 +63,14 @@ def rename(
 
     if plan_file is not None and apply:
         making = template is not None or copy_to or no_companions or order or first or reverse
-        if making or threads is not None or (model, backend) != ("default", "auto"):
+        if making or threads is not None or (model, backend, votes) != ("default", "auto", 1):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = _read(plan_file, paths or [])
     else:
         if not paths and order is None:
             raise UsageError("give photos, or a folder of photos")
         plan = _make(
-            paths or [], template, copy_to, no_companions, order, first or [], reverse, model, backend, threads
+            paths or [], template, copy_to, no_companions, order, first or [], reverse, model, backend, threads, votes
         )
     check(plan)
     unsure = [planned for planned in plan.sets if _planned.likely(planned) < min_confidence]
@@ -122,6 +123,7 @@ def _make(
     model: str,
     backend: str,
     threads: int | None,
+    votes: int,
 ) -> Plan:
     from imgorder.renaming import journal
     from imgorder.renaming.apply import refuse_interrupted
@@ -136,5 +138,5 @@ def _make(
     else:  # only read, perhaps on a medium that cannot be locked
         for folder in folders:
             journal.refuse_unfinished(folder)
-    sets = _ordered.ordered_sets(paths, order_file, first, reverse, model, backend, threads)
+    sets = _ordered.ordered_sets(paths, order_file, first, reverse, model, backend, threads, votes)
     return make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)

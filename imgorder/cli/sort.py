@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.errors import EXIT_UNSURE, UsageError
 
@@ -35,6 +36,7 @@ def sort(
     ] = "default",
     backend: Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
+    votes: _ordered.Votes = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     sheet: Annotated[
         Path | None,
@@ -51,13 +53,22 @@ def sort(
     force: Annotated[
         bool, typer.Option("--force", help="Let --sheet and --animate replace files, never photos.")
     ] = False,
+    thumbnails: Annotated[
+        bool, typer.Option("--thumbnails", help="Also show the photos, small and in order, in the terminal.")
+    ] = False,
+    graphics: Annotated[
+        str | None,
+        typer.Option(
+            "--graphics", metavar="auto|kitty|iterm|sixel", help="How the terminal takes thumbnails (default: auto)."
+        ),
+    ] = None,
 ) -> None:
     """Print the order in which photos were taken. No photo is changed.
 
     Each folder is a set of its own; photos given one by one make one set.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.cli import _sorted
+    from imgorder.cli import _sorted, _thumbnails
     from imgorder.cli._interrupted import warn_interrupted
     from imgorder.sorting import sort_photos
 
@@ -67,21 +78,24 @@ def sort(
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
     targets = job.check(paths, lambda message: tell("warning", message)) if job else []
+    protocol = _thumbnails.protocol(thumbnails, graphics, as_json)
     results = sort_photos(
         paths,
         model=model,
         backend=backend,
         threads=threads,
+        votes=votes,
         first=first or [],
         reverse=reverse,
         warn=lambda message: tell("warning", message),
     )
     if job:
         job.write(results, targets)
+    strips = _thumbnails.strips(results, protocol) if protocol else []
     if as_json:
         print(_sorted.as_json(results, shown))
     else:
-        _sorted.print_tables(results, shown, targets)
+        _sorted.print_tables(results, shown, targets, strips)
     unsure = [result for result in results if result.confidence < min_confidence]
     for result in unsure:
         tell("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")

@@ -34,6 +34,7 @@ def stamp(
     model: _ordered.Model = "default",
     backend: _ordered.Backend = "auto",
     threads: _ordered.Threads = None,
+    votes: _ordered.Votes = 1,
 ) -> None:
     """Give JPEGs capture times in their order. Shows the plan; --apply carries it out, `imgorder undo` takes it back.
 
@@ -50,7 +51,7 @@ def stamp(
         raise UsageError("give photos, or a folder of photos")
     order_file = _ordered.read(order)
     refuse_interrupted(_ordered.folders_of(paths or [], order_file))
-    sets = _ordered.ordered_sets(paths or [], order_file, first or [], reverse, model, backend, threads)
+    sets = _ordered.ordered_sets(paths or [], order_file, first or [], reverse, model, backend, threads, votes)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times)
     confidence = _ordered.likely(sets[0].confidence, len(plan.stamps), sets[0].direction)
     _print_plan(plan, sets[0].confidence, sets[0].direction)

@@ -41,6 +41,10 @@ def train(
         str | None, typer.Option("--backbone", metavar="resnet18|resnet50|tridab|opn|deepimseq", help="The network.")
     ] = None,
     width: Annotated[float | None, typer.Option("--width", help="Factor on the network's channels.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option("--init", metavar="NAME|FILE", help="Begin with the weights of a model, where they fit."),
+    ] = None,
     dab: Annotated[
         str | None, typer.Option("--dab", metavar="signed|magnitude|off", help="Difference accumulator of a resnet.")
     ] = None,
@@ -85,6 +89,7 @@ def train(
         "data": [str(path) for path in data] if data else None,
         "seq_len": parse_numbers(seq_len, "--seq-len", 3, 6) if seq_len else None,
         "backbone": backbone,
+        "init": init,
         "batch_size": batch_size,
         "learning_rate": learning_rate,
         "epochs": epochs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import factorial
@@ -15,7 +15,7 @@ from imgorder.evaluation.sets import TimedSet, shuffled
 from imgorder.permutations import class_count, class_to_order, order_to_class
 from imgorder.predictor import OrderingModel
 
-BATCH = 32
+BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,42 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Answers:
+    """What a model said of each set, for figures over several cases.
+
+    Attributes:
+        videos, groups: each set's video, and the source that it is of.
+        table: exact match, Kendall's tau, share of neighbours and confidence of each showing, ``(N, showings, 4)``.
+    """
+
+    videos: tuple[str, ...]
+    groups: tuple[str, ...]
+    table: npt.NDArray[np.float64]
+
+    @property
+    def hits(self) -> npt.NDArray[np.float64]:
+        """Share of right answers of each set, ``(N,)``."""
+        return np.asarray(self.table[..., 0].mean(axis=1))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the exact match by bootstrap over groups, 0…1."""
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(self.groups))}
+        return bootstrap_interval(self.hits, np.array([numbers[group] for group in self.groups]))
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error over all showings, 0…1."""
+        return expected_calibration_error(self.table[..., 3].ravel(), self.table[..., 0].ravel() > 0)
+
+
+@dataclass(frozen=True)
 class Measured:
-    """A row, and the exact match of each video in percent."""
+    """A row, the exact match of each video in percent, and the answers that both are made of."""
 
     row: Row
     videos: dict[str, float]
+    answers: Answers
 
 
 def measure(
@@ -64,30 +95,46 @@ def measure(
     permutations: int | None = 1,
     seed: int = 0,
 ) -> Measured | None:
-    """Judge a model; every figure is up to reversal.
+    """Judge a single model, see `measure_all`; None if there are no sets."""
+    measured = measure_all([model], dataset, sets, n, spacing, permutations, seed)
+    return measured[0] if measured else None
+
+
+def measure_all(
+    models: Sequence[OrderingModel],
+    dataset: str,
+    sets: Iterable[TimedSet],
+    n: int,
+    spacing: float,
+    permutations: int | None = 1,
+    seed: int = 0,
+) -> list[Measured]:
+    """Judge models that want photos preprocessed alike, on the same sets in the same listings.
+
+    Every figure is up to reversal. A set's listings depend on the seed and its place among the sets alone, so
+    models that want other tensors and are judged on the same sets by another call see them in the same ones.
 
     Args:
-        model: to judge.
-        dataset: name of the data, for the row.
-        sets: in temporal order, all of n images.
-        n, spacing: of the sets, for the row.
+        models: to judge.
+        dataset: name of the data, for the rows.
+        sets: in temporal order, all of n images; gone through once.
+        n, spacing: of the sets, for the rows.
         permutations: in how many random listings each set is shown; None for all n!.
         seed: of the listings.
 
     Returns:
-        None if there are no sets.
+        One for each model; none if there are no sets.
     """
-    model.check_size(n)
-    names: dict[str, int] = {}
-    groups: dict[str, int] = {}
-    videos: list[int] = []
-    sources: list[int] = []
-    outcomes: list[tuple[float, float, float, float]] = []  # hit, tau, adjacency, confidence of each showing
+    for model in models:
+        model.check_size(n)
+    videos: list[str] = []
+    groups: list[str] = []
+    outcomes: list[list[tuple[float, float, float, float]]] = [[] for _ in models]
     rest = enumerate(sets)
     while batch := list(islice(rest, BATCH)):
         listings = [shuffled(n, permutations, (seed, index)) for index, _ in batch]
-        videos += [names.setdefault(timed.video, len(names)) for _, timed in batch]
-        sources += [groups.setdefault(timed.group, len(groups)) for _, timed in batch]
+        videos += [timed.video for _, timed in batch]
+        groups += [timed.group for _, timed in batch]
         shown = [
             (timed.tensors[list(listing)], listing)
             for (_, timed), each in zip(batch, listings, strict=True)
@@ -95,31 +142,47 @@ def measure(
         ]
         for start in range(0, len(shown), BATCH):
             part = shown[start : start + BATCH]
-            probabilities = model.probabilities(np.stack([tensors for tensors, _ in part]))
-            outcomes += [_outcome(row, listing) for row, (_, listing) in zip(probabilities, part, strict=True)]
-    if not outcomes:
-        return None
-    showings = len(outcomes) // len(videos)
-    table = np.array(outcomes).reshape(len(videos), showings, 4)
-    hits = table[..., 0].mean(axis=1)
-    low, high = bootstrap_interval(hits, np.array(sources))
-    row = Row(
-        model=model.name,
+            tensors = np.stack([tensors for tensors, _ in part])
+            for model, own in zip(models, outcomes, strict=True):
+                rows = zip(model.probabilities(tensors), part, strict=True)
+                own += [_outcome(row, listing) for row, (_, listing) in rows]
+    if not videos:
+        return []
+    measured = []
+    for model, own in zip(models, outcomes, strict=True):
+        answers = Answers(tuple(videos), tuple(groups), np.array(own).reshape(len(videos), -1, 4))
+        row = _row(answers, model.name, dataset, n, spacing, permutations)
+        measured.append(Measured(row, _by_video(answers), answers))
+    return measured
+
+
+def percent(share: float) -> float:
+    """A share as rows have it."""
+    return round(100 * float(share), 2)
+
+
+def _row(answers: Answers, model: str, dataset: str, n: int, spacing: float, permutations: int | None) -> Row:
+    low, high = answers.interval
+    return Row(
+        model=model,
         dataset=dataset,
         seq_len=n,
         spacing=spacing,
-        sets=len(videos),
+        sets=len(answers.videos),
         permutations=factorial(n) if permutations is None else permutations,
-        accuracy=_percent(hits.mean()),
-        accuracy_low=_percent(low),
-        accuracy_high=_percent(high),
-        kendall_tau=round(float(table[..., 1].mean()), 4),
-        adjacency=round(float(table[..., 2].mean()), 4),
-        ece=round(expected_calibration_error(table[..., 3].ravel(), table[..., 0].ravel() > 0), 4),
-        chance=round(100 / class_count(n), 2),
+        accuracy=percent(answers.hits.mean()),
+        accuracy_low=percent(low),
+        accuracy_high=percent(high),
+        kendall_tau=round(float(answers.table[..., 1].mean()), 4),
+        adjacency=round(float(answers.table[..., 2].mean()), 4),
+        ece=round(answers.calibration_error, 4),
+        chance=percent(1 / class_count(n)),
     )
-    member = np.array(videos)
-    return Measured(row, {name: _percent(hits[member == number].mean()) for name, number in names.items()})
+
+
+def _by_video(answers: Answers) -> dict[str, float]:
+    member = np.array(answers.videos)
+    return {name: percent(answers.hits[member == name].mean()) for name in dict.fromkeys(answers.videos)}
 
 
 def _outcome(probabilities: npt.NDArray[np.float64], listing: tuple[int, ...]) -> tuple[float, float, float, float]:
@@ -127,7 +190,3 @@ def _outcome(probabilities: npt.NDArray[np.float64], listing: tuple[int, ...]) -
     in_time = [listing[i] for i in class_to_order(len(listing), winner)]  # 0, 1, 2, … or back when right
     truth = order_to_class(np.argsort(listing).tolist())
     return float(winner == truth), kendall_tau(in_time), adjacency(in_time), float(probabilities[winner])
-
-
-def _percent(share: float) -> float:
-    return round(100 * float(share), 2)

@@ -10,6 +10,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from imgorder.evaluation.measure import Measured, Row
+from imgorder.evaluation.pooled import PooledRow, pooled
 
 # Kanojia & Raman 2020, Table V: DAVIS, 50 sequences, spacing 1 to 8, as measured by its authors.
 PAPER_TABLE_V = {
@@ -19,13 +20,15 @@ PAPER_TABLE_V = {
 
 
 def results_json(results: Iterable[Measured]) -> str:
-    """``{"version": 1, "rows": […], "videos": […]}``; the rows are stable, videos hold their breakdown."""
+    """``{"version": 1, "rows": […], "pooled": […], "videos": […]}``, see ``docs/json.md``."""
     measured = list(results)
     videos = [
         {key: asdict(each.row)[key] for key in ("model", "dataset", "seq_len", "spacing")} | {"accuracy": each.videos}
         for each in measured
     ]
-    return json.dumps({"version": 1, "rows": [asdict(each.row) for each in measured], "videos": videos}, indent=1)
+    rows = [asdict(each.row) for each in measured]
+    together = [asdict(row) for row in pooled(measured)]
+    return json.dumps({"version": 1, "rows": rows, "pooled": together, "videos": videos}, indent=1)
 
 
 def read_results(path: Path) -> list[Row]:
@@ -49,10 +52,24 @@ def results_markdown(rows: Iterable[Row]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for r in rows:
-        interval = f"{r.accuracy:.1f} ({r.accuracy_low:.1f} to {r.accuracy_high:.1f})"
         lines.append(
-            f"| {r.dataset} | {r.seq_len} | {r.spacing:g} | {r.model} | {interval} | {r.chance:.1f} "
+            f"| {r.dataset} | {r.seq_len} | {r.spacing:g} | {r.model} | {_accuracy(r)} | {r.chance:.1f} "
             f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {r.sets} | {r.permutations} |"
+        )
+    return "\n".join(lines)
+
+
+def pooled_markdown(rows: Iterable[PooledRow]) -> str:
+    """Rows over all spacings as a Markdown table, one line each."""
+    lines = [
+        "| data | n | spacings | model | exact match (95 %) | chance | ECE | sets | shown |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for r in rows:
+        spacings = ", ".join(f"{spacing:g}" for spacing in r.spacings)
+        lines.append(
+            f"| {r.dataset} | {r.seq_len} | {spacings} | {r.model} | {_accuracy(r)} | {r.chance:.1f} "
+            f"| {r.ece:.3f} | {r.sets} | {r.permutations} |"
         )
     return "\n".join(lines)
 
@@ -82,6 +99,10 @@ def filled(document: Path, name: str, text: str) -> str:
     if not found or not closed:
         raise ValueError(f"{document}: has no place marked {name}")
     return f"{head}{begin}\n{text}\n{end}{tail}"
+
+
+def _accuracy(row: Row | PooledRow) -> str:
+    return f"{row.accuracy:.1f} ({row.accuracy_low:.1f} to {row.accuracy_high:.1f})"
 
 
 def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bool) -> str:

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
 from imgorder.errors import ImgorderError
-from imgorder.evaluation.measure import Measured, measure
-from imgorder.evaluation.sets import TimedSet, davis_sequences, is_davis_root, windows
+from imgorder.evaluation.measure import Measured, measure_all
+from imgorder.evaluation.sets import DavisWindows, TimedSet, is_davis_root
 from imgorder.names import show
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
+from imgorder.preprocess import Preprocessing, preprocess_set
 from imgorder.registry import BASELINE
 
 
 @dataclass(frozen=True)
 class Case:
-    """Sets of one size and spacing; ``sets()`` makes them anew each time."""
+    """Sets of one size and spacing; ``sets(spec)`` makes them anew each time, the same ones for every preprocessing."""
 
     dataset: str
     seq_len: int
     spacing: float
-    sets: Callable[[], Iterable[TimedSet]]
+    sets: Callable[[Preprocessing], Iterable[TimedSet]]
 
 
-def no_bar(items: Iterable[tuple[OrderingModel, Case]], total: int, what: str) -> Iterable[tuple[OrderingModel, Case]]:
+@dataclass(frozen=True)
+class Job:
+    """A case for all models that want photos preprocessed alike: each set is preprocessed once for them."""
+
+    case: Case
+    spec: Preprocessing
+    models: tuple[OrderingModel, ...]
+
+
+def no_bar(jobs: Iterable[Job], total: int, what: str) -> Iterable[Job]:
     """Progress that shows nothing."""
-    return items
+    return jobs
 
 
 def evaluate_models(
@@ -43,9 +52,13 @@ def evaluate_models(
     split: str = "test",
     backend: str = "auto",
     threads: int | None = None,
-    track: Callable[[Iterable[tuple[OrderingModel, Case]], int, str], Iterable[tuple[OrderingModel, Case]]] = no_bar,
+    votes: int = 1,
+    track: Callable[[Iterable[Job], int, str], Iterable[Job]] = no_bar,
 ) -> list[Measured]:
     """Measure every model, and the shortest-path baseline, on every case.
+
+    Each model is shown photos preprocessed in its own way, the baseline in the usual one; the sets and their
+    listings are the same for all, so that rows can be compared.
 
     Args:
         data: manifests, or roots of DAVIS.
@@ -53,42 +66,59 @@ def evaluate_models(
         seq_lens, spacings: of the windows on DAVIS; manifests bring their own.
         permutations: in how many listings each set is shown; None for all n!.
         split: of the manifests.
+        votes: in how many listings a network is shown each set for one answer; its rows then say so in the
+            model's name. The baseline has no use for it.
         track: wraps the work for a progress bar.
 
     Raises:
         ImgorderError: for data or a model that cannot be read, or data without sets.
     """
-    loaded = _load_all([BASELINE, *models], backend, threads)
-    specs = {model.preprocessing for model in loaded if model.name != BASELINE} or {DEFAULT}
-    if len(specs) > 1:
-        raise ImgorderError("these models want photos preprocessed differently; evaluate them one by one")
-    cases = [case for path in data for case in _cases(path, seq_lens, spacings, split, next(iter(specs)))]
-    work = [(model, case) for case in cases for model in loaded if case.seq_len in model.sizes]
-    for model in loaded:
-        if cases and not any(case.seq_len in model.sizes for case in cases):
-            sizes = ", ".join(map(str, model.sizes))
-            raise ImgorderError(
-                f"{model.name}: takes sets of {sizes}, and there are none; choose data or --seq-len to fit"
-            )
-    results = []
-    for model, case in track(work, len(work), "evaluating"):
-        measured = measure(model, case.dataset, case.sets(), case.seq_len, case.spacing, permutations)
-        if measured is not None:
-            results.append(measured)
+    loaded = [_voting(model, votes) for model in _load_all([BASELINE, *models], backend, threads)]
+    cases = [case for path in data for case in _cases(path, seq_lens, spacings, split)]
+    _check_sizes(loaded, cases)
+    jobs = _jobs(loaded, cases)
+    found: dict[tuple[Case, str], Measured] = {}
+    for job in track(jobs, len(jobs), "evaluating"):
+        case = job.case
+        sets = case.sets(job.spec)
+        for measured in measure_all(job.models, case.dataset, sets, case.seq_len, case.spacing, permutations):
+            found[case, measured.row.model] = measured
+    results = [found[case, model.name] for case in cases for model in loaded if (case, model.name) in found]
     if not results:
         raise ImgorderError(f"{show(data[0])}: no sets of that size, spacing and split; try other options")
     return results
 
 
-def _cases(
-    path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: str, spec: Preprocessing
-) -> Iterator[Case]:
+def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None:
+    """Say what does not fit, and open what has to be there, before hours of work rather than after."""
+    for model in models:
+        fitting = {case.seq_len for case in cases if case.seq_len in model.sizes}
+        if cases and not fitting:
+            sizes = ", ".join(map(str, model.sizes))
+            raise ImgorderError(
+                f"{model.name}: takes sets of {sizes}, and there are none; choose data or --seq-len to fit"
+            )
+        for n in sorted(fitting):
+            model.check_size(n)
+
+
+def _jobs(models: Sequence[OrderingModel], cases: Sequence[Case]) -> list[Job]:
+    """All cases with one preprocessing, then all with the next: what is in memory of one serves all its cases."""
+    jobs = []
+    for spec in dict.fromkeys(model.preprocessing for model in models):
+        alike = [model for model in models if model.preprocessing == spec]
+        for case in cases:
+            fitting = tuple(model for model in alike if case.seq_len in model.sizes)
+            jobs += [Job(case, spec, fitting)] if fitting else []
+    return jobs
+
+
+def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: str) -> Iterator[Case]:
     if os.path.isdir(path) and is_davis_root(path):
-        sequences = davis_sequences(path, spec)
-        name = f"davis-{len(sequences)}"
+        davis = DavisWindows(path)
         for n in seq_lens:
             for step in spacings:
-                yield Case(name, n, step, partial(windows, sequences, n, step))
+                yield Case(f"davis-{davis.sequences}", n, step, partial(davis.sets, n, step))
         return
     if os.path.isdir(path):
         raise ImgorderError(f"{show(path)}: neither a manifest nor the root of DAVIS; make one with: imgorder dataset")
@@ -105,7 +135,7 @@ def _cases(
         mean = round(sum(entry.spacing for entry in entries) / len(entries), 2)
         by_spacing = {mean: list(entries)}
     for spacing, chosen in sorted(by_spacing.items()):
-        yield Case(manifest.dataset, manifest.seq_len, spacing, partial(_manifest_sets, manifest, chosen, spec))
+        yield Case(manifest.dataset, manifest.seq_len, spacing, partial(_manifest_sets, manifest, chosen))
 
 
 def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[OrderingModel]:
@@ -119,6 +149,11 @@ def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[O
                 f"{show(before[0])} and {show(name)}: both are called {model.name}; evaluate one at a time"
             )
     return [model for _, model in loaded.values()]
+
+
+def _voting(model: OrderingModel, votes: int) -> OrderingModel:
+    asked = model.with_votes(votes)
+    return asked if asked is model else replace(asked, name=f"{model.name} ({votes} votes)")
 
 
 def _manifest_sets(manifest: Manifest, entries: Sequence[SetEntry], spec: Preprocessing) -> Iterator[TimedSet]:

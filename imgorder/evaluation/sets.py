@@ -34,8 +34,8 @@ def is_davis_root(path: Path) -> bool:
     return (path / FRAMES).is_dir()
 
 
-def davis_sequences(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tensor]:
-    """All frames of each sequence, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
+def davis_files(root: Path) -> dict[str, list[Path]]:
+    """The frames of each sequence, name -> files in order.
 
     Raises:
         PhotoError: if the folder is not a DAVIS root, or has no frames.
@@ -46,10 +46,45 @@ def davis_sequences(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tens
     for folder in sorted((root / FRAMES).iterdir()):
         files = sorted(folder.glob("*.jpg"), key=lambda file: natural_key(file.name))
         if files:
-            sequences[folder.name] = preprocess_set(files, spec)
+            sequences[folder.name] = files
     if not sequences:
         raise PhotoError(f"{show(root / FRAMES)}: no sequences of JPEGs in it; unpack DAVIS again")
     return sequences
+
+
+def davis_sequences(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tensor]:
+    """All frames of each sequence, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
+
+    Raises:
+        PhotoError: as `davis_files`, and if a frame cannot be read.
+    """
+    return {name: preprocess_set(files, spec) for name, files in davis_files(root).items()}
+
+
+class DavisWindows:
+    """Sets of a DAVIS root for any preprocessing. Frames of one at a time are in memory.
+
+    Attributes:
+        sequences: how many there are.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Look at the folders; frames are read when sets are asked for.
+
+        Raises:
+            PhotoError: as `davis_files`.
+        """
+        self.sequences = len(davis_files(root))
+        self._root = root
+        self._spec: Preprocessing | None = None
+        self._frames: dict[str, Tensor] = {}
+
+    def sets(self, n: int, spacing: int, spec: Preprocessing) -> Iterator[TimedSet]:
+        """See `windows`; cheap as long as the preprocessing is that of the last call."""
+        if spec != self._spec:
+            self._frames = {}  # before there are others
+            self._frames, self._spec = davis_sequences(self._root, spec), spec
+        return windows(self._frames, n, spacing)
 
 
 def windows(sequences: Mapping[str, Tensor], n: int, spacing: int) -> Iterator[TimedSet]:

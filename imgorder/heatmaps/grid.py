@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from imgorder.heatmaps.maps import Array, scales, title
 from imgorder.heatmaps.overlay import Look, paint
+from imgorder.preprocess import DEFAULT, Preprocessing
 
 TILE = 224
 MARGIN = 8
@@ -16,7 +18,12 @@ LABEL = 28
 
 
 def layer_grid(
-    squares: Sequence[Image.Image], names: Sequence[str], maps: Mapping[str, Array], by_photo: bool, look: Look
+    squares: Sequence[Image.Image],
+    names: Sequence[str],
+    maps: Mapping[str, Array],
+    by_photo: bool,
+    look: Look,
+    spec: Preprocessing = DEFAULT,
 ) -> Image.Image:
     """Photos and their maps, labelled.
 
@@ -25,6 +32,7 @@ def layer_grid(
         names: of the photos, safe to show.
         maps: layer -> maps ``(n, H, W)`` of the same photos.
         by_photo: whether each map has a scale of its own; else all maps of a layer share one.
+        spec: how the photos became the network's input.
     """
     columns = 1 + len(maps)
     width = columns * (TILE + MARGIN) + MARGIN
@@ -40,16 +48,9 @@ def layer_grid(
         sheet.paste(tile, (MARGIN, y))
         draw.text((MARGIN, y + TILE + 4), f"{row + 1}  {name}", fill=(230, 230, 230), font=font)
         for column, layer in enumerate(maps.values(), start=1):
-            sheet.paste(
-                _painted(tile, layer[row], scales(layer, by_photo)[row], look), (MARGIN + column * (TILE + MARGIN), y)
-            )
+            painted = tile.copy()
+            # The tile is the seen square alone: a photo of which nothing is cut off.
+            uncropped = replace(spec, shorter_edge=spec.crop)
+            paint(painted, np.asarray(layer[row]), scales(layer, by_photo)[row], look, uncropped)
+            sheet.paste(painted, (MARGIN + column * (TILE + MARGIN), y))
     return sheet
-
-
-def _painted(tile: Image.Image, heat: Array, full: float, look: Look) -> Image.Image:
-    # The tile is the seen square alone; on a canvas with the rest around it `paint` puts the map right.
-    border = round(TILE * (136 - 112) / 2 / 112)
-    canvas = Image.new("RGB", (TILE + 2 * border, TILE + 2 * border))
-    canvas.paste(tile, (border, border))
-    paint(canvas, np.asarray(heat), full, look)
-    return canvas.crop((border, border, border + TILE, border + TILE))

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil, log2
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgorder.heatmaps.colormap import LEVELS, colours
+from imgorder.errors import UsageError
+from imgorder.heatmaps.colormap import LEVELS, PATHS, colours
 from imgorder.preprocess import DEFAULT, Preprocessing, seen_square
 
 Map = npt.NDArray[np.float32]
@@ -32,6 +34,15 @@ class Look:
     alpha: float = 0.7
     colormap: str = "ember"
 
+    def __post_init__(self) -> None:
+        """Check the name, before anything is looked at.
+
+        Raises:
+            UsageError: for colours that are not known.
+        """
+        if self.colormap not in PATHS:
+            raise UsageError(f"--colormap is {', '.join(PATHS)}; not {self.colormap!r}")
+
 
 def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Preprocessing = DEFAULT) -> None:
     """Lay a map over a photo, in place. What the network does not see turns grey and darker, behind a line.
@@ -40,12 +51,13 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
         picture: upright, RGB.
         heat: ``(H, W)``, over the square that the network sees.
         full: the value that gets the brightest colour.
+        spec: how the photo became the network's input.
     """
     table = colours(look.colormap).astype(np.float32)
     square = seen_square(picture.size, spec)
-    left, top, right, bottom = (round(edge) for edge in square)
+    left, top, right, bottom = whole(square)
     width = picture.width
-    for first, values in strips(heat, square, picture.size):
+    for first, values in strips(heat, picture.size, spec):
         rows = len(values)
         area = np.asarray(picture.crop((0, first, width, first + rows)), dtype=np.float32)
         grey = area @ np.array([0.299, 0.587, 0.114], dtype=np.float32) * 0.45
@@ -61,33 +73,51 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
 
 
 def strips(
-    heat: Map, square: tuple[float, float, float, float], size: tuple[int, int], rows: int = STRIP
+    heat: Map, size: tuple[int, int], spec: Preprocessing = DEFAULT, rows: int = STRIP
 ) -> Iterator[tuple[int, Map]]:
-    """A map at the size of its photo: first row and values of strip after strip; 0 outside the square."""
+    """A map at the size of its photo: first row and values of strip after strip; 0 outside the seen square.
+
+    Args:
+        heat: ``(H, W)``, over the square.
+        size: width and height of the photo in px, upright.
+        spec: how the photo became the network's input.
+        rows: of a strip.
+    """
     width, height = size
-    left, top, right, bottom = (round(edge) for edge in square)
+    left, top, right, bottom = whole(seen_square(size, spec))
     for first in range(0, height, rows):
         count = min(rows, height - first)
         values = np.zeros((count, width), dtype=np.float32)
         start, end = max(first, top), min(first + count, bottom)
         if start < end:
-            part = upsample(heat, (right - left, bottom - top), (start - top, end - top))
+            part = upsample(heat, (right - left, bottom - top), (start - top, end - top), spec.crop)
             values[start - first : end - first, left:right] = part
         yield first, values
 
 
-def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int]) -> Map:
+def whole(square: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """A square in whole px, at least one each way: of a strip 1 px wide the network sees less than that."""
+    left, top, right, bottom = (round(edge) for edge in square)
+    return left, top, max(right, left + 1), max(bottom, top + 1)
+
+
+def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int], crop: int = DEFAULT.crop) -> Map:
     """Rows ``rows[0]`` to ``rows[1]`` of a map scaled smoothly to ``size`` (width, height).
 
     A layer at stride s has its i-th value over pixel s·i of the network's input, not over the middle of
     the i-th cell: strides come from convolutions that begin on the first pixel. The values are put there.
+
+    Args:
+        heat: square, over the network's whole input.
+        crop: side of that input in px.
     """
-    cells_y, cells_x = heat.shape
-    stride_y, stride_x = DEFAULT.crop / cells_y, DEFAULT.crop / cells_x
+    # Each layer that halves the side rounds it up, so the last cell may reach over the edge.
+    stride = 2 ** ceil(log2(crop / len(heat)))
     padded = np.pad(heat, ((0, 1), (0, 1)), mode="edge")
-    low_y, low_x = 0.5 - 0.5 / stride_y, 0.5 - 0.5 / stride_x
-    scale = cells_y / size[1]
-    box = (low_x, low_y + rows[0] * scale, low_x + cells_x, low_y + rows[1] * scale)
+    low = 0.5 - 0.5 / stride
+    cells = crop / stride
+    scale = cells / size[1]
+    box = (low, low + rows[0] * scale, low + cells, low + rows[1] * scale)
     image = Image.fromarray(padded.astype(np.float32))
     resized = image.resize((size[0], rows[1] - rows[0]), Image.Resampling.BICUBIC, box=box)
     return np.maximum(np.asarray(resized, dtype=np.float32), 0)  # a cubic dips below zero beside a peak

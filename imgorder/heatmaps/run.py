@@ -14,12 +14,12 @@ from imgorder.errors import ImgorderError, ModelError
 from imgorder.files import written_whole
 from imgorder.heatmaps.grid import layer_grid
 from imgorder.heatmaps.maps import Array, last, motion_maps, scales
-from imgorder.heatmaps.overlay import Look, paint, strips
+from imgorder.heatmaps.overlay import Look, paint, strips, whole
 from imgorder.names import show
-from imgorder.ordering import canonical_ranks
+from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.photos import PhotoSet, find_sets, open_photo
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import preprocess_set, seen_square, to_pixels, upright_rgb
+from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, seen_square, to_pixels, upright_rgb
 
 JPEG_QUALITY = 92
 
@@ -53,11 +53,13 @@ class SetMaps:
         order: indices of the photos in temporal order.
         layers: layer -> ``(n, H, W)``, photo by photo as listed.
         decision: ``(n, H, W)``, or None where it was not asked for.
+        spec: how the photos became the network's input; it says where on a photo the maps lie.
     """
 
     order: tuple[int, ...]
     layers: dict[str, Array]
     decision: Array | None
+    spec: Preprocessing
 
 
 def write_heatmaps(
@@ -106,7 +108,18 @@ def set_maps(
     if len(files) < 3:
         raise ImgorderError("a heat map needs 3 photos or more: two have no middle to compare with")
     tensors = preprocess_set(files, model.preprocessing, threads)
-    ordering = model.order_tensors([tensors])[0]
+    return maps_in_order(model, tensors, model.order_tensors([tensors])[0], decision)
+
+
+def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, decision: bool = False) -> SetMaps:
+    """Maps of a set that is ordered already.
+
+    Args:
+        tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``; 3 photos or more.
+
+    Raises:
+        ModelError: if the model has no maps, or none of a decision.
+    """
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
     listing = np.argsort(canonical_ranks(tensors))
     place = np.argsort(listing)
@@ -119,7 +132,7 @@ def set_maps(
     if decision:
         ranked = [[int(place[image]) for image in order] for order, _ in ordering.ranking()[:2]]
         contrast = model.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
-    return SetMaps(tuple(ordering.order), layers, contrast)
+    return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
 
 
 def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:
@@ -154,40 +167,43 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
     heat = maps.layers[last(maps.layers)]
     full = scales(heat, wanted.by_photo)
     contrast = None if maps.decision is None else scales(maps.decision, wanted.by_photo)
+    look, spec = wanted.look, maps.spec
     for index, file in enumerate(photos.files):
         if contrast is not None and maps.decision is not None:
-            _paint_photo(file, maps.decision[index], contrast[index], wanted.look, targets["decision"][index])
-        size = _paint_photo(file, heat[index], full[index], wanted.look, targets["map"][index])
+            _paint_photo(file, maps.decision[index], contrast[index], look, spec, targets["decision"][index])
+        size = _paint_photo(file, heat[index], full[index], look, spec, targets["map"][index])
         if wanted.raw:
-            _write_values(targets["values"][index], heat[index], size)
-            _write_16_bit(targets["picture"][index], heat[index], full[index], size)
+            _write_values(targets["values"][index], heat[index], size, spec)
+            _write_16_bit(targets["picture"][index], heat[index], full[index], size, spec)
         for kind, files in targets.items():
             if kind != "layers":
                 written(files[index])
     if wanted.layers:
-        squares = [Image.fromarray(to_pixels(photos.files[index])) for index in maps.order]
+        squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in maps.order]
         names = [show(photos.name(photos.files[index])) for index in maps.order]
         in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
-        _save(layer_grid(squares, names, in_order, wanted.by_photo, wanted.look), targets["layers"][0])
+        grid = layer_grid(squares, names, in_order, wanted.by_photo, look, spec)
+        _save(grid, targets["layers"][0])
         written(targets["layers"][0])
 
 
-def _paint_photo(file: Path, heat: Array, full: float, look: Look, target: Path) -> tuple[int, int]:
+def _paint_photo(
+    file: Path, heat: Array, full: float, look: Look, spec: Preprocessing, target: Path
+) -> tuple[int, int]:
     """Write a photo with its map; returns the photo's width and height."""
     # A function of its own, so that one photo at a time is in memory.
     picture = upright_rgb(open_photo(file))
-    paint(picture, heat, full, look)
+    paint(picture, heat, full, look, spec)
     _save(picture, target)
     return picture.size
 
 
-def _write_values(path: Path, heat: Array, size: tuple[int, int]) -> None:
+def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preprocessing) -> None:
     """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
     with written_whole(path, "choose another --out") as partial:
         values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
-        square = seen_square(size)
-        left, top, right, bottom = (round(edge) for edge in square)
-        for first, strip in strips(heat, square, size):
+        left, top, right, bottom = whole(seen_square(size, spec))
+        for first, strip in strips(heat, size, spec):
             values[first : first + len(strip)] = np.nan
             start, end = max(first, top), min(first + len(strip), bottom)
             if start < end:
@@ -196,10 +212,10 @@ def _write_values(path: Path, heat: Array, size: tuple[int, int]) -> None:
         del values
 
 
-def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int]) -> None:
+def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], spec: Preprocessing) -> None:
     """Grey, 65535 for the brightest value of the scale; 0 where the network does not look."""
     values = np.zeros((size[1], size[0]), dtype=np.uint16)
-    for first, strip in strips(heat, seen_square(size), size):
+    for first, strip in strips(heat, size, spec):
         values[first : first + len(strip)] = np.clip(strip / full, 0, 1) * 65535 + 0.5
     _save(Image.fromarray(values), path)
 

@@ -23,8 +23,8 @@ def readme(card: Card) -> str:
     parts = [
         "\n".join(("---", *metadata, "---")),
         f"# {card.name}",
-        f"{card.about[:1].upper()}{card.about[1:]}. It puts {min(card.sizes)} to {max(card.sizes)} photos of one "
-        "moving scene into the order in which they were taken, from the pictures alone and up to reversal.",
+        f"{card.about[:1].upper()}{card.about[1:]}. It puts {card.photos} of one moving "
+        "scene into the order in which they were taken, from the pictures alone and up to reversal.",
         f"```sh\npip install {LIBRARY}\nimgorder sort ./photos/ --model {card.name}\n```",
     ]
     if card.data:
@@ -34,6 +34,8 @@ def readme(card: Card) -> str:
         parts += ["## Training", "\n".join(("| fact | value |", "| --- | --- |", *rows))]
     if card.figures:
         parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _figures(card)]
+    if card.limits:
+        parts += ["## Limits", "\n".join(f"- {each}" for each in card.limits)]
     files = [f"| {each['file']} | {each['bytes']} | {each['sha256']} |" for each in card.files.values()]
     parts += ["## Files", "\n".join(("| file | bytes | SHA-256 |", "| --- | --- | --- |", *files))]
     if card.licence:
@@ -43,7 +45,7 @@ def readme(card: Card) -> str:
 
 def config(card: Card) -> str:
     """The card as JSON, with what else a reader of the weights has to know."""
-    fields = {key: value for key, value in asdict(card).items() if key != "hub"}
+    fields = {key: value for key, value in asdict(card).items() if key not in ("hub", "members")}
     fields |= {"library_name": LIBRARY, "format": FORMAT, "class_order": CLASS_ORDER}
     return json.dumps(fields, indent=1) + "\n"
 

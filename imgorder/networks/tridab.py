@@ -29,6 +29,7 @@ class TriDABConfig:
         head_width: channels of the triple head; the pair head has half as many.
         match_width: channels of the features that are matched between images; 0 leaves matching out.
         match_radius: largest displacement looked at, in feature cells of 8 px.
+        image_size: side of the input in px, a multiple of 16. No weight depends on it.
         mirror: in evaluation mode, average the scores of a set and of its mirror image. It costs twice
             the time and no weights, and a mirrored set then gets the same answer.
     """
@@ -38,6 +39,7 @@ class TriDABConfig:
     head_width: int = 64
     match_width: int = 32
     match_radius: int = 4
+    image_size: int = 112
     mirror: bool = False
 
 
@@ -60,7 +62,7 @@ class ResidualBlock(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Each image alone: ``(B, 3, 112, 112) -> (B, C, 14, 14)``, output stride 8.
+    """Each image alone: ``(B, 3, S, S) -> (B, C, S/8, S/8)``.
 
     Attributes:
         stage_ends: places in ``layers`` of the last layer at stride 2, 4 and 8.
@@ -91,14 +93,14 @@ class Trunk(nn.Module):
 class Matcher(nn.Module):
     """Where each image's patches are found in the others: a local correlation volume.
 
-    Every second cell of an image's 14×14 features (7×7 of them) is compared, by cosine, with the
-    cells of another image up to ``radius`` cells away in each direction.
+    Every second cell of an image's 14×14 features (7×7 of them; more in larger images) is compared, by
+    cosine, with the cells of another image up to ``radius`` cells away in each direction.
     """
 
     target_index: Tensor
     offsets: Tensor
 
-    def __init__(self, cin: int, width: int, radius: int, cells: int = 14) -> None:
+    def __init__(self, cin: int, width: int, radius: int, cells: int) -> None:
         super().__init__()
         self.project = nn.Linear(cin, width)
         self.log_sharpness = nn.Parameter(torch.tensor(2.3))
@@ -167,12 +169,15 @@ class Head(nn.Module):
 class TriDAB(nn.Module):
     """Images of one scene to logits of their permutation classes, any n from 3 up.
 
-    ``(B, n, 3, 112, 112) -> (B, n!/2)``
+    ``(B, n, 3, S, S) -> (B, n!/2)``, with S the image size of the config.
     """
 
     def __init__(self, config: TriDABConfig | None = None) -> None:
         super().__init__()
         self.config = config or TriDABConfig()
+        if self.config.image_size % 16 or self.config.image_size < 32:
+            raise ValueError(f"image_size is a multiple of 16 px from 32 up; not {self.config.image_size}")
+        cells = self.config.image_size // 8
         c = self.config.trunk_widths[2]
         wide = self.config.head_width
         narrow = wide // 2
@@ -189,7 +194,7 @@ class TriDAB(nn.Module):
 
         self.matcher = None
         if self.config.match_width:
-            self.matcher = Matcher(c, self.config.match_width, self.config.match_radius)
+            self.matcher = Matcher(c, self.config.match_width, self.config.match_radius, cells)
             d = self.matcher.displacements
             self.couple_terms = nn.Conv2d(d + 1, wide + narrow, 1, bias=False)
             self.triple_matches = nn.Conv2d(d + d // 2 + 1 + 4, wide, 1, bias=False)

@@ -1,21 +1,25 @@
-"""Networks as safetensors files with imgorder's metadata inside."""
+"""Networks as safetensors files with imgorder's metadata inside.
+
+Kernels and matrices that half precision holds exactly are stored in it; networks compute in float32.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from imgorder.metadata import ModelMetadata
 from imgorder.networks.registry import build_network
 
 
 def write_network(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:
-    """Write the weights and the metadata."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    """Write the weights and the metadata; reading gives back the very same numbers."""
+    tensors = {name: _stored(value.detach().cpu().contiguous()) for name, value in network.state_dict().items()}
     properties = replace(metadata, weights_sha256="", opset=0).to_properties()
     try:
         save_file(tensors, path, metadata=properties)
@@ -32,3 +36,21 @@ def read_network(path: Path) -> tuple[nn.Module, ModelMetadata]:
     network = build_network(metadata.family, **metadata.settings)
     network.load_state_dict(tensors)
     return network.eval(), metadata
+
+
+def round_kernels(network: nn.Module) -> None:
+    """Round the kernels and matrices of a network to what half precision holds, which halves its files.
+
+    Biases and normalisation stay as they are: they are few, and small variances would be lost.
+    """
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim > 1:
+                parameter.copy_(parameter.half().float())
+
+
+def _stored(value: Tensor) -> Tensor:
+    if value.dtype != torch.float32 or value.ndim < 2:
+        return value
+    half = value.half()
+    return half if torch.equal(half.float(), value) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -100,7 +99,7 @@ class PictureJob:
         for file in files:
             if file.suffix.lower() in SHEETS:
                 names = [show(name) for name in result.names(order)]
-                sheet = draw_sheet(pictures, names, _title(result), _note(result))
+                sheet = draw_sheet(pictures, names, result.folder_name, _note(result))
                 staged.write(file, partial(_save_sheet, sheet, file.suffix.lower()))
             else:
                 frames = animation.make_frames(pictures, self.pingpong)
@@ -124,12 +123,6 @@ def _check_encoder(target: Path) -> None:
             raise ImgorderError("this Pillow writes no WebP; name the animation .gif")
     except ImgorderError as error:
         raise ImgorderError(f"{show(target)}: {error}") from error
-
-
-def _title(result: SortedSet) -> str:
-    """The folder's own name: a sheet that is passed on need not tell where its owner keeps photos."""
-    folder = Path(os.path.abspath(result.photos.folder))
-    return show(folder.name or folder)
 
 
 def _note(result: SortedSet) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from imgorder.errors import UsageError
 from imgorder.names import show
+from imgorder.preprocess import Preprocessing
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -33,6 +34,8 @@ class TrainConfig:
     Network:
         backbone: one of `BACKBONES`.
         network: fields of its config, such as ``width``, ``dab`` and ``window``.
+        init: weights to begin with, a file or the name of a model, as far as their names and shapes
+            agree with the network's; drawn from the seed if empty.
         seq_len: set sizes n; more than one only for TriDAB.
         shares: n -> share of the steps, where several n are trained; equal if empty.
 
@@ -54,7 +57,9 @@ class TrainConfig:
             frames hardly differ; sets with such a pair are drawn again.
 
     Crops, in px at a shorter edge of 136, shared by the images of a set:
-        crop_min, crop_max: side of the square, scaled to 112.
+        shorter_edge, image_size: of the preprocessing; the centre square that validation shows, and the
+            side of the network's input, which every square is scaled to, in px.
+        crop_min, crop_max: side of the square in px of frames whose shorter edge is 136.
         flip: share of sets that are mirrored.
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
         light: whether exposure, white balance and contrast vary.
@@ -85,6 +90,7 @@ class TrainConfig:
     recipe: str = "paper"
     backbone: str = "resnet18"
     network: dict[str, Any] = field(default_factory=dict)
+    init: str = ""
     seq_len: tuple[int, ...] = (4,)
     shares: dict[int, float] = field(default_factory=dict)
 
@@ -101,6 +107,8 @@ class TrainConfig:
     uneven: float = 0.0
     min_change: float = 1.5
 
+    shorter_edge: int = 136
+    image_size: int = 112
     crop_min: int = 112
     crop_max: int = 112
     flip: float = 0.0
@@ -146,6 +154,8 @@ class TrainConfig:
             raise UsageError(f"shares are given for {sorted(self.shares)}, seq_len is {list(self.seq_len)}")
         if not 16 <= self.crop_min <= self.crop_max <= 136:
             raise UsageError("crop_min and crop_max are sides from 16 to 136 px, crop_min the smaller one")
+        if self.image_size > self.shorter_edge:
+            raise UsageError(f"image_size is cut out of shorter_edge; it is at most {self.shorter_edge}")
         for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 wanted = f"at least {low:g}" if high >= 2**20 else f"{low:g} to {high:g}"
@@ -161,6 +171,11 @@ class TrainConfig:
     def family(self) -> str:
         """Name of the network's family in the registry."""
         return BACKBONES[self.backbone]
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How photos become the network's input; it travels with the weights."""
+        return Preprocessing(self.shorter_edge, self.image_size)
 
     def sets_a_step(self, n: int) -> int:
         """How many sets of n images a process sees in a step."""
@@ -188,6 +203,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "wide": (0.01, 100),
     "uneven": (0, 1),
     "min_change": (0, 255),
+    "shorter_edge": (32, 136 * 8),
+    "image_size": (32, 1024),
     "flip": (0, 1),
     "shift": (0, 1),
     "batch_size": (1, 2**20),

@@ -6,13 +6,11 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from imgorder.evaluation.measure import Measured, measure
 from imgorder.evaluation.report import results_json, results_markdown
 from imgorder.evaluation.sets import TimedSet
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import centre, normalise
+from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
 from imgorder.training.checkpoint import read_config
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
@@ -27,13 +25,18 @@ def held_out_clips(store: FrameStore, run: Path) -> list[int]:
     return [index for index, clip in enumerate(store.clips) if clip.group in groups]
 
 
-def held_out_sets(store: FrameStore, clips: Sequence[int], n: int, spacing: int) -> Iterator[TimedSet]:
-    """Evenly spaced sets, two of a clip, as tensors."""
+def held_out_sets(
+    store: FrameStore, clips: Sequence[int], n: int, spacing: int, spec: Preprocessing = DEFAULT
+) -> Iterator[TimedSet]:
+    """Evenly spaced sets, two of a clip, as tensors; the same sets for every preprocessing.
+
+    The frames of a store are small: one that wants a longer shorter edge gets them scaled up.
+    """
     for index in clips:
         clip = store.clips[index]
         for frames in even_windows(store, [index], n, spacing):
-            images = np.stack([centre(store.frame(number)) for number in frames.tolist()])
-            yield TimedSet(clip.name, clip.group, normalise(images))
+            images = [store.frame(number) for number in frames.tolist()]
+            yield TimedSet(clip.name, clip.group, preprocess_set(images, spec))
 
 
 def measure_held_out(
@@ -48,15 +51,16 @@ def measure_held_out(
     for model in models:
         for n in (n for n in seq_lens if n in model.sizes):
             for spacing in spacings:
-                measured = measure(model, DATASET, held_out_sets(store, clips, n, spacing), n, spacing)
+                sets = held_out_sets(store, clips, n, spacing, model.preprocessing)
+                measured = measure(model, DATASET, sets, n, spacing)
                 results += [measured] if measured is not None else []
     return results
 
 
 def main(argv: list[str] | None = None) -> None:
-    """``python -m imgorder.training.held_out RUN --frames DIR --results FILE``."""
+    """``python -m imgorder.training.held_out RUN… --frames DIR --results FILE``."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.held_out", description=__doc__)
-    parser.add_argument("run", type=Path, help="the run that kept the groups out")
+    parser.add_argument("runs", type=Path, nargs="+", help="the runs that kept the groups out; several: all of them")
     parser.add_argument("--frames", type=Path, required=True, help="decoded frames of the run")
     parser.add_argument("--models", nargs="+", default=["path", "default"])
     parser.add_argument("--seq-len", nargs="+", type=int, default=[4, 6])
@@ -64,9 +68,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True, help="results file, JSON")
     arguments = parser.parse_args(argv)
     store = FrameStore(arguments.frames)
-    clips = held_out_clips(store, arguments.run)
+    clips = sorted(set.intersection(*(set(held_out_clips(store, run)) for run in arguments.runs)))
     if not clips:
-        parser.error(f"no clip of {arguments.frames} is of a group that {arguments.run} held out")
+        parser.error(f"no clip of {arguments.frames} is of a group that {', '.join(map(str, arguments.runs))} held out")
     models = [load_model(name) for name in arguments.models]
     results = measure_held_out(models, store, clips, arguments.seq_len, arguments.spacing)
     arguments.results.write_text(results_json(results) + "\n", "utf-8")

@@ -24,6 +24,9 @@ from imgorder.training.store import Frames, FrameStore, StoreWriter
 # A longer video is cut here: it would fill the memory, and its windows would drown those of others.
 LONGEST = 4000
 
+# Bytes of a file that tell it from another of its size.
+BEGINNING = 2**16
+
 # So many clips that are left out are named one by one.
 COMPLAINTS = 20
 
@@ -142,10 +145,15 @@ def _from_manifests(paths: Sequence[Path]) -> Data:
     return data
 
 
-def _mark(path: Path) -> tuple[int, int]:
-    """Size and time of a file, to know a replaced one by; zeros for a folder, or where there is none."""
-    status = path.stat() if path.is_file() else None
-    return (status.st_size, status.st_mtime_ns) if status else (0, 0)
+def _mark(path: Path) -> tuple[int, str]:
+    """What a replaced file is known by: its size and how it begins; nothing for a folder, or where there is none.
+
+    Not its time: a copy on another machine has another one, and the frames are the same.
+    """
+    if not path.is_file():
+        return 0, ""
+    with path.open("rb") as file:
+        return path.stat().st_size, hashlib.sha256(file.read(BEGINNING)).hexdigest()
 
 
 def training_entries(manifest: Manifest) -> tuple[SetEntry, ...]:

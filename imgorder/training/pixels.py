@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from imgorder.training.plan import CROP, Plan
+from imgorder.training.plan import Plan
 from imgorder.training.store import Frames, FrameStore
 
-# Plan to images ``(B, n, 112, 112, 3)`` in 0…255 on the device; uint8 or float32.
+# Plan to images ``(B, n, size, size, 3)`` in 0…255 on the device; uint8 or float32.
 Pixels = Callable[[Plan], Tensor]
 
 # Of the memory that is free on a device, how much the frames may take.
@@ -38,7 +38,7 @@ class HostPixels:
         self._device = device
 
     def __call__(self, plan: Plan) -> Tensor:
-        """uint8 ``(B, n, 112, 112, 3)``."""
+        """uint8 ``(B, n, size, size, 3)``."""
         return to_device(crop(self._store, plan), self._device)
 
 
@@ -55,7 +55,7 @@ class DevicePixels:
             self._bytes[start : start + len(part)] = torch.from_numpy(part)
 
     def __call__(self, plan: Plan) -> Tensor:
-        """float32 ``(B, n, 112, 112, 3)``; bilinear where a square is scaled, and exact where it is 112 px."""
+        """float32 ``(B, n, size, size, 3)``; bilinear where a square is scaled, and exact where it is not."""
 
         def on_device(values: npt.NDArray[Any]) -> Tensor:
             return to_device(values, self._device)
@@ -63,8 +63,8 @@ class DevicePixels:
         offset = on_device(self._store.offset[plan.frames])[..., None, None]  # (B, n, 1, 1)
         width = on_device(self._store.width[plan.frames])[..., None, None]
         top, left, side = (on_device(each) for each in (plan.top, plan.left, plan.side))
-        cell = torch.arange(CROP, device=self._device) + 0.5
-        place = (cell * (side[..., None] / CROP) - 0.5).clamp(min=0)  # (B, n, 112), px from the square's edge
+        cell = torch.arange(plan.size, device=self._device) + 0.5
+        place = (cell * (side[..., None] / plan.size) - 0.5).clamp(min=0)  # (B, n, size), px from the square's edge
         place = torch.minimum(place, (side[..., None] - 1).float())
         low = place.floor().long()
         high = torch.minimum(low + 1, side[..., None] - 1)
@@ -76,7 +76,7 @@ class DevicePixels:
             index = offset + 3 * ((top[..., None] + y)[..., :, None] * width + (left[..., None] + x)[..., None, :])
             return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
 
-        if bool((plan.side == CROP).all()):
+        if bool((plan.side == plan.size).all()):
             return at(low, low_x)
         across, down = share_x[..., None, :, None], share[..., :, None, None]
         upper = torch.lerp(at(low, low_x), at(low, high_x), across)
@@ -93,15 +93,15 @@ def to_device(values: npt.NDArray[Any], device: torch.device) -> Tensor:
 
 
 def crop(store: FrameStore, plan: Plan) -> Frames:
-    """Images of a plan, uint8 ``(B, n, 112, 112, 3)``, before the light is varied."""
+    """Images of a plan, uint8 ``(B, n, size, size, 3)``, before the light is varied."""
     count, n = plan.frames.shape
-    images = np.empty((count, n, CROP, CROP, 3), dtype=np.uint8)
+    images = np.empty((count, n, plan.size, plan.size, 3), dtype=np.uint8)
     for b in range(count):
         for i in range(n):
             top, left, side = plan.top[b, i], plan.left[b, i], plan.side[b, i]
             square = store.frame(int(plan.frames[b, i]))[top : top + side, left : left + side]
-            if side != CROP:
-                square = _scaled(square)
+            if side != plan.size:
+                square = _scaled(square, plan.size)
             images[b, i] = square[:, ::-1] if plan.flip[b] else square
     return images
 
@@ -129,8 +129,8 @@ def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]
         return mean.to(device), std.to(device)
 
 
-def _scaled(square: Frames) -> Frames:
+def _scaled(square: Frames, size: int) -> Frames:
     import cv2
 
-    interpolation = cv2.INTER_AREA if square.shape[0] > CROP else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(square, (CROP, CROP), interpolation=interpolation), dtype=np.uint8)
+    interpolation = cv2.INTER_AREA if square.shape[0] > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(square, (size, size), interpolation=interpolation), dtype=np.uint8)

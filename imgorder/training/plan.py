@@ -6,18 +6,17 @@ goes on with the same batches, and several processes take their rows of one plan
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from imgorder.permutations import order_to_class
+from imgorder.preprocess import DEFAULT, Preprocessing
 from imgorder.training.config import TrainConfig
 
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
-
-CROP = 112
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,12 @@ class Plan:
 
     Attributes:
         frames: numbers in the store, ``(B, n)``.
-        top, left, side: each image's square in px, ``(B, n)``; it is scaled to 112.
+        top, left, side: each image's square in px, ``(B, n)``; it is scaled to ``size``.
         flip: whether a set is mirrored, bool ``(B,)``.
         gain: factor on each channel of each image, float32 ``(B, n, 3)``.
         offset: added to a set's values in 0…255, float32 ``(B,)``.
         target: permutation class of each set, ``(B,)``.
+        size: side of the network's input in px.
     """
 
     frames: Indices
@@ -57,10 +57,12 @@ class Plan:
     gain: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
     target: Indices
+    size: int = DEFAULT.crop
 
     def rows(self, first: int, step: int) -> Plan:
         """The sets of one process: every ``step``-th from the ``first``."""
-        return Plan(*[getattr(self, each.name)[first::step] for each in fields(self)])
+        arrays = (each.name for each in fields(self) if each.name != "size")
+        return replace(self, **{name: getattr(self, name)[first::step] for name in arrays})
 
     @property
     def varies_light(self) -> bool:
@@ -79,9 +81,10 @@ def draw_square(rng: np.random.Generator, config: TrainConfig, height: int, widt
     return int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1)), side
 
 
-def centre_squares(height: Indices, width: Indices) -> Indices:
-    """The centre crop of the preprocessing, ``(B,) -> (B, 3)``."""
-    return np.stack([(height - CROP) // 2, (width - CROP) // 2, np.full_like(height, CROP)], axis=1)
+def centre_squares(height: Indices, width: Indices, spec: Preprocessing = DEFAULT) -> Indices:
+    """The centre crop of the preprocessing in frames of any scale, ``(B,) -> (B, 3)``."""
+    side = np.minimum(height, width) * spec.crop // spec.shorter_edge
+    return np.stack([(height - side) // 2, (width - side) // 2, side], axis=1)
 
 
 def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, height: Indices, width: Indices) -> Plan:
@@ -116,13 +119,16 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
         gain=gain,
         offset=offset,
         target=classes_of(drawn.orders),
+        size=config.image_size,
     )
 
 
-def plain_plan(frames: Indices, orders: Indices, height: Indices, width: Indices) -> Plan:
+def plain_plan(
+    frames: Indices, orders: Indices, height: Indices, width: Indices, spec: Preprocessing = DEFAULT
+) -> Plan:
     """Sets ``(B, n)`` in temporal order as validation shows them: centre crops, nothing varied."""
-    plain = TrainConfig()
-    drawn = Drawn(frames, orders, centre_squares(height, width))
+    plain = TrainConfig(shorter_edge=spec.shorter_edge, image_size=spec.crop)
+    drawn = Drawn(frames, orders, centre_squares(height, width, spec))
     return make_plan(np.random.default_rng(0), plain, drawn, height, width)
 
 
@@ -139,6 +145,9 @@ def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArra
     gain = around_one((count, 1, 1), 0.35) * around_one((count, 1, 3), 0.12)
     each = rng.random((count, 1, 1)) < 0.4
     gain = gain * np.where(each, around_one((count, n, 1), 0.08), 1.0)
+    # A camera that balances white from photo to photo must not be taken for time that passes.
+    each = rng.random((count, 1, 1)) < 0.4
+    gain = gain * np.where(each, around_one((count, n, 3), 0.1), 1.0)
     return gain.astype(np.float32), rng.uniform(-20, 20, count).astype(np.float32)
 
 

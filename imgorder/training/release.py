@@ -6,7 +6,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from imgorder.evaluation.metrics import expected_calibration_error
 from imgorder.export import export_onnx
 from imgorder.metadata import ModelMetadata
 from imgorder.networks.registry import build_network, settings_of, sizes_of
-from imgorder.networks.weights import read_network, write_network
+from imgorder.networks.weights import read_network, round_kernels, write_network
+from imgorder.preprocess import DEFAULT, Preprocessing
 from imgorder.registry import Card
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
 from imgorder.training.config import as_plain
@@ -31,9 +32,22 @@ from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE
 
+BATCH = 8
+
+# Calibration errors that do not differ by more count as equal.
+AS_GOOD = 0.002
+
 
 def release(
-    run: Path, store: FrameStore, name: str, about: str, folder: Path, changes: Mapping[str, Any] | None = None
+    run: Path,
+    store: FrameStore,
+    name: str,
+    about: str,
+    folder: Path,
+    network_changes: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
+    licence: str = "",
+    data: str = "",
 ) -> Card:
     """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` into a folder.
 
@@ -42,22 +56,28 @@ def release(
         store: the clips it was trained on; those kept out of training fit the temperatures.
         about: one line for people.
         folder: of the three files.
-        changes: settings of the network that need no training, such as ``{"mirror": True}``.
+        network_changes: settings of the network that need no training, such as ``{"mirror": True}``.
+        changes: settings of the run that the weights do not depend on, such as ``{"image_size": 128}``.
+        licence: of the weights, an SPDX identifier.
+        data: what it was trained on, in words.
     """
     state = run / STATE
-    config = read_config(state)
-    network = build_network(config.family, **{**network_settings(config), **(changes or {})})
+    config = replace(read_config(state), **(changes or {}))
+    network = build_network(config.family, **{**network_settings(config), **(network_changes or {})})
     network.load_state_dict(read_ema_weights(state))
+    round_kernels(network)
     network.eval()
     held_out = held_out_clips(store, run)
     settings = settings_of(network)
     sizes = sizes_of(config.family, settings)
+    spec = config.preprocessing
     metadata = ModelMetadata(
         name=name,
         family=config.family,
         settings=settings,
         sizes=sizes,
-        temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n)) for n in sizes},
+        preprocessing=spec,
+        temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n, spec)) for n in sizes},
         training_commit=config.commit,
     )
     # Made aside, so that a failed check leaves the released files as they were.
@@ -72,6 +92,7 @@ def release(
         config.family,
         sizes,
         about,
+        preprocessing=asdict(spec),
         files={"onnx": _entry(graph), "torch": _entry(weights)},
         training={
             "commit": config.commit,
@@ -88,21 +109,29 @@ def release(
             },
             "temperatures": {str(n): t for n, t in metadata.temperatures.items()},
         },
+        licence=licence,
+        data=data,
     )
     (folder / f"{name}.json").write_text(json.dumps(asdict(card), indent=1) + "\n", "utf-8")
     return card
 
 
 def held_out_logits(
-    network: nn.Module, store: FrameStore, clips: Sequence[int], n: int, spacings: Sequence[int] = (1, 2, 3, 4, 6, 8)
+    network: nn.Module,
+    store: FrameStore,
+    clips: Sequence[int],
+    n: int,
+    spec: Preprocessing = DEFAULT,
+    spacings: Sequence[int] = tuple(range(1, 9)),
 ) -> tuple[Tensor, Tensor]:
     """Logits ``(N, n!/2)`` and the right class ``(N,)`` of sets from clips kept out of training."""
-    sets = np.concatenate([even_windows(store, clips, n, spacing, per_clip=1) for spacing in spacings])
+    sets = np.concatenate([even_windows(store, clips, n, spacing) for spacing in spacings])
     orders = draw_orders(np.random.default_rng(0), n, len(sets))
     logits, target = [], []
-    for start in range(0, len(sets), 32):
-        part = sets[start : start + 32]
-        plan = plain_plan(part, orders[start : start + 32], store.height[part[:, 0]], store.width[part[:, 0]])
+    for start in range(0, len(sets), BATCH):
+        part = sets[start : start + BATCH]
+        size = store.height[part[:, 0]], store.width[part[:, 0]]
+        plan = plain_plan(part, orders[start : start + BATCH], *size, spec)
         with torch.inference_mode():
             logits.append(network(normalise(torch.from_numpy(crop(store, plan)))))
         target.append(torch.from_numpy(plan.target))
@@ -110,10 +139,22 @@ def held_out_logits(
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """The divisor of the logits that makes their cross-entropy least."""
-    candidates = torch.logspace(-1, 1, 401)
-    losses = torch.stack([F.cross_entropy(logits / t, target) for t in candidates])
-    return round(float(candidates[losses.argmin()]), 4)
+    """The divisor of the logits that makes the expected calibration error of the confidences least.
+
+    That error is what the tables promise. Cross-entropy would be led by the few sets that cannot be told,
+    and make the network less sure of all others than it may be.
+    """
+    hits = (logits.argmax(1) == target).numpy()
+    candidates = np.geomspace(0.2, 5, 323)
+    errors = np.array(
+        [
+            expected_calibration_error(torch.softmax(logits / t, dim=1).amax(1).double().numpy(), hits)
+            for t in candidates.tolist()
+        ]
+    )
+    # The error jumps where sets change bins; the middle of all that are as good as the best is steadier.
+    good = candidates[errors <= errors.min() + AS_GOOD]
+    return round(float(np.exp(np.log(good).mean())), 4)
 
 
 def _entry(path: Path) -> dict[str, str | int]:
@@ -128,12 +169,26 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--frames", type=Path, required=True, help="decoded frames of the run")
     parser.add_argument("--name", required=True)
     parser.add_argument("--about", required=True, help="one line for `imgorder models`")
-    parser.add_argument("--network", default="{}", metavar="JSON", help='settings to change, as {"mirror": true}')
+    parser.add_argument(
+        "--network", default="{}", metavar="JSON", help='network\'s settings to change: {"mirror": true}'
+    )
+    parser.add_argument("--set", default="{}", metavar="JSON", help='run\'s settings to change: {"image_size": 128}')
+    parser.add_argument("--licence", default="", help="of the weights, an SPDX identifier")
+    parser.add_argument("--data", default="", help="what it was trained on, in words")
     parser.add_argument("--out", type=Path, default=Path("models"))
     arguments = parser.parse_args(argv)
     store = FrameStore(arguments.frames)
-    changes = json.loads(arguments.network)
-    release(arguments.run, store, arguments.name, arguments.about, arguments.out, changes)
+    release(
+        arguments.run,
+        store,
+        arguments.name,
+        arguments.about,
+        arguments.out,
+        json.loads(arguments.network),
+        json.loads(arguments.set),
+        arguments.licence,
+        arguments.data,
+    )
 
 
 if __name__ == "__main__":

@@ -36,6 +36,8 @@ KEPT = (
     "split_seed",
     "permutations",
     "seed",
+    "shorter_edge",
+    "image_size",
     "batch_size",
     "optimizer",
 )
@@ -114,6 +116,8 @@ def train_network(
     if resume:
         trainer.resume()
     if accelerator.is_main_process:
+        if trainer.taken:
+            say(f"beginning with {trainer.taken}")
         say(trainer.summary())
         if not trainer.validation:
             warn(
@@ -160,7 +164,8 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
-    return replace(config, data=tuple(os.path.abspath(name) for name in config.data))
+    init = os.path.abspath(config.init) if config.init and os.path.exists(config.init) else config.init
+    return replace(config, data=tuple(os.path.abspath(name) for name in config.data), init=init)
 
 
 def _check(config: TrainConfig, data: Data) -> None:

@@ -68,6 +68,8 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
         settings = scaled(config.family, config.network)
         if FAMILIES[config.family].sizes is None:
             settings = {"seq_len": config.seq_len[0], **settings}
+        if config.family == "tridab":  # the others take images of any size
+            settings = {"image_size": config.image_size, **settings}
         sizes = sizes_of(config.family, settings)
         with torch.device("meta"):
             build_network(config.family, **settings)

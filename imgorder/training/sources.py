@@ -16,7 +16,7 @@ from imgorder.errors import ImgorderError, UsageError
 from imgorder.permutations import class_count, permutation_classes
 from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
-from imgorder.training.plan import CROP, Drawn, Indices, draw_orders, draw_square
+from imgorder.training.plan import Drawn, Indices, centre_squares, draw_orders, draw_square
 from imgorder.training.store import CELL, Frames, FrameStore
 
 
@@ -201,10 +201,11 @@ def even_windows(
         room = clip.frames - (n - 1) * spacing
         if room < 1:
             continue
-        square = ((clip.height - CROP) // 2, (clip.width - CROP) // 2, CROP)
+        # Of the usual preprocessing whatever the network's, so that all are judged on the same sets.
+        top, left, side = centre_squares(np.array([clip.height]), np.array([clip.width]))[0].tolist()
         for start in np.unique(np.linspace(0, room - 1, per_clip).round().astype(int)):
             frames = store.first[index] + start + spacing * np.arange(n)
-            if smallest_change(store, frames, square) >= min_change:
+            if smallest_change(store, frames, (top, left, side)) >= min_change:
                 sets.append(frames)
     return np.array(sets, dtype=np.int64).reshape(-1, n)
 

@@ -33,6 +33,7 @@ from imgorder.training.schedule import Schedule
 from imgorder.training.setup import make_accelerator, make_optimizer, network_settings, running_average
 from imgorder.training.sources import Source
 from imgorder.training.sync_norm import synchronise_batch_norm
+from imgorder.training.warm_start import take_weights
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -82,7 +83,9 @@ class Trainer:
         self.progress = Progress()
         self.settings = network_settings(config)
         torch.manual_seed(config.seed % SEEDS)
-        network = build_network(config.family, **self.settings).to(self.device)
+        network = build_network(config.family, **self.settings)
+        self.taken = take_weights(network, config.init) if config.init and not (run / STATE).exists() else ""
+        network = network.to(self.device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)
         if self.processes > 1:
@@ -224,7 +227,8 @@ class Trainer:
             totals = torch.zeros(2, device=self.device, dtype=torch.float64)
             for part, listed in _batches(frames[mine], orders[mine]):
                 store = self.source.store
-                plan = plain_plan(part, listed, store.height[part[:, 0]], store.width[part[:, 0]])
+                size = store.height[part[:, 0]], store.width[part[:, 0]]
+                plan = plain_plan(part, listed, *size, self.config.preprocessing)
                 target = torch.from_numpy(plan.target).to(self.device)
                 with torch.inference_mode(), self.accelerator.autocast():
                     logits = self.ema(self._images(plan, self.pixels(plan))).float()
@@ -395,6 +399,7 @@ class Trainer:
             family=self.config.family,
             settings=settings_of(network),
             sizes=sizes,
+            preprocessing=self.config.preprocessing,
             temperatures=dict.fromkeys(sizes, 1.0),
             training_commit=self.config.commit,
         )

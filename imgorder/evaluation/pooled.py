@@ -1,0 +1,68 @@
+"""One figure for each model and set size, over the sets of all spacings together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgorder.evaluation.measure import Answers, Measured, percent
+
+
+@dataclass(frozen=True)
+class PooledRow:
+    """A row over several spacings.
+
+    Attributes:
+        model, dataset, seq_len: what was judged on what.
+        spacings: of the sets, each of which counts once: spacings with more sets count for more.
+        sets: how many, each shown in ``permutations`` listings.
+        accuracy: exact match in percent; ``accuracy_low`` and ``accuracy_high`` are its 95 % interval by
+            bootstrap over groups (videos of one source), whose sets of all spacings are drawn together.
+        ece: expected calibration error over ten equal bins of confidence, 0…1.
+        chance: percent.
+    """
+
+    model: str
+    dataset: str
+    seq_len: int
+    spacings: tuple[float, ...]
+    sets: int
+    permutations: int
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
+    ece: float
+    chance: float
+
+
+def pooled(measured: Iterable[Measured]) -> list[PooledRow]:
+    """A row for each model, data set and set size, in the order in which they first appear."""
+    parts: dict[tuple[str, int, str], list[Measured]] = {}
+    for each in measured:
+        parts.setdefault((each.row.dataset, each.row.seq_len, each.row.model), []).append(each)
+    return [_pooled(own) for own in parts.values()]
+
+
+def _pooled(parts: list[Measured]) -> PooledRow:
+    answers = Answers(
+        videos=tuple(video for each in parts for video in each.answers.videos),
+        groups=tuple(group for each in parts for group in each.answers.groups),
+        table=np.concatenate([each.answers.table for each in parts]),
+    )
+    first = parts[0].row
+    low, high = answers.interval
+    return PooledRow(
+        model=first.model,
+        dataset=first.dataset,
+        seq_len=first.seq_len,
+        spacings=tuple(each.row.spacing for each in parts),
+        sets=len(answers.videos),
+        permutations=first.permutations,
+        accuracy=percent(answers.hits.mean()),
+        accuracy_low=percent(low),
+        accuracy_high=percent(high),
+        ece=round(answers.calibration_error, 4),
+        chance=first.chance,
+    )

@@ -1,0 +1,36 @@
+"""Pictures as they go into a report: JPEG, small, and without a word about where they come from."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from io import BytesIO
+
+from PIL import Image
+
+from imgorder.report.facts import Picture
+
+EDGE = 720
+"""Longer side of a picture, in px."""
+
+MOST = 120_000
+"""Bytes that a picture may have: twelve of them as text stay below 2 MB."""
+
+_QUALITIES = (85, 75, 62, 48, 34, 20)
+
+
+def encoded(picture: Image.Image) -> Picture:
+    """An RGB picture as JPEG, as good as fits into `MOST` bytes."""
+    # A picture of its own: Pillow takes comments and other notes over from the one that was read.
+    plain = Image.new("RGB", picture.size)
+    plain.paste(picture)
+    for quality in _QUALITIES:
+        file = BytesIO()
+        plain.save(file, "JPEG", quality=quality, optimize=True, progressive=True)
+        if file.tell() <= MOST:
+            break
+    return Picture(file.getvalue(), plain.width, plain.height)
+
+
+def data_uri(picture: Picture) -> str:
+    """For the ``src`` of an ``img``."""
+    return f"data:image/jpeg;base64,{b64encode(picture.jpeg).decode('ascii')}"

@@ -1,0 +1,196 @@
+"""From photos to reports: what `imgorder report` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import BinaryIO
+
+from imgorder import __version__, registry
+from imgorder.datasets.photos import exposure_time
+from imgorder.errors import ImgorderError, ModelError, SetSizeError, UsageError
+from imgorder.heatmaps.maps import Array, last, scales
+from imgorder.heatmaps.overlay import Look, paint
+from imgorder.heatmaps.run import maps_in_order
+from imgorder.model_files import digest_and_size
+from imgorder.names import show
+from imgorder.photos import PhotoSet, find_sets
+from imgorder.pictures.canvas import load_small
+from imgorder.pictures.outputs import Staged, check_target, numbered
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.preprocess import Preprocessing, Tensor, preprocess_set
+from imgorder.report.embed import EDGE, encoded
+from imgorder.report.facts import Candidate, Maker, Numbers, Photo, Report
+from imgorder.report.page import page
+from imgorder.report.times import judge
+from imgorder.sorting import SortedSet, Sorting, sort_sets
+
+SUFFIXES = (".html", ".htm")
+
+SHOWN = 5
+"""How many orders a report lists."""
+
+
+def write_reports(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    look: Look,
+    force: bool = False,
+    model: str = "default",
+    backend: str = "auto",
+    threads: int | None = None,
+    first: Sequence[Path] = (),
+    reverse: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> list[Path]:
+    """Sort every set under ``paths`` and write a report of each, all or none; photos are only read.
+
+    Args:
+        paths: folders of photos, or photos that make a set together.
+        out: the file; with several sets the names are numbered.
+        look: of the heat maps.
+        force: replace files that are there, never photos.
+        first: photos known to be the first of their sets.
+        reverse: show every set in the direction opposite to the usual one.
+        warn: is told what is odd but does not stop the job.
+
+    Returns:
+        The files, one for each set.
+
+    Raises:
+        ImgorderError: for photos or a model that cannot be used, and a file that is there already or cannot be
+            written. The targets are looked at before the sorting.
+        UsageError: if the file's name does not end as that of a page does.
+    """
+    if out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--out {show(out)}: the name must end in {' or '.join(SUFFIXES)}")
+    sets = find_sets(paths)
+    for photos in sets:
+        _check_size(photos)
+    targets = numbered(out, len(sets))
+    for target in targets:
+        check_target(target, sets, force, warn)
+    sorting = sort_sets(sets, model=model, backend=backend, threads=threads, first=first, reverse=reverse, warn=warn)
+    with Staged(force) as staged:
+        for index, target in enumerate(targets):
+            report = make_report(sorting, index, look, threads)
+            staged.write(target, partial(_write, page(report)))
+        staged.place()
+    return targets
+
+
+def make_report(sorting: Sorting, index: int, look: Look, threads: int | None = None) -> Report:
+    """All that a report tells about one of the sets.
+
+    Raises:
+        PhotoError: if a photo has become unreadable since it was sorted.
+    """
+    result, tensors, start = sorting.results[index], sorting.tensors[index], sorting.starts[index]
+    order = result.ordering.order
+    number = {image: place for place, image in enumerate(order, start=1)}
+    ranking = result.ordering.ranking()
+    return Report(
+        title=result.folder_name,
+        photos=_photos(result, sorting.model, tensors, look),
+        direction_given=result.direction == "given",
+        candidates=tuple(
+            Candidate(_numbers(candidate, number, start), probability)
+            for candidate, probability in ranking[:SHOWN]
+            if probability > 0  # with --first, orders that this photo does not begin are impossible
+        ),
+        classes=len(ranking),
+        baseline=_baseline(result, sorting.model, tensors, number, start, threads),
+        times=judge([exposure_time(result.photos.files[image]) for image in order]),
+        look=look,
+        maker=_maker(sorting.model, len(order)),
+    )
+
+
+def _check_size(photos: PhotoSet) -> None:
+    if len(photos.files) == 2:
+        raise SetSizeError(f"{show(photos.folder)}: two photos, nothing to order; a report needs 3 to 6 of one scene")
+
+
+def _photos(result: SortedSet, model: OrderingModel, tensors: Tensor, look: Look) -> tuple[Photo, ...]:
+    """In their order, each with its map."""
+    order = result.ordering.order
+    heat = _heat(model, tensors, result)
+    full = 1.0 if heat is None else scales(heat, by_photo=False)[0]
+    return tuple(
+        _photo(result.photos.files[image], name, None if heat is None else heat[image], full, look, model.preprocessing)
+        for image, name in zip(order, result.names(order), strict=True)
+    )
+
+
+def _photo(file: Path, name: str, heat: Array | None, full: float, look: Look, spec: Preprocessing) -> Photo:
+    # A function of its own, so that one photo at a time is in memory.
+    picture = load_small(file, EDGE)
+    plain = encoded(picture)
+    if heat is None:
+        return Photo(show(name), plain, None)
+    paint(picture, heat, full, look, spec)
+    return Photo(show(name), plain, encoded(picture))
+
+
+def _heat(model: OrderingModel, tensors: Tensor, result: SortedSet) -> Array | None:
+    """The map of each photo, as listed; None if the model has none, which does not make a report useless."""
+    try:
+        layers = maps_in_order(model, tensors, result.ordering).layers
+    except ModelError:
+        return None
+    return layers[last(layers)]
+
+
+def _baseline(
+    result: SortedSet,
+    model: OrderingModel,
+    tensors: Tensor,
+    number: Mapping[int, int],
+    start: int | None,
+    threads: int | None,
+) -> Numbers | None:
+    """The shortest path, which is told what the model was told; None if it is the model."""
+    if model.name == registry.BASELINE:
+        return None
+    path = load_model(registry.BASELINE)
+    if path.preprocessing != model.preprocessing:
+        tensors = preprocess_set(result.photos.files, path.preprocessing, threads)
+    found = path.order_tensors([tensors])[0]
+    order = (found if start is None else found.with_end(start)).order
+    return _numbers(order, number, start)
+
+
+def _numbers(order: Sequence[int], number: Mapping[int, int], start: int | None) -> Numbers:
+    """An order by the photos' numbers, in the direction that is nearer to theirs, so that what differs stands out.
+
+    Args:
+        order: as `Ordering` gives it.
+        number: of each image.
+        start: the image that is known to be first, if one is; then there is but one direction.
+    """
+    forward = tuple(number[image] for image in order)
+    backward = forward[::-1]
+    if start is not None:
+        return forward
+    return min(forward, backward, key=lambda numbers: (_swapped(numbers), numbers))
+
+
+def _swapped(numbers: Numbers) -> int:
+    """How many pairs stand the wrong way round."""
+    return sum(before > after for before, after in combinations(numbers, 2))
+
+
+def _maker(model: OrderingModel, photos: int) -> Maker:
+    file = model.member(photos).file
+    try:
+        digest = "" if file is None else digest_and_size(file)[0]
+    except OSError as error:
+        raise ImgorderError(f"{show(file or '')}: cannot be read ({error.strerror})") from error
+    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, __version__)
+
+
+def _write(text: str, file: BinaryIO) -> None:
+    file.write(text.encode("utf-8"))

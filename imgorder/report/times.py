@@ -1,0 +1,69 @@
+"""What capture times say about an order: whether they fit it, and which way time runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+Verdict = Literal["none", "equal", "few", "differ", "partly", "agree"]
+
+
+@dataclass(frozen=True)
+class Times:
+    """Capture times held against an order, which counts as one with its reverse.
+
+    Attributes:
+        taken: of each photo in that order; None where it has no time.
+        verdict: ``"none"``, ``"equal"``: there are no times, or all are the same, so that they say nothing;
+            ``"few"``: any order would fit them; ``"differ"``: they contradict the order; ``"partly"``: they fit,
+            but some are missing or equal; ``"agree"``: every photo has a time of its own, and they fit.
+        forward: whether time runs as the order is shown; None where the times do not tell.
+    """
+
+    taken: tuple[datetime | None, ...]
+    verdict: Verdict
+    forward: bool | None
+
+    @property
+    def missing(self) -> int:
+        """How many photos have no time."""
+        return self.taken.count(None)
+
+    @property
+    def shared(self) -> bool:
+        """Whether photos have the same time."""
+        known = [time for time in self.taken if time is not None]
+        return len(set(known)) < len(known)
+
+    def places(self) -> list[int]:
+        """Places in the order, from 0, of the photos that have a time, the earliest first."""
+        timed = [(time, place) for place, time in enumerate(self.taken) if time is not None]
+        return [place for _, place in sorted(timed)]
+
+
+def judge(taken: Sequence[datetime | None]) -> Times:
+    """Hold times against an order.
+
+    Args:
+        taken: capture times of the photos in that order.
+    """
+    known = [time for time in taken if time is not None]
+    rises = known == sorted(known)
+    falls = known == sorted(known, reverse=True)
+    forward = rises if rises != falls else None  # both: all are equal
+    return Times(tuple(taken), _verdict(len(taken), known, rises or falls), forward)
+
+
+def _verdict(photos: int, known: list[datetime], fits: bool) -> Verdict:
+    distinct = len(set(known))
+    if not known:
+        return "none"
+    if len(known) > 1 and distinct == 1:
+        return "equal"
+    if len(known) < 3:  # two photos follow each other in every order
+        return "few"
+    if not fits:
+        return "differ"
+    return "agree" if distinct == photos else "partly"

@@ -1,0 +1,117 @@
+"""What a report says, in plain sentences; nothing here is HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from imgorder.report.facts import Maker, Report
+from imgorder.report.times import Times
+
+
+def percent(probability: float) -> str:
+    """With one decimal; what is neither certain nor impossible is not rounded to 100% or 0%."""
+    if 0 < probability < 0.0005:
+        return "under 0.1%"
+    if 0.9995 <= probability < 1:
+        return "over 99.9%"
+    return f"{probability:.1%}"
+
+
+def listed(items: Sequence[object]) -> str:
+    """``3, 1, 2``."""
+    return ", ".join(str(item) for item in items)
+
+
+def direction(report: Report) -> str:
+    """Which way time runs, as far as the order itself tells."""
+    if report.direction_given:
+        return "The direction was given, not found in the pictures."
+    return "Whether this runs forward or backward is not known from the pictures; an order and its reverse are one."
+
+
+def second_choice(report: Report) -> str | None:
+    """The runner-up; None where nothing else is possible."""
+    if len(report.candidates) < 2:
+        return None
+    runner_up = report.candidates[1]
+    return f"{listed(runner_up.numbers)} with {percent(runner_up.probability)}"
+
+
+def baseline(report: Report) -> str:
+    """What the shortest path says of the order."""
+    if report.baseline is None:
+        return "This order is the shortest path itself: no network was asked, and the probabilities only rank."
+    how = "The shortest path through small thumbnails, which needs no network,"
+    if report.baseline_agrees:
+        return f"{how} gives the same order."
+    return f"{how} gives another order: {listed(report.baseline)}."
+
+
+def times(judged: Times) -> str:
+    """Whether the capture times fit the order."""
+    known = len(judged.taken) - judged.missing
+    some = f"{_photos(judged.missing)} no capture time" if judged.missing else ""
+    if judged.verdict == "none":
+        return "No photo has an EXIF capture time, so there is nothing to compare the order with."
+    if judged.verdict == "equal":
+        which = "All photos have" if not judged.missing else f"The {known} photos with an EXIF capture time have"
+        return f"{which} the same one, which says nothing about the order."
+    if judged.verdict == "few":
+        only = "Only one photo has" if known == 1 else "Only two photos have"
+        return f"{only} an EXIF capture time: too few to compare the order with."
+    if judged.verdict == "differ":
+        order = listed([place + 1 for place in judged.places()])
+        rest = f"; {some}" if some else ""
+        return f"The EXIF capture times contradict this order: by them it is {order}{rest}."
+    if judged.verdict == "partly":
+        gaps = [text for text in (some, "some share one" if judged.shared else "") if text]
+        return f"The EXIF capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."
+    return "The EXIF capture times agree with this order: every photo has its own, and they run one way."
+
+
+def times_in_short(judged: Times) -> str:
+    """The same in two or three words."""
+    return {
+        "none": "there are none",
+        "equal": "all the same",
+        "few": "too few to tell",
+        "differ": "contradict",
+        "partly": "no contradiction",
+        "agree": "agree",
+    }[judged.verdict]
+
+
+def times_direction(report: Report) -> str | None:
+    """Which way time runs by the capture times; None where they do not tell."""
+    forward = report.times.forward
+    if forward is None:
+        return None
+    if forward:
+        return "By the times it runs forward as shown here, from photo 1 on."
+    return f"By the times it runs the other way: photo {len(report.photos)} is the first."
+
+
+def moment(taken: datetime) -> str:
+    """``2024-05-01 12:00:00.5``."""
+    text = taken.isoformat(sep=" ")
+    return text.rstrip("0") if taken.microsecond else text
+
+
+def preprocessing(maker: Maker) -> str:
+    """What became of a photo before it was looked at."""
+    spec = maker.preprocessing
+    return (
+        f"Each photo was turned upright and scaled so that its shorter edge has {spec.shorter_edge} px; "
+        f"only the {spec.crop}×{spec.crop} px in its middle were looked at."
+    )
+
+
+def model(maker: Maker) -> str:
+    """Name, runtime and file of the model."""
+    file = f", SHA-256 {maker.sha256[:12]}…" if maker.sha256 else ""
+    return f"Model {maker.model} ({maker.backend}{file}), imgorder {maker.version}."
+
+
+def _photos(count: int) -> str:
+    return "one photo has" if count == 1 else f"{count} photos have"

@@ -1,0 +1,64 @@
+"""Sets of the clips that a run keeps out, for models that want other photos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("torch")
+
+from imgorder.predictor import load_model
+from imgorder.preprocess import DEFAULT, Preprocessing, centre, normalise
+from imgorder.training.held_out import held_out_sets, measure_held_out
+from imgorder.training.sources import even_windows
+from imgorder.training.store import FrameStore, StoreWriter
+
+LARGE = Preprocessing(144, 144)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FrameStore:
+    """Two clips of noise, one wide and one high."""
+    rng = np.random.default_rng(0)
+    writer = StoreWriter(tmp_path / "frames", "made")
+    for name, size in (("wide", (136, 200)), ("high", (181, 136))):
+        writer.add(name, f"group of {name}", rng.integers(0, 256, (9, *size, 3), dtype=np.uint8))
+    return writer.close()
+
+
+def test_frames_are_scaled_and_cropped_as_the_model_wants_them(store: FrameStore) -> None:
+    usual = list(held_out_sets(store, [0, 1], 4, 2))
+    large = list(held_out_sets(store, [0, 1], 4, 2, LARGE))
+    assert [each.video for each in large] == [each.video for each in usual] == ["wide"] * 2 + ["high"] * 2
+    numbers = even_windows(store, [0, 1], 4, 2)
+    for one, other, chosen in zip(usual, large, numbers, strict=True):
+        frames = [store.frame(number) for number in chosen.tolist()]
+        assert np.array_equal(one.tensors, normalise(np.stack([centre(frame) for frame in frames])))
+        height, width = frames[0].shape[:2]
+        size = (round(width * 144 / 136), round(height * 144 / 136))
+        grown = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC)) for frame in frames]
+        top, left = (size[1] - 144) // 2, (size[0] - 144) // 2
+        middle = np.stack([each[top : top + 144, left : left + 144] for each in grown]).astype(np.float32)
+        expected = (middle / 255 - np.array(DEFAULT.mean)) / np.array(DEFAULT.std)
+        assert np.abs(other.tensors - expected.transpose(0, 3, 1, 2)).max() < 1e-5
+
+
+def test_each_model_is_measured_on_its_own_photos(store: FrameStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    shapes = []
+
+    class Watching:
+        name = "watching"
+
+        def logits(self, tensors: np.ndarray) -> np.ndarray:
+            shapes.append(tensors.shape[1:])
+            return np.zeros((len(tensors), 12), np.float32)
+
+    large = replace(load_model("path"), name="large", backend=Watching(), preprocessing=LARGE)
+    path, other = (each.row for each in measure_held_out([load_model("path"), large], store, [0, 1], [4], [2]))
+    assert (path.model, other.model, path.sets, other.sets) == ("path", "large", 4, 4)
+    assert set(shapes) == {(4, 3, 144, 144)}

@@ -1,0 +1,226 @@
+"""One name for several networks, each of which takes one set size: small DAB-ResNets with random weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import imgorder
+from imgorder import registry
+from imgorder.cli import app
+from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
+
+torch = pytest.importorskip("torch")
+
+from imgorder.export import export_onnx  # noqa: E402
+from imgorder.heatmaps.run import set_maps  # noqa: E402
+from imgorder.metadata import ModelMetadata  # noqa: E402
+from imgorder.networks.registry import build_network  # noqa: E402
+from imgorder.networks.weights import read_network, write_network  # noqa: E402
+
+MEMBERS = {n: f"dab-n{n}" for n in (3, 4, 5, 6)}
+THERE = (3, 4, 5)
+TEMPERATURES = {3: 0.5, 4: 2.0, 5: 0.25}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three of the four members, and the card that names all four."""
+    folder = tmp_path_factory.mktemp("models")
+    for n in THERE:
+        add_member(folder, n)
+    group = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "members": MEMBERS}
+    (folder / "dab.json").write_text(json.dumps(group), "utf-8")
+    return folder
+
+
+def add_member(folder: Path, n: int, spec: Preprocessing = DEFAULT) -> None:
+    name, settings = MEMBERS[n], {"seq_len": n, "width": 0.0625}
+    torch.manual_seed(n)
+    weights, graph = folder / f"{name}.safetensors", folder / f"{name}.onnx"
+    metadata = ModelMetadata(name, "dab-resnet18", settings, (n,), spec, {n: TEMPERATURES[n]})
+    write_network(build_network("dab-resnet18", **settings), metadata, weights)
+    export_onnx(*read_network(weights), weights, graph)
+    card = {
+        "name": name,
+        "family": "dab-resnet18",
+        "sizes": [n],
+        "about": f"for {n} photos",
+        "preprocessing": json.loads(spec.to_json()),
+        "files": {kind: entry(file) for kind, file in (("onnx", graph), ("torch", weights))},
+        "figures": [{"dataset": "d", "seq_len": n, "spacing": 1, "sets": 9, "accuracy": 50.0, "baseline": 40.0}],
+    }
+    (folder / f"{name}.json").write_text(json.dumps(card), "utf-8")
+
+
+def entry(file: Path) -> dict[str, Any]:
+    content = file.read_bytes()
+    return {"file": file.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.fixture
+def models(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that folder, in the place of the models that come with imgorder."""
+    folder = tmp_path / "models"
+    shutil.copytree(made, folder)
+    monkeypatch.setattr(registry, "models_folder", lambda: folder)
+    return folder
+
+
+@pytest.fixture
+def sets(tmp_path: Path, scene: list[Image.Image]) -> dict[int, Path]:
+    """Folders of 2 to 6 photos."""
+    folders = {n: tmp_path / f"set{n}" for n in range(2, 7)}
+    for n, folder in folders.items():
+        folder.mkdir()
+        for index, image in enumerate(scene[:n]):
+            image.save(folder / f"{index * 5 % n}-{index}.png")
+    return folders
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(*arguments: str | Path, code: int = 1) -> str:
+    """The one line on stderr of a command that ends with an error, and prints nothing else."""
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (code, "", 1), result.output
+    return result.stderr
+
+
+@pytest.mark.parametrize(("backend", "ending"), [("onnx", "onnx"), ("torch", "safetensors")])
+def test_each_size_is_answered_by_its_own_network(
+    models: Path, scene: list[Image.Image], backend: str, ending: str
+) -> None:
+    group = imgorder.load_model("dab", backend)
+    assert (group.name, group.sizes, group.backend.name) == ("dab", THERE, backend)
+    together = group.order_batch([scene[:n] for n in (5, 3, 4, 5)])
+    for n, ordering in zip((5, 3, 4, 5), together, strict=True):
+        member = imgorder.load_model(MEMBERS[n], backend)
+        assert np.allclose(ordering.probabilities, member.order(scene[:n]).probabilities, atol=1e-5)
+        assert group.member(n).file == member.file == models / f"{MEMBERS[n]}.{ending}"
+    assert dict(group.temperatures) == TEMPERATURES
+
+
+def test_probabilities_are_by_the_temperature_of_the_member(models: Path, scene: list[Image.Image]) -> None:
+    group = imgorder.load_model("dab")
+    for n, temperature in TEMPERATURES.items():
+        batch = preprocess_set(scene[:n])[None]
+        logits = group.member(n).backend.logits(batch).astype(float) / temperature
+        expected = np.exp(logits) / np.exp(logits).sum()
+        assert np.allclose(group.probabilities(batch), expected, atol=1e-6)
+        assert np.allclose(group.with_votes(1).probabilities(batch), expected, atol=1e-6)
+
+
+def test_a_network_is_opened_when_the_first_set_of_its_size_comes(
+    models: Path, scene: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imgorder.backends.onnx import OnnxBackend
+
+    opened: list[str] = []
+    real = OnnxBackend.open
+    monkeypatch.setattr(OnnxBackend, "open", lambda path, threads: opened.append(path.stem) or real(path, threads))
+    group = imgorder.load_model("dab")
+    group.order(scene[:2])
+    assert opened == []
+    for n in (4, 4, 3, 4):
+        group.order(scene[:n])
+    assert opened == ["dab-n4", "dab-n3"]
+
+
+def test_the_commands_take_the_name(models: Path, sets: dict[int, Path], tmp_path: Path) -> None:
+    found = json.loads(run("sort", sets[3], sets[5], sets[2], "--model", "dab", "--json").stdout)["sets"]
+    assert [each["model"] for each in found] == ["dab"] * 3
+    for n, each in zip((3, 5), found, strict=False):
+        alone = json.loads(run("sort", sets[n], "--model", MEMBERS[n], "--json").stdout)["sets"][0]
+        assert {**alone, "model": "dab"} == each
+    renamed = json.loads(run("rename", sets[4], "--model", "dab", "--json").stdout)
+    assert renamed["sets"][0]["model"] == "dab"
+    assert run("heatmap", sets[4], sets[3], "--model", "dab", "--out", tmp_path / "maps").exit_code == 0
+    assert len(list((tmp_path / "maps").rglob("*.heat.jpg"))) == 4 + 3
+
+
+def test_heat_maps_are_those_of_the_member(models: Path, sets: dict[int, Path]) -> None:
+    for n in (3, 4):
+        files = sorted(sets[n].iterdir())
+        group, member = (set_maps(imgorder.load_model(name), files) for name in ("dab", MEMBERS[n]))
+        assert list(group.layers) == ["dab.conv1", "dab.layer1", "dab.layer2", "dab.layer3", "dab.layer4"]
+        for name, maps in group.layers.items():
+            assert np.array_equal(maps, member.layers[name])
+
+
+def test_evaluate_has_a_row_for_every_size(models: Path, tmp_path: Path, scene: list[Image.Image]) -> None:
+    folder = tmp_path / "davis" / "JPEGImages" / "480p" / "scene"
+    folder.mkdir(parents=True)
+    for index, image in enumerate(scene):
+        image.save(folder / f"{index:05d}.jpg")
+    options = ("--spacing", "1", "--seq-len", "3-6", "--json")
+    rows = json.loads(run("evaluate", tmp_path / "davis", "--model", "dab", *options).stdout)["rows"]
+    assert [(row["model"], row["seq_len"]) for row in rows if row["model"] != "path"] == [("dab", n) for n in THERE]
+    assert [row["seq_len"] for row in rows if row["model"] == "path"] == [3, 4, 5, 6]
+
+
+def test_a_size_without_a_network_is_one_line_and_nothing_is_written(
+    models: Path, sets: dict[int, Path], tmp_path: Path
+) -> None:
+    assert "a set of 6: at most 5 photos can be ordered at once" in refused("sort", sets[6], "--model", "dab")
+    (models / "dab-n4.json").unlink()
+    assert "a set of 4: dab takes sets of 3, 5" in refused("sort", sets[4], "--model", "dab")
+    (models / "dab-n3.onnx").unlink()
+    for command in (("sort",), ("rename", "--apply"), ("heatmap", "--out", tmp_path / "maps")):
+        line = refused(*command, sets[5], sets[3], "--model", "dab")
+        assert f"{models / 'dab-n3.onnx'}: is not there; install imgorder again" in line
+    assert not list((tmp_path / "maps").rglob("*.jpg"))
+    assert run("sort", sets[5], sets[2], "--model", "dab").exit_code == 0
+
+
+def test_a_group_without_a_member_is_no_model(models: Path, sets: dict[int, Path]) -> None:
+    for n in THERE:
+        (models / f"{MEMBERS[n]}.json").unlink()
+    assert "dab: no such model or model file; there are: path" in refused("sort", sets[4], "--model", "dab")
+
+
+def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[int, Path]) -> None:
+    add_member(models, 4, Preprocessing(144, 144))
+    line = refused("sort", sets[4], "--model", "dab")
+    assert "dab-n4: wants photos preprocessed in another way than dab" in line
+    assert run("sort", sets[4], "--model", "dab-n4").exit_code == 0
+    assert run("sort", sets[3], "--model", "dab").exit_code == 0
+
+
+def test_the_list_shows_members_with_their_group(models: Path) -> None:
+    text = run("models").stdout
+    lines = text.splitlines()
+    assert lines[:2] == [
+        "dab: one for each n",
+        "  family dab-resnet18, 3 to 5 photos, a network for each number of photos",
+    ]
+    for line, n in zip(lines[2:5], THERE, strict=True):
+        assert line.startswith(f"  dab-n{n}: {n} photos, onnx ")
+    assert text.count("50.0 %") == 3
+    listed = {card["name"]: card for card in json.loads(run("models", "--json").stdout)["models"]}
+    assert list(listed) == ["dab", "dab-n3", "dab-n4", "dab-n5", "path"]
+    assert listed["dab"]["members"] == {str(n): MEMBERS[n] for n in THERE}
+    assert listed["dab"]["sizes"] == list(THERE)
+
+
+def test_what_wants_one_file_names_the_members(models: Path) -> None:
+    from imgorder.model_files import usable_file
+
+    with pytest.raises(imgorder.ModelError, match="dab: is several networks; name one of them: dab-n3, dab-n4, dab-n5"):
+        usable_file(registry.find_card("dab"), "torch")
+
+
+@pytest.mark.parametrize(("sizes", "words"), [((3, 4, 5, 6), "3 to 6"), ((4,), "4"), ((3, 5), "3, 5")])
+def test_sizes_in_words(sizes: Sequence[int], words: str) -> None:
+    assert registry.Card("x", "y", tuple(sizes), "z").photos == f"{words} photos"

@@ -1,0 +1,644 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from html.parser import HTMLParser
+from io import BytesIO
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from typer.testing import CliRunner, Result
+
+from imgorder.backends.path import PathBackend
+from imgorder.cli import app
+from imgorder.exif import with_capture_time
+from imgorder.heatmaps.overlay import Look
+from imgorder.heatmaps.run import maps_in_order
+from imgorder.model_files import digest_and_size
+from imgorder.names import show
+from imgorder.photos import find_sets
+from imgorder.predictor import OrderingModel, load_model
+from imgorder.registry import models_folder
+from imgorder.report import words
+from imgorder.report.embed import EDGE, MOST, encoded
+from imgorder.report.facts import Report
+from imgorder.report.markup import Html, fill
+from imgorder.report.page import page
+from imgorder.report.run import make_report
+from imgorder.report.times import judge
+from imgorder.sorting import sort_sets
+
+CHROMIUM = shutil.which("chromium")
+NOON = datetime(2024, 5, 1, 12)
+VOID = {"meta", "link", "img", "br", "input"}
+
+
+def write(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+class Page(HTMLParser):
+    """What is in a page, and whether every element is closed in turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def pictures(self, kind: str) -> list[Image.Image]:
+        return [Image.open(BytesIO(jpeg)) for jpeg in self.jpegs(kind)]
+
+    def jpegs(self, kind: str) -> list[bytes]:
+        return [b64decode(each["src"].split(",")[1]) for each in self.all("img") if each["class"] == kind]
+
+
+@pytest.fixture
+def page_of(tmp_path: Path) -> Any:
+    """Writes a report and reads it."""
+
+    def read(*arguments: str | Path) -> Page:
+        out = tmp_path / "out.html"
+        result = write(*arguments, "--out", out, "--force")
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == f"{out}\n"
+        return Page(out.read_text("utf-8"))
+
+    return read
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory, scene: list[Image.Image]) -> tuple[Path, Report]:
+    """A report of six photos and what it tells."""
+    folder = tmp_path_factory.mktemp("six")
+    for name, image in zip("dacbfe", scene, strict=True):
+        image.save(folder / f"{name}.png")
+    report = make_report(sort_sets(find_sets([folder]), backend="onnx"), 0, Look())
+    out = tmp_path_factory.mktemp("page") / "report.html"
+    out.write_text(page(report), "utf-8")
+    return out, report
+
+
+def set_times(photos: Path, names: Sequence[str], seconds: Sequence[float | None]) -> None:
+    for name, offset in zip(names, seconds, strict=True):
+        if offset is not None:
+            file = photos / name
+            file.write_bytes(with_capture_time(file.read_bytes(), NOON + timedelta(seconds=offset))[0])
+
+
+IN_ORDER = ["img10.jpg", "img2.jpg", "img33.jpg", "img1.jpg"]  # of `photos`
+
+
+def test_a_page_is_whole_and_needs_nothing_else(example: tuple[Path, Report]) -> None:
+    text = example[0].read_text("utf-8")
+    found = Page(text)
+    tags = {tag for tag, _ in found.elements}
+    assert not tags & {"script", "iframe", "object", "embed", "form", "base", "a", "video", "audio", "source"}
+    without_pictures = re.sub(r"base64,[\w+/=]+", "", text)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|javascript:", without_pictures)
+    for _, attributes in found.elements:
+        assert not [name for name in attributes if name.startswith("on")]
+    for image in found.all("img"):
+        assert image["src"].startswith("data:image/jpeg;base64,")
+        assert image["alt"]
+        assert int(image["width"]) <= EDGE
+        assert int(image["height"]) <= EDGE
+    assert found.all("link") == [{"rel": "icon", "href": "data:,"}]
+    policy = next(m["content"] for m in found.all("meta") if m.get("http-equiv") == "Content-Security-Policy")
+    allowed = dict(part.split(" ", 1) for part in policy.split("; "))
+    assert allowed["default-src"] == "'none'"
+    assert {name for name, value in allowed.items() if value != "'none'"} == {"style-src", "img-src"}
+    assert (allowed["style-src"], allowed["img-src"]) == ("'unsafe-inline'", "data:")
+    # What a policy in a page forbids holds only from there on.
+    assert text.index("Content-Security-Policy") < text.index("<link") < text.index("<style")
+    assert text.startswith("<!DOCTYPE html>")
+    assert found.all("html") == [{"lang": "en"}]
+    assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in found.all("meta")
+    assert len(text) < 2_000_000
+
+
+def test_headings_ids_and_labels_are_in_order(example: tuple[Path, Report]) -> None:
+    found = Page(example[0].read_text("utf-8"))
+    levels = [int(tag[1]) for tag, _ in found.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    switches = found.all("input")
+    assert [each["type"] for each in switches] == ["checkbox"] * 7
+    assert {label["for"] for label in found.all("label")} == {each["id"] for each in switches}
+    for section in found.all("section"):
+        assert section["aria-labelledby"] in ids
+
+
+def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_of: Any) -> None:
+    sorted_set = json.loads(CliRunner().invoke(app, ["sort", str(photos), "--json", "--classes", "5"]).stdout)["sets"][
+        0
+    ]
+    found = page_of(photos)
+    alts = [image["alt"] for image in found.all("img") if image["class"] == "photo"]
+    assert alts == [f"Photo {number} of 4: {name}" for number, name in enumerate(sorted_set["order"], start=1)]
+    shares = [words.percent(each["probability"]) for each in sorted_set["classes"]]
+    assert re.findall(r"[\d.]+%", found.text.split("most probable orders")[1]) == [
+        share.removeprefix("under ").removeprefix("over ") for share in shares
+    ]
+    runner_up = sorted_set["classes"][1]["order"]
+    numbers = [sorted_set["order"].index(name) + 1 for name in runner_up]
+    said = re.search(r"Second choice: ([\d, ]+) with (.*?%)\.", found.text)
+    assert said is not None
+    assert said[1] in (words.listed(numbers), words.listed(numbers[::-1]))
+    assert said[2] == shares[1]
+    model = load_model().member(4)
+    assert model.file is not None
+    assert f"SHA-256 {digest_and_size(model.file)[0][:12]}…" in found.text
+    spec = model.preprocessing
+    assert f"shorter edge has {spec.shorter_edge} px; only the {spec.crop}×{spec.crop} px" in found.text
+    # The maps are those of `imgorder heatmap`, of photos that are not larger than here.
+    assert CliRunner().invoke(app, ["heatmap", str(photos), "--out", str(tmp_path / "maps")]).exit_code == 0
+    for name, heat in zip(sorted_set["order"], found.pictures("heat"), strict=True):
+        other = Image.open(tmp_path / "maps" / f"{Path(name).stem}.heat.jpg")
+        assert heat.size == other.size
+        assert np.abs(np.asarray(heat, float) - np.asarray(other, float)).mean() < 3
+    for name, picture in zip(sorted_set["order"], found.pictures("photo"), strict=True):
+        assert np.abs(np.asarray(picture, float) - np.asarray(Image.open(photos / name), float)).mean() < 4
+
+
+def test_options_reach_the_maps(photos: Path, page_of: Any) -> None:
+    plain, ocean, clear = page_of(photos), page_of(photos, "--colormap", "ocean"), page_of(photos, "--alpha", "0")
+    assert plain.jpegs("photo") == ocean.jpegs("photo") == clear.jpegs("photo")
+    assert len({page.jpegs("heat")[1] for page in (plain, ocean, clear)}) == 3
+    assert plain.all("span")[-1] == ocean.all("span")[-1]
+    assert [s["style"] for s in plain.all("span") if s.get("class") == "ramp"] != [
+        s["style"] for s in ocean.all("span") if s.get("class") == "ramp"
+    ]
+
+
+def test_the_same_photos_give_the_same_bytes(photos: Path, tmp_path: Path) -> None:
+    for name in ("a.html", "b.html"):
+        assert write(photos, "--out", tmp_path / name).exit_code == 0
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_photos_are_only_read_and_nothing_is_left_behind(photos: Path, tmp_path: Path) -> None:
+    before = {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in photos.iterdir()}
+    assert write(photos, "--out", tmp_path / "report.html").exit_code == 0
+    assert {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in photos.iterdir()} == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["photos", "report.html"]
+
+
+def test_a_page_does_not_tell_where_its_owner_keeps_photos(photos: Path, page_of: Any) -> None:
+    found = page_of(photos)
+    assert str(photos.parent) not in found.text
+    assert "photos" in found.text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"<script>alert(1)&lt;.jpg",
+        b'" onload="x" \'.jpg',
+        b"new\nline\t.jpg",
+        b"bad\xff\xfe.jpg",
+        "\N{BALLOON}.jpg".encode(),
+        "\N{RIGHT-TO-LEFT OVERRIDE}gpj.jpg".encode(),
+        b"$title ${photos} $$ %s {0}.jpg",
+        b"</style></title>".replace(b"/", b"") + b"--> .jpg",
+    ],
+)
+def test_names_cannot_break_out(photos: Path, page_of: Any, name: bytes) -> None:
+    before = [(tag, set(attributes)) for tag, attributes in page_of(photos).elements]
+    try:
+        os.rename(os.fsencode(photos / "img2.jpg"), os.path.join(os.fsencode(photos), name))
+    except OSError:
+        pytest.skip("a name that this file system does not take")
+    found = page_of(photos)
+    assert [(tag, set(attributes)) for tag, attributes in found.elements] == before
+    shown = show(os.fsdecode(name))
+    assert " ".join(shown.split()) in found.text
+    assert [image["alt"] for image in found.all("img") if image["alt"].endswith(shown)]
+
+
+def test_a_folder_name_cannot_break_out(photos: Path, page_of: Any) -> None:
+    folder = photos.rename(photos.with_name("</title><b>&$title".replace("/", "")))
+    found = page_of(folder)
+    assert not found.all("b")
+    assert folder.name in found.text
+
+
+def test_pictures_are_upright_and_carry_no_metadata(tmp_path: Path, scene: list[Image.Image], page_of: Any) -> None:
+    folder = tmp_path / "turned"
+    folder.mkdir()
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for index, image in enumerate(scene[:3]):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        exif[0x010F] = "Secret Camera"
+        image.transpose(Image.Transpose.ROTATE_90).save(
+            folder / f"{index}.jpg", exif=exif, comment=b"Secret", icc_profile=profile, quality=92
+        )
+    found = page_of(folder)
+    assert {picture.size for kind in ("photo", "heat") for picture in found.pictures(kind)} == {(400, 300)}
+    for jpeg in [*found.jpegs("photo"), *found.jpegs("heat")]:
+        assert b"Secret" not in jpeg
+        assert not {"exif", "icc_profile", "comment", "xmp"} & set(Image.open(BytesIO(jpeg)).info)
+
+
+def test_a_report_of_six_noisy_photos_stays_small(tmp_path: Path, page_of: Any) -> None:
+    folder = tmp_path / "noise"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for index in range(6):
+        Image.fromarray(rng.integers(0, 256, (900, 900, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    found = page_of(folder)
+    assert all(len(jpeg) <= MOST for kind in ("photo", "heat") for jpeg in found.jpegs(kind))
+    assert (tmp_path / "out.html").stat().st_size < 2_000_000
+
+
+def test_a_photo_is_never_enlarged_and_may_be_a_strip(tmp_path: Path, page_of: Any) -> None:
+    folder = tmp_path / "strips"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    for index, size in enumerate([(3, 2000), (2000, 3), (40, 30)]):
+        Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    found = page_of(folder)
+    assert sorted(picture.size for picture in found.pictures("heat")) == [(1, 720), (40, 30), (720, 1)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "forward"),
+    [
+        ([None, None, None, None], "none", None),
+        ([], "none", None),
+        ([5, None, None, None], "few", None),
+        ([5, None, None, 7], "few", True),
+        ([7, None, 5, None], "few", False),
+        ([5, 5, None, None], "equal", None),
+        ([5, 5, 5, 5], "equal", None),
+        ([5, 5, 5, None], "equal", None),
+        ([1, 2, 3, 4], "agree", True),
+        ([4, 3, 2, 1], "agree", False),
+        ([1, 2, None, 4], "partly", True),
+        ([4, 2, 2, 1], "partly", False),
+        ([1, 1, 2, 2], "partly", True),
+        ([1, 2, 1, 2], "differ", None),
+        ([1, 3, 2, 4], "differ", None),
+        ([1, 3, None, 2], "differ", None),
+        ([0, 0.5, 0.25, 1], "differ", None),
+        ([0, 0.25, 0.5, 1], "agree", True),
+    ],
+)
+def test_capture_times_are_held_against_the_order(
+    seconds: list[float | None], verdict: str, forward: bool | None
+) -> None:
+    taken = [None if each is None else NOON + timedelta(seconds=each) for each in seconds]
+    judged = judge(taken)
+    assert (judged.verdict, judged.forward) == (verdict, forward)
+    backward = judge(taken[::-1])
+    assert (backward.verdict, backward.forward) == (verdict, None if forward is None else not forward)
+    said = f"{words.times(judged)} {words.times_in_short(judged)}"
+    assert bool(re.search(r"\bagree", said)) == (verdict == "agree")
+
+
+def test_times_that_agree_are_told_with_their_direction(photos: Path, page_of: Any) -> None:
+    set_times(photos, IN_ORDER, [0, 1, 2.5, 7])
+    found = page_of(photos, "--first", photos / "img10.jpg")
+    assert "The direction was given" in found.text
+    assert "The EXIF capture times agree with this order" in found.text
+    assert "By the times it runs forward as shown here" in found.text
+    assert "2024-05-01 12:00:02.5" in found.text
+    other = page_of(photos, "--first", photos / "img1.jpg")
+    assert "The EXIF capture times agree with this order" in other.text
+    assert "the other way: photo 4 is the first" in other.text
+
+
+def test_times_that_contradict_are_told_with_their_order(photos: Path, page_of: Any) -> None:
+    set_times(photos, IN_ORDER, [0, 9, 2, 7])
+    found = page_of(photos, "--first", photos / "img10.jpg")
+    assert "The EXIF capture times contradict this order: by them it is 1, 3, 4, 2." in found.text
+    assert "agree with this order" not in found.text
+    assert "By the times" not in found.text
+
+
+def test_missing_and_equal_times_never_agree(photos: Path, page_of: Any) -> None:
+    assert "No photo has an EXIF capture time" in page_of(photos).text
+    set_times(photos, IN_ORDER, [0, 2, None, 2])
+    said = page_of(photos, "--first", photos / "img10.jpg").text
+    assert (
+        "do not contradict this order, but cannot confirm it: one photo has no capture time and some share one" in said
+    )
+    set_times(photos, IN_ORDER, [3, 3, 3, 3])
+    assert "All photos have the same one, which says nothing" in page_of(photos).text
+
+
+def test_times_of_pngs_count_too(tmp_path: Path, scene: list[Image.Image], page_of: Any) -> None:
+    folder = tmp_path / "png"
+    folder.mkdir()
+    for index, image in enumerate(scene[:3]):
+        exif = Image.Exif()
+        exif[0x8769] = {0x9003: f"2024:05:01 12:00:0{index}"}
+        image.save(folder / f"{index}.png", exif=exif)
+    assert "The EXIF capture times agree" in page_of(folder).text
+
+
+def test_the_baseline_is_told_whether_it_agrees_or_not(
+    photos: Path, page_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "gives the same order" in page_of(photos).text
+
+    def other(self: PathBackend, tensors: Any) -> Any:
+        logits = np.zeros((1, 12), np.float32)
+        logits[0, 6] = 9
+        return logits
+
+    sorting = sort_sets(find_sets([photos]), backend="onnx")
+    monkeypatch.setattr(PathBackend, "logits", other)
+    report = make_report(sorting, 0, Look())
+    assert report.baseline is not None
+    assert not report.baseline_agrees
+    told = load_model("path").order_tensors(sorting.tensors)[0].order
+    place = {image: number for number, image in enumerate(sorting.results[0].ordering.order, start=1)}
+    assert report.baseline in (tuple(place[i] for i in told), tuple(place[i] for i in told[::-1]))
+    assert f"gives another order: {words.listed(report.baseline)}." in Page(page(report)).text
+
+
+def test_a_report_by_the_baseline_says_so(photos: Path, page_of: Any) -> None:
+    found = page_of(photos, "--model", "path")
+    assert "The model path has no heat maps." in found.text
+    assert "This order is the shortest path itself" in found.text
+    assert not found.all("input")
+    assert len(found.all("img")) == 4
+    assert "SHA-256" not in found.text
+
+
+def test_a_model_file_is_named_by_its_hash(photos: Path, tmp_path: Path, page_of: Any) -> None:
+    model = shutil.copy(models_folder() / "tridab-s.onnx", tmp_path / "mine.onnx")
+    assert f"SHA-256 {digest_and_size(Path(model))[0][:12]}…" in page_of(photos, "--model", model).text
+
+
+def test_first_fixes_the_direction_of_all_that_is_said(photos: Path) -> None:
+    sets = find_sets([photos])
+    report = make_report(sort_sets(sets, backend="onnx", first=[photos / "img1.jpg"]), 0, Look())
+    assert report.photos[0].name == "img1.jpg"
+    assert {candidate.numbers[0] for candidate in report.candidates} == {1}
+    assert report.baseline is not None
+    assert report.baseline[0] == 1
+    assert all(candidate.probability > 0 for candidate in report.candidates)
+
+
+def test_orders_are_shown_in_the_direction_nearer_to_the_predicted(example: tuple[Path, Report]) -> None:
+    report = example[1]
+    assert report.candidates[0].numbers == (1, 2, 3, 4, 5, 6)
+    for candidate in report.candidates:
+        swapped = sum(a > b for i, a in enumerate(candidate.numbers) for b in candidate.numbers[i:])
+        assert swapped <= 7
+    probabilities = [candidate.probability for candidate in report.candidates]
+    assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "report.html"
+    out.write_bytes(b"mine")
+    with monkeypatch.context() as patched:
+        patched.setattr("imgorder.report.run.sort_sets", lambda *a, **k: pytest.fail("sorted"))
+        refused = write(photos, "--out", out)
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert refused.stderr.splitlines() == [
+        f"imgorder: error: {out}: exists already; choose another name, or replace it with --force"
+    ]
+    assert out.read_bytes() == b"mine"
+    assert write(photos, "--out", out, "--force").exit_code == 0
+    assert out.read_bytes() != b"mine"
+
+
+def test_several_sets_get_numbered_reports_all_or_none(photos: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(photos, other)
+    out = tmp_path / "report.html"
+    (tmp_path / "report-2.html").write_bytes(b"mine")
+    assert write(photos, other, "--out", out).exit_code == 1
+    assert not (tmp_path / "report-1.html").exists()
+    result = write(photos, other, "--out", out, "--force")
+    assert result.stdout.splitlines() == [str(tmp_path / "report-1.html"), str(tmp_path / "report-2.html")]
+    assert "other" in Page((tmp_path / "report-2.html").read_text("utf-8")).text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--out", "report.pdf"], 2, "must end in .html or .htm"),
+        (["--out", "nowhere/report.html"], 1, "there is no folder"),
+        (["--out", "r.html", "--colormap", "jet"], 2, "--colormap is ember, ocean, grey"),
+        (["--out", "r.html", "--model", "nothing"], 1, "no such model"),
+        (["--out", "r.html", "--reverse", "--first", "img1.jpg"], 2, "--first and --reverse"),
+        (["--out", "r.html", "--first", "other.jpg"], 2, "not one of the photos"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = write(photos, *arguments)
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stdout == ""
+    assert [file.name for file in tmp_path.iterdir()] == ["photos"]
+
+
+def test_two_photos_are_refused(photos: Path, tmp_path: Path) -> None:
+    result = write(photos / "img1.jpg", photos / "img2.jpg", "--out", tmp_path / "report.html")
+    assert result.exit_code == 1
+    assert "a report needs 3 to 6" in result.stderr
+
+
+def test_a_damaged_photo_leaves_no_report(photos: Path, tmp_path: Path) -> None:
+    (photos / "img1.jpg").write_bytes((photos / "img1.jpg").read_bytes()[:2000])
+    result = write(photos, "--out", tmp_path / "report.html")
+    assert result.exit_code == 1
+    assert "img1.jpg" in result.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["photos"]
+
+
+def test_help_lists_it() -> None:
+    assert re.search(r"^\W*report\b", CliRunner().invoke(app, ["--help"]).stdout, re.MULTILINE)
+
+
+def test_what_is_filled_in_is_escaped() -> None:
+    assert fill("<b title='$a'>$b</b>", a="<&'\"", b=Html("<i>")) == "<b title='&lt;&amp;&#x27;&quot;'><i></b>"
+    with pytest.raises(KeyError):
+        fill("$missing")
+
+
+@pytest.mark.parametrize(
+    ("probability", "text"),
+    [(1, "100.0%"), (0.99996, "over 99.9%"), (0.902, "90.2%"), (0.0004, "under 0.1%"), (0, "0.0%")],
+)
+def test_percentages_do_not_claim_certainty(probability: float, text: str) -> None:
+    assert words.percent(probability) == text
+
+
+def test_a_picture_keeps_its_size_however_it_is_encoded() -> None:
+    picture = encoded(Image.new("RGB", (300, 200), "red"))
+    assert (picture.width, picture.height) == Image.open(BytesIO(picture.jpeg)).size == (300, 200)
+
+
+def colours(scheme: str) -> dict[str, tuple[int, ...]]:
+    """The colours of the style sheet in light, dark or print."""
+    css = Path(words.__file__).with_name("report.css").read_text("utf-8")
+    blocks = re.findall(r"(@media [^{]*\{\s*)?:root \{(.*?)\}", css, re.DOTALL)
+    found: dict[str, tuple[int, ...]] = {}
+    for media, block in blocks:
+        if not media or scheme in media:
+            for name, value in re.findall(r"--([\w-]+): #(\w{6})", block):
+                found[name] = tuple(bytes.fromhex(value))
+    return found
+
+
+def luminance(colour: tuple[int, ...]) -> float:
+    """Of WCAG 2."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (each / 255 for each in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "print"])
+def test_contrast_is_enough_to_read(scheme: str) -> None:
+    palette = colours(scheme)
+
+    def ratio(one: str, other: str) -> float:
+        bright, dim = sorted((luminance(palette[one]), luminance(palette[other])), reverse=True)
+        return (bright + 0.05) / (dim + 0.05)
+
+    for text in ("ink", "pale", "good", "bad"):
+        assert ratio(text, "paper") >= 4.5
+        assert ratio(text, "card") >= 4.5
+    assert ratio("on-accent", "accent") >= 4.5
+    for control in ("accent", "off"):  # not text: 3 is enough
+        assert ratio(control, "card") >= 3
+        assert ratio(control, "paper") >= 3
+
+
+def browse(frames: Sequence[tuple[Path, int, int]], folder: Path, *options: str, dark: bool = False) -> str:
+    """Open pages one below the other, in frames of so many px across and down; returns what the browser prints.
+
+    The window of a headless browser is never as narrow as a phone, but a frame in it is.
+    """
+    assert CHROMIUM is not None
+    text = "<!DOCTYPE html><style>body{margin:0}iframe{display:block;border:0}</style><title></title>"
+    for file, width, height in frames:
+        text += f'<iframe src="{file.as_uri()}" width="{width}" height="{height}" onload="{MEASURE}"></iframe>'
+    stack = folder / "frames.html"
+    stack.write_text(text)
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
+    command += ["--allow-file-access-from-files", f"--user-data-dir={folder / 'browser'}"]
+    command += [f"--window-size=1300,{sum(height for *_, height in frames) + 100}"]
+    command += [f"--blink-settings=preferredColorScheme={0 if dark else 1}", *options, stack.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
+
+
+MEASURE = (
+    "const page = this.contentDocument; document.title += ' ' + [page.documentElement.clientWidth,"
+    "page.documentElement.scrollWidth, page.body.scrollWidth,"
+    "...[...page.querySelectorAll('.picture')].map(each => Math.round(each.getBoundingClientRect().width))]"
+)
+
+
+def seen(frames: Sequence[tuple[Path, int, int]], folder: Path, dark: bool = False) -> list[Any]:
+    """What is on the screen of each frame, ``(height, width, 3)``."""
+    browse(frames, folder, f"--screenshot={folder / 'shot.png'}", dark=dark)
+    pixels = np.asarray(Image.open(folder / "shot.png").convert("RGB")).astype(int)
+    tops = np.cumsum([0, *(height for *_, height in frames)])
+    return [pixels[top : top + height, :width] for top, (_, width, height) in zip(tops[:-1], frames, strict=True)]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+def test_no_screen_has_to_be_moved_sideways(photos: Path, tmp_path: Path) -> None:
+    (photos / "img2.jpg").rename(photos / f"{'W' * 120}.jpg")
+    out = tmp_path / "long.html"
+    assert write(photos, "--out", out).exit_code == 0
+    widths = (320, 390, 1280)
+    title = re.search(r"<title>(.*)</title>", browse([(out, width, 900) for width in widths], tmp_path, "--dump-dom"))
+    assert title is not None
+    found = sorted([int(number) for number in numbers.split(",")] for numbers in title[1].split())
+    for width, (across, needed, body, *pictures) in zip(widths, found, strict=True):
+        assert across == width
+        assert needed <= width
+        assert body <= width
+        assert len(pictures) == 4
+        assert min(pictures) >= min(280, width - 40)  # on a phone a photo is as wide as the screen
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_is_light_by_day_and_dark_by_night(example: tuple[Path, Report], tmp_path: Path, dark: bool) -> None:
+    palette = {name: np.array(value) for name, value in colours("dark" if dark else "light").items()}
+    assert (luminance(tuple(palette["paper"])) < 0.05) == dark
+    assert (luminance(tuple(palette["ink"])) > 0.5) == dark
+    for pixels in seen([(example[0], 390, 900), (example[0], 1280, 900)], tmp_path, dark):
+        assert np.abs(pixels[:, :8] - palette["paper"]).max() <= 2  # the margins, all the way down
+        assert np.abs(pixels[:, -8:] - palette["paper"]).max() <= 2
+        assert (np.abs(pixels - palette["ink"]).sum(axis=2) < 12).sum() > 200
+        assert (np.ptp(pixels, axis=2) > 60).sum() > 10_000  # photos are there
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+def test_switches_show_heat_maps_without_script(example: tuple[Path, Report], tmp_path: Path) -> None:
+    text = example[0].read_text("utf-8")
+    files = [tmp_path / f"{name}.html" for name in ("off", "heat-1", "heat-all")]
+    for file in files:
+        file.write_text(text.replace(f'id="{file.stem}"', f'id="{file.stem}" checked'), "utf-8")
+    off, *switched = seen([(file, 1280, 700) for file in files], tmp_path)
+    shares = []
+    for on in switched:
+        changed = np.abs(on - off).sum(axis=2) > 40
+        shares.append([changed[:, start : start + 400].mean() > 0.05 for start in (0, 440, 880)])
+    assert shares == [[True, False, False], [True, True, True]]
+
+
+def test_an_ordering_without_rivals_has_no_second_choice(example: tuple[Path, Report]) -> None:
+    alone = replace(example[1], candidates=example[1].candidates[:1])
+    assert words.second_choice(alone) is None
+    assert "Second choice" not in Page(page(alone)).text
+
+
+def test_heat_maps_go_by_the_order_that_was_found(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sorting = sort_sets(find_sets([photos]), backend="onnx", reverse=True)
+    monkeypatch.setattr(OrderingModel, "order_tensors", lambda *a: pytest.fail("asked again"))
+    maps = maps_in_order(sorting.model, sorting.tensors[0], sorting.results[0].ordering)
+    assert maps.order == sorting.results[0].ordering.order

@@ -1,0 +1,191 @@
+"""Order averaging: several listings of one set, one answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import permutations
+from math import factorial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import imgorder
+from imgorder import predictor
+from imgorder.backends.voting import Voting, listings
+from imgorder.cli import app
+from imgorder.evaluation.run import evaluate_models
+from imgorder.permutations import class_count, order_to_class, permutation_classes
+from imgorder.predictor import OrderingModel
+from imgorder.preprocess import preprocess_set
+
+
+class ByPlace:
+    """A stand-in network whose answer depends on where in the listing an image stands."""
+
+    name = "by place"
+
+    def __init__(self) -> None:
+        self.shown: list[Any] = []
+
+    def logits(self, tensors: Any) -> Any:
+        self.shown.append(tensors)
+        n = tensors.shape[1]
+        weights = np.random.default_rng(n).normal(size=(class_count(n), n, n))
+        bright = tensors.mean((2, 3, 4))
+        return np.einsum("cij,bi,bj->bc", weights, bright, bright).astype(np.float32)
+
+    def activations(self, tensors: Any) -> Any:
+        return {"shown": tensors}
+
+    def decision(self, tensors: Any, winner: Any, other: Any) -> Any:
+        return tensors[0, :, 0]
+
+
+@pytest.fixture
+def by_place() -> OrderingModel:
+    return replace(imgorder.load_model("path"), name="by-place", backend=ByPlace(), temperatures={4: 0.5})
+
+
+def images(n: int, sets: int = 2) -> Any:
+    return (
+        np.random.default_rng(5).normal(size=(sets, n, 3, 4, 4)).astype(np.float32) + np.arange(n)[:, None, None, None]
+    )
+
+
+@pytest.mark.parametrize("n", [3, 4])
+def test_with_all_listings_the_answer_does_not_depend_on_the_listing(by_place: OrderingModel, n: int) -> None:
+    batch = images(n)
+
+    def answers(model: OrderingModel) -> list[dict[tuple[int, ...], float]]:
+        found = []
+        for listing in permutations(range(n)):
+            row = model.probabilities(batch[:1, list(listing)])[0]
+            moved = ([listing[i] for i in order] for order in permutation_classes(n))
+            found.append(
+                {permutation_classes(n)[order_to_class(order)]: p for order, p in zip(moved, row, strict=True)}
+            )
+        return found
+
+    once, all_votes = answers(by_place), answers(by_place.with_votes(factorial(n)))
+    assert len({max(each, key=lambda order: each[order]) for each in once}) > 1  # else there is nothing to even out
+    assert len({max(each, key=lambda order: each[order]) for each in all_votes}) == 1
+    for each in all_votes:
+        assert each == pytest.approx(all_votes[0], abs=1e-5)
+
+
+@pytest.mark.parametrize(("n", "votes"), [(3, 2), (4, 7), (5, 4)])
+def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int) -> None:
+    batch, network = images(n), ByPlace()
+    expected = np.zeros((2, class_count(n)))
+    for listing in listings(n, votes):
+        logits = network.logits(batch[:, list(listing)])
+        for index, order in enumerate(permutation_classes(n)):
+            as_shown = [listing.index(image) for image in order]
+            expected[:, index] += logits[:, order_to_class(as_shown)] / votes
+    voted = Voting(network, votes).logits(batch)
+    assert voted.dtype == np.float32
+    assert np.allclose(voted, expected, atol=1e-5)
+    assert not np.allclose(voted, network.logits(batch), atol=1e-2)
+
+
+def test_the_mean_is_taken_before_the_temperature(by_place: OrderingModel) -> None:
+    batch = images(4)
+    scaled = Voting(by_place.backend, 3).logits(batch).astype(float) / 0.5
+    expected = np.exp(scaled) / np.exp(scaled).sum(axis=1, keepdims=True)
+    assert np.allclose(by_place.with_votes(3).probabilities(batch), expected)
+
+
+@pytest.mark.parametrize("n", [3, 4, 6])
+def test_listings_are_different_and_always_the_same(n: int) -> None:
+    every = listings(n, factorial(n))
+    assert sorted(every) == sorted(permutations(range(n)))
+    assert every[0] == tuple(range(n))
+    assert listings(n, 10**6) == every
+    for count in (1, 2, 5):
+        assert listings(n, count) == every[:count]
+    assert every[1:] != tuple(sorted(every[1:]))  # drawn, so that a few of them are not all alike
+
+
+def test_one_vote_is_the_model_as_it_was(by_place: OrderingModel) -> None:
+    assert by_place.with_votes(1) is by_place
+    baseline = imgorder.load_model("path")
+    assert baseline.with_votes(24) is baseline
+    with pytest.raises(imgorder.UsageError, match="at least 1"):
+        by_place.with_votes(0)
+
+
+def test_maps_are_those_of_the_set_as_listed(by_place: OrderingModel) -> None:
+    batch = images(3, 1)
+    voting = Voting(by_place.backend, 6)
+    assert voting.name == "by place"
+    assert voting.activations(batch)["shown"] is batch
+    assert np.array_equal(voting.decision(batch, (0, 1, 2), (0, 2, 1)), batch[0, :, 0])
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+def test_a_network_that_treats_all_listings_alike_gains_nothing(scene: list[Image.Image], n: int) -> None:
+    model = imgorder.load_model()
+    batch = preprocess_set(scene[:n])[None]
+    once, voted = model.probabilities(batch), model.with_votes(5).probabilities(batch)
+    assert once.std() > 0.01
+    assert np.abs(once - voted).max() < 1e-4
+
+
+def command(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("sort",), ("sort", "--json"), ("rename",), ("stamp", "--start", "2024-05-01 12:00:00")]
+)
+def test_commands_that_sort_take_votes(
+    photos: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(predictor, "load_model", lambda *a: by_place)
+    shown = by_place.backend.shown  # type: ignore[attr-defined]
+    assert command(*arguments, photos).exit_code == 0
+    assert len(shown) == 1
+    shown.clear()
+    result = command(*arguments, photos, "--votes", "3")
+    assert result.exit_code == 0, result.stderr
+    assert len({each.tobytes() for each in shown}) == len(shown) == 3
+    assert command(*arguments, photos, "--votes", "0").exit_code == 2
+
+
+def test_the_order_of_votes_is_the_one_that_is_printed(
+    photos: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictor, "load_model", lambda *a: by_place)
+    files = sorted(photos.iterdir())
+    for votes in (1, 24):
+        expected = by_place.with_votes(votes).order(files)
+        (result,) = json.loads(command("sort", "--json", photos, "--votes", str(votes)).stdout)["sets"]
+        assert result["confidence"] == pytest.approx(expected.confidence, abs=1e-5)
+        assert result["order"] == [files[index].name for index in expected.order]
+
+
+def test_a_plan_is_carried_out_without_votes(photos: Path, tmp_path: Path) -> None:
+    assert command("rename", photos, "--plan", tmp_path / "plan.json").exit_code == 0
+    assert command("rename", "--plan", tmp_path / "plan.json", "--apply", "--votes", "2").exit_code == 2
+
+
+def test_evaluated_models_say_how_many_votes_they_had(tmp_path: Path, scene: list[Image.Image]) -> None:
+    folder = tmp_path / "JPEGImages" / "480p" / "scene"
+    folder.mkdir(parents=True)
+    for index, image in enumerate(scene):
+        image.save(folder / f"{index:05d}.jpg")
+    rows = {}
+    for votes in (1, 2):
+        measured = evaluate_models([tmp_path], models=["default"], seq_lens=[3, 4], spacings=[1], votes=votes)
+        rows[votes] = [each.row for each in measured]
+    assert [row.model for row in rows[2]] == ["path", "tridab-s (2 votes)"] * 2
+    for once, voted in zip(rows[1], rows[2], strict=True):
+        assert voted == replace(once, model=voted.model)  # TriDAB gains nothing, the baseline is left alone
+    result = command("evaluate", tmp_path, "--spacing", "1", "--votes", "2", "--json")
+    assert [row["model"] for row in json.loads(result.stdout)["rows"]] == ["path", "tridab-s (2 votes)"]
+    assert command("evaluate", tmp_path, "--votes", "0").exit_code == 2
