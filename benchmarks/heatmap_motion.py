@@ -1,11 +1,16 @@
 """Whether motion heat maps are bright where something moves; see docs/heatmaps.md.
 
-    python benchmarks/heatmap_motion.py DAVIS/ [--json docs/results/heatmaps.json]
+    python benchmarks/heatmap_motion.py DAVIS/ --models tridab-s dab-resnet18 runs/NAME/model.safetensors
 
 For sets of four frames of DAVIS, each map is compared with what moved on its own: the difference of a
 frame from its neighbours after the camera's motion was taken out (a homography from tracked corners),
 averaged in the cells of the map. Told are the mean correlation over maps, and how much brighter the fifth
 of the cells is where most moves than the rest. Chance is a correlation of 0 and a ratio of 1.
+
+On rendered sets what moves is known to the pixel (disc.py). Told are, for each layer, the mean value on the
+disc over that where nothing moves, and the share of the whole map in the disc's region. All sets are of four,
+and models are shown them in the listing that `imgorder heatmap` shows them in. Results go to
+docs/results/heatmaps.json; they are the same on each run.
 """
 
 from __future__ import annotations
@@ -13,19 +18,28 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from disc import look, ratio, render
 
 from imgorder.evaluation.sets import FRAMES
-from imgorder.heatmaps.maps import motion_maps
+from imgorder.heatmaps.maps import last, title
+from imgorder.heatmaps.run import maps_in_order
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import normalise, to_pixels
+from imgorder.preprocess import Preprocessing, normalise, to_pixels
 
 Pixels = npt.NDArray[np.uint8]
+Sequences = list[list[Pixels]]
+
+RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "heatmaps.json"
+N = 4
+SHAKES = (0, 4)
 
 
 def moved(frame: Pixels, other: Pixels) -> npt.NDArray[np.float32]:
@@ -55,17 +69,19 @@ def cells(values: npt.NDArray[np.float32], shape: tuple[int, int]) -> npt.NDArra
         return np.asarray(np.nanmean(blocks, axis=(1, 3)))
 
 
-def measure(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: int, n: int = 4) -> dict[str, float]:
+def on_videos(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: int) -> dict[str, float]:
     """Mean correlation and median ratio over all maps of all windows, every fourth start."""
     correlations, ratios, sets = [], [], 0
     for frames in sequences:
-        for start in range(0, len(frames) - (n - 1) * spacing, 4):
-            window = frames[start : start + (n - 1) * spacing + 1 : spacing]
-            activations = model.backend.activations(normalise(np.stack(window), model.preprocessing)[None])
-            name, activation = list(activations.items())[-1]
+        for start in range(0, len(frames) - (N - 1) * spacing, 4):
+            window = frames[start : start + (N - 1) * spacing + 1 : spacing]
+            tensors = normalise(np.stack(window), model.preprocessing)
+            # The maps of the true order: what is asked here is where they are bright, not whether the order is right.
+            ordering = replace(model.order_tensors([tensors])[0], order=tuple(range(N)))
+            layers = maps_in_order(model, tensors, ordering).layers
             sets += 1
-            for place, heat in enumerate(motion_maps(name, activation[0], range(n))):
-                near = [other for other in (place - 1, place + 1) if 0 <= other < n]
+            for place, heat in enumerate(layers[last(layers)]):
+                near = [other for other in (place - 1, place + 1) if 0 <= other < N]
                 truth = np.mean([cells(moved(window[place], window[o]), heat.shape) for o in near], axis=0).ravel()
                 known = ~np.isnan(truth)
                 truth, shown = truth[known], heat.ravel()[known]
@@ -82,24 +98,57 @@ def measure(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: in
     }
 
 
+def on_discs(model: OrderingModel, shake: int, seeds: int) -> Iterator[dict[str, Any]]:
+    """A row for each layer, over so many rendered sets; the ratio is None where the map is 0 on what is still."""
+    scenes = [look(model, render(N, shake, seed)) for seed in range(seeds)]
+    right = sum(scene.right for scene in scenes)
+    for layer, cell in scenes[0].cells.items():
+        lights = [light for scene in scenes for light in scene.lights[layer]]
+        brighter = ratio(lights)
+        yield {
+            "layer": title(layer),
+            "cell": round(cell),
+            "shake": shake,
+            "seq_len": N,
+            "sets": seeds,
+            "right": right,
+            "ratio": round(brighter, 2) if np.isfinite(brighter) else None,
+            **{
+                share: round(100 * float(np.mean([getattr(light, share) for light in lights])), 1)
+                for share in ("share", "area", "best")
+            },
+        }
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("davis", type=Path, help="root of DAVIS")
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--json", type=Path, help="write the results here")
+    parser.add_argument("--models", nargs="+", default=["default"], help="names or files; they have to take sets of 4")
+    parser.add_argument("--seeds", type=int, default=12, help="rendered sets for each camera")
+    parser.add_argument("--threads", type=int, help="CPU threads of a network")
+    parser.add_argument("--json", type=Path, default=RESULTS, help="results file")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    model = load_model(arguments.model)
+    models = [load_model(name, threads=arguments.threads) for name in arguments.models]
+    for model in models:
+        model.check_size(N)
     folders = sorted(folder for folder in (arguments.davis / FRAMES).iterdir() if folder.is_dir())
-    sequences = [[to_pixels(file, model.preprocessing) for file in sorted(folder.glob("*.jpg"))] for folder in folders]
-    rows = []
-    for spacing in (1, 2, 4, 8):
-        facts = {"model": model.name, "dataset": f"davis-{len(sequences)}", "seq_len": 4, "spacing": spacing}
-        rows.append({**facts, **measure(model, sequences, spacing)})
-        print(rows[-1], flush=True)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    decoded: dict[Preprocessing, Sequences] = {}
+    davis, rendered = [], []
+    for model in models:
+        spec = model.preprocessing
+        if spec not in decoded:
+            decoded[spec] = [[to_pixels(file, spec) for file in sorted(folder.glob("*.jpg"))] for folder in folders]
+        for spacing in (1, 2, 4, 8):
+            facts = {"model": model.name, "dataset": f"davis-{len(folders)}", "seq_len": N, "spacing": spacing}
+            davis.append({**facts, **on_videos(model, decoded[spec], spacing)})
+            print(davis[-1], flush=True)
+        for shake in SHAKES:
+            for row in on_discs(model, shake, arguments.seeds):
+                rendered.append({"model": model.name, **row})
+                print(rendered[-1], flush=True)
+    arguments.json.write_text(json.dumps({"davis": davis, "rendered": rendered}, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

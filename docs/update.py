@@ -17,10 +17,21 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from imgorder.evaluation.report import accuracy_table, calibration_table, filled, read_results, results_markdown
+from imgorder.evaluation.pooled import PooledRow
+from imgorder.evaluation.report import (
+    accuracy_table,
+    calibration_table,
+    filled,
+    pooled_markdown,
+    read_results,
+    results_markdown,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
+
+# Whose training models/README.md lists; the members of dab-resnet18 differ little.
+RECIPES = ("tridab-s", "tridab-b", "dab-resnet18-n4")
 
 
 def main() -> None:
@@ -50,14 +61,21 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     for document in (accuracy, card):
         yield document, "held-out", accuracy_table(held_out, with_paper=False)
         yield document, "calibration", calibration_table(davis)
+    together = json.loads(read(RESULTS / "davis-dev.json"))["pooled"]
+    for document in (accuracy, card):
+        yield document, "pooled", pooled_markdown(PooledRow(**row) for row in together)
     yield accuracy, "all-rows", results_markdown(davis)
     yield readme, "timing", timing_table(json.loads(read(RESULTS / "cold-start.json")))
-    yield card, "recipe", recipe_table(ROOT / "models" / "tridab-s.json")
+    for path in sorted((ROOT / "models").glob("*.json")):
+        facts = json.loads(read(path)).get("training")
+        if facts and path.stem in RECIPES:
+            yield card, f"recipe-{path.stem}", recipe_table(facts)
     reproduction = ROOT / "docs" / "reproduction.md"
     yield reproduction, "accuracy", accuracy_table(davis)
     yield reproduction, "ablations", ablation_table(json.loads(read(RESULTS / "ablations.json"))["rows"])
     maps = json.loads(read(RESULTS / "heatmaps.json"))
-    yield ROOT / "docs" / "heatmaps.md", "heatmaps", heatmap_table(maps)
+    yield ROOT / "docs" / "heatmaps.md", "heatmaps", heatmap_table(maps["davis"])
+    yield ROOT / "docs" / "heatmaps.md", "heatmaps-rendered", disc_table(maps["rendered"])
     throughput = json.loads(read(RESULTS / "training-throughput.json"))
     yield ROOT / "docs" / "training.md", "throughput", throughput_table(throughput)
     robustness = json.loads(read(RESULTS / "robustness.json"))
@@ -172,7 +190,7 @@ def _over_seeds(values: list[float]) -> str:
 
 
 def heatmap_table(results: list[dict[str, Any]]) -> str:
-    """The benchmark of heat maps against motion as Markdown."""
+    """The benchmark of heat maps against motion on videos as Markdown."""
     lines = [
         "| model | data | n | spacing | sets | correlation | ratio |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -183,6 +201,21 @@ def heatmap_table(results: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def disc_table(rows: list[dict[str, Any]]) -> str:
+    """Heat maps on rendered sets in which a disc moves, a line for each layer, as Markdown."""
+    heads = ["model", "layer", "cell, px", "camera", "sets", "order right", "disc / still", "share", "area", "best"]
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
+    for row in rows:
+        camera = f"shakes by {row['shake']} px" if row["shake"] else "still"
+        brighter = (
+            "∞" if row["ratio"] is None else f"{row['ratio']:.1f}" if row["ratio"] < 100 else f"{row['ratio']:.0f}"
+        )
+        facts = [row["model"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
+        shares = [f"{row[share]:.0f} %" for share in ("share", "area", "best")]
+        lines.append("| " + " | ".join([*map(str, facts), *shares]) + " |")
+    return "\n".join(lines)
+
+
 def throughput_table(results: list[dict[str, Any]]) -> str:
     """The benchmark of the input pipeline as Markdown."""
     lines = ["| run | on | sets a second | bare step | overhead |", "| --- | --- | --- | --- | --- |"]
@@ -190,6 +223,37 @@ def throughput_table(results: list[dict[str, Any]]) -> str:
         where = each["device"] if each["device"] != "CPU" else f"CPU, {each['threads']} threads"
         overhead = f"{100 * each['overhead']:.1f} %"
         lines.append(f"| {each['case']} | {where} | {each['run']:.1f} | {each['bare']:.1f} | {overhead} |")
+    return "\n".join(lines)
+
+
+def int8_table(rows: list[dict[str, Any]]) -> str:
+    """What 8-bit integers lose and save, as Markdown."""
+    lines = [
+        "| model | data | n | spacings | sets | permutations | float | int8 | change | time | bytes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        spacings = ", ".join(map(str, row["spacings"]))
+        change = f"{row['accuracy_int8'] - row['accuracy']:+.1f}"
+        sizes = f"{row['bytes'] / 1e6:.1f} → {row['bytes_int8'] / 1e6:.1f} MB"
+        cells = [row["model"], row["dataset"], row["seq_len"], spacings, row["sets"], row["permutations"]]
+        cells += [f"{row['accuracy']:.1f}", f"{row['accuracy_int8']:.1f}", change, f"×{row['time_ratio']:.2f}", sizes]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def votes_table(rows: list[dict[str, Any]]) -> str:
+    """Exact match by the number of votes, as Markdown."""
+    lines = ["| model | data | n | spacing | sets | 1 vote | votes | with them | path |"]
+    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    single = {(row["model"], row["seq_len"], row["spacing"]): row for row in rows}
+    for row in rows:
+        name, _, votes = row["model"].partition(" (")
+        if votes:
+            plain, path = (single[each, row["seq_len"], row["spacing"]]["accuracy"] for each in (name, "path"))
+            cells = [name, row["dataset"], row["seq_len"], f"{row['spacing']:g}", row["sets"], f"{plain:.1f}"]
+            cells += [votes.split()[0], f"{row['accuracy']:.1f}", f"{path:.1f}"]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
@@ -349,14 +413,17 @@ def limits(card: dict[str, Any], *names: str | None) -> list[str]:
     return found
 
 
-def recipe_table(card: Path) -> str:
+def recipe_table(facts: dict[str, Any]) -> str:
     """The facts of a training run as Markdown."""
-    facts = json.loads(card.read_text("utf-8"))["training"]
     lines = ["| fact | value |", "| --- | --- |"]
     for name, value in facts.items():
-        shown = ", ".join(f"{key}: {each}" for key, each in value.items()) if isinstance(value, dict) else value
+        shown = ", ".join(f"{key}: {_plain(each)}" for key, each in value.items()) if isinstance(value, dict) else value
         lines.append(f"| {name.replace('_', ' ')} | {shown} |")
     return "\n".join(lines)
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value).replace('"', "") if isinstance(value, dict | list) else str(value)
 
 
 def demo_output() -> str:

@@ -23,7 +23,7 @@ from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.preprocess import DEFAULT, Preprocessing
 from imgorder.registry import Card
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
-from imgorder.training.config import as_plain
+from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.held_out import held_out_clips
 from imgorder.training.pixels import crop, normalise
 from imgorder.training.plan import draw_orders, plain_plan
@@ -102,11 +102,8 @@ def release(
             "held_out_clips": len(held_out),
             "held_out_groups": len(config.held_out_groups),
             "steps": read_step(state),
-            "recipe": {
-                key: value
-                for key, value in as_plain(config).items()
-                if key not in ("data", "held_out_groups", "commit")
-            },
+            "recipe": config.recipe,
+            "settings": _own_settings(config),
             "temperatures": {str(n): t for n, t in metadata.temperatures.items()},
         },
         licence=licence,
@@ -155,6 +152,13 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
     # The error jumps where sets change bins; the middle of all that are as good as the best is steadier.
     good = candidates[errors <= errors.min() + AS_GOOD]
     return round(float(np.exp(np.log(good).mean())), 4)
+
+
+def _own_settings(config: TrainConfig) -> dict[str, Any]:
+    """What was not as in the recipe, but for where the data and the first weights lay."""
+    usual = as_plain(make_config({"recipe": config.recipe}))
+    apart = ("data", "held_out_groups", "commit", "init")
+    return {name: value for name, value in as_plain(config).items() if name not in apart and value != usual.get(name)}
 
 
 def _entry(path: Path) -> dict[str, str | int]:
