@@ -12,7 +12,7 @@ import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import piexif
 
@@ -142,6 +142,15 @@ def parse_time(whole: str, decimals: str) -> datetime | None:
         return None
     digits = re.match(r"\d{0,6}", decimals)
     return taken + timedelta(microseconds=int((digits[0] if digits else "").ljust(6, "0")))
+
+
+def parse_offset(text: str) -> timezone | None:
+    """The zone in the text of OffsetTimeOriginal, such as ``+02:00``; None if it is none."""
+    found = re.fullmatch(r"([+-])([01]\d|2[0-3]):([0-5]\d)", text)
+    if found is None:
+        return None
+    east = timedelta(hours=int(found[2]), minutes=int(found[3]))
+    return timezone(-east if found[1] == "-" else east)
 
 
 @dataclass(frozen=True)

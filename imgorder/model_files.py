@@ -34,12 +34,11 @@ class Found:
     place: str
 
 
-def refuse_pickles(name: str) -> None:
+def refuse_pickles(name: str, cure: str = "give a model's name, or an .onnx or .safetensors file") -> None:
     """Raise `ModelError` for a name with the ending of a pickle."""
     if Path(name).suffix.lower() in _PICKLES:
         raise ModelError(
-            f"{show(name)}: such files can run any program when they are opened, so imgorder never reads them; "
-            "give a model's name, or an .onnx or .safetensors file"
+            f"{show(name)}: such files can run any program when they are opened, so imgorder never reads them; {cure}"
         )
 
 

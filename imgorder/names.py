@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 _DIGITS = re.compile(r"(\d+)")
@@ -36,3 +37,15 @@ def _escape(char: str) -> str:
 def common_folder(files: list[Path]) -> Path:
     """The folder that holds all files, directly or below."""
     return Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))
+
+
+def short_names(files: Sequence[Path]) -> list[str]:
+    """The files' names alone; those that are there more than once with as many of their folders as tell them apart."""
+    parts = [Path(os.path.abspath(file)).parts for file in files]
+    names = []
+    for own in parts:
+        taken = 1
+        while taken < len(own) and sum(each[-taken:] == own[-taken:] for each in parts) > 1:
+            taken += 1
+        names.append(os.path.join(*own[-taken:]))
+    return names

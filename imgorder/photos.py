@@ -10,7 +10,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -37,6 +37,8 @@ MAX_MEGAPIXELS = 300
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
 HEIF_HINT = "pip install 'imgorder[heif]'"
+
+_EXIF = 0x8769  # where the Exif directory is
 
 _opening = threading.Lock()
 
@@ -100,6 +102,29 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     Raises:
         PhotoError: if the file cannot be read or is not a whole picture of a known format.
     """
+    with _opened(path) as image:
+        if draft_edge is not None:
+            image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
+        image.load()
+        return image
+
+
+def exif_fields(path: Path) -> Mapping[int, object]:
+    """Tag -> value of the Exif directory of a photo, which is not decoded for it; none where the block is broken.
+
+    Raises:
+        PhotoError: if the file cannot be read, or does not begin as a picture of a known format.
+    """
+    with _opened(path) as image:
+        try:
+            return dict(image.getexif().get_ifd(_EXIF))
+        except Exception:  # readers raise nearly anything on a broken block
+            return {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """A photo whose header was read; what goes wrong meanwhile is a `PhotoError`."""
     status = _stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise PhotoError(f"{show(path)}: a folder, not a photo")
@@ -119,10 +144,7 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
                     f"{show(path)}: claims {megapixels:.0f} megapixels; the limit is {MAX_MEGAPIXELS} "
                     "(scale it down if it is a real photo)"
                 )
-            if draft_edge is not None:
-                image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
-            image.load()
-            return image
+            yield image
     except PhotoError:
         raise
     except PermissionError as error:

@@ -113,20 +113,25 @@ class OrderingModel:
 
         return replace(self, backend=Voting(self.backend, votes))
 
-    def check_size(self, n: int) -> None:
+    def check_size(self, n: int, folder: Path | None = None) -> None:
         """Make sure that a set of n images can be ordered; a network for this n alone is opened now.
+
+        Args:
+            n: how many there are.
+            folder: where they are, for the error.
 
         Raises:
             SetSizeError: if n is too small, too large, or not one of the sizes.
             ModelError: if the network for n cannot be had.
         """
-        largest = max(self.sizes)
+        what = f"a set of {n}" if folder is None else f"{show(folder)}: {n} photo{'s' * (n != 1)}"
         if n < 2:
-            raise SetSizeError(f"a set of {n}: at least 2 photos are needed, 3 for an order that says something")
-        if n > largest:
-            raise SetSizeError(f"a set of {n}: at most {largest} photos can be ordered at once; give fewer")
+            raise SetSizeError(f"{what}; at least 2 photos are needed, 3 for an order that says something")
         if n != 2 and n not in self.sizes:
-            raise SetSizeError(f"a set of {n}: {self.name} takes sets of {', '.join(map(str, self.sizes))}")
+            cure = "give fewer" if n > max(self.sizes) else "give as many"
+            if n <= max(registry.PATH_CARD.sizes):  # another model takes them
+                cure += ", or another model" if folder is None else ", or leave out --model"
+            raise SetSizeError(f"{what}; {self.name} takes {registry.sizes_in_words(self.sizes)}; {cure}")
         if n != 2:
             self.member(n)
 
@@ -180,8 +185,15 @@ def load_model(
 
 
 def preprocessing_of(card: registry.Card) -> Preprocessing:
-    """How photos become a model's input, as its card says; nothing is opened."""
-    return Preprocessing.from_json(json.dumps(card.preprocessing))
+    """How photos become a model's input, as its card says; nothing is opened.
+
+    Raises:
+        ModelError: if the card says what no preprocessing has.
+    """
+    try:
+        return Preprocessing.from_json(json.dumps(card.preprocessing))
+    except TypeError as error:
+        raise ModelError(f"{card.name}: the preprocessing in its card is none; install imgorder again") from error
 
 
 def _group(card: registry.Card, backend: str, threads: int | None, offline: bool) -> OrderingModel:

@@ -9,12 +9,12 @@ A card with ``members`` has no files: it is one name for several networks that t
 
 from __future__ import annotations
 
-import json
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from imgorder.card_fields import CURE, read_fields
 from imgorder.errors import ModelError
 from imgorder.names import show
 
@@ -73,9 +73,7 @@ class Card:
     @property
     def photos(self) -> str:
         """The set sizes for people: ``3 to 6 photos``, ``4 photos``."""
-        first, last = min(self.sizes), max(self.sizes)
-        every = len(self.sizes) == last - first + 1 > 1
-        return f"{first} to {last} photos" if every else f"{', '.join(map(str, self.sizes))} photos"
+        return f"{sizes_in_words(self.sizes)} photos"
 
 
 PATH_CARD = Card(
@@ -86,6 +84,12 @@ PATH_CARD = Card(
 )
 
 
+def sizes_in_words(sizes: Sequence[int]) -> str:
+    """Set sizes for people: ``3 to 6``, ``4``, ``3, 5``."""
+    first, last = min(sizes), max(sizes)
+    return f"{first} to {last}" if len(sizes) == last - first + 1 > 1 else ", ".join(map(str, sizes))
+
+
 def models_folder() -> Path:
     """The folder of model files: inside the installed package, or at the top of a checkout."""
     package = Path(__file__).resolve().parent
@@ -94,10 +98,14 @@ def models_folder() -> Path:
 
 
 def cards() -> list[Card]:
-    """All entries: the default model first, the baseline last; a group of which no member is there is left out."""
-    read = [_read_card(path) for path in sorted(models_folder().glob("*.json"))]
-    by_name = {card.name: card for card in read}
-    found = [_completed(card, by_name) if card.members else card for card in read]
+    """All entries: the default model first, the baseline last; a group of which no member is there is left out.
+
+    Raises:
+        ModelError: if a card is broken, or two do not go together.
+    """
+    read = {path: _read_card(path) for path in sorted(models_folder().glob("*.json"))}
+    by_name = _by_name(read)
+    found = [_completed(card, path, by_name) if card.members else card for path, card in read.items()]
     found = [card for card in found if card.sizes]
     found.sort(key=lambda card: (card.name != DEFAULT_MODEL, card.name))
     return [*found, PATH_CARD]
@@ -142,22 +150,38 @@ def model_file(card: Card, backend: str) -> Path:
 
 
 def _read_card(path: Path) -> Card:
-    fields = json.loads(path.read_text("utf-8"))
+    fields = read_fields(path)
     hub = HubPlace(**fields["hub"]) if fields.get("hub") else None
-    members = {int(n): str(name) for n, name in fields.get("members", {}).items()}
-    card = Card(**{**fields, "sizes": tuple(fields.get("sizes", ())), "hub": hub, "members": members})
-    if hub and not re.fullmatch("[0-9a-f]{40}", hub.revision):
-        raise ModelError(f"{show(path)}: the Hub revision {hub.revision!r} is no full commit hash; pin one")
-    names = [str(entry["file"]) for entry in card.files.values()] + list(hub.files.values() if hub else ())
-    for name in names:
-        if not name.endswith((".onnx", ".safetensors")):
-            raise ModelError(f"{show(path)}: {name!r} is neither .onnx nor .safetensors; nothing else is ever loaded")
-    return card
+    members = {int(n): name for n, name in fields.get("members", {}).items()}
+    return Card(**{**fields, "sizes": tuple(fields.get("sizes", ())), "hub": hub, "members": members})
 
 
-def _completed(group: Card, by_name: dict[str, Card]) -> Card:
-    """A group with what its members say, as far as they are there."""
+def _by_name(read: dict[Path, Card]) -> dict[str, Card]:
+    """Cards by their names, which no two may share.
+
+    Raises:
+        ModelError: if two do, or one has the name of something else.
+    """
+    places: dict[str, Path] = {}
+    for path, card in read.items():
+        if card.name in (BASELINE, "default"):
+            raise ModelError(f"{show(path)}: {card.name} is a name that imgorder gives; choose another")
+        before = places.setdefault(card.name, path)
+        if before != path:
+            raise ModelError(f"{show(path)}: is called {show(card.name)}, as {show(before)} is; rename or remove one")
+    return {card.name: card for card in read.values()}
+
+
+def _completed(group: Card, path: Path, by_name: dict[str, Card]) -> Card:
+    """A group with what its members say, as far as they are there.
+
+    Raises:
+        ModelError: if a member is there but is no network for its size; a group within a group is none either.
+    """
     there = {n: by_name[name] for n, name in sorted(group.members.items()) if name in by_name}
+    for n, card in there.items():
+        if card.members or n not in card.sizes:
+            raise ModelError(f"{show(path)}: its member for {n}, {show(card.name)}, is no network for {n}; {CURE}")
     return replace(
         group,
         sizes=tuple(there),

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import factorial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgorder.errors import SetSizeError, UsageError
 from imgorder.names import show
 from imgorder.ordering import Ordering
-from imgorder.photos import PhotoSet, find_sets, same_bytes
+from imgorder.photos import PhotoSet, find_sets
+from imgorder.registry import BASELINE
+from imgorder.twins import Twin, find_twins
 
 if TYPE_CHECKING:
     from imgorder.predictor import OrderingModel
@@ -28,6 +31,7 @@ class SortedSet:
         ordering: indices refer to ``photos.files``.
         direction: ``"given"`` by the user or ``"unknown"``.
         model, backend: what decided.
+        votes: in how many listings the network was shown the set.
     """
 
     photos: PhotoSet
@@ -35,6 +39,7 @@ class SortedSet:
     direction: str
     model: str
     backend: str
+    votes: int = 1
 
     @property
     def title(self) -> str:
@@ -66,12 +71,14 @@ class Sorting:
         results: the sets in their order.
         tensors: of each set, preprocessed for the model, ``(n, 3, crop, crop)``.
         starts: for each set, the index of the photo that is known to be first, if one is.
+        twins: for each set, photos that the model cannot tell apart.
     """
 
     model: OrderingModel
     results: list[SortedSet]
     tensors: list[Tensor]
     starts: list[int | None]
+    twins: list[list[Twin]]
 
 
 def sort_photos(
@@ -125,8 +132,12 @@ def sort_sets(
         _check_size(photos)
     starts = _find_starts(sets, first)
     loaded, tensors = _load_both(sets, model, backend, threads)
+    twins: list[list[Twin]] = []
     for photos, each in zip(sets, tensors, strict=True):
-        _warn_of_twins(photos, each, warn)
+        loaded.check_size(len(photos.files), photos.folder)
+        twins.append(find_twins(photos.files, each))
+        for twin in twins[-1]:
+            warn(twin.warning(photos.files))
     loaded = loaded.with_votes(votes)
     orderings = [loaded.order_tensors([each])[0] for each in tensors]
     results = []
@@ -136,8 +147,14 @@ def sort_sets(
         elif reverse:
             ordering = ordering.reversed()
         direction = "unknown" if start is None and not reverse else "given"
-        results.append(SortedSet(photos, ordering, direction, loaded.name, loaded.backend.name))
-    return Sorting(loaded, results, tensors, starts)
+        shown = _listings(loaded, votes, len(photos.files))
+        results.append(SortedSet(photos, ordering, direction, loaded.name, loaded.backend.name, shown))
+    return Sorting(loaded, results, tensors, starts, twins)
+
+
+def _listings(model: OrderingModel, votes: int, n: int) -> int:
+    """In how many listings a set of n was shown: the baseline and two photos need but one, and there are n! at most."""
+    return 1 if model.name == BASELINE or n == 2 else min(votes, factorial(n))
 
 
 def _load_both(
@@ -158,23 +175,6 @@ def _load_both(
         loaded = load_model(model, backend, threads)
         tensors = ahead.result()
     return loaded, tensors if loaded.preprocessing == likely else read(loaded.preprocessing)
-
-
-def _warn_of_twins(photos: PhotoSet, tensors: Tensor, warn: Callable[[str], None]) -> None:
-    """Tell of photos that a model cannot tell apart."""
-    twins = same_bytes(photos.files)
-    for one, twin in twins:
-        warn(f"{show(one)} and {show(twin)} have the same bytes; their order is arbitrary")
-    copies = {twin for _, twin in twins}
-    for index, file in enumerate(photos.files):
-        for earlier in range(index):
-            if (
-                file not in copies
-                and photos.files[earlier] not in copies
-                and (tensors[index] == tensors[earlier]).all()
-            ):
-                warn(f"{show(photos.files[earlier])} and {show(file)} look the same; their order is arbitrary")
-                break
 
 
 def _check_size(photos: PhotoSet) -> None:

@@ -291,6 +291,32 @@ def test_pooled_figures_are_told_to_people_where_they_ask(davis: Path) -> None:
     assert [line.split(" | ")[:4] for line in lines[2:]] == [["| davis-2", n, "1, 2", "path"] for n in ("3", "4")]
 
 
+def test_data_of_one_name_from_two_places_are_not_pooled(davis: Path, tmp_path: Path) -> None:
+    files = []
+    for name, video, steps in (("one", "slide", (1, 2)), ("two", "noise", (1,))):
+        folder = f"JPEGImages/480p/{video}"
+        # Both call their only group g: as one group they would leave the bootstrap nothing to draw from.
+        sets = [SetEntry(folder, (i, i + s, i + 2 * s), "test", "g", float(s)) for s in steps for i in range(3)]
+        files.append(tmp_path / f"{name}.jsonl")
+        write_manifest(Manifest("clips", davis, 3, 0, tuple(sets)), files[-1])
+    pooled = json.loads(evaluate(*files, "--model", "path", "--json").stdout)["pooled"]
+    assert [(row["dataset"], row["spacings"], row["sets"]) for row in pooled] == [
+        ("clips (one.jsonl)", [1.0, 2.0], 6),
+        ("clips (two.jsonl)", [1.0], 3),
+    ]
+    assert pooled[0]["accuracy"] == 100.0
+    assert [row["dataset"] for row in json.loads(evaluate(files[0], "--json").stdout)["pooled"]] == ["clips"] * 2
+
+
+@pytest.mark.parametrize("other", ["same", "link"])
+def test_data_that_is_given_twice_is_refused(davis: Path, tmp_path: Path, other: str) -> None:
+    (tmp_path / "link").symlink_to(davis)
+    twin = davis if other == "same" else tmp_path / "link"
+    result = evaluate(davis, twin, "--model", "path", "--spacing", "2")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"imgorder: error: {twin}: is given twice; name it once\n"
+
+
 def test_a_split_that_is_not_there_is_named_with_those_that_are(davis: Path, tmp_path: Path) -> None:
     sets = (SetEntry("JPEGImages/480p/slide", (0, 1, 2), "train", "slide", 1.0),)
     write_manifest(Manifest("made", davis, 3, 0, sets), tmp_path / "m.jsonl")
@@ -334,6 +360,8 @@ def test_a_manifest_is_evaluated_by_its_split(davis: Path, tmp_path: Path) -> No
         (("--spacing", "0"), 2),
         (("--permutations", "none"), 2),
         (("--json", "--csv"), 2),
+        (("--pooled", "--csv"), 2),
+        (("--per-video", "--csv"), 2),
         (("--seq-len", "7"), 2),
         (("--spacing", "50"), 1),
         (("--model", "nothing"), 1),

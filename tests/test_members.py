@@ -18,6 +18,7 @@ import imgorder
 from imgorder import registry
 from imgorder.cli import app
 from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
+from tests.conftest import EXAMPLE
 
 torch = pytest.importorskip("torch")
 
@@ -173,9 +174,12 @@ def test_evaluate_has_a_row_for_every_size(models: Path, tmp_path: Path, scene: 
 def test_a_size_without_a_network_is_one_line_and_nothing_is_written(
     models: Path, sets: dict[int, Path], tmp_path: Path
 ) -> None:
-    assert "a set of 6: at most 5 photos can be ordered at once" in refused("sort", sets[6], "--model", "dab")
+    six = f"{sets[6]}: 6 photos; dab takes 3 to 5; give fewer, or leave out --model"
+    assert six in refused("sort", sets[5], sets[6], "--model", "dab")
+    assert six in refused("heatmap", sets[5], sets[6], "--model", "dab", "--out", tmp_path / "maps")
     (models / "dab-n4.json").unlink()
-    assert "a set of 4: dab takes sets of 3, 5" in refused("sort", sets[4], "--model", "dab")
+    four = f"{sets[4]}: 4 photos; dab takes 3, 5; give as many, or leave out --model"
+    assert four in refused("sort", sets[4], "--model", "dab")
     (models / "dab-n3.onnx").unlink()
     for command in (("sort",), ("rename", "--apply"), ("heatmap", "--out", tmp_path / "maps")):
         line = refused(*command, sets[5], sets[3], "--model", "dab")
@@ -212,6 +216,54 @@ def test_the_list_shows_members_with_their_group(models: Path) -> None:
     assert list(listed) == ["dab", "dab-n3", "dab-n4", "dab-n5", "path"]
     assert listed["dab"]["members"] == {str(n): MEMBERS[n] for n in THERE}
     assert listed["dab"]["sizes"] == list(THERE)
+
+
+def broken(models: Path, name: str, text: str) -> str:
+    """The one line with which every command ends for a card that is broken."""
+    card = models / f"{name}.json"
+    before = card.read_bytes()
+    card.write_text(text, "utf-8")
+    line = refused("models")
+    assert line.startswith(f"imgorder: error: {card}: ")
+    assert refused("models", "verify") == refused("sort", EXAMPLE) == line
+    card.write_bytes(before)
+    return line
+
+
+CARD = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "members": {"3": "dab-n3"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a table of fields"),
+        (json.dumps({key: CARD[key] for key in ("name", "family", "members")}), "has no about"),
+        (json.dumps({key: CARD[key] for key in ("name", "family", "about")}), "has no sizes"),
+        (json.dumps({**CARD, "colour": 1}), "has a field colour that no card has"),
+        (json.dumps({**CARD, "members": {"four": "dab-n4"}}), 'members is not a table from set sizes, "3" to "6"'),
+        (json.dumps({**CARD, "members": ["dab-n4"]}), "members is not a table from set sizes"),
+        (json.dumps({**CARD, "files": {"onnx": "x.onnx"}}), 'files is not a table {"onnx": {"file"'),
+        (json.dumps({**CARD, "hub": {"repo_id": "a/b"}}), "hub is not a table with repo_id, revision and files"),
+        (json.dumps({**CARD, "figures": [{"accuracy": 1}]}), "figures is not a list of tables with dataset"),
+        (json.dumps({**CARD, "members": {"3": "dab"}}), "its member for 3, dab, is no network for 3"),
+        (json.dumps({**CARD, "members": {"4": "dab-n3"}}), "its member for 4, dab-n3, is no network for 4"),
+        (json.dumps({**CARD, "name": "path"}), "path is a name that imgorder gives; choose another"),
+    ],
+)
+def test_a_broken_card_is_one_line_that_names_it(models: Path, text: str, message: str) -> None:
+    assert message in broken(models, "dab", text)
+
+
+def test_two_cards_of_one_name_are_refused(models: Path) -> None:
+    line = broken(models, "dab-n4", (models / "dab-n3.json").read_text("utf-8"))
+    assert f"is called dab-n3, as {models / 'dab-n3.json'} is; rename or remove one" in line
+
+
+def test_a_card_with_another_preprocessing_than_there_is(models: Path, sets: dict[int, Path]) -> None:
+    card = json.loads((models / "dab-n4.json").read_text("utf-8"))
+    (models / "dab-n4.json").write_text(json.dumps({**card, "preprocessing": {"sharpen": 1}}), "utf-8")
+    assert "dab-n4: the preprocessing in its card is none" in refused("sort", sets[4], "--model", "dab-n4")
 
 
 def test_what_wants_one_file_names_the_members(models: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from imgorder.permutations import order_to_class, permutation_classes
 from imgorder.photos import PhotoSet, find_sets
 from imgorder.pictures import animation, lettering, outputs
 from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
+from imgorder.pictures.outputs import Staged
 from imgorder.pictures.sheet import draw_sheet
 from imgorder.sorting import SortedSet
 from tests.conftest import EXAMPLE
@@ -597,3 +599,46 @@ def test_a_set_of_links_is_drawn(coloured: Path, tmp_path: Path) -> None:
         (linked / file.name).symlink_to(file)
     assert run("sort", linked, "--animate", tmp_path / "out.gif").exit_code == 0
     assert len(list(frames_of(tmp_path / "out.gif"))) == 4
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from imgorder.pictures.outputs import Staged
+
+def slow(file):
+    file.write(b"begun")
+    file.flush()
+    print("begun", flush=True)
+    time.sleep(60)
+
+with Staged(False) as staged:
+    staged.write(Path(sys.argv[1]), slow)
+    staged.place()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_nothing_is_left_behind_by_a_signal_to_end(tmp_path: Path, number: int) -> None:
+    command = [sys.executable, "-c", SLOW, str(tmp_path / "sheet.png")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        assert process.wait(30) == 128 + number
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_signals_are_as_they_were_after_writing(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is ignored stays so
+    try:
+        with Staged(False):
+            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with Staged(False):
+            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)

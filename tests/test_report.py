@@ -8,7 +8,7 @@ import subprocess
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from html.parser import HTMLParser
 from io import BytesIO
 from itertools import pairwise
@@ -17,16 +17,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageFile
 from typer.testing import CliRunner, Result
 
+from imgorder.backends.onnx import OnnxBackend
 from imgorder.backends.path import PathBackend
 from imgorder.cli import app
-from imgorder.exif import with_capture_time
+from imgorder.datasets.photos import exposure_time
+from imgorder.exif import parse_offset, with_capture_time
 from imgorder.heatmaps.overlay import Look
 from imgorder.heatmaps.run import maps_in_order
 from imgorder.model_files import digest_and_size
 from imgorder.names import show
+from imgorder.ordering import canonical_ranks
+from imgorder.permutations import order_to_class
 from imgorder.photos import find_sets
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.registry import models_folder
@@ -38,6 +42,7 @@ from imgorder.report.page import page
 from imgorder.report.run import make_report
 from imgorder.report.times import judge
 from imgorder.sorting import sort_sets
+from imgorder.twins import Twin, alike
 
 CHROMIUM = shutil.which("chromium")
 NOON = datetime(2024, 5, 1, 12)
@@ -222,9 +227,24 @@ def test_photos_are_only_read_and_nothing_is_left_behind(photos: Path, tmp_path:
 
 
 def test_a_page_does_not_tell_where_its_owner_keeps_photos(photos: Path, page_of: Any) -> None:
-    found = page_of(photos)
-    assert str(photos.parent) not in found.text
-    assert "photos" in found.text
+    hidden = photos.parent / "hidden"
+    (hidden / "deep" / "one").mkdir(parents=True)
+    photos.rename(hidden / "deep" / "photos")
+    moved = hidden / "deep" / "photos"
+    whole = page_of(moved)
+    assert "Order of 4 photos photos Probability" in whole.text  # the heading is the folder's name
+    (moved / "img1.jpg").rename(hidden / "deep" / "one" / "img2.jpg")
+    named = [hidden / "deep" / "one" / "img2.jpg", *sorted(moved.iterdir())]
+    scattered = page_of(*named)
+    for text in (whole.text, scattered.text):
+        assert "hidden" not in text
+        assert not re.search(r"\bdeep/", text)
+    assert sorted(image["alt"].split(": ")[1] for image in scattered.all("img") if image["class"] == "photo") == [
+        "img10.jpg",
+        "img33.jpg",
+        "one/img2.jpg",
+        "photos/img2.jpg",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -334,6 +354,85 @@ def test_capture_times_are_held_against_the_order(
     assert bool(re.search(r"\bagree", said)) == (verdict == "agree")
 
 
+def zoned(hours: float, offset: int | None) -> datetime:
+    """A time on a camera's clock so many hours after noon, with its zone in hours east of Greenwich."""
+    zone = None if offset is None else timezone(timedelta(hours=offset))
+    return (NOON + timedelta(hours=hours)).replace(tzinfo=zone)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "verdict", "forward"),
+    [
+        ([(0, 0), (3, 2), (2, 0), (5, 2)], "agree", True),  # 12, 13, 14, 15 in Greenwich
+        ([(0, 2), (1, 2), (2, 2), (3, 2)], "agree", True),
+        ([(0, 0), (2, 2), (1, 0), (2, 0)], "partly", True),  # the first two at once
+        ([(0, 0), (1, 2), (2, 0), (3, 2)], "differ", None),
+        ([(0, 0), (1, None), (2, 0), (3, 0)], "zones", None),
+        ([(0, None), (1, 2), None, None], "zones", None),
+        ([(0, 2), None, None, None], "few", None),
+    ],
+)
+def test_times_are_compared_as_moments_where_the_zones_are_known(
+    clocks: list[tuple[float, int | None] | None], verdict: str, forward: bool | None
+) -> None:
+    judged = judge([None if each is None else zoned(*each) for each in clocks])
+    assert (judged.verdict, judged.forward) == (verdict, forward)
+
+
+def set_zones(photos: Path, clocks: Sequence[tuple[float, str]]) -> None:
+    for name, (hours, zone) in zip(IN_ORDER, clocks, strict=True):
+        exif = Image.Exif()
+        exif[0x8769] = {0x9003: f"{NOON + timedelta(hours=hours):%Y:%m:%d %H:%M:%S}", 0x9011: zone}
+        Image.open(photos / name).save(photos / name, exif=exif, quality=92)
+
+
+def test_zones_are_read_and_shown(photos: Path, page_of: Any) -> None:
+    first = ("--first", photos / "img10.jpg")
+    set_zones(photos, [(0, "+00:00"), (3, "+02:00"), (-4, "-06:30"), (5, "+02:00")])
+    said = page_of(photos, *first).text
+    assert "The EXIF capture times agree with this order" in said
+    assert "2024-05-01 08:00:00 -06:30" in said
+    set_zones(photos, [(0, "+00:00"), (3, "   :  "), (2, "+00:00"), (5, "+02:00")])
+    said = page_of(photos, *first).text
+    assert "Only some of the EXIF capture times name their time zone, so they cannot be compared." in said
+    assert "not comparable" in said
+    assert "contradict" not in said
+
+
+@pytest.mark.parametrize("text", ["", "   :  ", "+24:00", "02:00", "+2:00", "+02:60", "UTC"])
+def test_what_is_no_zone_is_none(text: str) -> None:
+    assert parse_offset(text) is None
+
+
+def test_equal_times_are_given_no_order(photos: Path, page_of: Any) -> None:
+    set_times(photos, IN_ORDER, [5, 9, 0, 5])
+    assert "by them it is 3, 1 = 4, 2." in page_of(photos, "--first", photos / "img10.jpg").text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ([5, 2, None, None], "If the order is right, the two times say that it runs the other way."),
+        ([None, 2, 5, None], "If the order is right, the two times say that it runs forward as shown here."),
+        ([5, 3, 2, None], "If the order is right, the times say that it runs the other way."),
+    ],
+)
+def test_incomplete_times_do_not_say_which_photo_is_the_first(
+    photos: Path, page_of: Any, seconds: list[float | None], said: str
+) -> None:
+    set_times(photos, IN_ORDER, seconds)
+    text = page_of(photos, "--first", photos / "img10.jpg").text
+    assert said in text
+    assert "is the first." not in text
+
+
+def test_times_are_read_without_decoding(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_times(photos, IN_ORDER, [0, 1, 2, 3])
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageFile.ImageFile, "load", lambda *a: pytest.fail("decoded"))
+        assert exposure_time(photos / "img2.jpg") == NOON + timedelta(seconds=1)
+
+
 def test_times_that_agree_are_told_with_their_direction(photos: Path, page_of: Any) -> None:
     set_times(photos, IN_ORDER, [0, 1, 2.5, 7])
     found = page_of(photos, "--first", photos / "img10.jpg")
@@ -396,10 +495,101 @@ def test_the_baseline_is_told_whether_it_agrees_or_not(
     assert f"gives another order: {words.listed(report.baseline)}." in Page(page(report)).text
 
 
+def test_a_tie_of_the_baseline_is_no_agreement(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sorting = sort_sets(find_sets([photos]), backend="onnx")
+
+    def tied(with_winner: bool) -> Report:
+        def logits(self: PathBackend, tensors: Any) -> Any:
+            order = sorting.results[0].ordering
+            place = canonical_ranks(sorting.tensors[0])
+            found = np.zeros((1, 12), np.float32)
+            for candidate, _ in order.ranking()[0 if with_winner else 1 :][:2]:
+                found[0, order_to_class([place[image] for image in candidate])] = 9
+            return found
+
+        monkeypatch.setattr(PathBackend, "logits", logits)
+        return make_report(sorting, 0, Look())
+
+    report = tied(with_winner=True)
+    assert report.baseline == (1, 2, 3, 4)
+    found = Page(page(report))
+    assert "finds several orders equally short, this one among them." in found.text
+    assert "Shortest path a tie" in found.text
+    assert not [each for each in found.all("li") if each.get("class") == "good"]
+    report = tied(with_winner=False)
+    assert report.baseline in [candidate.numbers for candidate in report.candidates[1:3]]
+    text = Page(page(report)).text
+    assert f"equally short, but not this one; one is {words.listed(report.baseline)}." in text
+    assert "Shortest path another order" in text
+
+
+def test_photos_that_look_the_same_are_told(photos: Path, tmp_path: Path, page_of: Any) -> None:
+    assert "look the same" not in page_of(photos).text
+    for name in IN_ORDER[1:]:
+        shutil.copy(photos / IN_ORDER[0], photos / name)
+    found = page_of(photos)
+    assert (
+        "Photos 1, 2, 3 and 4 look the same: nothing in the pictures tells their order among themselves." in found.text
+    )
+    assert "Only where photos look the same, the order of their names decides." in found.text
+    assert "Shortest path a tie" in found.text
+    assert not [each for each in found.all("li") if each.get("class") == "good"]
+
+
+def test_twins_are_told_by_their_numbers(photos: Path, tmp_path: Path, page_of: Any) -> None:
+    shutil.copy(photos / "img2.jpg", photos / "copy.jpg")
+    Image.open(photos / "img10.jpg").save(photos / "same.bmp")  # the same pixels in another file
+    found = page_of(photos)
+    names = [image["alt"].split(": ")[1] for image in found.all("img") if image["class"] == "photo"]
+    pairs = [
+        sorted(names.index(name) + 1 for name in pair) for pair in (("img2.jpg", "copy.jpg"), ("img10.jpg", "same.bmp"))
+    ]
+    told = re.search(r"Photos (\d) and (\d), and photos (\d) and (\d) look the same", found.text)
+    assert told is not None
+    assert sorted([[int(told[1]), int(told[2])], [int(told[3]), int(told[4])]]) == sorted(pairs)
+
+
+def test_groups_of_twins_are_joined() -> None:
+    assert alike([]) == []
+    assert alike([Twin(1, 2, True), Twin(3, 4, True), Twin(0, 1, False)]) == [{3, 4}, {0, 1, 2}]
+
+
+def test_it_says_what_the_order_comes_from(photos: Path, page_of: Any) -> None:
+    alone = "The order comes from the pictures alone: neither file names nor capture times were used for it."
+    assert alone in page_of(photos).text
+    turned = page_of(photos, "--reverse").text
+    assert alone in turned
+    assert "The direction was given" in turned
+    first = page_of(photos, "--first", photos / "img1.jpg").text
+    assert "img1.jpg was given as the first photo; all else comes from the pictures: neither" in first
+    assert "from the pictures alone" not in first
+
+
+def test_with_a_first_photo_only_its_orders_are_possible(photos: Path, page_of: Any) -> None:
+    assert "The most probable orders, 5 of 12:" in page_of(photos).text
+    first = page_of(photos, "--first", photos / "img1.jpg").text
+    assert "The most probable orders, 5 of 6 that begin with photo 1:" in first
+
+
+def test_votes_decide_and_are_told(photos: Path, page_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    logits = OnnxBackend.logits
+    monkeypatch.setattr(OnnxBackend, "logits", lambda self, tensors: asked.append(tensors) or logits(self, tensors))
+    assert "listings" not in page_of(photos, "--backend", "onnx").text
+    assert len(asked) == 1
+    asked.clear()
+    assert "Shown the photos in 3 listings" in page_of(photos, "--backend", "onnx", "--votes", "3").text
+    assert len(asked) == 3
+    assert write(photos, "--out", "votes.html", "--votes", "0").exit_code == 2
+
+
 def test_a_report_by_the_baseline_says_so(photos: Path, page_of: Any) -> None:
     found = page_of(photos, "--model", "path")
     assert "The model path has no heat maps." in found.text
     assert "This order is the shortest path itself" in found.text
+    assert re.search(r"\bShare \d", found.text)
+    assert "The orders with the largest shares, 5 of 12:" in found.text
+    assert not re.search("probab", found.text, re.IGNORECASE)
     assert not found.all("input")
     assert len(found.all("img")) == 4
     assert "SHA-256" not in found.text
@@ -481,6 +671,18 @@ def test_what_cannot_be_done_is_one_line(
     assert [file.name for file in tmp_path.iterdir()] == ["photos"]
 
 
+@pytest.mark.parametrize("command", [["report", "--out", "r.html"], ["sort"], ["heatmap", "--out", "maps"]])
+def test_an_empty_name_is_not_the_current_folder(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(photos)
+    before = set(photos.iterdir())
+    result = CliRunner().invoke(app, [*command, ""])
+    assert result.exit_code == 2
+    assert "an empty name" in result.stderr
+    assert set(photos.iterdir()) == before
+
+
 def test_two_photos_are_refused(photos: Path, tmp_path: Path) -> None:
     result = write(photos / "img1.jpg", photos / "img2.jpg", "--out", tmp_path / "report.html")
     assert result.exit_code == 1
@@ -553,15 +755,20 @@ def test_contrast_is_enough_to_read(scheme: str) -> None:
         assert ratio(control, "paper") >= 3
 
 
-def browse(frames: Sequence[tuple[Path, int, int]], folder: Path, *options: str, dark: bool = False) -> str:
+def browse(
+    frames: Sequence[tuple[Path, int, int]], folder: Path, *options: str, dark: bool = False, measure: str = ""
+) -> str:
     """Open pages one below the other, in frames of so many px across and down; returns what the browser prints.
+
+    The expression ``measure`` is evaluated for each ``page``, a document; its value goes to the title.
 
     The window of a headless browser is never as narrow as a phone, but a frame in it is.
     """
     assert CHROMIUM is not None
+    load = f"const page = this.contentDocument; document.title += ' ' + ({measure or 0})"
     text = "<!DOCTYPE html><style>body{margin:0}iframe{display:block;border:0}</style><title></title>"
     for file, width, height in frames:
-        text += f'<iframe src="{file.as_uri()}" width="{width}" height="{height}" onload="{MEASURE}"></iframe>'
+        text += f'<iframe src="{file.as_uri()}" width="{width}" height="{height}" onload="{load}"></iframe>'
     stack = folder / "frames.html"
     stack.write_text(text)
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -572,11 +779,11 @@ def browse(frames: Sequence[tuple[Path, int, int]], folder: Path, *options: str,
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
 
 
-MEASURE = (
-    "const page = this.contentDocument; document.title += ' ' + [page.documentElement.clientWidth,"
-    "page.documentElement.scrollWidth, page.body.scrollWidth,"
-    "...[...page.querySelectorAll('.picture')].map(each => Math.round(each.getBoundingClientRect().width))]"
-)
+def measured(frames: Sequence[tuple[Path, int, int]], folder: Path, measure: str) -> list[list[int]]:
+    """The whole numbers to which the expression ``measure`` comes, for each frame."""
+    title = re.search(r"<title>(.*)</title>", browse(frames, folder, "--dump-dom", measure=measure))
+    assert title is not None
+    return [[int(number) for number in numbers.split(",")] for numbers in title[1].split()]
 
 
 def seen(frames: Sequence[tuple[Path, int, int]], folder: Path, dark: bool = False) -> list[Any]:
@@ -593,9 +800,11 @@ def test_no_screen_has_to_be_moved_sideways(photos: Path, tmp_path: Path) -> Non
     out = tmp_path / "long.html"
     assert write(photos, "--out", out).exit_code == 0
     widths = (320, 390, 1280)
-    title = re.search(r"<title>(.*)</title>", browse([(out, width, 900) for width in widths], tmp_path, "--dump-dom"))
-    assert title is not None
-    found = sorted([int(number) for number in numbers.split(",")] for numbers in title[1].split())
+    measure = (
+        "[page.documentElement.clientWidth, page.documentElement.scrollWidth, page.body.scrollWidth,"
+        "...[...page.querySelectorAll('.picture')].map(each => Math.round(each.getBoundingClientRect().width))]"
+    )
+    found = sorted(measured([(out, width, 900) for width in widths], tmp_path, measure))
     for width, (across, needed, body, *pictures) in zip(widths, found, strict=True):
         assert across == width
         assert needed <= width
@@ -615,6 +824,48 @@ def test_it_is_light_by_day_and_dark_by_night(example: tuple[Path, Report], tmp_
         assert np.abs(pixels[:, -8:] - palette["paper"]).max() <= 2
         assert (np.abs(pixels - palette["ink"]).sum(axis=2) < 12).sum() > 200
         assert (np.ptp(pixels, axis=2) > 60).sum() > 10_000  # photos are there
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+def test_photos_of_any_shape_have_a_place_on_the_screen(tmp_path: Path) -> None:
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    sizes = {"a": (3000, 2), "b": (1, 4000), "c": (40, 30), "d": (1200, 1600)}
+    for name, size in sizes.items():
+        Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8)).save(folder / f"{name}.png")
+    out = tmp_path / "shapes.html"
+    assert write(folder, "--out", out).exit_code == 0
+    measure = (
+        "[...page.querySelectorAll('.photo')].flatMap(each => [each, each.parentElement, each.nextElementSibling]"
+        ".flatMap(box => [box.getBoundingClientRect().width, box.getBoundingClientRect().height]).map(Math.round))"
+    )
+    names = [image["alt"][-5] for image in Page(out.read_text("utf-8")).all("img") if image["class"] == "photo"]
+    for numbers in measured([(out, width, 800) for width in (320, 390, 1280)], tmp_path, measure.replace('"', "'")):
+        boxes = dict(zip(names, np.reshape(numbers, (4, 3, 2)).tolist(), strict=True))
+        for (across, down), place, heat in boxes.values():
+            assert heat == place  # so that both pictures, which have one size, lie at one spot
+            assert 280 <= place[0] < 400
+            assert 48 <= place[1] == down <= 512
+            assert across <= place[0]
+        assert boxes["c"][0] == [64, 48]  # in which it is drawn no larger than it is
+        across, down = boxes["d"][0]
+        assert across / down == pytest.approx(0.75, abs=0.01)
+        assert across >= 200
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+def test_what_is_not_seen_is_neither_read_out_nor_tapped(example: tuple[Path, Report], tmp_path: Path) -> None:
+    text = example[0].read_text("utf-8").replace("transition:", "x:")
+    files = [tmp_path / f"{name}.html" for name in ("off", "heat-1", "heat-all")]
+    for file in files:
+        file.write_text(text.replace(f'id="{file.stem}"', f'id="{file.stem}" checked'), "utf-8")
+    measure = (
+        "[...[...page.querySelectorAll('.heat')].map(each => +(getComputedStyle(each).visibility == 'visible')),"
+        "+(getComputedStyle(page.querySelector('label.picture')).pointerEvents == 'none')]"
+    )
+    found = [measured([(file, 1280, 700)], tmp_path, measure)[0] for file in files]
+    assert found == [[0, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 1]]
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium")

@@ -48,7 +48,8 @@ def test_the_example_is_ordered_right_and_left_alone() -> None:
 
 def test_json_has_the_documented_shape(photos: Path) -> None:
     result = sort_json(photos, "--classes", "all")
-    assert set(result) == {"folder", "order", "confidence", "direction", "model", "backend", "classes"}
+    assert set(result) == {"folder", "order", "confidence", "direction", "model", "backend", "votes", "classes"}
+    assert result["votes"] == 1
     assert result["folder"] == str(photos)
     assert result["direction"] == "unknown"
     assert (result["model"], result["backend"]) == ("tridab-s", "onnx")

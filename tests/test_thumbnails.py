@@ -18,6 +18,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
+from imgorder.errors import PhotoError
 from imgorder.pictures import sixel, terminal
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.strip import TILE, draw_strip
@@ -269,3 +270,17 @@ def test_each_set_has_its_strip(photos: Path, tmp_path: Path, scene: list[Image.
     assert decode_iterm(f"{first}\x07").width > 600
     assert decode_iterm(f"{second}\x07").size == (2 * 318 + 4, 238)
     assert "nothing to order" in second
+
+
+def test_a_photo_that_fails_on_the_way_to_the_terminal_leaves_no_sheet(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object) -> str:
+        raise PhotoError("img1.jpg: gone")
+
+    monkeypatch.setattr("imgorder.cli._thumbnails.protocol", lambda *a: "kitty")
+    monkeypatch.setattr("imgorder.pictures.terminal.thumbnails", fail)
+    result = CliRunner().invoke(app, ["sort", str(photos), "--thumbnails", "--sheet", str(tmp_path / "sheet.png")])
+    assert result.exit_code == 1
+    assert "img1.jpg: gone" in result.stderr
+    assert not (tmp_path / "sheet.png").exists()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -13,10 +14,12 @@ from typer.testing import CliRunner
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
+from safetensors.torch import save_file  # noqa: E402
 from torch.optim.swa_utils import AveragedModel  # noqa: E402
 
 from imgorder.cli import app  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
+from imgorder.networks.registry import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
@@ -477,8 +480,11 @@ def test_a_run_may_begin_with_the_weights_of_another(manifest: Path, frames: dic
     third = make_trainer(manifest, frames, tmp_path / "third", **wider, init=str(weights))
     state = third.network.state_dict()
     new = [name for name in state if name not in before]
-    assert third.taken.endswith(f"new: {', '.join(new)}")
+    assert second.taken == f"all weights of {weights}"
     assert all(torch.equal(state[name], before[name]) for name in state if name not in new)
+    sizes = {name: parameter.numel() for name, parameter in third.network.named_parameters()}
+    share = 100 * (1 - sum(sizes[name] for name in new) / sum(sizes.values()))
+    assert third.taken == f"{share:.1f} % of the weights from {weights}; new: {', '.join(new)}"
 
     shutil.copy(weights, tmp_path / "gone.safetensors")
     begun = {**RESNET, "init": str(tmp_path / "gone.safetensors")}
@@ -491,23 +497,66 @@ def test_a_run_may_begin_with_the_weights_of_another(manifest: Path, frames: dic
     assert again.progress.step == 1
 
 
+def test_weights_of_which_little_fits_are_told_in_few_words(
+    manifest: Path, frames: dict[Path, Path], tmp_path: Path
+) -> None:
+    tail = {
+        name: value
+        for name, value in make_trainer(manifest, frames, tmp_path / "a", **RESNET).network.state_dict().items()
+        if name.startswith("classify.")
+    }
+    save_file(tail, tmp_path / "tail.safetensors")
+    taken = make_trainer(manifest, frames, tmp_path / "b", **RESNET, init=str(tmp_path / "tail.safetensors")).taken
+    assert len(taken.partition("; new: ")[2].split(", ")) == 5
+    assert re.search(r" and \d+ more$", taken)
+
+
 @pytest.mark.parametrize(
-    ("init", "message"),
+    ("init", "code", "message"),
     [
-        ("no.safetensors", "no.safetensors: no weights that can be read"),
-        ("junk.safetensors", "junk.safetensors: no weights that can be read"),
-        ("old.pt", "old.pt"),
-        ("tridab-s", "none of its weights fits this network; leave out --init"),
+        ("no.safetensors", 1, "no.safetensors: no such file or model for --init; there are the models tridab-s"),
+        ("junk.safetensors", 1, "junk.safetensors: no weights that can be read; give a safetensors file to --init"),
+        ("tridab.onnx", 1, "tridab.onnx: no weights that can be read; give a safetensors file to --init"),
+        ("old.pt", 1, "so imgorder never reads them; give a model's name, or a .safetensors file"),
+        ("tridab-s", 2, "tridab-s.safetensors: none of its weights fits this network; give a model of its kind"),
+        ("dab-resnet18", 1, "dab-resnet18: is several networks; name one of them: dab-resnet18-n3, "),
+        ("path", 2, "--init path: this model has no weights to begin with; name another"),
+        ("wider.safetensors", 2, "wider.safetensors: none of its weights fits this network; give a model of its kind"),
     ],
 )
-def test_first_weights_that_cannot_be(
-    init: str, message: str, manifest: Path, frames: dict[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_first_weights_that_cannot_be_are_one_line_before_anything_is_decoded(
+    init: str, code: int, message: str, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("imgorder.training.packing.decode", lambda *_: pytest.fail("decoded"))
     Path("junk.safetensors").write_bytes(b"junk")
+    Path("tridab.onnx").write_bytes(b"junk")
     Path("old.pt").write_bytes(b"\x80\x02")
-    with pytest.raises(ImgorderError, match=message):
-        make_trainer(manifest, frames, tmp_path / "run", **RESNET, init=init)
+    # Counters of its batches, and the biases of the last layer, are alike in a network of any width.
+    save_file(build_network("dab-resnet18", seq_len=4, width=0.125).state_dict(), "wider.safetensors")
+    result = CliRunner().invoke(
+        app, ["train", str(manifest), "--out", "run", "--device", "cpu", "--width", "0.0625", "--init", init]
+    )
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("run").exists()
+
+
+def test_a_name_is_a_model_whatever_lies_beside(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tridab-s").mkdir()
+    result = CliRunner().invoke(app, ["train", str(manifest), "--out", "run", "--init", "tridab-s"])
+    assert "tridab-s.safetensors: none of its weights fits" in result.stderr
+
+
+def test_frames_that_are_enlarged_are_told(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    options = ("--steps", "1", "--set", "shorter_edge=144")
+    line = "imgorder: warning: frames are stored at a shorter edge of 136 px; shorter_edge enlarges them"
+    assert line in train(manifest, frames, tmp_path / "large", *options).stderr.splitlines()
+    assert "enlarges" not in train(manifest, frames, tmp_path / "usual", *options[:2]).stderr
 
 
 def test_a_run_on_larger_images_is_a_model_for_them(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from imgorder import predictor
 from imgorder.backends.voting import Voting, listings
 from imgorder.cli import app
 from imgorder.evaluation.run import evaluate_models
+from imgorder.evaluation.sets import shuffled
 from imgorder.permutations import class_count, order_to_class, permutation_classes
+from imgorder.photos import find_sets
 from imgorder.predictor import OrderingModel
 from imgorder.preprocess import preprocess_set
 
@@ -169,23 +171,84 @@ def test_the_order_of_votes_is_the_one_that_is_printed(
         assert result["order"] == [files[index].name for index in expected.order]
 
 
+@pytest.mark.parametrize(
+    ("options", "told"), [((), 1), (("--votes", "3"), 3), (("--votes", "99"), 24), (("--votes", "3", "path"), 1)]
+)
+def test_json_tells_the_votes_that_were_had(
+    photos: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], told: int
+) -> None:
+    if "path" not in options:
+        monkeypatch.setattr(predictor, "load_model", lambda *a: by_place)
+    else:
+        options = (*options[:-1], "--model", "path")
+    assert json.loads(command("sort", "--json", photos, *options).stdout)["sets"][0]["votes"] == told
+
+
+def test_heat_maps_go_by_the_order_of_votes(
+    photos: Path, tmp_path: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgorder.heatmaps.run.load_model", lambda *a: by_place)
+    orders = []
+
+    def maps(model: OrderingModel, tensors: Any, ordering: Any, decision: bool) -> Any:
+        orders.append(tuple(ordering.order))
+        raise imgorder.ImgorderError("far enough")
+
+    monkeypatch.setattr("imgorder.heatmaps.run.maps_in_order", maps)
+    for votes in (1, 24):
+        command("heatmap", photos, "--out", tmp_path / "maps", "--votes", str(votes))
+    files = find_sets([photos])[0].files
+    assert orders == [by_place.with_votes(votes).order(files).order for votes in (1, 24)]
+    assert len(by_place.backend.shown) == 50  # type: ignore[attr-defined]
+
+
 def test_a_plan_is_carried_out_without_votes(photos: Path, tmp_path: Path) -> None:
     assert command("rename", photos, "--plan", tmp_path / "plan.json").exit_code == 0
     assert command("rename", "--plan", tmp_path / "plan.json", "--apply", "--votes", "2").exit_code == 2
 
 
-def test_evaluated_models_say_how_many_votes_they_had(tmp_path: Path, scene: list[Image.Image]) -> None:
+@pytest.fixture
+def davis(tmp_path: Path, scene: list[Image.Image]) -> Path:
+    """The scene as a sequence in DAVIS's layout."""
     folder = tmp_path / "JPEGImages" / "480p" / "scene"
     folder.mkdir(parents=True)
     for index, image in enumerate(scene):
         image.save(folder / f"{index:05d}.jpg")
-    rows = {}
-    for votes in (1, 2):
-        measured = evaluate_models([tmp_path], models=["default"], seq_lens=[3, 4], spacings=[1], votes=votes)
-        rows[votes] = [each.row for each in measured]
-    assert [row.model for row in rows[2]] == ["path", "tridab-s (2 votes)"] * 2
-    for once, voted in zip(rows[1], rows[2], strict=True):
-        assert voted == replace(once, model=voted.model)  # TriDAB gains nothing, the baseline is left alone
-    result = command("evaluate", tmp_path, "--spacing", "1", "--votes", "2", "--json")
-    assert [row["model"] for row in json.loads(result.stdout)["rows"]] == ["path", "tridab-s (2 votes)"]
-    assert command("evaluate", tmp_path, "--votes", "0").exit_code == 2
+    return tmp_path
+
+
+def test_evaluated_networks_vote_and_say_how_often(
+    davis: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = imgorder.load_model("path")
+    monkeypatch.setattr("imgorder.evaluation.run.load_model", lambda name, *rest: path if name == "path" else by_place)
+    found = {}
+    for votes in (1, 5):
+        measured = evaluate_models([davis], models=["by-place"], seq_lens=[3, 4], spacings=[1], votes=votes)
+        assert [each.row.model for each in measured[::2]] == ["path"] * 2
+        found[votes] = {each.row.seq_len: each for each in measured[1::2]}
+    frames = preprocess_set(sorted((davis / "JPEGImages" / "480p" / "scene").iterdir()))
+    for n in (3, 4):
+        once, voted = found[1][n], found[5][n]
+        assert (once.row.model, voted.row.model) == ("by-place", "by-place (5 votes)")
+        # What is judged is the answer of the mean, which is another than that of the network asked once.
+        confidences = [
+            by_place.with_votes(5).probabilities(frames[None, start : start + n][:, list(listing)]).max()
+            for start in range(7 - n)
+            for listing in shuffled(n, 1, (0, start))
+        ]
+        assert voted.answers.table[:, 0, 3] == pytest.approx(confidences, abs=1e-6)
+        assert voted.answers.table[:, 0, 3] != pytest.approx(once.answers.table[:, 0, 3], abs=1e-3)
+
+
+def test_no_more_votes_are_told_than_there_are_listings(
+    davis: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgorder.evaluation.run.load_model", lambda name, *rest: replace(by_place, name=name))
+    options = ("--model", "net", "--seq-len", "3,4", "--spacing", "1", "--votes", "10", "--json")
+    rows = json.loads(command("evaluate", davis, *options).stdout)["rows"]
+    assert [(row["seq_len"], row["model"]) for row in rows if row["model"] != "path"] == [
+        (3, "net (6 votes)"),
+        (4, "net (10 votes)"),
+    ]
+    assert command("evaluate", davis, "--votes", "0").exit_code == 2

@@ -1,4 +1,4 @@
-"""The options that `rename` and `stamp` share: which photos, and in which order."""
+"""What commands that order photos share: which photos, by what model, and in which order."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ def named_path(text: str | Path) -> Path:
     return Path(text)
 
 
+Photos = Annotated[
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.")
+]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
@@ -40,7 +43,9 @@ First = Annotated[
 Reverse = Annotated[bool, typer.Option("--reverse", help="Take the opposite direction.")]
 MinConfidence = Annotated[
     float,
-    typer.Option("--min-confidence", min=0.0, max=1.0, help="Below this probability change nothing; exit code 3."),
+    typer.Option(
+        "--min-confidence", min=0.0, max=1.0, help="Below this probability exit with code 3; no photo is changed."
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")]
 Backend = Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")]

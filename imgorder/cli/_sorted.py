@@ -57,6 +57,7 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "direction": result.direction,
         "model": result.model,
         "backend": result.backend,
+        "votes": result.votes,
         "classes": [
             {"order": result.names(order), "probability": round(probability, 6)}
             for order, probability in ordering.ranking()[:limit]

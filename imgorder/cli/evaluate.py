@@ -62,6 +62,9 @@ def evaluate(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other; give one of them")
+    if as_csv and (together or per_video):
+        option = "--pooled" if together else "--per-video"
+        raise UsageError(f"--csv has one row for each spacing; leave out {option}, or take --json, which has all")
     results = evaluate_models(
         data,
         models=model or ["default"],

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors
 from imgorder.errors import UsageError
 from imgorder.names import show
@@ -17,9 +18,7 @@ Colormap = Annotated[str, typer.Option("--colormap", metavar="ember|ocean|grey",
 
 @one_line_errors
 def heatmap(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.")
-    ],
+    paths: _ordered.Photos,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the maps; created if missing.")],
     alpha: Alpha = 0.7,
     colormap: Colormap = "ember",
@@ -32,11 +31,10 @@ def heatmap(
         bool, typer.Option("--decision", help="Also paint what spoke for the order against the runner-up (torch).")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite maps that are there already.")] = False,
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")
-    ] = "default",
-    backend: Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
+    model: _ordered.Model = "default",
+    backend: _ordered.Backend = "auto",
+    threads: _ordered.Threads = None,
+    votes: _ordered.Votes = 1,
 ) -> None:
     """Paint a motion heat map over each photo, into a folder of their own. Photos are only read.
 
@@ -59,5 +57,6 @@ def heatmap(
         model=model,
         backend=backend,
         threads=threads,
+        votes=votes,
         written=lambda path: print(show(path)),
     )

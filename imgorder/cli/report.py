@@ -16,9 +16,7 @@ from imgorder.names import show
 
 @one_line_errors
 def report(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.")
-    ],
+    paths: _ordered.Photos,
     out: Annotated[Path, typer.Option("--out", metavar="FILE.html", readable=False, help="The file to write.")],
     first: _ordered.First = None,
     reverse: _ordered.Reverse = False,
@@ -28,11 +26,13 @@ def report(
     model: _ordered.Model = "default",
     backend: _ordered.Backend = "auto",
     threads: _ordered.Threads = None,
+    votes: _ordered.Votes = 1,
 ) -> None:
     """Write one HTML file with the photos in order, their heat maps, and what speaks for and against the order.
 
     It opens in any browser, without network or script. Photos are only read.
     """
+    # Imported here, so that `--help` does not wait for them.
     from imgorder.cli._interrupted import warn_interrupted
     from imgorder.heatmaps.overlay import Look
     from imgorder.report.run import write_reports
@@ -49,6 +49,7 @@ def report(
         model=model,
         backend=backend,
         threads=threads,
+        votes=votes,
         first=first or [],
         reverse=reverse,
         warn=lambda message: tell("warning", message),

@@ -17,25 +17,16 @@ if TYPE_CHECKING:
 
 @one_line_errors
 def sort(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATHS", readable=False, help="A folder of photos, or 3 to 6 photos.")
-    ],
-    first: Annotated[
-        list[Path] | None,
-        typer.Option("--first", metavar="FILE", readable=False, help="Taken first; fixes the direction. Repeatable."),
-    ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Show the opposite direction.")] = False,
+    paths: _ordered.Photos,
+    first: _ordered.First = None,
+    reverse: _ordered.Reverse = False,
     classes: Annotated[
         str, typer.Option("--classes", metavar="K|all", help="How many orders to list with their probability.")
     ] = "2",
-    min_confidence: Annotated[
-        float, typer.Option("--min-confidence", min=0.0, max=1.0, help="Exit with code 3 below this probability.")
-    ] = 0.0,
-    model: Annotated[
-        str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")
-    ] = "default",
-    backend: Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")] = "auto",
-    threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
+    min_confidence: _ordered.MinConfidence = 0.0,
+    model: _ordered.Model = "default",
+    backend: _ordered.Backend = "auto",
+    threads: _ordered.Threads = None,
     votes: _ordered.Votes = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     sheet: Annotated[
@@ -89,9 +80,9 @@ def sort(
         reverse=reverse,
         warn=lambda message: tell("warning", message),
     )
-    if job:
-        job.write(results, targets)
     strips = _thumbnails.strips(results, protocol) if protocol else []
+    if job:  # last of what can fail
+        job.write(results, targets)
     if as_json:
         print(_sorted.as_json(results, shown))
     else:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-
-from PIL import Image
 
 from imgorder.datasets.built import Built, Skipped
 from imgorder.datasets.manifest import Manifest, SetEntry
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
-from imgorder.exif import parse_time
+from imgorder.exif import parse_offset, parse_time
 from imgorder.names import natural_key, show
-from imgorder.photos import SUFFIXES, find_sets, open_photo
+from imgorder.photos import SUFFIXES, exif_fields, find_sets, open_photo
 
-_EXIF = 0x8769
 _TIME = 0x9003  # DateTimeOriginal, whole seconds
 _SUBSECOND = 0x9291  # SubSecTimeOriginal, the decimals
+_OFFSET = 0x9011  # OffsetTimeOriginal, the zone
 
 
 def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
@@ -65,24 +62,20 @@ def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
 def exposure_time(path: Path) -> datetime | None:
     """When a photo was taken by its EXIF block, to the microsecond; None where that is not written.
 
+    It is the time on the camera's clock, in a zone that is not told. The picture is not decoded.
+
     Raises:
-        PhotoError: if the file is not a readable photo.
+        PhotoError: if the file is not a photo.
     """
-    picture = open_photo(path, draft_edge=64)
-    try:
-        fields = _fields(picture, path)
-        return parse_time(_text(fields.get(_TIME)), _text(fields.get(_SUBSECOND)))
-    except Exception:  # a broken EXIF block is one without a time
-        return None
+    taken = zoned_time(path)
+    return None if taken is None else taken.replace(tzinfo=None)
 
 
-def _fields(picture: Image.Image, path: Path) -> Mapping[int, object]:
-    if picture.format == "TIFF":  # Pillow would read on from the file, which is closed by now
-        import piexif
-
-        blocks: dict[str, dict[int, object]] = piexif.load(os.fspath(path))
-        return blocks["Exif"]
-    return picture.getexif().get_ifd(_EXIF)
+def zoned_time(path: Path) -> datetime | None:
+    """As `exposure_time`, with the zone of the camera's clock where that is written."""
+    fields = exif_fields(path)
+    taken = parse_time(_text(fields.get(_TIME)), _text(fields.get(_SUBSECOND)))
+    return None if taken is None else taken.replace(tzinfo=parse_offset(_text(fields.get(_OFFSET))))
 
 
 def _text(value: object) -> str:
@@ -97,6 +90,7 @@ def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tu
     without: list[tuple[Path, str]] = []
     for place, file in enumerate(files):
         try:
+            open_photo(file, draft_edge=64)  # one that is damaged is left out
             taken = exposure_time(file)
         except PhotoError as error:
             without.append((file, str(error).removeprefix(f"{show(file)}: ")))

@@ -79,11 +79,16 @@ class Answers:
 
 @dataclass(frozen=True)
 class Measured:
-    """A row, the exact match of each video in percent, and the answers that both are made of."""
+    """A row, the exact match of each video in percent, and the answers that both are made of.
+
+    Attributes:
+        source: path of the data, where several can be of one name.
+    """
 
     row: Row
     videos: dict[str, float]
     answers: Answers
+    source: str = ""
 
 
 def measure(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +16,8 @@ class PooledRow:
     """A row over several spacings.
 
     Attributes:
-        model, dataset, seq_len: what was judged on what.
+        model, dataset, seq_len: what was judged on what; where data of one name were given from several
+            places, ``dataset`` has the file's or the folder's name as well.
         spacings: of the sets, each of which counts once: spacings with more sets count for more.
         sets: how many, each shown in ``permutations`` listings.
         accuracy: exact match in percent; ``accuracy_low`` and ``accuracy_high`` are its 95 % interval by
@@ -38,11 +40,23 @@ class PooledRow:
 
 
 def pooled(measured: Iterable[Measured]) -> list[PooledRow]:
-    """A row for each model, data set and set size, in the order in which they first appear."""
-    parts: dict[tuple[str, int, str], list[Measured]] = {}
+    """A row for each model, source of data and set size, in the order in which they first appear.
+
+    Data from different places stay apart even if they have one name: their groups are not the same ones.
+    """
+    parts: dict[tuple[str, str, int, str], list[Measured]] = {}
+    sources: dict[tuple[str, int], set[str]] = {}
     for each in measured:
-        parts.setdefault((each.row.dataset, each.row.seq_len, each.row.model), []).append(each)
-    return [_pooled(own) for own in parts.values()]
+        row = each.row
+        parts.setdefault((each.source, row.dataset, row.seq_len, row.model), []).append(each)
+        sources.setdefault((row.dataset, row.seq_len), set()).add(each.source)
+    rows = []
+    for own in parts.values():
+        together = _pooled(own)
+        if len(sources[together.dataset, together.seq_len]) > 1:
+            together = replace(together, dataset=f"{together.dataset} ({Path(own[0].source).name})")
+        rows.append(together)
+    return rows
 
 
 def _pooled(parts: list[Measured]) -> PooledRow:

@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import factorial
 from pathlib import Path
 
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, UsageError
 from imgorder.evaluation.measure import Measured, measure_all
 from imgorder.evaluation.sets import DavisWindows, TimedSet, is_davis_root
 from imgorder.names import show
@@ -22,6 +23,7 @@ from imgorder.registry import BASELINE
 class Case:
     """Sets of one size and spacing; ``sets(spec)`` makes them anew each time, the same ones for every preprocessing."""
 
+    source: str
     dataset: str
     seq_len: int
     spacing: float
@@ -66,14 +68,16 @@ def evaluate_models(
         seq_lens, spacings: of the windows on DAVIS; manifests bring their own.
         permutations: in how many listings each set is shown; None for all n!.
         split: of the manifests.
-        votes: in how many listings a network is shown each set for one answer; its rows then say so in the
-            model's name. The baseline has no use for it.
+        votes: in how many listings, all n! at most, a network is shown each set for one answer; its rows
+            then say in the model's name how many there were. The baseline has no use for it.
         track: wraps the work for a progress bar.
 
     Raises:
         ImgorderError: for data or a model that cannot be read, or data without sets.
+        UsageError: for data that is given twice, whose sets would count twice.
     """
-    loaded = [_voting(model, votes) for model in _load_all([BASELINE, *models], backend, threads)]
+    _refuse_twins(data)
+    loaded = _load_all([BASELINE, *models], backend, threads)
     cases = [case for path in data for case in _cases(path, seq_lens, spacings, split)]
     _check_sizes(loaded, cases)
     jobs = _jobs(loaded, cases)
@@ -81,12 +85,22 @@ def evaluate_models(
     for job in track(jobs, len(jobs), "evaluating"):
         case = job.case
         sets = case.sets(job.spec)
-        for measured in measure_all(job.models, case.dataset, sets, case.seq_len, case.spacing, permutations):
-            found[case, measured.row.model] = measured
+        asked = [_voting(model, votes, case.seq_len) for model in job.models]
+        measured = measure_all(asked, case.dataset, sets, case.seq_len, case.spacing, permutations)
+        for model, each in zip(job.models, measured, strict=False):  # of no sets there is nothing
+            found[case, model.name] = replace(each, source=case.source)
     results = [found[case, model.name] for case in cases for model in loaded if (case, model.name) in found]
     if not results:
         raise ImgorderError(f"{show(data[0])}: no sets of that size, spacing and split; try other options")
     return results
+
+
+def _refuse_twins(data: Sequence[Path]) -> None:
+    places: set[str] = set()
+    for path in data:
+        if os.path.realpath(path) in places:
+            raise UsageError(f"{show(path)}: is given twice; name it once")
+        places.add(os.path.realpath(path))
 
 
 def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None:
@@ -118,7 +132,7 @@ def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: 
         davis = DavisWindows(path)
         for n in seq_lens:
             for step in spacings:
-                yield Case(f"davis-{davis.sequences}", n, step, partial(davis.sets, n, step))
+                yield Case(str(path), f"davis-{davis.sequences}", n, step, partial(davis.sets, n, step))
         return
     if os.path.isdir(path):
         raise ImgorderError(f"{show(path)}: neither a manifest nor the root of DAVIS; make one with: imgorder dataset")
@@ -135,7 +149,7 @@ def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: 
         mean = round(sum(entry.spacing for entry in entries) / len(entries), 2)
         by_spacing = {mean: list(entries)}
     for spacing, chosen in sorted(by_spacing.items()):
-        yield Case(manifest.dataset, manifest.seq_len, spacing, partial(_manifest_sets, manifest, chosen))
+        yield Case(str(path), manifest.dataset, manifest.seq_len, spacing, partial(_manifest_sets, manifest, chosen))
 
 
 def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[OrderingModel]:
@@ -151,7 +165,8 @@ def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[O
     return [model for _, model in loaded.values()]
 
 
-def _voting(model: OrderingModel, votes: int) -> OrderingModel:
+def _voting(model: OrderingModel, votes: int, n: int) -> OrderingModel:
+    votes = min(votes, factorial(n))  # more listings of a set there are not
     asked = model.with_votes(votes)
     return asked if asked is model else replace(asked, name=f"{model.name} ({votes} votes)")
 

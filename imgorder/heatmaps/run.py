@@ -70,6 +70,7 @@ def write_heatmaps(
     model: str = "default",
     backend: str = "auto",
     threads: int | None = None,
+    votes: int = 1,
     written: Callable[[Path], None] = lambda path: None,
 ) -> None:
     """Paint the maps of every set under ``paths`` into a folder; photos are only read.
@@ -78,6 +79,7 @@ def write_heatmaps(
         paths: folders of photos, or photos that make a set together.
         out: folder, made if missing; each of several sets gets a folder of its own in it.
         wanted: what to write.
+        votes: in how many listings the network is shown a set to find its order; the maps are those of one listing.
         written: told of every file.
 
     Raises:
@@ -86,9 +88,9 @@ def write_heatmaps(
             but for the photos' own pixels.
     """
     sets = find_sets(paths)
-    loaded = load_model(model, "torch" if wanted.decision and backend == "auto" else backend, threads)
+    loaded = load_model(model, "torch" if wanted.decision and backend == "auto" else backend, threads).with_votes(votes)
     for photos in sets:
-        loaded.check_size(len(photos.files))
+        loaded.check_size(len(photos.files), photos.folder)
     folders = [out] if len(sets) == 1 else [out / f"{i:02d}-{photos.folder.name}" for i, photos in enumerate(sets, 1)]
     for photos, folder in zip(sets, folders, strict=True):
         _check_targets(photos, folder, wanted)

@@ -17,6 +17,7 @@ from typing import BinaryIO
 from imgorder.errors import ImgorderError
 from imgorder.names import show
 from imgorder.photos import SUFFIXES, PhotoSet
+from imgorder.pictures.ending import orderly_end
 
 
 def numbered(target: Path, count: int) -> list[Path]:
@@ -59,7 +60,9 @@ def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Call
 
 
 class Staged:
-    """A context in which files are written under temporary names; none is left behind.
+    """A context in which files are written under temporary names; none is left behind, by an error or a signal to end.
+
+    Only what ends a process at once, such as SIGKILL, leaves them: hidden files ``.imgorder-*.part``.
 
     Args:
         force: files that are there may be replaced.
@@ -68,6 +71,7 @@ class Staged:
     def __init__(self, force: bool) -> None:
         self._force = force
         self._parts: list[tuple[Path, Path]] = []
+        self._end = orderly_end()
 
     def write(self, target: Path, produce: Callable[[BinaryIO], None]) -> None:
         """Write a file that `place` will give its name.
@@ -108,6 +112,7 @@ class Staged:
                 claim.unlink(missing_ok=True)
 
     def __enter__(self) -> Staged:
+        self._end.__enter__()
         return self
 
     def __exit__(
@@ -116,6 +121,7 @@ class Staged:
         for part, _ in self._parts:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+        self._end.__exit__(None, None, None)
 
 
 def _check_present(target: Path, mode: int, sets: Sequence[PhotoSet], force: bool) -> None:

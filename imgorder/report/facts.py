@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from imgorder.heatmaps.overlay import Look
 from imgorder.preprocess import Preprocessing
@@ -10,6 +11,9 @@ from imgorder.report.times import Times
 
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""
+
+Told = Literal["nothing", "first", "direction"]
+"""What the user told of the order: nothing, which photo is the first, or to turn the direction round."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Candidate:
 
     Attributes:
         numbers: the photos in this order.
-        probability: of this order or its reverse, 0…1.
+        probability: of this order or its reverse, 0…1; where the first photo was told, of this order alone.
     """
 
     numbers: Numbers
@@ -62,6 +66,7 @@ class Maker:
         model, backend: what decided.
         sha256: of the model's file, in hexadecimal digits; empty if it has none.
         preprocessing: how photos became the model's input.
+        votes: in how many listings the network was shown the set.
         version: of imgorder.
     """
 
@@ -69,6 +74,7 @@ class Maker:
     backend: str
     sha256: str
     preprocessing: Preprocessing
+    votes: int
     version: str
 
 
@@ -79,10 +85,12 @@ class Report:
     Attributes:
         title: the folder's own name.
         photos: in the predicted order.
-        direction_given: whether the user told which way time runs.
+        told: what the user told of the order.
+        twins: groups of photos that the model cannot tell apart.
         candidates: the most probable orders, the winner first.
-        classes: how many orders there are.
+        classes: how many orders are possible.
         baseline: the order of the shortest path; None if that is the model itself.
+        baseline_tied: whether other orders are as short.
         times: the photos' capture times against the order.
         look: of the heat maps.
         maker: what made it.
@@ -90,10 +98,12 @@ class Report:
 
     title: str
     photos: tuple[Photo, ...]
-    direction_given: bool
+    told: Told
+    twins: tuple[Numbers, ...]
     candidates: tuple[Candidate, ...]
     classes: int
     baseline: Numbers | None
+    baseline_tied: bool
     times: Times
     look: Look
     maker: Maker

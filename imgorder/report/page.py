@@ -62,11 +62,13 @@ def page(report: Report) -> str:
         all_heat=Html(_ALL_HEAT) if report.photos[0].heat else Html(),
         legend=_legend(report),
         photos=joined(_photo(report, place) for place in range(len(report.photos))),
-        choices_of=f"{len(report.candidates)} of {report.classes}",
+        twins=_paragraph(words.twins(report)),
         second=_second(report),
+        choices_of=words.choices(report),
         choices=joined(_choice(report, candidate) for candidate in report.candidates),
         baseline=words.baseline(report),
         times=_times(report),
+        source=words.source(report),
         preprocessing=words.preprocessing(report.maker),
         model=words.model(report.maker),
     )
@@ -74,12 +76,12 @@ def page(report: Report) -> str:
 
 def _facts(report: Report) -> Html:
     """The answer in a few words, and whether the two other witnesses see it the same way."""
-    sure = fill(_FACT, kind="plain", label="Probability", value=words.percent(report.candidates[0].probability))
-    parts = [sure]
+    share = words.percent(report.candidates[0].probability)
+    parts = [fill(_FACT, kind="plain", label=words.probability(report), value=share)]
     if report.baseline is not None:
-        agrees = report.baseline_agrees
-        value = "agrees" if agrees else "another order"
-        parts.append(fill(_FACT, kind="good" if agrees else "bad", label="Shortest path", value=value))
+        agreeing = "plain" if report.baseline_tied else "good"
+        kind = agreeing if report.baseline_agrees else "bad"
+        parts.append(fill(_FACT, kind=kind, label="Shortest path", value=words.baseline_in_short(report)))
     verdict = report.times.verdict
     kind = {"agree": "good", "differ": "bad"}.get(verdict, "plain")
     parts.append(fill(_FACT, kind=kind, label="Capture times", value=words.times_in_short(report.times)))
@@ -104,7 +106,7 @@ def _image(picture: Picture, kind: str, alt: str) -> Html:
 
 def _legend(report: Report) -> Html:
     if report.photos[0].heat is None:
-        return fill(_PARAGRAPH, text=f"The model {report.maker.model} has no heat maps.")
+        return _paragraph(f"The model {report.maker.model} has no heat maps.")
     return fill(_LEGEND, stops=_stops(report.look))
 
 
@@ -136,5 +138,8 @@ def _name(photos: tuple[Photo, ...], number: int) -> str:
 
 
 def _times(report: Report) -> Html:
-    sentences = [words.times(report.times), words.times_direction(report)]
-    return joined(fill(_PARAGRAPH, text=text) for text in sentences if text)
+    return joined([_paragraph(words.times(report.times)), _paragraph(words.times_direction(report))])
+
+
+def _paragraph(text: str | None) -> Html:
+    return Html() if text is None else fill(_PARAGRAPH, text=text)

@@ -5,32 +5,37 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
+from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
 
 from imgorder import __version__, registry
-from imgorder.datasets.photos import exposure_time
+from imgorder.datasets.photos import zoned_time
 from imgorder.errors import ImgorderError, ModelError, SetSizeError, UsageError
 from imgorder.heatmaps.maps import Array, last, scales
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.heatmaps.run import maps_in_order
 from imgorder.model_files import digest_and_size
-from imgorder.names import show
+from imgorder.names import short_names, show
 from imgorder.photos import PhotoSet, find_sets
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.outputs import Staged, check_target, numbered
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.preprocess import Preprocessing, Tensor, preprocess_set
 from imgorder.report.embed import EDGE, encoded
-from imgorder.report.facts import Candidate, Maker, Numbers, Photo, Report
+from imgorder.report.facts import Candidate, Maker, Numbers, Photo, Report, Told
 from imgorder.report.page import page
 from imgorder.report.times import judge
 from imgorder.sorting import SortedSet, Sorting, sort_sets
+from imgorder.twins import alike
 
 SUFFIXES = (".html", ".htm")
 
 SHOWN = 5
 """How many orders a report lists."""
+
+_TIE = 1e-5
+"""By what share the figures of two paths may differ that are equally short: lengths are sums of rounded numbers."""
 
 
 def write_reports(
@@ -42,6 +47,7 @@ def write_reports(
     model: str = "default",
     backend: str = "auto",
     threads: int | None = None,
+    votes: int = 1,
     first: Sequence[Path] = (),
     reverse: bool = False,
     warn: Callable[[str], None] = lambda message: None,
@@ -53,6 +59,7 @@ def write_reports(
         out: the file; with several sets the names are numbered.
         look: of the heat maps.
         force: replace files that are there, never photos.
+        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`.
         first: photos known to be the first of their sets.
         reverse: show every set in the direction opposite to the usual one.
         warn: is told what is odd but does not stop the job.
@@ -73,7 +80,9 @@ def write_reports(
     targets = numbered(out, len(sets))
     for target in targets:
         check_target(target, sets, force, warn)
-    sorting = sort_sets(sets, model=model, backend=backend, threads=threads, first=first, reverse=reverse, warn=warn)
+    sorting = sort_sets(
+        sets, model=model, backend=backend, threads=threads, votes=votes, first=first, reverse=reverse, warn=warn
+    )
     with Staged(force) as staged:
         for index, target in enumerate(targets):
             report = make_report(sorting, index, look, threads)
@@ -92,21 +101,30 @@ def make_report(sorting: Sorting, index: int, look: Look, threads: int | None = 
     order = result.ordering.order
     number = {image: place for place, image in enumerate(order, start=1)}
     ranking = result.ordering.ranking()
+    baseline, tied = _baseline(result, sorting.model, tensors, number, start, threads)
     return Report(
         title=result.folder_name,
         photos=_photos(result, sorting.model, tensors, look),
-        direction_given=result.direction == "given",
+        told=_told(result, start),
+        twins=tuple(tuple(sorted(number[image] for image in group)) for group in alike(sorting.twins[index])),
         candidates=tuple(
             Candidate(_numbers(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]
             if probability > 0  # with --first, orders that this photo does not begin are impossible
         ),
-        classes=len(ranking),
-        baseline=_baseline(result, sorting.model, tensors, number, start, threads),
-        times=judge([exposure_time(result.photos.files[image]) for image in order]),
+        classes=len(ranking) if start is None else factorial(len(order) - 1),
+        baseline=baseline,
+        baseline_tied=tied,
+        times=judge([zoned_time(result.photos.files[image]) for image in order]),
         look=look,
-        maker=_maker(sorting.model, len(order)),
+        maker=_maker(sorting.model, len(order), result.votes),
     )
+
+
+def _told(result: SortedSet, start: int | None) -> Told:
+    if start is not None:
+        return "first"
+    return "nothing" if result.direction == "unknown" else "direction"
 
 
 def _check_size(photos: PhotoSet) -> None:
@@ -117,11 +135,13 @@ def _check_size(photos: PhotoSet) -> None:
 def _photos(result: SortedSet, model: OrderingModel, tensors: Tensor, look: Look) -> tuple[Photo, ...]:
     """In their order, each with its map."""
     order = result.ordering.order
+    # Not as `sort` lists them: those of several folders would tell where their owner keeps them.
+    names = short_names([result.photos.files[image] for image in order])
     heat = _heat(model, tensors, result)
     full = 1.0 if heat is None else scales(heat, by_photo=False)[0]
     return tuple(
         _photo(result.photos.files[image], name, None if heat is None else heat[image], full, look, model.preprocessing)
-        for image, name in zip(order, result.names(order), strict=True)
+        for image, name in zip(order, names, strict=True)
     )
 
 
@@ -151,16 +171,23 @@ def _baseline(
     number: Mapping[int, int],
     start: int | None,
     threads: int | None,
-) -> Numbers | None:
-    """The shortest path, which is told what the model was told; None if it is the model."""
+) -> tuple[Numbers | None, bool]:
+    """The shortest path, which is told what the model was told, and whether others are as short.
+
+    Of those it is the predicted order, if that is among them. None if it is the model.
+    """
     if model.name == registry.BASELINE:
-        return None
+        return None, False
     path = load_model(registry.BASELINE)
     if path.preprocessing != model.preprocessing:
         tensors = preprocess_set(result.photos.files, path.preprocessing, threads)
     found = path.order_tensors([tensors])[0]
-    order = (found if start is None else found.with_end(start)).order
-    return _numbers(order, number, start)
+    if start is not None:
+        found = found.with_end(start)
+    as_short = [
+        _numbers(order, number, start) for order, p in found.ranking() if isclose(p, found.confidence, rel_tol=_TIE)
+    ]
+    return min(as_short, key=lambda numbers: list(numbers) != sorted(numbers)), len(as_short) > 1
 
 
 def _numbers(order: Sequence[int], number: Mapping[int, int], start: int | None) -> Numbers:
@@ -183,13 +210,13 @@ def _swapped(numbers: Numbers) -> int:
     return sum(before > after for before, after in combinations(numbers, 2))
 
 
-def _maker(model: OrderingModel, photos: int) -> Maker:
+def _maker(model: OrderingModel, photos: int, votes: int) -> Maker:
     file = model.member(photos).file
     try:
         digest = "" if file is None else digest_and_size(file)[0]
     except OSError as error:
         raise ImgorderError(f"{show(file or '')}: cannot be read ({error.strerror})") from error
-    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, __version__)
+    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, votes, __version__)
 
 
 def _write(text: str, file: BinaryIO) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Verdict = Literal["none", "equal", "few", "differ", "partly", "agree"]
+Verdict = Literal["none", "zones", "equal", "few", "differ", "partly", "agree"]
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,11 @@ class Times:
     """Capture times held against an order, which counts as one with its reverse.
 
     Attributes:
-        taken: of each photo in that order; None where it has no time.
+        taken: of each photo in that order, with its zone if that is known; None where it has no time.
         verdict: ``"none"``, ``"equal"``: there are no times, or all are the same, so that they say nothing;
-            ``"few"``: any order would fit them; ``"differ"``: they contradict the order; ``"partly"``: they fit,
-            but some are missing or equal; ``"agree"``: every photo has a time of its own, and they fit.
+            ``"zones"``: only some name their zone, so that they cannot be compared; ``"few"``: any order would
+            fit them; ``"differ"``: they contradict the order; ``"partly"``: they fit, but some are missing or
+            equal; ``"agree"``: every photo has a time of its own, and they fit.
         forward: whether time runs as the order is shown; None where the times do not tell.
     """
 
@@ -37,19 +38,22 @@ class Times:
         known = [time for time in self.taken if time is not None]
         return len(set(known)) < len(known)
 
-    def places(self) -> list[int]:
-        """Places in the order, from 0, of the photos that have a time, the earliest first."""
-        timed = [(time, place) for place, time in enumerate(self.taken) if time is not None]
-        return [place for _, place in sorted(timed)]
+    def places(self) -> list[list[int]]:
+        """Places in the order, from 0, of the photos that have a time, the earliest first; equal times together."""
+        times = sorted({time for time in self.taken if time is not None})
+        return [[place for place, time in enumerate(self.taken) if time == each] for each in times]
 
 
 def judge(taken: Sequence[datetime | None]) -> Times:
     """Hold times against an order.
 
     Args:
-        taken: capture times of the photos in that order.
+        taken: capture times of the photos in that order. If all have a zone they are compared as moments, if none
+            has one, as the cameras' clocks showed them.
     """
     known = [time for time in taken if time is not None]
+    if len({time.tzinfo is None for time in known}) > 1:
+        return Times(tuple(taken), "zones", None)
     rises = known == sorted(known)
     falls = known == sorted(known, reverse=True)
     forward = rises if rises != falls else None  # both: all are equal

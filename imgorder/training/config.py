@@ -34,8 +34,8 @@ class TrainConfig:
     Network:
         backbone: one of `BACKBONES`.
         network: fields of its config, such as ``width``, ``dab`` and ``window``.
-        init: weights to begin with, a file or the name of a model, as far as their names and shapes
-            agree with the network's; drawn from the seed if empty.
+        init: weights to begin with, a safetensors file or the name of a model, as far as their names and
+            shapes agree with the network's; drawn from the seed if empty.
         seq_len: set sizes n; more than one only for TriDAB.
         shares: n -> share of the steps, where several n are trained; equal if empty.
 
@@ -58,7 +58,8 @@ class TrainConfig:
 
     Crops, in px at a shorter edge of 136, shared by the images of a set:
         shorter_edge, image_size: of the preprocessing; the centre square that validation shows, and the
-            side of the network's input, which every square is scaled to, in px.
+            side of the network's input, which every square is scaled to, in px. Frames are stored at
+            a shorter edge of 136 px whatever they say, so a larger input is enlarged from that in training.
         crop_min, crop_max: side of the square in px of frames whose shorter edge is 136.
         flip: share of sets that are mirrored.
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.

@@ -16,6 +16,8 @@ import tomli_w
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import written_whole
 from imgorder.names import show
+from imgorder.preprocess import DEFAULT
+from imgorder.registry import known_card
 from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
@@ -23,6 +25,7 @@ from imgorder.training.setup import make_accelerator, network_settings
 from imgorder.training.sources import make_source, need_steps
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE, WEIGHTS, Trainer
+from imgorder.training.warm_start import check_weights
 
 CONFIG = "config.toml"
 # What a run keeps: its state, or the place in its order of samples, would mean something else.
@@ -101,7 +104,11 @@ def train_network(
     config = _settings(run, changes, resume)
     data = find_data([Path(name) for name in config.data])
     _check(config, data)
+    if config.init and not resume:
+        check_weights(config)
     accelerator = make_accelerator(config)
+    if config.shorter_edge > DEFAULT.shorter_edge and accelerator.is_main_process:
+        warn(f"frames are stored at a shorter edge of {DEFAULT.shorter_edge} px; shorter_edge enlarges them")
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,7 +171,9 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
-    init = os.path.abspath(config.init) if config.init and os.path.exists(config.init) else config.init
+    init = config.init
+    if init and os.path.exists(init) and not known_card(init):  # a name is one, whatever lies here
+        init = os.path.abspath(init)
     return replace(config, data=tuple(os.path.abspath(name) for name in config.data), init=init)
 
 

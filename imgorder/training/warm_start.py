@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.model_files import refuse_pickles, usable_file
 from imgorder.names import show
-from imgorder.registry import known_card
+from imgorder.networks.registry import build_network
+from imgorder.registry import cards, known_card
+from imgorder.training.config import TrainConfig
+from imgorder.training.setup import network_settings
+
+OTHER = "give a model of its kind and width, or leave out --init"
+NAMED = 5  # new weights that are named; of a network with another head there can be a hundred
+
+
+def check_weights(config: TrainConfig) -> None:
+    """Make sure that the first weights that a config asks for are there and fit; only names and shapes are read.
+
+    Raises:
+        ImgorderError, UsageError: as `take_weights`.
+    """
+    with torch.device("meta"):
+        network = build_network(config.family, **network_settings(config))
+    path = _weights_file(config.init)
+    with _opened(path) as file:
+        _fitting(network, file, path)
 
 
 def take_weights(network: nn.Module, source: str) -> str:
@@ -25,21 +49,53 @@ def take_weights(network: nn.Module, source: str) -> str:
 
     Raises:
         ImgorderError: if there are no such weights, or they cannot be read.
-        UsageError: if nothing agrees.
+        UsageError: if none of its kernels and matrices fits.
     """
+    path = _weights_file(source)
+    with _opened(path) as file:
+        taken = _fitting(network, file, path)
+        network.load_state_dict({name: file.get_tensor(name) for name in taken}, strict=False)
+    sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
+    new = [name for name in sizes if name not in taken]
+    if not new:
+        return f"all weights of {show(path)}"
+    share = 100 * (1 - sum(sizes[name] for name in new) / sum(sizes.values()))
+    more = f" and {len(new) - NAMED} more" if len(new) > NAMED else ""
+    return f"{share:.1f} % of the weights from {show(path)}; new: {', '.join(new[:NAMED])}{more}"
+
+
+def _weights_file(source: str) -> Path:
+    refuse_pickles(source, "give a model's name, or a .safetensors file")
     card = known_card(source)
-    refuse_pickles(source)
-    path = usable_file(card, "torch") if card else Path(source)
+    if card is not None:
+        if not card.members and "torch" not in card.files:
+            raise UsageError(f"--init {card.name}: this model has no weights to begin with; name another")
+        return usable_file(card, "torch")
+    if not os.path.exists(source):
+        names = ", ".join(each.name for each in cards() if "torch" in each.files)
+        raise ImgorderError(f"{show(source)}: no such file or model for --init; there are the models {names}")
+    return Path(source)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            yield file
     except (OSError, SafetensorError) as error:
         raise ImgorderError(f"{show(path)}: no weights that can be read; give a safetensors file to --init") from error
+
+
+def _fitting(network: nn.Module, file: Any, path: Path) -> set[str]:
+    """Names of the tensors that a network can take from a file.
+
+    Raises:
+        UsageError: if no kernel or matrix is among them. Counters agree between any two networks, and biases of
+            the last layer between those of another width: these alone are no beginning.
+    """
     wanted = network.state_dict()
-    taken = {name: value for name, value in tensors.items() if name in wanted and value.shape == wanted[name].shape}
-    if not taken:
-        raise UsageError(f"{show(path)}: none of its weights fits this network; leave out --init")
-    network.load_state_dict(taken, strict=False)
-    left = [name for name in wanted if name not in taken]
-    new = f"; new: {', '.join(left)}" if left else ""
-    return f"{len(taken)} of {len(wanted)} tensors from {show(path)}{new}"
+    there = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    fitting = {name for name, shape in there.items() if name in wanted and shape == tuple(wanted[name].shape)}
+    if not any(name in fitting and parameter.ndim > 1 for name, parameter in network.named_parameters()):
+        raise UsageError(f"{show(path)}: none of its weights fits this network; {OTHER}")
+    return fitting
