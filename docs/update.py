@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 
 # Whose training models/README.md lists; the members of dab-resnet18 differ little.
-RECIPES = ("tridab-s", "tridab-b", "dab-resnet18-n4")
+RECIPES = ("tridab-s", "dab-resnet18-n4")
 
 
 def main() -> None:

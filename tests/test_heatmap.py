@@ -158,11 +158,9 @@ def test_a_turned_photo_has_its_map_on_the_right_pixels(tmp_path: Path) -> None:
         one, other = np.load(file), np.load(tmp_path / "b" / file.name)
         assert one.shape == other.shape == (SIZE[1], SIZE[0])
         assert np.nanmax(np.abs(one - other)) < 0.05 * np.nanmax(one)
-        photo = next(plain.glob(f"{file.name.split('.')[0]}.png"))
-        t = int(photo.stem[-1])
         y, x = np.unravel_index(np.nanargmax(np.where(np.isnan(one), -1, one)), one.shape)
-        nearest = min(np.hypot(*(scene.centres[k] - (x, y))) for k in (t - 1, t, t + 1) if 0 <= k < 4)
-        assert nearest < RADIUS + 20
+        # Of any of the photos: which of them are neighbours, the network says.
+        assert min(np.hypot(*(centre - (x, y))) for centre in scene.centres) < RADIUS + 20
 
 
 def test_values_lie_over_the_pixels_that_made_them() -> None:

@@ -33,6 +33,7 @@ from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
 from imgorder.photos import find_sets
 from imgorder.predictor import OrderingModel, load_model
+from imgorder.preprocess import preprocess_set
 from imgorder.registry import models_folder
 from imgorder.report import words
 from imgorder.report.embed import EDGE, MOST, encoded
@@ -489,7 +490,7 @@ def test_the_baseline_is_told_whether_it_agrees_or_not(
     report = make_report(sorting, 0, Look())
     assert report.baseline is not None
     assert not report.baseline_agrees
-    told = load_model("path").order_tensors(sorting.tensors)[0].order
+    told = load_model("path").order(sorting.results[0].photos.files).order
     place = {image: number for number, image in enumerate(sorting.results[0].ordering.order, start=1)}
     assert report.baseline in (tuple(place[i] for i in told), tuple(place[i] for i in told[::-1]))
     assert f"gives another order: {words.listed(report.baseline)}." in Page(page(report)).text
@@ -497,11 +498,12 @@ def test_the_baseline_is_told_whether_it_agrees_or_not(
 
 def test_a_tie_of_the_baseline_is_no_agreement(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sorting = sort_sets(find_sets([photos]), backend="onnx")
+    small = preprocess_set(sorting.results[0].photos.files)  # as the baseline sees them
 
     def tied(with_winner: bool) -> Report:
         def logits(self: PathBackend, tensors: Any) -> Any:
             order = sorting.results[0].ordering
-            place = canonical_ranks(sorting.tensors[0])
+            place = canonical_ranks(small)
             found = np.zeros((1, 12), np.float32)
             for candidate, _ in order.ranking()[0 if with_winner else 1 :][:2]:
                 found[0, order_to_class([place[image] for image in candidate])] = 9

@@ -14,6 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
+from imgorder.registry import cards
 from tests.conftest import EXAMPLE, ROOT
 
 TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[
@@ -205,7 +206,8 @@ def test_options_that_do_not_fit_are_usage_errors(photos: Path, options: tuple[s
 def test_an_unknown_model_names_those_that_are_there(photos: Path) -> None:
     result = run("sort", photos, "--model", "resnet")
     assert result.exit_code == 1
-    assert "tridab-s, path" in result.stderr
+    names = ", ".join(card.name for card in cards())
+    assert f"there are: {names}" in result.stderr
 
 
 def test_models_lists_cards() -> None:

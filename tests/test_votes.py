@@ -132,7 +132,7 @@ def test_maps_are_those_of_the_set_as_listed(by_place: OrderingModel) -> None:
 @pytest.mark.parametrize("n", [3, 4, 5])
 def test_a_network_that_treats_all_listings_alike_gains_nothing(scene: list[Image.Image], n: int) -> None:
     model = imgorder.load_model()
-    batch = preprocess_set(scene[:n])[None]
+    batch = preprocess_set(scene[:n], model.preprocessing)[None]
     once, voted = model.probabilities(batch), model.with_votes(5).probabilities(batch)
     assert once.std() > 0.01
     assert np.abs(once - voted).max() < 1e-4

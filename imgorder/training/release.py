@@ -62,7 +62,8 @@ def release(
         data: what it was trained on, in words.
     """
     state = run / STATE
-    config = replace(read_config(state), **(changes or {}))
+    trained = read_config(state)
+    config = replace(trained, **(changes or {}))
     network = build_network(config.family, **{**network_settings(config), **(network_changes or {})})
     network.load_state_dict(read_ema_weights(state))
     round_kernels(network)
@@ -103,7 +104,7 @@ def release(
             "held_out_groups": len(config.held_out_groups),
             "steps": read_step(state),
             "recipe": config.recipe,
-            "settings": _own_settings(config),
+            "settings": _own_settings(trained),
             "temperatures": {str(n): t for n, t in metadata.temperatures.items()},
         },
         licence=licence,
