@@ -484,7 +484,7 @@ def test_what_is_pushed_can_be_pulled_with_the_lines_that_were_printed(
     for expected in (ENTRY["data"], ENTRY["training"]["commit"], ENTRY["files"]["onnx"]["sha256"], "| davis-8 | 4 |"):
         assert expected in card
     config = json.loads(files["config.json"])
-    assert config["preprocessing"]["crop"] == 112
+    assert config["preprocessing"]["crop"] == imgorder.load_model("tridab-s").preprocessing.crop
     assert config["files"] == ENTRY["files"]
     assert pushing.storage_authorisation == []
 
