@@ -78,6 +78,9 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "docs" / "heatmaps.md", "heatmaps-rendered", disc_table(maps["rendered"])
     throughput = json.loads(read(RESULTS / "training-throughput.json"))
     yield ROOT / "docs" / "training.md", "throughput", throughput_table(throughput)
+    models = ROOT / "docs" / "models.md"
+    yield models, "votes", votes_table(json.loads(read(RESULTS / "votes.json"))["rows"])
+    yield models, "int8", int8_table(json.loads(read(RESULTS / "int8.json")))
     robustness = json.loads(read(RESULTS / "robustness.json"))
     plain = robustness["plain"]
     yield accuracy, "conditions", conditions_table(robustness["conditions"])
@@ -91,7 +94,7 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     listed = {each["name"]: "\n".join(f"- {limit}" for limit in each["limits"]) for each in written}
     yield card, "limits", listed["tridab-s"]
     every = "\n\n".join(f"**{name}**\n\n{text}" for name, text in listed.items())
-    yield ROOT / "docs" / "models.md", "limits", every
+    yield models, "limits", every
 
 
 def cards() -> Iterator[tuple[Path, str]]:
