@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from imgorder.evaluation.measure import BATCH, percent
 from imgorder.evaluation.metrics import bootstrap_interval
 from imgorder.evaluation.sets import shuffled
 from imgorder.permutations import class_count, class_to_order
 from imgorder.predictor import OrderingModel
 from imgorder.preprocess import Tensor
-
-# On one thread a few sets at once are quicker than many: what is computed stays in the cache.
-BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,3 @@ def exact_match(hits: Sequence[bool] | npt.NDArray[np.bool_], groups: Sequence[s
 def numbered(groups: Sequence[str]) -> npt.NDArray[np.int64]:
     """Numbers from 0 for names."""
     return np.unique(np.array(groups), return_inverse=True)[1].astype(np.int64)
-
-
-def percent(share: float) -> float:
-    """A share with two decimals."""
-    return round(100 * float(share), 2)

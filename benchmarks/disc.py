@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from math import ceil, log2
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from imgorder.heatmaps.maps import Array
-from imgorder.heatmaps.overlay import strips, whole
+from imgorder.heatmaps.overlay import stride_of, strips, whole
 from imgorder.heatmaps.run import maps_in_order
 from imgorder.predictor import OrderingModel
 from imgorder.preprocess import Preprocessing, preprocess_set, seen_square
@@ -114,7 +113,7 @@ def look(model: OrderingModel, scene: Scene) -> Seen:
     tensors = preprocess_set(scene.photos, model.preprocessing)
     maps = maps_in_order(model, tensors, model.order_tensors([tensors])[0])
     in_time = list(range(len(tensors)))
-    cells = {name: _stride(heat[0], maps.spec) * _zoom(maps.spec) for name, heat in maps.layers.items()}
+    cells = {name: stride_of(heat[0], maps.spec.crop) * _zoom(maps.spec) for name, heat in maps.layers.items()}
     lights = {name: _lights(heat, cells[name], scene, maps.spec) for name, heat in maps.layers.items()}
     return Seen(list(maps.order) in (in_time, in_time[::-1]), cells, lights)
 
@@ -146,15 +145,11 @@ def _lights(maps: Array, cell: float, scene: Scene, spec: Preprocessing) -> list
 
 def _covered(heat: Array, centre: npt.NDArray[np.float64], spec: Preprocessing) -> Array:
     """How much of each cell the disc covers; the i-th cell lies around pixel stride·i of the input, as maps do."""
-    stride, side = _stride(heat, spec), len(heat)
+    stride, side = stride_of(heat, spec.crop), len(heat)
     left, top, _, _ = seen_square(SIZE, spec)
     y, x = (np.mgrid[0 : side * stride, 0 : side * stride] - stride // 2) * _zoom(spec)
     inside = np.hypot(left + x - centre[0], top + y - centre[1]) < RADIUS
     return np.asarray(inside.reshape(side, stride, side, stride).mean(axis=(1, 3)), dtype=np.float32)
-
-
-def _stride(heat: Array, spec: Preprocessing) -> int:
-    return int(2 ** ceil(log2(spec.crop / len(heat))))
 
 
 def _zoom(spec: Preprocessing) -> float:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from answers import Answer, answer, exact_match, percent
+from answers import Answer, answer, exact_match
 from facts import PROPERTIES, facts
 
+from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import kendall_tau
 from imgorder.names import natural_key
 from imgorder.permutations import permutation_classes
@@ -142,7 +143,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS, help="results file")
     arguments = parser.parse_args()
     store = FrameStore(arguments.frames)
-    clips = sorted(set.intersection(*(set(held_out_clips(store, run)) for run in arguments.run)))
+    clips = held_out_clips(store, *arguments.run)
     labels = read_labels(arguments.labels)
     models: list[OrderingModel] = [load_model(name, threads=arguments.threads) for name in arguments.models]
     rows, kinds = [], []

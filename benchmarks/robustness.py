@@ -19,9 +19,10 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
-from answers import answer, exact_match, numbered, percent
+from answers import answer, exact_match, numbered
 from conditions import CONDITIONS, PLAIN, Condition, Pixels
 
+from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import bootstrap_interval
 from imgorder.evaluation.sets import davis_files
 from imgorder.photos import open_photo
@@ -158,7 +159,7 @@ def main() -> None:
         data.append(davis_windows(arguments.davis, arguments.sets))
     if arguments.frames and arguments.run:
         store = FrameStore(arguments.frames)
-        clips = sorted(set.intersection(*(set(held_out_clips(store, run)) for run in arguments.run)))
+        clips = held_out_clips(store, *arguments.run)
         data.append((DATASET, clip_windows(store, clips, arguments.sets)))
     if not data:
         parser.error("no data: give --davis, or --run and --frames")

@@ -113,6 +113,12 @@ class OrderingModel:
 
         return replace(self, backend=Voting(self.backend, votes))
 
+    def votes(self, n: int) -> int:
+        """In how many listings a set of n is shown."""
+        from imgorder.backends.voting import Voting
+
+        return self.backend.listings_of(n) if isinstance(self.backend, Voting) else 1
+
     def check_size(self, n: int, folder: Path | None = None) -> None:
         """Make sure that a set of n images can be ordered; a network for this n alone is opened now.
 

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from math import factorial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from imgorder.errors import SetSizeError, UsageError
 from imgorder.names import show
 from imgorder.ordering import Ordering
 from imgorder.photos import PhotoSet, find_sets
-from imgorder.registry import BASELINE
 from imgorder.twins import Twin, find_twins
 
 if TYPE_CHECKING:
@@ -147,14 +145,9 @@ def sort_sets(
         elif reverse:
             ordering = ordering.reversed()
         direction = "unknown" if start is None and not reverse else "given"
-        shown = _listings(loaded, votes, len(photos.files))
+        shown = loaded.votes(len(photos.files))
         results.append(SortedSet(photos, ordering, direction, loaded.name, loaded.backend.name, shown))
     return Sorting(loaded, results, tensors, starts, twins)
-
-
-def _listings(model: OrderingModel, votes: int, n: int) -> int:
-    """In how many listings a set of n was shown: the baseline and two photos need but one, and there are n! at most."""
-    return 1 if model.name == BASELINE or n == 2 else min(votes, factorial(n))
 
 
 def _load_both(

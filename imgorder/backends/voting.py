@@ -35,6 +35,10 @@ class Voting:
         self._backend = backend
         self._votes = votes
 
+    def listings_of(self, n: int) -> int:
+        """In how many listings a set of n is shown: there are n! at most, and two photos need but one."""
+        return 1 if n == 2 else min(self._votes, factorial(n))
+
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``, of the classes of the set as it is listed."""
         chosen = listings(tensors.shape[1], self._votes)

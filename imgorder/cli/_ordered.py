@@ -57,6 +57,12 @@ Votes = Annotated[
 Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
 
 
+def one_direction(first: Sequence[Path] | None, reverse: bool) -> None:
+    """Raise UsageError where the direction is fixed twice."""
+    if first and reverse:
+        raise UsageError("--first and --reverse both fix the direction; give one of them")
+
+
 def ordered_sets(
     paths: Sequence[Path],
     order: OrderFile | None,
@@ -75,8 +81,7 @@ def ordered_sets(
     """
     from imgorder.ordered import read_order, sort_now
 
-    if first and reverse:
-        raise UsageError("--first and --reverse both fix the direction; give one of them")
+    one_direction(first, reverse)
     if order is not None:
         from imgorder.renaming.stale import refuse_stale
 

@@ -10,7 +10,6 @@ import typer
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli.heatmap import Alpha, Colormap
-from imgorder.errors import UsageError
 from imgorder.names import show
 
 
@@ -37,8 +36,7 @@ def report(
     from imgorder.heatmaps.overlay import Look
     from imgorder.report.run import write_reports
 
-    if first and reverse:
-        raise UsageError("--first and --reverse both fix the direction; give one of them")
+    _ordered.one_direction(first, reverse)
     look = Look(alpha, colormap)
     warn_interrupted(paths)
     written = write_reports(

@@ -64,8 +64,7 @@ def sort(
     from imgorder.sorting import sort_photos
 
     shown = _class_limit(classes)
-    if first and reverse:
-        raise UsageError("--first and --reverse both fix the direction; give one of them")
+    _ordered.one_direction(first, reverse)
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
     targets = job.check(paths, lambda message: tell("warning", message)) if job else []

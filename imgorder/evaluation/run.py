@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from math import factorial
 from pathlib import Path
 
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
@@ -166,9 +165,8 @@ def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[O
 
 
 def _voting(model: OrderingModel, votes: int, n: int) -> OrderingModel:
-    votes = min(votes, factorial(n))  # more listings of a set there are not
     asked = model.with_votes(votes)
-    return asked if asked is model else replace(asked, name=f"{model.name} ({votes} votes)")
+    return asked if asked is model else replace(asked, name=f"{model.name} ({asked.votes(n)} votes)")
 
 
 def _manifest_sets(manifest: Manifest, entries: Sequence[SetEntry], spec: Preprocessing) -> Iterator[TimedSet]:

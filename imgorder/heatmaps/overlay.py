@@ -101,6 +101,12 @@ def whole(square: tuple[float, float, float, float]) -> tuple[int, int, int, int
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
+def stride_of(heat: Map, crop: int) -> int:
+    """How many px of a network's input, ``crop`` px wide, a cell of a map is from the next."""
+    # Each layer that halves the side rounds it up, so the last cell may reach over the edge.
+    return int(2 ** ceil(log2(crop / len(heat))))
+
+
 def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int], crop: int = DEFAULT.crop) -> Map:
     """Rows ``rows[0]`` to ``rows[1]`` of a map scaled smoothly to ``size`` (width, height).
 
@@ -111,8 +117,7 @@ def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int], crop: int 
         heat: square, over the network's whole input.
         crop: side of that input in px.
     """
-    # Each layer that halves the side rounds it up, so the last cell may reach over the edge.
-    stride = 2 ** ceil(log2(crop / len(heat)))
+    stride = stride_of(heat, crop)
     padded = np.pad(heat, ((0, 1), (0, 1)), mode="edge")
     low = 0.5 - 0.5 / stride
     cells = crop / stride

@@ -19,9 +19,9 @@ from imgorder.training.trainer import STATE
 DATASET = "held-out clips"
 
 
-def held_out_clips(store: FrameStore, run: Path) -> list[int]:
-    """Places in the store of the clips whose group a run kept out."""
-    groups = set(read_config(run / STATE).held_out_groups)
+def held_out_clips(store: FrameStore, *runs: Path) -> list[int]:
+    """Places in the store of the clips whose group the run kept out; of several runs, all of them."""
+    groups = set.intersection(*(set(read_config(run / STATE).held_out_groups) for run in runs))
     return [index for index, clip in enumerate(store.clips) if clip.group in groups]
 
 
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, required=True, help="results file, JSON")
     arguments = parser.parse_args(argv)
     store = FrameStore(arguments.frames)
-    clips = sorted(set.intersection(*(set(held_out_clips(store, run)) for run in arguments.runs)))
+    clips = held_out_clips(store, *arguments.runs)
     if not clips:
         parser.error(f"no clip of {arguments.frames} is of a group that {', '.join(map(str, arguments.runs))} held out")
     models = [load_model(name) for name in arguments.models]
