@@ -55,7 +55,7 @@ def exported(
 
 @pytest.fixture(scope="module")
 def tridab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return exported(tmp_path_factory.mktemp("tridab"), "tridab", **TRIDAB)
+    return exported(tmp_path_factory.mktemp("tridab"), "tridab", match_levels=2, head_blocks=2, **TRIDAB)
 
 
 @pytest.mark.parametrize("n", [3, 4, 5, 6])

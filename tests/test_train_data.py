@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
@@ -350,6 +351,41 @@ def test_each_image_may_be_shifted_a_little_but_stays_inside(store: FrameStore, 
         assert (plan.left >= 0).all()
         assert (plan.top + plan.side <= store.height[plan.frames]).all()
         assert (plan.left + plan.side <= store.width[plan.frames]).all()
+
+
+def test_each_image_may_be_turned_a_little_and_a_run_without_draws_as_before(store: FrameStore, tmp_path: Path) -> None:
+    settings = {"backbone": "resnet18", "seq_len": 4, "batch_size": 32, "shift": 0.5}
+    (plan,) = plans(clip_source(store, turn=3.0, **settings), tmp_path / "run", 1)
+    turned = plan.turn.any(axis=1)
+    assert 0 < turned.sum() < 32  # only sets that are shaken
+    assert (plan.turn[turned].std(axis=1) > 0).all()  # each image by itself
+    assert 0.02 < np.abs(plan.turn).max() <= np.deg2rad(3)
+    (still,) = plans(clip_source(store, **settings), tmp_path / "run2", 1)
+    assert not still.turn.any()
+    assert (still.top == plan.top).all()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("make", [HostPixels, DevicePixels])
+def test_a_square_that_is_turned_shows_what_the_turned_frame_does(
+    make: type[HostPixels] | type[DevicePixels], flip: bool, store: FrameStore
+) -> None:
+    """Against Pillow, which turns the whole frame about the middle of the square."""
+    degrees = (10, 0, -20)
+    same = np.repeat(store.first[:1], 3)[None]
+    plan = plain_plan(same, np.array([[0, 1, 2]]), store.height[:1], store.width[:1])
+    plan = replace(plan, turn=np.deg2rad(np.array([degrees], dtype=np.float32)), flip=np.array([flip]))
+    top, left, side = int(plan.top[0, 0]), int(plan.left[0, 0]), int(plan.side[0, 0])
+    frame = Image.fromarray(store.frame(int(same[0, 0])))
+    inner = slice(20, -20)  # no corner from outside the frame
+    seen = make(store, CPU)(plan)[0].numpy().astype(float)[:, inner, inner]
+    for image, degree in zip(seen, degrees, strict=True):
+        turned = frame.rotate(degree, Image.Resampling.BILINEAR, center=(left + side / 2, top + side / 2))
+        square = np.asarray(turned).astype(float)[top : top + side, left : left + side]
+        square = (square[:, ::-1] if flip else square)[inner, inner]
+        assert np.abs(image - square).mean() < 1
+    assert np.abs(seen[0] - seen[1]).mean() > 2
+    assert np.abs(seen[2] - seen[1]).mean() > 2
 
 
 def test_light_varies_between_sets_more_than_within(store: FrameStore, tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_the_running_average_leaves_indices_alone(decay: float) -> None:
         ({"backbone": "resnet18", "network": {"window": 4}}, "window of 4 images"),
         ({"backbone": "opn", "network": {"dab": "off"}}, "--dab and --dab-window are for resnet18"),
         ({"backbone": "tridab", "network": {"window": 1}}, "--dab and --dab-window are for resnet18"),
-        ({"backbone": "tridab", "network": {"depth": 3}}, "no setting depth; it has head_width"),
+        ({"backbone": "tridab", "network": {"depth": 3}}, "no setting depth; it has head_blocks, head_width"),
         ({"backbone": "resnet18", "network": {"width": float("nan")}}, "leaves no channels"),
         ({"backbone": "tridab", "network": {"width": -1}}, "leaves no channels"),
         ({"backbone": "tridab", "network": {"width": "wide"}}, "wide"),

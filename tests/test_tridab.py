@@ -8,18 +8,22 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from imgorder.errors import UsageError  # noqa: E402
 from imgorder.networks import triples as tables  # noqa: E402
+from imgorder.networks.matching import Matcher  # noqa: E402
 from imgorder.networks.registry import build_network, make_config, settings_of  # noqa: E402
 from imgorder.networks.tridab import TriDAB, TriDABConfig, pair_row  # noqa: E402
 from imgorder.permutations import permutation_classes, relabel_classes  # noqa: E402
+from imgorder.training.grow import grown  # noqa: E402
 
 SMALL = TriDABConfig(trunk_widths=(4, 6, 8), trunk_blocks=(1, 1), head_width=8, match_width=4, match_radius=2)
+DEEP = replace(SMALL, match_levels=2, head_blocks=2)
 
 
-@pytest.fixture(scope="module")
-def network() -> TriDAB:
+@pytest.fixture(scope="module", params=[SMALL, DEEP], ids=["plain", "two levels"])
+def network(request: pytest.FixtureRequest) -> TriDAB:
     torch.manual_seed(0)
-    network = TriDAB(SMALL).double()
+    network = TriDAB(request.param).double()
     for parameter in network.parameters():  # away from the initial values, so that logits differ
         parameter.data += 0.2 * torch.randn_like(parameter)
     return network.eval()
@@ -114,9 +118,74 @@ def test_an_unknown_family_or_setting_is_refused() -> None:
         make_config("tridab", depth=3)
 
 
+def test_only_the_second_level_of_matches_sees_what_moved_further_than_the_first_one_reaches() -> None:
+    cells, radius = 14, 2
+    features = torch.zeros(1, 2, cells, cells, 4)
+    features[..., 0] = 1.0  # the ground
+    for image, left in ((0, 2), (1, 10)):  # a thing that moved 8 cells to the right
+        features[0, image, 6:8, left : left + 2] = torch.tensor([0.0, 1.0, 0.0, 0.0])
+
+    def best_match(matcher: Matcher, maps: torch.Tensor, y: int, x: int) -> tuple[float, float]:
+        matcher.project.weight.data, matcher.project.bias.data = torch.eye(4), torch.zeros(4)
+        matcher.log_sharpness.data.fill_(5.0)
+        cosine, flow = matcher(maps, torch.tensor([0]), torch.tensor([1]))
+        spread = cosine[0, 0, :, y, x].max() - cosine[0, 0, :, y, x].min()
+        return spread.item(), flow[0, 0, 1, y, x].item()
+
+    near = best_match(Matcher(4, 4, radius, cells), features, 3, 1)
+    pooled = features.reshape(1, 2, 7, 2, 7, 2, 4).mean(dim=(3, 5))
+    far_still = best_match(Matcher(4, 4, radius, cells // 2, step=1), pooled, 3, 1)
+    assert near[0] < 1e-6  # no cell in reach is more like it than any other
+    assert far_still[0] < 1e-6  # 4 of the larger cells: still further than 2
+    far = best_match(Matcher(4, 4, 2 * radius, cells // 2, step=1), pooled, 3, 1)
+    assert far[0] > 0.9
+    assert far[1] == pytest.approx(1.0, abs=0.05)  # the whole radius to the right
+
+
+@pytest.mark.parametrize("setting", [{"match_levels": 3}, {"match_levels": 0}, {"head_blocks": 0}, {"image_size": 100}])
+def test_a_network_that_cannot_be_is_refused(setting: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        TriDAB(replace(SMALL, **setting))
+
+
+def test_a_grown_network_answers_as_the_small_one_did_and_learns_with_all_of_its_weights() -> None:
+    torch.manual_seed(2)
+    small = TriDAB(SMALL).eval()
+    larger = replace(DEEP, trunk_widths=(5, 6, 12), trunk_blocks=(1, 3))
+    large = grown(small, larger)
+    assert large.config == larger
+    images = torch.randn(2, 5, 3, 112, 112)
+    with torch.inference_mode():
+        assert torch.allclose(large(images), small(images), atol=1e-5)
+        assert torch.allclose(large.train()(images), small.train()(images), atol=1e-4)
+
+    before = [parameter.detach().clone() for parameter in large.parameters()]
+    optimizer = torch.optim.SGD(large.parameters(), lr=0.1)
+    for _ in range(3):  # weights behind a block that adds nothing move once the block does
+        optimizer.zero_grad()
+        large(images).square().mean().backward()
+        optimizer.step()
+    assert all((now != then).any() for now, then in zip(large.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"trunk_widths": (4, 5, 8)}, "trunk_widths"),
+        ({"trunk_blocks": (2, 1)}, "trunk_blocks"),
+        ({"head_width": 16}, "head_width"),
+        ({"match_radius": 3}, "match_radius"),
+    ],
+)
+def test_what_cannot_grow_is_refused(change: dict[str, object], named: str) -> None:
+    with pytest.raises(UsageError, match=named):
+        grown(TriDAB(SMALL), replace(SMALL, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("config", [SMALL, DEEP], ids=["plain", "two levels"])
 @pytest.mark.parametrize("n", [3, 5])
-def test_gradients_reach_every_parameter(n: int) -> None:
+def test_gradients_reach_every_parameter(n: int, config: TriDABConfig) -> None:
     torch.manual_seed(1)
-    network = TriDAB(SMALL)
+    network = TriDAB(config)
     network(torch.randn(2, n, 3, 112, 112)).square().sum().backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imgorder.networks import triples as tables
+from imgorder.networks.matching import Matcher, betweenness_channels, matched, take
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,10 @@ class TriDABConfig:
         trunk_blocks: residual blocks at stride 4 and at stride 8.
         head_width: channels of the triple head; the pair head has half as many.
         match_width: channels of the features that are matched between images; 0 leaves matching out.
-        match_radius: largest displacement looked at, in feature cells of 8 px.
+        match_radius: largest displacement looked at, in feature cells.
+        match_levels: 1 matches cells of 8 px; 2 matches the means of 2×2 of them as well, whose
+            displacements reach twice as far.
+        head_blocks: residual blocks of either head.
         image_size: side of the input in px, a multiple of 16. No weight depends on it.
         mirror: in evaluation mode, average the scores of a set and of its mirror image. It costs twice
             the time and no weights, and a mirrored set then gets the same answer.
@@ -39,6 +43,8 @@ class TriDABConfig:
     head_width: int = 64
     match_width: int = 32
     match_radius: int = 4
+    match_levels: int = 1
+    head_blocks: int = 1
     image_size: int = 112
     mirror: bool = False
 
@@ -90,77 +96,21 @@ class Trunk(nn.Module):
         return features
 
 
-class Matcher(nn.Module):
-    """Where each image's patches are found in the others: a local correlation volume.
-
-    Every second cell of an image's 14×14 features (7×7 of them; more in larger images) is compared, by
-    cosine, with the cells of another image up to ``radius`` cells away in each direction.
-    """
-
-    target_index: Tensor
-    offsets: Tensor
-
-    def __init__(self, cin: int, width: int, radius: int, cells: int) -> None:
-        super().__init__()
-        self.project = nn.Linear(cin, width)
-        self.log_sharpness = nn.Parameter(torch.tensor(2.3))
-        side = 2 * radius + 1
-        self.displacements = side * side
-        steps = torch.arange(-radius, radius + 1)
-        dy, dx = torch.meshgrid(steps, steps, indexing="ij")
-        offsets = torch.stack([dy.flatten(), dx.flatten()])  # (2, D), in cells
-        source = torch.arange(1, cells, 2)
-        sy, sx = torch.meshgrid(source, source, indexing="ij")
-        ty = sy.flatten()[:, None] + offsets[0]  # (49, D)
-        tx = sx.flatten()[:, None] + offsets[1]
-        outside = (ty < 0) | (ty >= cells) | (tx < 0) | (tx >= cells)
-        target = torch.where(outside, torch.full_like(ty, cells * cells), ty * cells + tx)
-        rows = torch.arange(target.shape[0])[:, None] * (cells * cells + 1)
-        self.register_buffer("target_index", (rows + target).flatten(), persistent=False)
-        self.register_buffer("offsets", offsets.float() / radius, persistent=False)
-
-    def forward(self, features: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare image ``source[k]`` with image ``target[k]`` of every set.
-
-        Args:
-            features: ``(B, n, 14, 14, C)``.
-            source, target: int64 ``(K,)``.
-
-        Returns:
-            Cosines less their mean over displacements, ``(B, K, D, 7, 7)``, zero outside the image;
-            and the expected displacement (dy, dx) in units of the radius, ``(B, K, 2, 7, 7)``.
-        """
-        b, _n, h, w, _ = features.shape
-        g = F.normalize(self.project(features), dim=-1)
-        at = g[:, :, 1::2, 1::2].flatten(2, 3)  # (B, n, 49, M)
-        to = g.flatten(2, 3).transpose(2, 3)  # (B, n, M, 196)
-        cosine = at.index_select(1, source) @ to.index_select(1, target)  # (B, K, 49, 196)
-        cosine = F.pad(cosine, (0, 1)).flatten(2)  # one empty cell stands for all outside the image
-        cosine = cosine.index_select(2, self.target_index)
-        cosine = cosine.reshape(b, -1, h // 2 * (w // 2), self.displacements)
-        weight = torch.softmax(cosine * self.log_sharpness.exp(), dim=-1)
-        flow = weight @ self.offsets.T  # (B, K, 49, 2)
-        cosine = cosine - cosine.mean(dim=-1, keepdim=True)
-        return (
-            cosine.transpose(2, 3).reshape(b, -1, self.displacements, h // 2, w // 2),
-            flow.transpose(2, 3).reshape(b, -1, 2, h // 2, w // 2),
-        )
-
-
 class Head(nn.Module):
-    """Scores from summed 7×7 maps: normalise, one residual block, average and maximum, linear.
+    """Scores from summed 7×7 maps: normalise, residual blocks, average and maximum, linear.
 
     ``(K, width, 7, 7) -> (K, scores)``
     """
 
-    def __init__(self, width: int, scores: int) -> None:
+    def __init__(self, width: int, scores: int, blocks: int = 1) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(width)
         self.block = ResidualBlock(width)
+        self.more = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks - 1)])
         self.score = nn.Linear(2 * width, scores)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.block(F.relu(self.norm(x)))
+        x = self.more(self.block(F.relu(self.norm(x))))
         pooled = torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1)
         scores: Tensor = self.score(pooled)
         return scores
@@ -177,6 +127,10 @@ class TriDAB(nn.Module):
         self.config = config or TriDABConfig()
         if self.config.image_size % 16 or self.config.image_size < 32:
             raise ValueError(f"image_size is a multiple of 16 px from 32 up; not {self.config.image_size}")
+        if self.config.match_levels not in (1, 2):
+            raise ValueError(f"match_levels is 1 or 2; not {self.config.match_levels}")
+        if self.config.head_blocks < 1:
+            raise ValueError(f"head_blocks is at least 1; not {self.config.head_blocks}")
         cells = self.config.image_size // 8
         c = self.config.trunk_widths[2]
         wide = self.config.head_width
@@ -189,15 +143,20 @@ class TriDAB(nn.Module):
         self.accumulate = downscale(c, wide)
         self.pair_terms = downscale(c, 2 * wide + narrow)  # between the ends | beside the middle | pair head
         self.product = downscale(c, narrow)
-        self.triple_head = Head(wide, scores=2)
-        self.pair_head = Head(narrow, scores=1)
+        self.triple_head = Head(wide, scores=2, blocks=self.config.head_blocks)
+        self.pair_head = Head(narrow, scores=1, blocks=self.config.head_blocks)
 
-        self.matcher = None
-        if self.config.match_width:
-            self.matcher = Matcher(c, self.config.match_width, self.config.match_radius, cells)
-            d = self.matcher.displacements
+        self.matcher = self.coarse_matcher = None
+        radius, width = self.config.match_radius, self.config.match_width
+        d = (2 * radius + 1) ** 2
+        if width:
+            self.matcher = Matcher(c, width, radius, cells)
             self.couple_terms = nn.Conv2d(d + 1, wide + narrow, 1, bias=False)
-            self.triple_matches = nn.Conv2d(d + d // 2 + 1 + 4, wide, 1, bias=False)
+            self.triple_matches = nn.Conv2d(betweenness_channels(d), wide, 1, bias=False)
+        if width and self.config.match_levels == 2:
+            self.coarse_matcher = Matcher(c, width, radius, cells // 2, step=1)
+            self.coarse_couple_terms = nn.Conv2d(d + 1, wide + narrow, 1, bias=False)
+            self.coarse_triple_matches = nn.Conv2d(betweenness_channels(d), wide, 1, bias=False)
         self._class_matrices: dict[int, Tensor] = {}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -250,19 +209,14 @@ class TriDAB(nn.Module):
         )
 
         if self.matcher is not None:
-            # Every ordered (source, target) couple once: row s·n + t of an n × n list.
-            grid = torch.arange(n, device=images.device)
-            source = grid[:, None].expand(n, n).reshape(-1)
-            target = grid[None, :].expand(n, n).reshape(-1)
-            cosine, flow = self.matcher(f, source, target)
-            there, back = middle * n + first, middle * n + last
-            squared = flow.square().sum(2, keepdim=True)
-            terms = self.couple_terms(torch.cat([cosine, squared], dim=2).flatten(0, 1))
-            terms = terms.reshape(b, -1, *terms.shape[1:])
-            t = t + take(terms[:, :, :wide], there) + take(terms[:, :, :wide], back)
-            p = p + take(terms[:, :, wide:], one * n + other) + take(terms[:, :, wide:], other * n + one)
-            u, v = take(cosine, there), take(cosine, back)
-            t = t + self.triple_matches(betweenness(u, v, take(flow, there), take(flow, back)))
+            near = matched(f, self.matcher, self.couple_terms, self.triple_matches, triples, pairs)
+            t, p = t + near[0], p + near[1]
+        if self.coarse_matcher is not None:
+            pooled = F.avg_pool2d(channels_first(f.flatten(0, 1)), 2).permute(0, 2, 3, 1)
+            pooled = pooled.reshape(b, n, *pooled.shape[1:])  # (B, n, 7, 7, C)
+            coarse = self.coarse_matcher, self.coarse_couple_terms, self.coarse_triple_matches
+            far = matched(pooled, *coarse, triples, pairs)
+            t, p = t + far[0], p + far[1]
 
         t = self.triple_head(t).reshape(b, -1, 2)
         p = self.pair_head(p).reshape(b, -1)
@@ -283,11 +237,6 @@ def downscale(cin: int, cout: int) -> nn.Conv2d:
     return nn.Conv2d(cin, cout, 3, stride=2, padding=1, bias=False)
 
 
-def take(x: Tensor, rows: Tensor) -> Tensor:
-    """Rows of axis 1, with sets and rows merged: ``(B, N, …) -> (B·K, …)``."""
-    return x.index_select(1, rows).flatten(0, 1)
-
-
 def channels_first(x: Tensor) -> Tensor:
     """``(K, H, W, C) -> (K, C, H, W)`` as a view, which convolutions read as channels_last."""
     return x.permute(0, 3, 1, 2)
@@ -297,25 +246,3 @@ def pair_row(a: Tensor, b: Tensor) -> Tensor:
     """Row of the unordered pairs {a, b} in `triples.pairs`: C(larger, 2) + smaller."""
     larger = torch.maximum(a, b)
     return larger * (larger - 1) // 2 + torch.minimum(a, b)
-
-
-def betweenness(u: Tensor, v: Tensor, flow_u: Tensor, flow_v: Tensor) -> Tensor:
-    """How the middle's matches in its two ends fit together, symmetric in the ends.
-
-    An image in the middle of a steady motion finds its patches displaced one way in one end and
-    the opposite way in the other: hence the products at opposite displacements.
-
-    Args:
-        u, v: cosines of the middle with either end, ``(K, D, 7, 7)``.
-        flow_u, flow_v: expected displacements, ``(K, 2, 7, 7)``.
-    """
-    opposite = u * v.flip(1)  # displacement d, turned round, is at D − 1 − d
-    half = opposite.shape[1] // 2 + 1
-    opposite = (opposite + opposite.flip(1))[:, :half]
-    geometry = [
-        (flow_u * flow_v).sum(1, keepdim=True),
-        (flow_u - flow_v).square().sum(1, keepdim=True),
-        (flow_u + flow_v).square().sum(1, keepdim=True),
-        flow_u.square().sum(1, keepdim=True) * flow_v.square().sum(1, keepdim=True),
-    ]
-    return torch.cat([u * v, opposite, *geometry], dim=1)

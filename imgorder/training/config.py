@@ -63,6 +63,7 @@ class TrainConfig:
         crop_min, crop_max: side of the square in px of frames whose shorter edge is 136.
         flip: share of sets that are mirrored.
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
+        turn: degrees by which each image of those sets is turned as well, at most, either way.
         light: whether exposure, white balance and contrast vary.
 
     Optimisation:
@@ -114,6 +115,7 @@ class TrainConfig:
     crop_max: int = 112
     flip: float = 0.0
     shift: float = 0.0
+    turn: float = 0.0
     light: bool = False
 
     batch_size: int = 16
@@ -208,6 +210,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "image_size": (32, 1024),
     "flip": (0, 1),
     "shift": (0, 1),
+    "turn": (0, 45),
     "batch_size": (1, 2**20),
     "learning_rate": (1e-12, 1e6),
     "momentum": (0, 1),

@@ -55,7 +55,7 @@ class DevicePixels:
             self._bytes[start : start + len(part)] = torch.from_numpy(part)
 
     def __call__(self, plan: Plan) -> Tensor:
-        """float32 ``(B, n, size, size, 3)``; bilinear where a square is scaled, and exact where it is not."""
+        """float32 ``(B, n, size, size, 3)``; bilinear where a square is scaled or turned, and exact where not."""
 
         def on_device(values: npt.NDArray[Any]) -> Tensor:
             return to_device(values, self._device)
@@ -63,6 +63,8 @@ class DevicePixels:
         offset = on_device(self._store.offset[plan.frames])[..., None, None]  # (B, n, 1, 1)
         width = on_device(self._store.width[plan.frames])[..., None, None]
         top, left, side = (on_device(each) for each in (plan.top, plan.left, plan.side))
+        if plan.turn.any():
+            return self._turned(plan, offset, width)
         cell = torch.arange(plan.size, device=self._device) + 0.5
         place = (cell * (side[..., None] / plan.size) - 0.5).clamp(min=0)  # (B, n, size), px from the square's edge
         place = torch.minimum(place, (side[..., None] - 1).float())
@@ -83,6 +85,39 @@ class DevicePixels:
         lower = torch.lerp(at(high, low_x), at(high, high_x), across)
         return torch.lerp(upper, lower, down)
 
+    def _turned(self, plan: Plan, offset: Tensor, width: Tensor) -> Tensor:
+        """As `__call__` where squares are turned, whose rows are no rows of a frame any more."""
+        height = to_device(self._store.height[plan.frames], self._device)[..., None, None]
+        x, y = self._places(plan, height, width)
+        left, top = x.floor().long(), y.floor().long()
+        right, bottom = torch.minimum(left + 1, width - 1), torch.minimum(top + 1, height - 1)
+        across, down = (x - left)[..., None], (y - top)[..., None]
+
+        def at(y: Tensor, x: Tensor) -> Tensor:
+            index = offset + 3 * (y * width + x)
+            return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
+
+        upper = torch.lerp(at(top, left), at(top, right), across)
+        lower = torch.lerp(at(bottom, left), at(bottom, right), across)
+        return torch.lerp(upper, lower, down)
+
+    def _places(self, plan: Plan, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+        """Where in its frame each pixel of the images lies: x and y in px, ``(B, n, size, size)`` each."""
+
+        def on_device(values: npt.NDArray[Any]) -> Tensor:
+            return to_device(values.astype(np.float32), self._device)[..., None, None]
+
+        from_middle = torch.arange(plan.size, device=self._device) - (plan.size - 1) / 2
+        down = from_middle[:, None] * on_device(plan.side / plan.size)
+        right = from_middle * on_device(np.where(plan.flip[:, None], -plan.side, plan.side) / plan.size)
+        turn = on_device(plan.turn)
+        cos, sin = turn.cos(), turn.sin()
+        half = (plan.side - 1) / 2
+        x = on_device(plan.left + half) + cos * right - sin * down
+        y = on_device(plan.top + half) + sin * right + cos * down
+        # What lies outside the frame shows its border.
+        return torch.minimum(x.clamp(min=0), width - 1), torch.minimum(y.clamp(min=0), height - 1)
+
 
 def to_device(values: npt.NDArray[Any], device: torch.device) -> Tensor:
     """An array on the device; on a GPU without waiting for the work that it has queued."""
@@ -99,9 +134,13 @@ def crop(store: FrameStore, plan: Plan) -> Frames:
     for b in range(count):
         for i in range(n):
             top, left, side = plan.top[b, i], plan.left[b, i], plan.side[b, i]
-            square = store.frame(int(plan.frames[b, i]))[top : top + side, left : left + side]
-            if side != plan.size:
-                square = _scaled(square, plan.size)
+            frame = store.frame(int(plan.frames[b, i]))
+            if plan.turn[b, i]:
+                square = _turned(frame, top, left, side, float(plan.turn[b, i]), plan.size)
+            else:
+                square = frame[top : top + side, left : left + side]
+                if side != plan.size:
+                    square = _scaled(square, plan.size)
             images[b, i] = square[:, ::-1] if plan.flip[b] else square
     return images
 
@@ -127,6 +166,20 @@ def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]
     with torch.inference_mode(False):  # kept for passes that take gradients as well
         mean, std = (255 * torch.tensor(each, dtype=dtype) for each in (IMAGENET_MEAN, IMAGENET_STD))
         return mean.to(device), std.to(device)
+
+
+def _turned(frame: Frames, top: int, left: int, side: int, turn: float, size: int) -> Frames:
+    import cv2
+
+    cos, sin = np.array([np.cos(turn), np.sin(turn)]) * side / size
+    middle = (size - 1) / 2
+    x, y = left + (side - 1) / 2, top + (side - 1) / 2
+    to_frame = np.array([[cos, -sin, x - (cos - sin) * middle], [sin, cos, y - (sin + cos) * middle]])
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    square = cv2.warpAffine(
+        np.ascontiguousarray(frame), to_frame, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(square, dtype=np.uint8)
 
 
 def _scaled(square: Frames, size: int) -> Frames:

@@ -42,6 +42,8 @@ class Plan:
     Attributes:
         frames: numbers in the store, ``(B, n)``.
         top, left, side: each image's square in px, ``(B, n)``; it is scaled to ``size``.
+        turn: radians by which each square is turned about its middle, float32 ``(B, n)``; a corner that
+            then lies outside the frame shows the nearest pixel of it.
         flip: whether a set is mirrored, bool ``(B,)``.
         gain: factor on each channel of each image, float32 ``(B, n, 3)``.
         offset: added to a set's values in 0…255, float32 ``(B,)``.
@@ -53,6 +55,7 @@ class Plan:
     top: Indices
     left: Indices
     side: Indices
+    turn: npt.NDArray[np.float32]
     flip: Flags
     gain: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
@@ -104,6 +107,9 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
     side = np.where(shaken[:, None], side, square[..., 2])
     top = np.clip(square[..., 0] + moves[..., 0], 0, height[:, None] - side)
     left = np.clip(square[..., 1] + moves[..., 1], 0, width[:, None] - side)
+    turn = np.zeros((count, n), np.float32)
+    if config.turn:  # a run without it draws what it always drew
+        turn = np.deg2rad(rng.uniform(-config.turn, config.turn, (count, n)) * shaken[:, None]).astype(np.float32)
     flip: Flags = rng.random((count,)) < config.flip
     gain, offset = np.ones((count, n, 3), np.float32), np.zeros(count, np.float32)
     if config.light:
@@ -115,6 +121,7 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
         top=top[rows, shown],
         left=left[rows, shown],
         side=side[rows, shown],
+        turn=turn[rows, shown],
         flip=flip,
         gain=gain,
         offset=offset,

@@ -32,7 +32,7 @@ def check_weights(config: TrainConfig) -> None:
     """
     with torch.device("meta"):
         network = build_network(config.family, **network_settings(config))
-    path = _weights_file(config.init)
+    path = weights_file(config.init)
     with _opened(path) as file:
         _fitting(network, file, path)
 
@@ -51,7 +51,7 @@ def take_weights(network: nn.Module, source: str) -> str:
         ImgorderError: if there are no such weights, or they cannot be read.
         UsageError: if none of its kernels and matrices fits.
     """
-    path = _weights_file(source)
+    path = weights_file(source)
     with _opened(path) as file:
         taken = _fitting(network, file, path)
         network.load_state_dict({name: file.get_tensor(name) for name in taken}, strict=False)
@@ -64,7 +64,12 @@ def take_weights(network: nn.Module, source: str) -> str:
     return f"{share:.1f} % of the weights from {show(path)}; new: {', '.join(new[:NAMED])}{more}"
 
 
-def _weights_file(source: str) -> Path:
+def weights_file(source: str) -> Path:
+    """The safetensors file of a registered model, or the file itself.
+
+    Raises:
+        ImgorderError, UsageError: if there is none.
+    """
     refuse_pickles(source, "give a model's name, or a .safetensors file")
     card = known_card(source)
     if card is not None:

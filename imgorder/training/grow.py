@@ -1,0 +1,123 @@
+"""A larger TriDAB that begins with what a smaller one has learned, and answers as it does until it is trained.
+
+Function-preserving growth, as in Chen, Goodfellow & Shlens 2016 (*Net2Net*): new channels are drawn at random,
+and nothing that was there listens to them yet; new blocks add zero to their shortcut.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.networks.registry import make_config
+from imgorder.networks.tridab import TriDAB, TriDABConfig
+from imgorder.networks.weights import read_network, write_network
+from imgorder.preprocess import Preprocessing
+from imgorder.training.warm_start import weights_file
+
+# The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
+LAST = ("coarse_couple_terms.weight", "coarse_triple_matches.weight", "conv2.1.weight")
+
+# Scores of the same weights, added up in another order.
+SAME = 1e-4
+
+
+def grown(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
+    """A network of the larger config with the logits of the small one.
+
+    Args:
+        small: stays as it is.
+        config: more trunk channels, more blocks at stride 8, more head blocks or match levels; image size
+            and mirror as wished. The rest has to agree.
+        seed: of the new channels.
+
+    Returns:
+        In evaluation mode.
+
+    Raises:
+        UsageError: if the config is smaller somewhere, or differs where nothing can grow.
+    """
+    _check(small.config, config)
+    torch.manual_seed(seed)
+    large = TriDAB(config)
+    old, new = small.state_dict(), large.state_dict()  # new shares its memory with the network
+    for name, value in new.items():
+        if name in old:
+            _fill(value, old[name])
+        elif name.endswith(LAST):
+            value.zero_()
+    if "coarse_matcher.log_sharpness" not in old and "coarse_matcher.log_sharpness" in new:
+        new["coarse_matcher.log_sharpness"].copy_(old["matcher.log_sharpness"])
+    return large.eval()
+
+
+def _fill(value: Tensor, old: Tensor) -> None:
+    """Put a tensor into the first rows and columns of a larger one."""
+    if value.ndim > 1:
+        value[: len(old)] = 0  # what was there does not listen to new inputs
+    value[tuple(slice(length) for length in old.shape)] = old
+
+
+def _check(small: TriDABConfig, large: TriDABConfig) -> None:
+    def grows(name: str) -> bool:
+        one, other = getattr(small, name), getattr(large, name)
+        if name == "trunk_blocks":
+            # Blocks are numbered through the trunk; one more at stride 4 would move all that follow.
+            return bool(one[0] == other[0] and one[1] <= other[1])
+        if name == "trunk_widths":
+            return all(a <= b for a, b in zip(one, other, strict=True))
+        return bool(one <= other) if name in ("match_levels", "head_blocks") else bool(one == other)
+
+    wrong = [name for name in asdict(small) if name not in ("image_size", "mirror") and not grows(name)]
+    if wrong:
+        what = "trunk_widths, the last of trunk_blocks, match_levels and head_blocks"
+        raise UsageError(f"a network cannot grow to this {', '.join(wrong)}; {what} can be larger")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """``python -m imgorder.training.grow NAME|FILE --network JSON --out FILE``."""
+    parser = argparse.ArgumentParser(prog="python -m imgorder.training.grow", description=__doc__)
+    parser.add_argument("model", help="a TriDAB of `imgorder models`, or a safetensors file")
+    parser.add_argument("--network", type=json.loads, required=True, help="settings that change, JSON")
+    parser.add_argument("--out", type=Path, required=True, help="the safetensors file, for `imgorder train --init`")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args(argv)
+    try:
+        print(_grow_file(args.model, args.network, args.out, args.seed))
+    except ImgorderError as error:
+        parser.exit(error.exit_code, f"imgorder: {error}\n")
+
+
+def _grow_file(model: str, changes: dict[str, Any], out: Path, seed: int) -> str:
+    small, metadata = read_network(weights_file(model))
+    if not isinstance(small, TriDAB):
+        raise UsageError(f"{metadata.name}: a {metadata.family} does not grow; name a TriDAB")
+    settings = {**metadata.settings, **changes}
+    try:
+        config = make_config("tridab", **settings)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"--network: {error}") from error
+    large = grown(small, config, seed)
+    same_input = grown(small, replace(config, image_size=small.config.image_size, mirror=small.config.mirror), seed)
+    images = torch.randn(1, 4, 3, *[small.config.image_size] * 2, generator=torch.Generator().manual_seed(seed))
+    with torch.inference_mode():
+        difference = float((small(images) - same_input(images)).abs().max())
+    if difference > SAME:
+        raise ImgorderError(f"the grown network's logits differ by {difference:.1e}; nothing was written")
+    spec = metadata.preprocessing
+    if config.image_size != spec.crop:
+        spec = Preprocessing(max(config.image_size, spec.shorter_edge), config.image_size)
+    write_network(large, replace(metadata, name=out.stem, settings=asdict(config), preprocessing=spec), out)
+    before, after = (sum(each.numel() for each in network.parameters()) for network in (small, large))
+    return f"{out}: {before} weights grown to {after}; logits differ by {difference:.1e}"
+
+
+if __name__ == "__main__":
+    main()
