@@ -7,10 +7,11 @@ import os
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import settings
-from PIL import Image
+from PIL import Image, ImageDraw
 
 # A run that fails must fail again: the same examples are drawn each time, unless new ones are asked for.
 settings.register_profile("repeatable", derandomize=True)
@@ -41,6 +42,20 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("imgorder.predictor._gpu_in_sight", lambda: False)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that are drawn into pictures, one after the other."""
+    texts: list[str] = []
+    real = ImageDraw.ImageDraw.text
+
+    def watched(self: Any, xy: Any, text: Any, *arguments: Any, **rest: Any) -> None:
+        texts.append(text)
+        real(self, xy, text, *arguments, **rest)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", watched)
+    return texts
 
 
 @pytest.fixture(scope="session")

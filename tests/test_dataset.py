@@ -362,8 +362,8 @@ def test_a_broken_table_of_clips_is_one_line(folder: Path, tmp_path: Path, text:
 # photos
 
 
-def photo(path: Path, time: str | None, decimals: str | None = None) -> None:
-    fields = {0x9003: time, 0x9291: decimals}
+def photo(path: Path, time: str | None, decimals: str | None = None, zone: str | None = None) -> None:
+    fields = {0x9003: time, 0x9291: decimals, 0x9011: zone}
     exif = piexif.dump({"Exif": {tag: text.encode() for tag, text in fields.items() if text is not None}})
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (160, 140), (len(path.name) * 7, 80, 80)).save(path, exif=exif)
@@ -414,6 +414,46 @@ def test_photos_directly_in_the_folder_are_a_scene(tmp_path: Path) -> None:
     manifest = read_manifest(tmp_path / "out" / "photos-n3.jsonl")
     assert manifest.sets == (SetEntry(".", (2, 1, 0), "test", ".", 1.0),)
     assert [Path(str(path)).stem for path in read_set(manifest, manifest.sets[0])] == ["2", "1", "0"]
+
+
+HOUR = 3600
+CLOCKS = {  # name -> seconds on the camera's clock, and its zone: 0, 1, 2 and 3 seconds after the first, as moments
+    "b.jpg": (0, "+00:00"),
+    "d.jpg": (2 * HOUR + 1, "+02:00"),
+    "a.jpg": (-6.5 * HOUR + 2, "-06:30"),
+    "c.jpg": (3, "+00:00"),
+}
+
+
+@pytest.mark.parametrize(
+    ("zone", "names", "spacing"),
+    [
+        ("+00:00", ["b", "d", "a", "c"], 1.0),
+        (None, ["a", "b", "c", "d"], (8.5 * HOUR - 1) / 3),
+        ("   :  ", ["a", "b", "c", "d"], (8.5 * HOUR - 1) / 3),  # as some cameras leave it
+    ],
+)
+def test_times_are_moments_where_every_photo_names_its_zone(
+    tmp_path: Path, zone: str | None, names: list[str], spacing: float
+) -> None:
+    for name, (seconds, known) in CLOCKS.items():
+        photo(tmp_path / "in" / name, stamp(seconds), zone=zone if name == "c.jpg" else known)
+    made("photos", tmp_path / "in", "--out", tmp_path / "out", "--seq-len", "4")
+    manifest = read_manifest(tmp_path / "out" / "photos-n4.jsonl")
+    (entry,) = manifest.sets
+    assert [Path(str(path)).stem for path in read_set(manifest, entry)] == names
+    assert entry.spacing == pytest.approx(spacing)
+
+
+@pytest.mark.parametrize(("zone", "left_out"), [("+02:00", True), ("+01:00", False), (None, False)])
+def test_one_moment_on_two_clocks_is_shared(tmp_path: Path, zone: str | None, left_out: bool) -> None:
+    photo(tmp_path / "in" / "greenwich.jpg", stamp(0), zone="+00:00")
+    photo(tmp_path / "in" / "cairo.jpg", stamp(2 * HOUR), zone=zone)
+    for index in (1, 2, 3):
+        photo(tmp_path / "in" / f"{index}.jpg", stamp(index), zone="+00:00")
+    result = made("photos", tmp_path / "in", "--out", tmp_path / "out", "--seq-len", "3")
+    assert ("cairo.jpg: left out: taken at the same time as another" in result.stderr) == left_out
+    assert len(read_manifest(tmp_path / "out" / "photos-n3.jsonl").sets) == (1 if left_out else 3)
 
 
 # Reading sets

@@ -302,6 +302,21 @@ def test_everything_that_can_be_asked_for(photos: Path, tmp_path: Path) -> None:
     assert deep.max() == 65535
 
 
+def test_the_grid_of_several_folders_has_names_as_short_as_tell_them_apart(
+    photos: Path, tmp_path: Path, drawn: list[str]
+) -> None:
+    places = [photos / "a" / "1.jpg", photos / "b" / "1.jpg", photos / "b" / "2.jpg"]
+    for name, place in zip(("img10.jpg", "img2.jpg", "img33.jpg"), places, strict=True):
+        place.parent.mkdir(exist_ok=True)
+        (photos / name).rename(place)
+    result = heatmap(*places, photos / "img1.jpg", "--out", tmp_path / "maps", "--layers")
+    assert result.exit_code == 0, result.output
+    rows = [text.split("  ") for text in drawn if text.endswith(".jpg")]
+    assert [number for number, _ in rows] == ["1", "2", "3", "4"]
+    in_time = ["a/1.jpg", "b/1.jpg", "2.jpg", "img1.jpg"]
+    assert [name for _, name in rows] in (in_time, in_time[::-1])
+
+
 def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "maps"
     out.mkdir()

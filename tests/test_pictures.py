@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageDraw, ImageFont
+from PIL import Image, ImageCms, ImageFont
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
@@ -112,22 +112,26 @@ def test_a_sheet_may_be_a_jpeg(coloured: Path, tmp_path: Path) -> None:
 
 
 def test_a_sheet_names_photos_confidence_and_the_open_direction(
-    coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    coloured: Path, tmp_path: Path, drawn: list[str]
 ) -> None:
-    written: list[str] = []
-    real = ImageDraw.ImageDraw.text
-
-    def watched(self: Any, xy: Any, text: Any, *arguments: Any, **rest: Any) -> None:
-        written.append(text)
-        real(self, xy, text, *arguments, **rest)
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", watched)
     assert run("sort", coloured, "--sheet", tmp_path / "out.png").exit_code == 0
-    assert written == [
+    assert drawn == [
         "coloured",
         "4 photos · confidence 87.5% · forward or backward is not known",
         *("1", "3.png", "2", "1.png", "3", "4.png", "4", "2.png"),
     ]
+
+
+def test_a_sheet_of_several_folders_has_names_as_short_as_tell_them_apart(
+    coloured: Path, tmp_path: Path, drawn: list[str]
+) -> None:
+    places = [coloured / "phone" / "a" / "1.png", coloured / "phone" / "b" / "1.png", coloured / "x" / "y" / "2.png"]
+    for number, place in enumerate(places, start=1):
+        place.parent.mkdir(parents=True)
+        (coloured / f"{number}.png").rename(place)
+    assert run("sort", *places, coloured / "4.png", "--sheet", tmp_path / "out.png").exit_code == 0
+    # Found by their paths, 4.png comes first.
+    assert [text for text in drawn if text.endswith(".png")] == ["b/1.png", "4.png", "2.png", "a/1.png"]
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 6])

@@ -243,7 +243,8 @@ def test_dates_come_from_the_photos(tmp_path: Path, scene: list[Image.Image]) ->
     folder = tmp_path / "photos"
     folder.mkdir()
     for index, image in enumerate(scene[:3]):
-        taken = {"Exif": {piexif.ExifIFD.DateTimeOriginal: f"2024:05:01 12:00:0{index}", 37521: "25"}}
+        time, zone = f"2024:05:01 12:00:0{index}", ("+09:00", "-05:00", "")[index]  # names have the camera's local time
+        taken = {"Exif": {piexif.ExifIFD.DateTimeOriginal: time, 37521: "25", 0x9011: zone}}
         image.save(folder / f"{index}.jpg", exif=piexif.dump(taken))
     order = write_order(tmp_path, folder, ["0.jpg", "1.jpg", "2.jpg"])
     shown = json.loads(done("rename", "--order", order, "--template", "{date}{ext}", "--json"))

@@ -24,7 +24,8 @@ def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
     """Each folder is a scene: all windows of photos that follow one another in time, for tests.
 
     Photos without a time, and photos that share a time with another of their folder, are left out: their
-    place is not known. The spacing of a set is the mean distance of its photos in seconds.
+    place is not known. Where every time of a folder has its zone, times are compared as moments, else as the
+    cameras' clocks showed them. The spacing of a set is the mean distance of its photos in seconds.
 
     Args:
         root: folder with photos, or with folders of photos, at any depth.
@@ -91,7 +92,7 @@ def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tu
     for place, file in enumerate(files):
         try:
             open_photo(file, draft_edge=64)  # one that is damaged is left out
-            taken = exposure_time(file)
+            taken = zoned_time(file)
         except PhotoError as error:
             without.append((file, str(error).removeprefix(f"{show(file)}: ")))
             continue
@@ -99,6 +100,9 @@ def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tu
             without.append((file, "no EXIF time (DateTimeOriginal)"))
         else:
             times[place] = taken
+    if any(taken.tzinfo is None for taken in times.values()):
+        # A moment cannot be compared with a time of no known zone; what the clocks showed can.
+        times = {place: taken.replace(tzinfo=None) for place, taken in times.items()}
     shared = Counter(times.values())
     without += [
         (files[place], f"taken at the same time as another ({taken})")

@@ -15,7 +15,7 @@ from imgorder.files import written_whole
 from imgorder.heatmaps.grid import layer_grid
 from imgorder.heatmaps.maps import Array, last, motion_maps, scales
 from imgorder.heatmaps.overlay import Look, paint, strips, whole
-from imgorder.names import show
+from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.photos import PhotoSet, find_sets, open_photo
 from imgorder.predictor import OrderingModel, load_model
@@ -182,7 +182,7 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
                 written(files[index])
     if wanted.layers:
         squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in maps.order]
-        names = [show(photos.name(photos.files[index])) for index in maps.order]
+        names = [show(name) for name in short_names([photos.files[index] for index in maps.order])]
         in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
         grid = layer_grid(squares, names, in_order, wanted.by_photo, look, spec)
         _save(grid, targets["layers"][0])

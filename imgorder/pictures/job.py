@@ -11,7 +11,7 @@ from typing import BinaryIO
 from PIL import Image, features
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.names import show
+from imgorder.names import short_names, show
 from imgorder.photos import find_sets
 from imgorder.pictures import animation
 from imgorder.pictures.canvas import load_small
@@ -98,7 +98,8 @@ class PictureJob:
         pictures = [load_small(result.photos.files[index]) for index in order]
         for file in files:
             if file.suffix.lower() in SHEETS:
-                names = [show(name) for name in result.names(order)]
+                # Not as the listing has them: a path has no room below a photo, and tells where its owner keeps it.
+                names = [show(name) for name in short_names([result.photos.files[index] for index in order])]
                 sheet = draw_sheet(pictures, names, result.folder_name, _note(result))
                 staged.write(file, partial(_save_sheet, sheet, file.suffix.lower()))
             else:
