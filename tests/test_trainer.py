@@ -22,10 +22,10 @@ from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.networks.registry import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
+from imgorder.training.calibrate import Scored, fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
-from imgorder.training.release import fit_temperature  # noqa: E402
 from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
 from imgorder.training.setup import network_settings, running_average  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
@@ -388,8 +388,21 @@ def test_the_temperature_undoes_overconfidence() -> None:
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn((4000, 12), generator=generator)
     target = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
-    assert fit_temperature(honest, target) == pytest.approx(1.0, abs=0.08)
-    assert fit_temperature(3 * honest, target) == pytest.approx(3.0, abs=0.25)
+    one_group = np.zeros(4000, dtype=np.int64)
+    assert fit_temperature(Scored(honest, target, one_group)) == pytest.approx(1.0, abs=0.08)
+    assert fit_temperature(Scored(3 * honest, target, one_group)) == pytest.approx(3.0, abs=0.25)
+
+
+def test_a_large_group_does_not_outweigh_the_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn((4000, 12), generator=generator)
+    target = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
+    logits = honest.clone()
+    logits[:3000] *= 4  # one source of many sets on which the network is far too sure
+    group = np.concatenate([np.zeros(3000), np.repeat(np.arange(1, 11), 100)]).astype(np.int64)
+    together = fit_temperature(Scored(logits, target, np.zeros(4000, dtype=np.int64)))
+    assert together > 2
+    assert fit_temperature(Scored(logits, target, group)) < 1.5
 
 
 # --- settings

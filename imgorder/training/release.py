@@ -5,37 +5,24 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
-from imgorder.evaluation.metrics import expected_calibration_error
 from imgorder.export import export_onnx
 from imgorder.metadata import ModelMetadata
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
-from imgorder.preprocess import DEFAULT, Preprocessing
 from imgorder.registry import Card
+from imgorder.training.calibrate import fit_temperature, held_out_logits
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.held_out import held_out_clips
-from imgorder.training.pixels import crop, normalise
-from imgorder.training.plan import draw_orders, plain_plan
 from imgorder.training.setup import network_settings
-from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE
-
-BATCH = 8
-
-# Calibration errors that do not differ by more count as equal.
-AS_GOOD = 0.002
 
 
 def release(
@@ -78,7 +65,7 @@ def release(
         settings=settings,
         sizes=sizes,
         preprocessing=spec,
-        temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n, spec)) for n in sizes},
+        temperatures={n: fit_temperature(held_out_logits(network, store, held_out, n, spec)) for n in sizes},
         training_commit=config.commit,
     )
     # Made aside, so that a failed check leaves the released files as they were.
@@ -112,47 +99,6 @@ def release(
     )
     (folder / f"{name}.json").write_text(json.dumps(asdict(card), indent=1) + "\n", "utf-8")
     return card
-
-
-def held_out_logits(
-    network: nn.Module,
-    store: FrameStore,
-    clips: Sequence[int],
-    n: int,
-    spec: Preprocessing = DEFAULT,
-    spacings: Sequence[int] = tuple(range(1, 9)),
-) -> tuple[Tensor, Tensor]:
-    """Logits ``(N, n!/2)`` and the right class ``(N,)`` of sets from clips kept out of training."""
-    sets = np.concatenate([even_windows(store, clips, n, spacing) for spacing in spacings])
-    orders = draw_orders(np.random.default_rng(0), n, len(sets))
-    logits, target = [], []
-    for start in range(0, len(sets), BATCH):
-        part = sets[start : start + BATCH]
-        size = store.height[part[:, 0]], store.width[part[:, 0]]
-        plan = plain_plan(part, orders[start : start + BATCH], *size, spec)
-        with torch.inference_mode():
-            logits.append(network(normalise(torch.from_numpy(crop(store, plan)))))
-        target.append(torch.from_numpy(plan.target))
-    return torch.cat(logits), torch.cat(target)
-
-
-def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """The divisor of the logits that makes the expected calibration error of the confidences least.
-
-    That error is what the tables promise. Cross-entropy would be led by the few sets that cannot be told,
-    and make the network less sure of all others than it may be.
-    """
-    hits = (logits.argmax(1) == target).numpy()
-    candidates = np.geomspace(0.2, 5, 323)
-    errors = np.array(
-        [
-            expected_calibration_error(torch.softmax(logits / t, dim=1).amax(1).double().numpy(), hits)
-            for t in candidates.tolist()
-        ]
-    )
-    # The error jumps where sets change bins; the middle of all that are as good as the best is steadier.
-    good = candidates[errors <= errors.min() + AS_GOOD]
-    return round(float(np.exp(np.log(good).mean())), 4)
 
 
 def _own_settings(config: TrainConfig) -> dict[str, Any]:
