@@ -80,7 +80,6 @@ def on_videos(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: 
             ordering = replace(model.order_tensors([tensors])[0], order=tuple(range(N)))
             layers = maps_in_order(model, tensors, ordering).layers
             sets += 1
-            window = [frame[:, : model.preprocessing.crop] for frame in window]  # maps are of the middle square
             for place, heat in enumerate(layers[last(layers)]):
                 near = [other for other in (place - 1, place + 1) if 0 <= other < N]
                 truth = np.mean([cells(moved(window[place], window[o]), heat.shape) for o in near], axis=0).ravel()

@@ -380,13 +380,9 @@ def limits(card: dict[str, Any], *names: str | None) -> list[str]:
         names: under which it was measured.
     """
     spec, sizes = card["preprocessing"], card["sizes"]
-    square = f"{spec['crop']}×{spec['crop']} px"
-    scaled = f"of a photo scaled to a shorter edge of {spec['shorter_edge']} px"
-    seen = f"It sees only the middle {square} {scaled}: what moves near the edges, or is tiny, it misses."
-    if spec.get("views", 1) == 3:
-        seen = f"It sees three squares of {square} {scaled}, of the middle and of either end: what is tiny it misses."
+    seen = f"the middle {spec['crop']}×{spec['crop']} px of a photo scaled to a shorter edge of {spec['shorter_edge']}"
     found = [
-        seen,
+        f"It sees only {seen} px: what moves near the edges, or is tiny, it misses.",
         "It cannot tell which end comes first, by design.",
         "It gives an order even where the photos hold none, because nothing moves or what moves is hidden; only its "
         "confidence shows that.",

@@ -51,7 +51,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
         ValueError: if that is above 1e-4; the file is then not left behind.
     """
     network.eval()
-    size = _input_size(metadata)
+    size = metadata.preprocessing.crop
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         if isinstance(network, TriDAB):
@@ -79,7 +79,7 @@ def compare(network: nn.Module, path: Path, metadata: ModelMetadata, seed: int =
     worst = 0.0
     for n in metadata.sizes:
         for batch in (1, 3):
-            images = _smooth_images(batch, n, _input_size(metadata), generator)
+            images = _smooth_images(batch, n, metadata.preprocessing.crop, generator)
             with torch.inference_mode(), activations(network) as seen:
                 logits = network(images)
             expected = {"logits": logits, **{name: by_image(output, n) for name, output in seen.items()}}
@@ -91,18 +91,11 @@ def compare(network: nn.Module, path: Path, metadata: ModelMetadata, seed: int =
     return worst
 
 
-def _input_size(metadata: ModelMetadata) -> tuple[int, int]:
-    """Height and width of an image as the network takes it, in px."""
-    spec = metadata.preprocessing
-    return spec.crop, spec.views * spec.crop
-
-
-def _smooth_images(batch: int, n: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
-    """Noise at several scales that drifts from image to image, float32 ``(batch, n, 3, *size)``."""
-    height, width = size
+def _smooth_images(batch: int, n: int, size: int, generator: torch.Generator) -> Tensor:
+    """Noise at several scales that drifts from image to image, float32 ``(batch, n, 3, size, size)``."""
     coarse = torch.randn((batch, 3, 20, 20), generator=generator)
-    scene = nn.functional.interpolate(coarse, size=(height + 48, width + 48), mode="bilinear")
-    images = torch.stack([scene[..., 4 * i : 4 * i + height, 6 * i : 6 * i + width] for i in range(n)], dim=1)
+    scene = nn.functional.interpolate(coarse, size=(size + 48, size + 48), mode="bilinear")
+    images = torch.stack([scene[..., 4 * i : 4 * i + size, 6 * i : 6 * i + size] for i in range(n)], dim=1)
     return images + 0.1 * torch.randn(images.shape, generator=generator)
 
 
@@ -134,12 +127,12 @@ class _Observed(nn.Module):
         return (logits, *(by_image(seen[name], images.shape[1]) for name in observed_layers(self.network)))
 
 
-def _any_size(network: TriDAB, sizes: tuple[int, ...], size: tuple[int, int]) -> onnx.ModelProto:
+def _any_size(network: TriDAB, sizes: tuple[int, ...], size: int) -> onnx.ModelProto:
     n = 4
     matrix = torch.from_numpy(tables.class_matrix(n))
     t = tables.triple_count(n)
     example = (
-        torch.randn(2, n, 3, *size),
+        torch.randn(2, n, 3, size, size),
         torch.tensor(tables.triples(n)),
         torch.tensor(tables.pairs(n)),
         matrix[:, :t],
@@ -164,8 +157,8 @@ def _any_size(network: TriDAB, sizes: tuple[int, ...], size: tuple[int, int]) ->
     return model
 
 
-def _one_size(network: nn.Module, n: int, size: tuple[int, int]) -> onnx.ModelProto:
-    example = (torch.randn(2, n, 3, *size),)
+def _one_size(network: nn.Module, n: int, size: int) -> onnx.ModelProto:
+    example = (torch.randn(2, n, 3, size, size),)
     return _export(network, network, example, ({0: Dim("batch", min=1, max=65536)},), ["images"])
 
 

@@ -1,8 +1,7 @@
 """Photo to tensor: the one preprocessing that training, torch and ONNX share.
 
 Orient by EXIF, scale the shorter edge to 136, take the centre 112×112, normalise as ImageNet. The
-steps are public because training crops at random between `to_scaled` and `normalise`. A model may ask
-for two squares more, from the ends of the longer edge.
+steps are public because training crops at random between `to_scaled` and `normalise`.
 """
 
 from __future__ import annotations
@@ -47,8 +46,6 @@ class Preprocessing:
     Attributes:
         shorter_edge: the photo is scaled so that its shorter edge has this many px.
         crop: side of the square taken from the centre, in px.
-        views: 1 takes that square alone; 3 adds those at either end of the longer edge. They lie side by
-            side in the tensor: the centre, the left or upper end, the right or lower end.
         mean, std: per channel (RGB), of values in 0…1.
         draft_factor: a JPEG is decoded at no less than this many times the shorter edge.
     """
@@ -58,11 +55,6 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     draft_factor: int = 2
-    views: int = 1
-
-    def __post_init__(self) -> None:
-        if self.views not in (1, 3):
-            raise ValueError(f"views is 1 or 3; not {self.views}")
 
     def to_json(self) -> str:
         """For a checkpoint's or an ONNX file's metadata."""
@@ -91,7 +83,7 @@ def preprocess(image: ImageLike, spec: Preprocessing = DEFAULT) -> Tensor:
         spec: sizes and normalisation.
 
     Returns:
-        float32 ``(3, crop, views·crop)``.
+        float32 ``(3, crop, crop)``.
 
     Raises:
         PhotoError: if a path is not a readable photo.
@@ -101,7 +93,7 @@ def preprocess(image: ImageLike, spec: Preprocessing = DEFAULT) -> Tensor:
 
 
 def preprocess_set(images: Sequence[ImageLike], spec: Preprocessing = DEFAULT, threads: int | None = None) -> Tensor:
-    """A set of images, float32 ``(n, 3, crop, views·crop)``; paths are decoded in parallel, by up to 8 threads."""
+    """A set of images, float32 ``(n, 3, crop, crop)``; paths are decoded in parallel, by up to 8 threads."""
     if all(isinstance(image, str | os.PathLike) for image in images):
         from concurrent.futures import ThreadPoolExecutor
 
@@ -114,14 +106,9 @@ def to_pixels(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     """Everything before the normalisation: an upright, scaled and cropped RGB image.
 
     Returns:
-        uint8 ``(crop, views·crop, 3)``.
+        uint8 ``(crop, crop, 3)``.
     """
-    scaled = to_scaled(image, spec)
-    squares = [
-        scaled[top : top + spec.crop, left : left + spec.crop]
-        for top, left in view_corners(scaled.shape[0], scaled.shape[1], spec.crop, spec.views)
-    ]
-    return np.concatenate(squares, axis=1)
+    return centre(to_scaled(image, spec), spec)
 
 
 def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
@@ -155,24 +142,8 @@ def centre(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Pixels:
     return pixels[..., top : top + spec.crop, left : left + spec.crop, :]
 
 
-def view_corners(height: int, width: int, side: int, views: int) -> list[tuple[int, int]]:
-    """Top and left of each square that is looked at in a picture: the centre, then the ends of the longer edge.
-
-    Args:
-        height, width: of the picture, in px.
-        side: of the squares.
-        views: 1 or 3.
-    """
-    top, left = (height - side) // 2, (width - side) // 2
-    if views == 1:
-        return [(top, left)]
-    if height > width:
-        return [(top, left), (0, left), (height - side, left)]
-    return [(top, left), (top, 0), (top, width - side)]
-
-
 def seen_square(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[float, float, float, float]:
-    """Where the square in the middle, which every network sees, lies in an upright photo.
+    """Where the square that the network sees lies in an upright photo.
 
     Args:
         size: width and height of the photo in px, upright.

@@ -93,24 +93,6 @@ def test_rounded_kernels_take_half_the_bytes_and_nothing_else_changes(tmp_path: 
         assert torch.equal(value, wanted), name
 
 
-def test_several_views(tmp_path: Path) -> None:
-    weights, graph = exported(tmp_path, "tridab", Preprocessing(112, 112, views=3), views=3, **TRIDAB)
-    images = np.random.default_rng(0).normal(size=(2, 5, 3, 112, 336)).astype(np.float32)
-    torch_backend, onnx_backend = TorchBackend.open(weights), OnnxBackend.open(graph)
-    expected = torch_backend.logits(images)
-    assert np.abs(onnx_backend.logits(images) - expected).max() < 1e-4
-    assert np.abs(torch_backend.logits(images[..., ::-1].copy()) - expected).max() < 1e-4  # mirrored views are averaged
-
-    other = images.copy()
-    other[..., 112:] = 0  # heat maps are those of the middle
-    for backend in (torch_backend, onnx_backend):
-        changed = backend.activations(other)
-        assert changed
-        for name, values in backend.activations(images).items():
-            assert np.allclose(values, changed[name], atol=1e-4)
-    assert np.abs(torch_backend.logits(other) - expected).max() > 1e-3
-
-
 def test_the_file_says_what_it_is(tridab: tuple[Path, Path]) -> None:
     weights, graph = tridab
     model = onnx.load(graph)

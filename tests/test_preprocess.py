@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels, to_scaled
+from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels
 
 preprocess_module = importlib.import_module("imgorder.preprocess")
 
@@ -159,30 +159,6 @@ def test_parameters_travel_as_json() -> None:
     spec = Preprocessing(shorter_edge=160, crop=128, mean=(0.5, 0.5, 0.5))
     assert Preprocessing.from_json(spec.to_json()) == spec
     assert preprocess(picture(), spec).shape == (3, 128, 128)
-
-
-@pytest.mark.parametrize(("width", "height"), [(400, 300), (300, 400), (300, 300), (900, 300)])
-def test_three_views_are_the_middle_and_both_ends_of_the_longer_edge(width: int, height: int) -> None:
-    one, three = Preprocessing(144, 128), Preprocessing(144, 128, views=3)
-    assert Preprocessing.from_json(three.to_json()) == three
-    image = picture(width, height)
-    whole = to_scaled(image, one)
-    seen = to_pixels(image, three)
-    assert seen.shape == (128, 3 * 128, 3)
-    middle, start, end = np.split(seen, 3, axis=1)
-    assert np.array_equal(middle, to_pixels(image, one))
-    if height > width:
-        assert np.array_equal(start, whole[:128, 8:136])
-        assert np.array_equal(end, whole[-128:, 8:136])
-    else:
-        assert np.array_equal(start, whole[8:136, :128])
-        assert np.array_equal(end, whole[8:136, -128:])
-    assert preprocess(image, three).shape == (3, 128, 384)
-
-
-def test_no_other_number_of_views() -> None:
-    with pytest.raises(ValueError, match="views is 1 or 3; not 2"):
-        Preprocessing(views=2)
 
 
 def test_golden_values() -> None:

@@ -18,7 +18,7 @@ from imgorder.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E4
 from imgorder.training.config import TrainConfig, make_config  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.pixels import DevicePixels, HostPixels, crop, lit, normalise  # noqa: E402
-from imgorder.training.plan import Plan, centre_squares, classes_of, draw_orders, plain_plan, views_of  # noqa: E402
+from imgorder.training.plan import Plan, centre_squares, classes_of, draw_orders, plain_plan  # noqa: E402
 from imgorder.training.sources import (  # noqa: E402
     ClipSource,
     ManifestSource,
@@ -405,21 +405,6 @@ def test_centre_squares() -> None:
     assert squares.tolist() == [[12, 34, 112], [44, 12, 112]]
     whole = centre_squares(np.array([136]), np.array([181]), Preprocessing(144, 144))
     assert whole.tolist() == [[0, 22, 136]]
-
-
-@pytest.mark.parametrize("tall", [False, True])
-def test_views_of_a_frame_are_those_of_the_preprocessing(tall: bool, tmp_path: Path) -> None:
-    writer = StoreWriter(tmp_path, "test")
-    shape = (190, 136, 3) if tall else (136, 190, 3)
-    writer.add("a", "g", np.random.default_rng(0).integers(0, 256, (3, *shape), dtype=np.uint8))
-    store = writer.close()
-    spec = Preprocessing(136, 136, views=3)
-    frames = np.arange(3)[None]
-    plan = plain_plan(frames, np.array([[0, 1, 2]]), store.height[:1], store.width[:1], spec)
-    plans = views_of(plan, store.height[:1], store.width[:1], 3)
-    seen = np.concatenate([crop(store, each) for each in plans], axis=3)[0]
-    assert np.array_equal(seen, np.stack([to_pixels(store.frame(number), spec) for number in range(3)]))
-    assert len(views_of(plan, store.height[:1], store.width[:1], 1)) == 1
 
 
 def test_a_larger_image_shows_what_inference_sees(clips: Path, store: FrameStore) -> None:

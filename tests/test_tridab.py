@@ -55,20 +55,6 @@ def test_a_mirrored_set_has_the_same_logits_where_that_is_asked_for() -> None:
         assert torch.allclose(mirrored(images), mirrored(images.flip(-1)), atol=1e-6)
 
 
-def test_the_scores_of_views_are_averaged_and_training_knows_one_alone() -> None:
-    torch.manual_seed(0)
-    plain = TriDAB(SMALL).double().eval()
-    several = TriDAB(replace(SMALL, views=3)).double().eval()
-    several.load_state_dict(plain.state_dict())
-    views = [torch.randn(2, 4, 3, 112, 112, dtype=torch.float64) for _ in range(3)]
-    with torch.inference_mode():
-        expected = sum(plain(view) for view in views) / 3
-        assert torch.allclose(several(torch.cat(views, dim=-1)), expected, atol=1e-6)
-        several.train()
-        plain.train()
-        assert torch.allclose(several(views[0]), plain(views[0]))
-
-
 def test_a_set_listed_backwards_has_the_same_classes(network: TriDAB) -> None:
     images = torch.randn(1, 4, 3, 112, 112, dtype=torch.float64)
     with torch.inference_mode():

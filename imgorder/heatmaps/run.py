@@ -19,15 +19,7 @@ from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.photos import PhotoSet, find_sets, open_photo
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import (
-    Preprocessing,
-    Tensor,
-    centre,
-    preprocess_set,
-    seen_square,
-    to_scaled,
-    upright_rgb,
-)
+from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, seen_square, to_pixels, upright_rgb
 
 JPEG_QUALITY = 92
 
@@ -189,7 +181,7 @@ def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, wr
             if kind != "layers":
                 written(files[index])
     if wanted.layers:
-        squares = [Image.fromarray(centre(to_scaled(photos.files[index], spec), spec)) for index in maps.order]
+        squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in maps.order]
         names = [show(name) for name in short_names([photos.files[index] for index in maps.order])]
         in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
         grid = layer_grid(squares, names, in_order, wanted.by_photo, look, spec)

@@ -36,8 +36,6 @@ class TriDABConfig:
         image_size: side of the input in px, a multiple of 16. No weight depends on it.
         mirror: in evaluation mode, average the scores of a set and of its mirror image. It costs twice
             the time and no weights, and a mirrored set then gets the same answer.
-        views: squares that lie side by side in the input of evaluation mode, whose scores are averaged;
-            `Preprocessing.views` makes such inputs. In training mode it is one.
     """
 
     trunk_widths: tuple[int, int, int] = (24, 40, 64)
@@ -49,7 +47,6 @@ class TriDABConfig:
     head_blocks: int = 1
     image_size: int = 112
     mirror: bool = False
-    views: int = 1
 
 
 def conv_bn(cin: int, cout: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -122,8 +119,7 @@ class Head(nn.Module):
 class TriDAB(nn.Module):
     """Images of one scene to logits of their permutation classes, any n from 3 up.
 
-    ``(B, n, 3, S, S) -> (B, n!/2)``, with S the image size of the config; with several views
-    ``(B, n, 3, S, views·S)`` in evaluation mode.
+    ``(B, n, 3, S, S) -> (B, n!/2)``, with S the image size of the config.
     """
 
     def __init__(self, config: TriDABConfig | None = None) -> None:
@@ -183,14 +179,11 @@ class TriDAB(nn.Module):
         Returns:
             t_adj ``(B, T)``, t_all ``(B, T)`` and p ``(B, P)``.
         """
-        if self.training:
+        if not self.config.mirror or self.training:
             return self._scores(images, triples, pairs)
-        views = list(images.chunk(self.config.views, dim=-1))
-        if self.config.mirror:
-            views += [view.flip(-1) for view in views]
-        # One after the other, the centre first: it is what heat maps show.
-        found = [self._scores(view, triples, pairs) for view in views]
-        t_adj, t_all, p = (sum(each[1:], each[0]) / len(views) for each in zip(*found, strict=True))
+        plain = self._scores(images, triples, pairs)
+        mirrored = self._scores(images.flip(-1), triples, pairs)
+        t_adj, t_all, p = ((one + other) / 2 for one, other in zip(plain, mirrored, strict=True))
         return t_adj, t_all, p
 
     def _scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -154,10 +154,9 @@ def moment(taken: datetime) -> str:
 def preprocessing(maker: Maker) -> str:
     """What became of a photo before it was looked at."""
     spec = maker.preprocessing
-    ends = "were looked at" if spec.views == 1 else "and as many at either end of its longer edge were looked at"
     return (
         f"Each photo was turned upright and scaled so that its shorter edge has {spec.shorter_edge} px; "
-        f"only the {spec.crop}×{spec.crop} px in its middle {ends}."
+        f"only the {spec.crop}×{spec.crop} px in its middle were looked at."
     )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from imgorder.evaluation.metrics import expected_calibration_error
 from imgorder.preprocess import DEFAULT, Preprocessing
 from imgorder.training.pixels import crop, normalise
-from imgorder.training.plan import draw_orders, plain_plan, views_of
+from imgorder.training.plan import draw_orders, plain_plan
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
 
@@ -55,9 +55,8 @@ def held_out_logits(
         part = sets[start : start + BATCH]
         size = store.height[part[:, 0]], store.width[part[:, 0]]
         plan = plain_plan(part, orders[start : start + BATCH], *size, spec)
-        squares = [crop(store, each) for each in views_of(plan, *size, spec.views)]
         with torch.inference_mode():
-            logits.append(network(normalise(torch.from_numpy(np.concatenate(squares, axis=3)))))
+            logits.append(network(normalise(torch.from_numpy(crop(store, plan)))))
         target.append(torch.from_numpy(plan.target))
     clip = np.searchsorted(store.first, sets[:, 0], side="right") - 1
     _, group = np.unique([store.clips[index].group for index in clip], return_inverse=True)

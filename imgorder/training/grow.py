@@ -34,8 +34,8 @@ def grown(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
 
     Args:
         small: stays as it is.
-        config: more trunk channels, more blocks at stride 8, more head blocks or match levels; image size,
-            mirror and views as wished. The rest has to agree.
+        config: more trunk channels, more blocks at stride 8, more head blocks or match levels; image size
+            and mirror as wished. The rest has to agree.
         seed: of the new channels.
 
     Returns:
@@ -75,7 +75,7 @@ def _check(small: TriDABConfig, large: TriDABConfig) -> None:
             return all(a <= b for a, b in zip(one, other, strict=True))
         return bool(one <= other) if name in ("match_levels", "head_blocks") else bool(one == other)
 
-    wrong = [name for name in asdict(small) if name not in ("image_size", "mirror", "views") and not grows(name)]
+    wrong = [name for name in asdict(small) if name not in ("image_size", "mirror") and not grows(name)]
     if wrong:
         what = "trunk_widths, the last of trunk_blocks, match_levels and head_blocks"
         raise UsageError(f"a network cannot grow to this {', '.join(wrong)}; {what} can be larger")
@@ -105,9 +105,8 @@ def _grow_file(model: str, changes: dict[str, Any], out: Path, seed: int) -> str
     except (TypeError, ValueError) as error:
         raise UsageError(f"--network: {error}") from error
     large = grown(small, config, seed)
-    same_input = grown(small, _with_input_of(config, small.config), seed)
-    size = small.config.image_size
-    images = torch.randn(1, 4, 3, size, small.config.views * size, generator=torch.Generator().manual_seed(seed))
+    same_input = grown(small, replace(config, image_size=small.config.image_size, mirror=small.config.mirror), seed)
+    images = torch.randn(1, 4, 3, *[small.config.image_size] * 2, generator=torch.Generator().manual_seed(seed))
     with torch.inference_mode():
         difference = float((small(images) - same_input(images)).abs().max())
     if difference > SAME:
@@ -115,14 +114,9 @@ def _grow_file(model: str, changes: dict[str, Any], out: Path, seed: int) -> str
     spec = metadata.preprocessing
     if config.image_size != spec.crop:
         spec = Preprocessing(max(config.image_size, spec.shorter_edge), config.image_size)
-    spec = replace(spec, views=config.views)
     write_network(large, replace(metadata, name=out.stem, settings=asdict(config), preprocessing=spec), out)
     before, after = (sum(each.numel() for each in network.parameters()) for network in (small, large))
     return f"{out}: {before} weights grown to {after}; logits differ by {difference:.1e}"
-
-
-def _with_input_of(config: TriDABConfig, other: TriDABConfig) -> TriDABConfig:
-    return replace(config, image_size=other.image_size, mirror=other.mirror, views=other.views)
 
 
 if __name__ == "__main__":

@@ -139,23 +139,6 @@ def plain_plan(
     return make_plan(np.random.default_rng(0), plain, drawn, height, width)
 
 
-def views_of(plan: Plan, height: Indices, width: Indices, views: int) -> list[Plan]:
-    """A plan of centre squares, and those of the other squares that a preprocessing with ``views`` looks at.
-
-    Args:
-        plan: of B sets, nothing varied.
-        height, width: of their frames, ``(B,)``.
-        views: see `Preprocessing`.
-    """
-    if views == 1:
-        return [plan]
-    tall = (height > width)[:, None]
-    highest, rightmost = height[:, None] - plan.side, width[:, None] - plan.side
-    start = replace(plan, top=np.where(tall, 0, plan.top), left=np.where(tall, plan.left, 0))
-    end = replace(plan, top=np.where(tall, highest, plan.top), left=np.where(tall, plan.left, rightmost))
-    return [plan, start, end]
-
-
 def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Exposure, white balance and contrast of each set, and of four sets in ten a little of each image.
 

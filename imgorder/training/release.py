@@ -58,7 +58,7 @@ def release(
     held_out = held_out_clips(store, run)
     settings = settings_of(network)
     sizes = sizes_of(config.family, settings)
-    spec = replace(config.preprocessing, views=settings.get("views", 1))
+    spec = config.preprocessing
     metadata = ModelMetadata(
         name=name,
         family=config.family,
