@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import signal
@@ -22,17 +23,19 @@ from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.networks.registry import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
-from imgorder.training.calibrate import Scored, fit_temperature  # noqa: E402
+from imgorder.training.calibrate import Scored, fit_temperature, held_out_logits  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
+from imgorder.training.grow import main as grow_main  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
 from imgorder.training.setup import network_settings, running_average  # noqa: E402
-from imgorder.training.sources import make_source  # noqa: E402
+from imgorder.training.sources import even_windows, make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
 
 TINY = {"trunk_widths": [4, 6, 8], "trunk_blocks": [0, 1], "head_width": 8, "match_width": 4, "match_radius": 2}
+LARGER = '{"trunk_widths": [4, 6, 12], "trunk_blocks": [0, 2]}'
 SMALL = {
     "validation_fraction": 0.34,
     "steps": 6,
@@ -393,6 +396,73 @@ def test_the_temperature_undoes_overconfidence() -> None:
     assert fit_temperature(Scored(3 * honest, target, one_group)) == pytest.approx(3.0, abs=0.25)
 
 
+def test_growing_a_model_file_and_training_it(
+    clips: Path, frames: dict[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_trainer(clips, frames, tmp_path / "small", **TRIDAB).train()
+    grow_main(
+        [str(tmp_path / "small" / "model.safetensors"), "--network", LARGER, "--out", str(tmp_path / "l.safetensors")]
+    )
+    said = capsys.readouterr().out
+    assert "--set 'network.trunk_widths=[4, 6, 12]' --set 'network.trunk_blocks=[0, 2]'" in said
+    larger = {**TRIDAB, "network": {**TINY, **json.loads(LARGER)}, "init": str(tmp_path / "l.safetensors")}
+    assert make_trainer(clips, frames, tmp_path / "large", **larger).taken == f"all weights of {tmp_path}/l.safetensors"
+    forgotten = {**larger, "network": {**TINY, "trunk_widths": [4, 6, 12]}}
+    taken = make_trainer(clips, frames, tmp_path / "forgotten", **forgotten).taken
+    assert taken is not None
+    assert "the file also has trunk.layers.7.conv1.0.weight" in taken
+
+
+@pytest.mark.parametrize(
+    ("model", "network", "message"),
+    [
+        ("tridab-s", '{"match_levels": 3}', "match_levels is 1 or 2; not 3"),
+        ("tridab-s", '{"trunk_widths": [24, 40]}', "--network takes a table of settings that fit"),
+        ("tridab-s", '{"head_blocks": "2"}', "--network takes a table of settings that fit"),
+        ("tridab-s", '{"depth": 2}', "depth"),
+        ("tridab-s", "[1]", "--network takes a table of settings that fit"),
+        ("tridab-s", '{"head_width": 96}', "a network cannot grow to this head_width"),
+        ("dab-resnet18-n3", "{}", "a dab-resnet18 does not grow"),
+        ("gone.safetensors", "{}", "gone.safetensors: no such file or model for grow"),
+        ("junk.safetensors", "{}", "junk.safetensors: not a checkpoint of imgorder"),
+    ],
+)
+def test_what_cannot_grow_is_one_line(
+    model: str,
+    network: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("junk.safetensors").write_bytes(b"junk")
+    with pytest.raises(SystemExit) as ended:
+        grow_main([model, "--network", network, "--out", "grown.safetensors"])
+    assert ended.value.code in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("grown.safetensors").exists()
+
+
+def test_a_turn_without_shaken_sets_is_refused() -> None:
+    with pytest.raises(UsageError, match="shift is 0"):
+        TrainConfig(turn=3.0)
+
+
+def test_held_out_sets_know_their_source(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    trainer = make_trainer(clips, frames, tmp_path / "run", **TRIDAB)
+    store = trainer.source.store
+    scored = held_out_logits(trainer.network.eval(), store, [0, 1, 2], 3, spacings=(1, 2))
+    windows = np.concatenate([even_windows(store, [0, 1, 2], 3, spacing) for spacing in (1, 2)])
+    assert len(scored.target) == len(scored.logits) == len(windows)
+    names = [store.clips[int(np.flatnonzero(store.first <= start)[-1])].group for start in windows[:, 0]]
+    assert (
+        len(set(names)) == len(set(scored.group.tolist())) == len(set(zip(names, scored.group.tolist(), strict=True)))
+    )
+
+
 def test_a_large_group_does_not_outweigh_the_others() -> None:
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn((4000, 12), generator=generator)
@@ -497,7 +567,8 @@ def test_a_run_may_begin_with_the_weights_of_another(manifest: Path, frames: dic
     assert all(torch.equal(state[name], before[name]) for name in state if name not in new)
     sizes = {name: parameter.numel() for name, parameter in third.network.named_parameters()}
     share = 100 * (1 - sum(sizes[name] for name in new) / sum(sizes.values()))
-    assert third.taken == f"{share:.1f} % of the weights from {weights}; new: {', '.join(new)}"
+    left = "the file also has classify.bias, classify.weight, which this network has no place for"
+    assert third.taken == f"{share:.1f} % of the weights from {weights}; new: {', '.join(new)}; {left}"
 
     shutil.copy(weights, tmp_path / "gone.safetensors")
     begun = {**RESNET, "init": str(tmp_path / "gone.safetensors")}

@@ -32,7 +32,7 @@ def expected_calibration_error(
     Args:
         confidences, hits: of each set, ``(N,)``.
         bins: of confidence.
-        weights: of each set, ``(N,)``; all alike if not given.
+        weights: of each set, ``(N,)``, N at least 1; all alike if not given.
     """
     member = np.minimum((confidences * bins).astype(int), bins - 1)
     each = np.ones(len(hits)) if weights is None else weights

@@ -163,6 +163,8 @@ class TrainConfig:
             if not low <= getattr(self, name) <= high:
                 wanted = f"at least {low:g}" if high >= 2**20 else f"{low:g} to {high:g}"
                 raise UsageError(f"{name} is {wanted}; not {getattr(self, name)}")
+        if self.turn and not self.shift:
+            raise UsageError("turn is for the sets that shift shakes, and shift is 0; raise it, to 0.3 for example")
         if self.schedule == "plateau" and self.min_learning_rate > self.learning_rate:
             raise UsageError("min_learning_rate, below which the run ends, is above learning_rate; lower it")
         if not all(share > 0 for share in self.shares.values()):

@@ -16,14 +16,18 @@ import torch
 from torch import Tensor
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.files import written_whole
+from imgorder.names import show
 from imgorder.networks.registry import make_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
-from imgorder.preprocess import Preprocessing
 from imgorder.training.warm_start import weights_file
 
 # The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
 LAST = ("coarse_couple_terms.weight", "coarse_triple_matches.weight", "conv2.1.weight")
+
+# Settings that can be larger.
+GROWING = ("trunk_widths", "trunk_blocks", "match_levels", "head_blocks")
 
 # Scores of the same weights, added up in another order.
 SAME = 1e-4
@@ -95,17 +99,20 @@ def main(argv: list[str] | None = None) -> None:
         parser.exit(error.exit_code, f"imgorder: {error}\n")
 
 
-def _grow_file(model: str, changes: dict[str, Any], out: Path, seed: int) -> str:
-    small, metadata = read_network(weights_file(model))
+def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
+    path = weights_file(model, option="grow")
+    try:
+        small, metadata = read_network(path)
+    except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
+        raise ImgorderError(f"{show(path)}: not a checkpoint of imgorder; name a TriDAB") from error
     if not isinstance(small, TriDAB):
         raise UsageError(f"{metadata.name}: a {metadata.family} does not grow; name a TriDAB")
-    settings = {**metadata.settings, **changes}
     try:
-        config = make_config("tridab", **settings)
+        config = make_config("tridab", **{**metadata.settings, **changes})
+        large = grown(small, config, seed)
+        same_input = grown(small, replace(config, image_size=small.config.image_size, mirror=small.config.mirror), seed)
     except (TypeError, ValueError) as error:
-        raise UsageError(f"--network: {error}") from error
-    large = grown(small, config, seed)
-    same_input = grown(small, replace(config, image_size=small.config.image_size, mirror=small.config.mirror), seed)
+        raise UsageError(f"--network takes a table of settings that fit, as JSON ({error})") from error
     images = torch.randn(1, 4, 3, *[small.config.image_size] * 2, generator=torch.Generator().manual_seed(seed))
     with torch.inference_mode():
         difference = float((small(images) - same_input(images)).abs().max())
@@ -113,10 +120,15 @@ def _grow_file(model: str, changes: dict[str, Any], out: Path, seed: int) -> str
         raise ImgorderError(f"the grown network's logits differ by {difference:.1e}; nothing was written")
     spec = metadata.preprocessing
     if config.image_size != spec.crop:
-        spec = Preprocessing(max(config.image_size, spec.shorter_edge), config.image_size)
-    write_network(large, replace(metadata, name=out.stem, settings=asdict(config), preprocessing=spec), out)
+        spec = replace(spec, shorter_edge=max(config.image_size, spec.shorter_edge), crop=config.image_size)
+    about = replace(metadata, name=out.stem, settings=asdict(config), preprocessing=spec)
+    with written_whole(out) as partial:
+        write_network(large, about, partial)
     before, after = (sum(each.numel() for each in network.parameters()) for network in (small, large))
-    return f"{out}: {before} weights grown to {after}; logits differ by {difference:.1e}"
+    usual = asdict(TriDABConfig())
+    changed = {name: value for name, value in asdict(config).items() if value != usual[name] and name in GROWING}
+    flags = " ".join(f"--set 'network.{name}={json.dumps(value)}'" for name, value in changed.items())
+    return f"{show(out)}: {before} weights grown to {after}; train it with --init {show(out)} {flags}"
 
 
 if __name__ == "__main__":

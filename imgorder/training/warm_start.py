@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,18 +54,30 @@ def take_weights(network: nn.Module, source: str) -> str:
     path = weights_file(source)
     with _opened(path) as file:
         taken = _fitting(network, file, path)
+        own = network.state_dict()
+        unused = sorted(name for name in file.keys() if name not in own)  # noqa: SIM118
         network.load_state_dict({name: file.get_tensor(name) for name in taken}, strict=False)
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     new = [name for name in sizes if name not in taken]
+    # A file of a larger network is hardly meant to be used in part: one setting may be missing.
+    beside = f"; the file also has {_few(unused)}, which this network has no place for" if unused else ""
     if not new:
-        return f"all weights of {show(path)}"
+        return f"all weights of {show(path)}" + beside
     share = 100 * (1 - sum(sizes[name] for name in new) / sum(sizes.values()))
-    more = f" and {len(new) - NAMED} more" if len(new) > NAMED else ""
-    return f"{share:.1f} % of the weights from {show(path)}; new: {', '.join(new[:NAMED])}{more}"
+    return f"{share:.1f} % of the weights from {show(path)}; new: {_few(new)}" + beside
 
 
-def weights_file(source: str) -> Path:
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def weights_file(source: str, option: str = "--init") -> Path:
     """The safetensors file of a registered model, or the file itself.
+
+    Args:
+        source: name or path.
+        option: that it was given with, for errors.
 
     Raises:
         ImgorderError, UsageError: if there is none.
@@ -74,11 +86,11 @@ def weights_file(source: str) -> Path:
     card = known_card(source)
     if card is not None:
         if not card.members and "torch" not in card.files:
-            raise UsageError(f"--init {card.name}: this model has no weights to begin with; name another")
+            raise UsageError(f"{option} {card.name}: this model has no weights to begin with; name another")
         return usable_file(card, "torch")
     if not os.path.exists(source):
         names = ", ".join(each.name for each in cards() if "torch" in each.files)
-        raise ImgorderError(f"{show(source)}: no such file or model for --init; there are the models {names}")
+        raise ImgorderError(f"{show(source)}: no such file or model for {option}; there are the models {names}")
     return Path(source)
 
 
