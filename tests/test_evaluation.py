@@ -138,8 +138,6 @@ def test_calibration_error() -> None:
     assert expected_calibration_error(np.full(10, 0.8), right) == pytest.approx(0)
     mixed = np.array([True, False, False, False])
     assert expected_calibration_error(np.array([1.0, 1.0, 0.2, 0.2]), mixed) == pytest.approx(0.35)
-    weights = np.array([0.0, 1.0, 1.0, 1.0])
-    assert expected_calibration_error(np.array([1.0, 1.0, 0.2, 0.2]), mixed, weights=weights) == pytest.approx(1.4 / 3)
 
 
 def test_the_interval_is_over_videos_not_over_sets() -> None:

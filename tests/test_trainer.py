@@ -23,14 +23,14 @@ from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.networks.registry import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
-from imgorder.training.calibrate import Scored, fit_temperature, held_out_logits  # noqa: E402
+from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
 from imgorder.training.grow import main as grow_main  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
 from imgorder.training.setup import network_settings, running_average  # noqa: E402
-from imgorder.training.sources import even_windows, make_source  # noqa: E402
+from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
 
@@ -391,9 +391,8 @@ def test_the_temperature_undoes_overconfidence() -> None:
     generator = torch.Generator().manual_seed(0)
     honest = torch.randn((4000, 12), generator=generator)
     target = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
-    one_group = np.zeros(4000, dtype=np.int64)
-    assert fit_temperature(Scored(honest, target, one_group)) == pytest.approx(1.0, abs=0.08)
-    assert fit_temperature(Scored(3 * honest, target, one_group)) == pytest.approx(3.0, abs=0.25)
+    assert fit_temperature(honest, target) == pytest.approx(1.0, abs=0.08)
+    assert fit_temperature(3 * honest, target) == pytest.approx(3.0, abs=0.25)
 
 
 def test_growing_a_model_file_and_training_it(
@@ -449,30 +448,6 @@ def test_what_cannot_grow_is_one_line(
 def test_a_turn_without_shaken_sets_is_refused() -> None:
     with pytest.raises(UsageError, match="shift is 0"):
         TrainConfig(turn=3.0)
-
-
-def test_held_out_sets_know_their_source(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
-    trainer = make_trainer(clips, frames, tmp_path / "run", **TRIDAB)
-    store = trainer.source.store
-    scored = held_out_logits(trainer.network.eval(), store, [0, 1, 2], 3, spacings=(1, 2))
-    windows = np.concatenate([even_windows(store, [0, 1, 2], 3, spacing) for spacing in (1, 2)])
-    assert len(scored.target) == len(scored.logits) == len(windows)
-    names = [store.clips[int(np.flatnonzero(store.first <= start)[-1])].group for start in windows[:, 0]]
-    assert (
-        len(set(names)) == len(set(scored.group.tolist())) == len(set(zip(names, scored.group.tolist(), strict=True)))
-    )
-
-
-def test_a_large_group_does_not_outweigh_the_others() -> None:
-    generator = torch.Generator().manual_seed(0)
-    honest = torch.randn((4000, 12), generator=generator)
-    target = torch.multinomial(honest.softmax(1), 1, generator=generator)[:, 0]
-    logits = honest.clone()
-    logits[:3000] *= 4  # one source of many sets on which the network is far too sure
-    group = np.concatenate([np.zeros(3000), np.repeat(np.arange(1, 11), 100)]).astype(np.int64)
-    together = fit_temperature(Scored(logits, target, np.zeros(4000, dtype=np.int64)))
-    assert together > 2
-    assert fit_temperature(Scored(logits, target, group)) < 1.5
 
 
 # --- settings

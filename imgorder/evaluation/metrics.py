@@ -22,22 +22,15 @@ def adjacency(order: Sequence[int]) -> float:
 
 
 def expected_calibration_error(
-    confidences: npt.NDArray[np.float64],
-    hits: npt.NDArray[np.bool_],
-    bins: int = 10,
-    weights: npt.NDArray[np.float64] | None = None,
+    confidences: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_], bins: int = 10
 ) -> float:
-    """Mean distance between confidence and exact match over equal bins, weighted by their sets; 0…1.
-
-    Args:
-        confidences, hits: of each set, ``(N,)``.
-        bins: of confidence.
-        weights: of each set, ``(N,)``, N at least 1; all alike if not given.
-    """
+    """Mean distance between confidence and exact match over equal bins, weighted by their sets; 0…1."""
     member = np.minimum((confidences * bins).astype(int), bins - 1)
-    each = np.ones(len(hits)) if weights is None else weights
-    apart = np.bincount(member, weights=each * (confidences - hits), minlength=bins)
-    return float(np.abs(apart).sum() / each.sum())
+    total = 0.0
+    for index in np.unique(member):
+        inside = member == index
+        total += float(inside.mean()) * abs(float(confidences[inside].mean()) - float(hits[inside].mean()))
+    return total
 
 
 def bootstrap_interval(

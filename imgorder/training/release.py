@@ -65,7 +65,7 @@ def release(
         settings=settings,
         sizes=sizes,
         preprocessing=spec,
-        temperatures={n: fit_temperature(held_out_logits(network, store, held_out, n, spec)) for n in sizes},
+        temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n, spec)) for n in sizes},
         training_commit=config.commit,
     )
     # Made aside, so that a failed check leaves the released files as they were.
