@@ -99,15 +99,6 @@ def flicker(place: int, photos: int) -> Image.Image:
     return picture.point([min(255, round(value * bright)) for value in range(256)] * 3)
 
 
-def under_coloured_light(place: int, photos: int, strength: float = 1.0) -> Image.Image:
-    """A ball rolls on steadily under a lamp whose colour changes."""
-    warm = strength * (0.0, 1.0, -1.0, 0.8, -0.6)[place]
-    gains = (1 + 0.05 * warm, 1.0, 1 - 0.05 * warm)
-    x = 0.25 + 0.5 * place / (photos - 1)
-    picture = photo(5, place, lambda pen: pen.disc((x, 0.55), 0.06, "#a3342b", "#e07a5f"))
-    return picture.point([min(255, round(value * gain)) for gain in gains for value in range(256)])
-
-
 def at_the_edge(place: int, photos: int, x: float = 0.06) -> Image.Image:
     """A ball falls at the edge of a wide photo, out of sight of the network."""
     y = 0.08 + 0.56 * place / (photos - 1)
@@ -119,12 +110,6 @@ SCENES = (
     Scene("hidden", "A ball rolls behind a wall", behind_a_wall, control=partial(behind_a_wall, wall=False)),
     Scene("still", "Nothing moves", still),
     Scene("flicker", "Nothing moves, the light flickers", flicker),
-    Scene(
-        "white-balance",
-        "A ball rolls on, the colour of the light changes",
-        under_coloured_light,
-        control=partial(under_coloured_light, strength=0.0),
-    ),
     Scene("edge", "A ball falls at the edge of the photo", at_the_edge, control=partial(at_the_edge, x=0.4)),
 )
 

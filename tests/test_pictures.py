@@ -606,9 +606,12 @@ def test_a_set_of_links_is_drawn(coloured: Path, tmp_path: Path) -> None:
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from imgorder.pictures.outputs import Staged
+
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup pass on that it is ignored
 
 def slow(file):
     file.write(b"begun")

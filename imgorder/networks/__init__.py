@@ -1,1 +1,1 @@
-"""Networks in torch, all with the signature ``(B, n, 3, 112, 112) -> (B, n!/2)``."""
+"""Networks in torch, all with the signature ``(B, n, 3, S, S) -> (B, n!/2)``."""

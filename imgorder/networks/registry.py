@@ -1,6 +1,6 @@
 """One registry for every network: a family's name and its settings to a `torch.nn.Module`.
 
-All networks share the signature ``(B, n, 3, 112, 112) -> (B, n!/2)``: logits of the permutation
+All networks share the signature ``(B, n, 3, S, S) -> (B, n!/2)``: logits of the permutation
 classes listed in `imgorder.permutations`.
 """
 
