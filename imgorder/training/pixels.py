@@ -74,16 +74,12 @@ class DevicePixels:
         mirrored = on_device(plan.flip)[:, None, None]
         low_x, high_x, share_x = (torch.where(mirrored, each.flip(2), each) for each in (low, high, share))
 
-        def at(y: Tensor, x: Tensor) -> Tensor:
-            index = offset + 3 * ((top[..., None] + y)[..., :, None] * width + (left[..., None] + x)[..., None, :])
-            return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
-
+        upper, lower = ((top[..., None] + each)[..., :, None] for each in (low, high))
+        first, second = ((left[..., None] + each)[..., None, :] for each in (low_x, high_x))
         if bool((plan.side == plan.size).all()):
-            return at(low, low_x)
-        across, down = share_x[..., None, :, None], share[..., :, None, None]
-        upper = torch.lerp(at(low, low_x), at(low, high_x), across)
-        lower = torch.lerp(at(high, low_x), at(high, high_x), across)
-        return torch.lerp(upper, lower, down)
+            return self._at(offset, width, upper, first)
+        down, across = share[..., :, None], share_x[..., None, :]
+        return self._between(offset, width, (upper, lower, down), (first, second, across))
 
     def _turned(self, plan: Plan, offset: Tensor, width: Tensor) -> Tensor:
         """As `__call__` where squares are turned, whose rows are no rows of a frame any more."""
@@ -91,15 +87,34 @@ class DevicePixels:
         x, y = self._places(plan, height, width)
         left, top = x.floor().long(), y.floor().long()
         right, bottom = torch.minimum(left + 1, width - 1), torch.minimum(top + 1, height - 1)
-        across, down = (x - left)[..., None], (y - top)[..., None]
+        return self._between(offset, width, (top, bottom, y - top), (left, right, x - left))
 
-        def at(y: Tensor, x: Tensor) -> Tensor:
-            index = offset + 3 * (y * width + x)
-            return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
+    def _between(
+        self,
+        offset: Tensor,
+        width: Tensor,
+        rows: tuple[Tensor, Tensor, Tensor],
+        columns: tuple[Tensor, Tensor, Tensor],
+    ) -> Tensor:
+        """Bilinear values ``(B, n, size, size, 3)``.
 
-        upper = torch.lerp(at(top, left), at(top, right), across)
-        lower = torch.lerp(at(bottom, left), at(bottom, right), across)
+        Args:
+            offset, width: of each frame, ``(B, n, 1, 1)``.
+            rows: upper and lower row of each pixel in its frame, and the lower one's share; of shapes that
+                broadcast to ``(B, n, size, size)``.
+            columns: left and right likewise.
+        """
+        top, bottom, down = rows
+        left, right, across = columns
+        down, across = down[..., None], across[..., None]
+        upper = torch.lerp(self._at(offset, width, top, left), self._at(offset, width, top, right), across)
+        lower = torch.lerp(self._at(offset, width, bottom, left), self._at(offset, width, bottom, right), across)
         return torch.lerp(upper, lower, down)
+
+    def _at(self, offset: Tensor, width: Tensor, y: Tensor, x: Tensor) -> Tensor:
+        """The pixels of frames in row y and column x, float32 ``(B, n, size, size, 3)``."""
+        index = offset + 3 * (y * width + x)
+        return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
 
     def _places(self, plan: Plan, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         """Where in its frame each pixel of the images lies: x and y in px, ``(B, n, size, size)`` each."""
