@@ -22,6 +22,10 @@ from imgorder.photos import open_photo
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
+# How pixels are resampled, in training as well: photos softer or sharper than those that were trained on are
+# judged worse.
+SCALING = Image.Resampling.BICUBIC
+
 ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
@@ -129,7 +133,7 @@ def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     size = (max(spec.shorter_edge, round(width * scale)), max(spec.shorter_edge, round(height * scale)))
     if size != picture.size:
         middle = (left, top, left + width, top + height)
-        picture = picture.resize(size, Image.Resampling.BICUBIC, box=middle)
+        picture = picture.resize(size, SCALING, box=middle)
     if turn is not None:
         picture = picture.transpose(turn)
     return np.asarray(picture)

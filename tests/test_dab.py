@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from imgorder.networks.dab import DABConv, DABMode, accumulate_differences  # noqa: E402
+from imgorder.networks.dab import DABConv, DABMode, accumulate_differences, convolution  # noqa: E402
 
 # Every n that imgorder sorts, with no window and with every window that it has.
 CASES = [(n, window) for n in range(2, 7) for window in (None, *range(n))]
@@ -132,6 +132,21 @@ def test_the_unit_convolves_both_halves(mode: DABMode) -> None:
     by_image, by_differences = unit.mix.weight[:, :4], unit.mix.weight[:, 4:]
     expected = nn.functional.conv2d(f_c, by_image) + nn.functional.conv2d(f_s, by_differences)
     torch.testing.assert_close(unit(x), expected)
+
+
+@pytest.mark.parametrize("channels", [4, 32])
+def test_a_narrow_convolution_that_skips_pixels_has_the_right_gradient(channels: int) -> None:
+    # Few channels that come last: where oneDNN's own gradient writes past its memory.
+    conv = convolution(channels, 8, kernel=1, stride=2).to(memory_format=torch.channels_last)
+    images = torch.randn(16, channels, 28, 28).contiguous(memory_format=torch.channels_last)
+    result = conv(images)
+    result.square().sum().backward()
+    kept = images[..., ::2, ::2].double()
+    matrix = conv.weight.detach()[..., 0, 0].double()
+    assert torch.allclose(result.double(), torch.einsum("oc,bchw->bohw", matrix, kept), atol=1e-5)
+    gradient = 2 * torch.einsum("bohw,bchw->oc", torch.einsum("oc,bchw->bohw", matrix, kept), kept)
+    assert conv.weight.grad is not None
+    assert torch.allclose(conv.weight.grad[..., 0, 0].double(), gradient, rtol=1e-4, atol=1e-2)
 
 
 def test_sets_in_a_batch_do_not_mix() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +24,14 @@ from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.networks.registry import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
+from imgorder.training import setup  # noqa: E402
 from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
 from imgorder.training.grow import main as grow_main  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
-from imgorder.training.setup import network_settings, running_average  # noqa: E402
+from imgorder.training.setup import make_accelerator, network_settings, running_average  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
@@ -322,6 +324,16 @@ def test_precisions_and_devices_that_are_not_there_are_refused(
         make_trainer(manifest, frames, tmp_path, **RESNET, **{"device": "cuda"})
 
 
+@pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_the_fast_recipe_takes_bf16_only_where_the_processor_has_it(
+    has_bf16: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(setup, "cpu_has_bf16", lambda: has_bf16)
+    fast = make_config({"recipe": "fast", "device": "cpu"})
+    assert make_accelerator(fast).mixed_precision.replace("no", "fp32") == precision
+    assert make_accelerator(replace(fast, precision="bf16")).mixed_precision == "bf16"
+
+
 # --- learning
 
 
@@ -515,7 +527,8 @@ def test_the_command_trains_a_model_that_sort_takes(
     assert [row["step"] for row in figures(run)] == [3, 6]
     first, *rest = result.stderr.splitlines()
     assert first == (
-        "imgorder: training: 96 samples of 4 images an epoch; 4 sets held out (groups g2); 6 steps; resnet18 on cpu"
+        "imgorder: training: 96 samples of 4 images an epoch; 4 sets held out (groups g2); 6 steps; "
+        "resnet18 on cpu in fp32"
     )
     assert len(rest) == 2  # one line a validation
     assert 0 <= figures(run)[-1]["val_n4"] <= 100

@@ -56,7 +56,7 @@ def train(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over all samples of manifests.")] = None,
     steps: Annotated[int | None, typer.Option("--steps", min=1, help="Steps, instead of epochs.")] = None,
     precision: Annotated[
-        str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Mixed or not.")
+        str | None, typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Mixed or not.")
     ] = None,
     device: Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to train.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides first weights and order.")] = None,

@@ -80,6 +80,28 @@ class DifferenceAccumulator(nn.Module):
         return f"mode={self.mode}, window={self.window}"
 
 
+def convolution(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """2D convolution without bias, padded with ``kernel // 2``."""
+    if kernel == 1 and stride > 1 and cin < 16:
+        return SkippingConv2d(cin, cout, stride)
+    return nn.Conv2d(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False)
+
+
+class SkippingConv2d(nn.Conv2d):
+    """1×1 convolution with a stride that leaves the skipped pixels out first, with the same result.
+
+    On a CPU the gradient of the plain one writes past its memory, and ends the process or spoils weights, where
+    channels come last and are fewer than the processor's vectors hold (oneDNN issue 6035).
+    """
+
+    def __init__(self, cin: int, cout: int, stride: int) -> None:
+        super().__init__(cin, cout, 1, bias=False)
+        self.skip = stride
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input[..., :: self.skip, :: self.skip])
+
+
 class DABConv(nn.Module):
     """The paper's unit in place of one 2D convolution.
 
@@ -125,7 +147,7 @@ class DABConv(nn.Module):
         if kernel % 2 == 0 or mix_kernel % 2 == 0:
             raise ValueError(f"kernels have odd sides, not {kernel} and {mix_kernel}")
         self.images = images
-        self.spatial = nn.Conv2d(cin, cout, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.spatial = convolution(cin, cout, kernel, stride)
         self.norm = nn.BatchNorm2d(cout) if inner_norm else nn.Identity()
         self.accumulate = DifferenceAccumulator(mode, window)
         self.mix = nn.Conv2d(2 * cout, cout, mix_kernel, padding=mix_kernel // 2, bias=False)

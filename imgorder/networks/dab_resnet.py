@@ -15,7 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgorder.networks.dab import DABConv, DABMode, DifferenceAccumulator
+from imgorder.networks.dab import DABConv, DABMode, DifferenceAccumulator, convolution
 from imgorder.permutations import class_count
 
 
@@ -80,7 +80,7 @@ def shortcut(config: DABResNetConfig, cin: int, cout: int, stride: int) -> nn.Mo
         return nn.Identity()
     if config.dab_shortcut:
         return dab_bn(config, cin, cout, 1, stride)
-    return nn.Sequential(nn.Conv2d(cin, cout, 1, stride=stride, bias=False), nn.BatchNorm2d(cout))
+    return nn.Sequential(convolution(cin, cout, 1, stride), nn.BatchNorm2d(cout))
 
 
 class BasicBlock(nn.Module):

@@ -79,7 +79,7 @@ class TrainConfig:
         epochs: of a run on manifests; ``steps``, if not 0, counts instead.
 
     The machine:
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16", "fp16", or "auto": bf16 where the machine computes in it, else fp32.
         device: "auto", "cpu" or "cuda".
         frames_on: "device" keeps all decoded frames there, "host" sends each batch; "auto" chooses.
         threads: of the CPU; 0 leaves it to torch.
@@ -193,7 +193,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "permutations": ("all", "one"),
     "optimizer": ("sgd", "adamw"),
     "schedule": ("plateau", "cosine", "linear"),
-    "precision": ("fp32", "bf16", "fp16"),
+    "precision": ("auto", "fp32", "bf16", "fp16"),
     "device": ("auto", "cpu", "cuda"),
     "frames_on": ("auto", "device", "host"),
 }
@@ -254,7 +254,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "ema": 0.998,
         "schedule": "cosine",
         "warmup": 200,
-        "precision": "bf16",
+        "precision": "auto",
         "validate_every": 500,
     },
 }

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from PIL import Image
 from torch import Tensor
 
-from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD
+from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, SCALING
 from imgorder.training.plan import Plan
 from imgorder.training.store import Frames, FrameStore
 
@@ -190,7 +191,7 @@ def _turned(frame: Frames, top: int, left: int, side: int, turn: float, size: in
     middle = (size - 1) / 2
     x, y = left + (side - 1) / 2, top + (side - 1) / 2
     to_frame = np.array([[cos, -sin, x - (cos - sin) * middle], [sin, cos, y - (sin + cos) * middle]])
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     square = cv2.warpAffine(
         np.ascontiguousarray(frame), to_frame, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE
     )
@@ -198,7 +199,4 @@ def _turned(frame: Frames, top: int, left: int, side: int, turn: float, size: in
 
 
 def _scaled(square: Frames, size: int) -> Frames:
-    import cv2
-
-    interpolation = cv2.INTER_AREA if square.shape[0] > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(square, (size, size), interpolation=interpolation), dtype=np.uint8)
+    return np.asarray(Image.fromarray(square).resize((size, size), SCALING))

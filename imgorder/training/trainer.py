@@ -208,7 +208,8 @@ class Trainer:
             parts[-1] += f" (groups {named})"
         left = self.steps - self.progress.step
         parts.append(f"{left} of {self.steps} steps to go" if self.progress.step else f"{self.steps} steps")
-        parts.append(f"{self.config.backbone} on {self.device}")
+        precision = self.accelerator.mixed_precision.replace("no", "fp32")
+        parts.append(f"{self.config.backbone} on {self.device} in {precision}")
         return "; ".join(parts)
 
     @property
