@@ -28,7 +28,7 @@ from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
 from imgorder.networks import triples as tables
 from imgorder.networks.activations import activations, by_image, observed_layers
-from imgorder.networks.tridab import TriDAB
+from imgorder.networks.scoring import TripleScorer
 from imgorder.permutations import class_count
 
 OPSET = 18
@@ -54,7 +54,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
     size = metadata.preprocessing.crop
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
-        if isinstance(network, TriDAB):
+        if isinstance(network, TripleScorer):
             model = _any_size(network, metadata.sizes, size)
         else:
             model = _one_size(network, metadata.sizes[0], size)
@@ -100,9 +100,9 @@ def _smooth_images(batch: int, n: int, size: int, generator: torch.Generator) ->
 
 
 class _TableDriven(nn.Module):
-    """TriDAB with its tables as inputs, so that nothing in it depends on the value of n."""
+    """A network that scores triples, with its tables as inputs, so that nothing in it depends on the value of n."""
 
-    def __init__(self, network: TriDAB) -> None:
+    def __init__(self, network: TripleScorer) -> None:
         super().__init__()
         self.network = network
 
@@ -127,7 +127,7 @@ class _Observed(nn.Module):
         return (logits, *(by_image(seen[name], images.shape[1]) for name in observed_layers(self.network)))
 
 
-def _any_size(network: TriDAB, sizes: tuple[int, ...], size: int) -> onnx.ModelProto:
+def _any_size(network: TripleScorer, sizes: tuple[int, ...], size: int) -> onnx.ModelProto:
     n = 4
     matrix = torch.from_numpy(tables.class_matrix(n))
     t = tables.triple_count(n)

@@ -14,6 +14,7 @@ from torch import nn
 
 from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config, DABResNet50Config
 from imgorder.networks.deepimseq import DeepImSeq, DeepImSeqConfig
+from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.opn import OPN, OPNConfig
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 
@@ -35,6 +36,7 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "tridab": Family(TriDABConfig, TriDAB, sizes=(3, 4, 5, 6)),
+    "tridab-ensemble": Family(EnsembleConfig, TriDABEnsemble, sizes=(3, 4, 5, 6)),
     "dab-resnet18": Family(DABResNet18Config, DABResNet, sizes=None),
     "dab-resnet50": Family(DABResNet50Config, DABResNet, sizes=None),
     "opn": Family(OPNConfig, OPN, sizes=None),

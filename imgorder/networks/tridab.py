@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgorder.networks import triples as tables
 from imgorder.networks.matching import Matcher, betweenness_channels, matched, take
+from imgorder.networks.scoring import TripleScorer, mean_scores
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class Head(nn.Module):
         return scores
 
 
-class TriDAB(nn.Module):
+class TriDAB(TripleScorer):
     """Images of one scene to logits of their permutation classes, any n from 3 up.
 
     ``(B, n, 3, S, S) -> (B, n!/2)``, with S the image size of the config.
@@ -157,34 +157,14 @@ class TriDAB(nn.Module):
             self.coarse_matcher = Matcher(c, width, radius, cells // 2, step=1)
             self.coarse_couple_terms = nn.Conv2d(d + 1, wide + narrow, 1, bias=False)
             self.coarse_triple_matches = nn.Conv2d(betweenness_channels(d), wide, 1, bias=False)
-        self._class_matrices: dict[int, Tensor] = {}
-
-    def forward(self, images: Tensor) -> Tensor:
-        n = images.shape[1]
-        device = images.device
-        adjacent, overall, pair = self.scores(
-            images,
-            torch.tensor(tables.triples(n), device=device),
-            torch.tensor(tables.pairs(n), device=device),
-        )
-        scores = torch.cat([adjacent, overall, pair], dim=1).float()
-        with torch.autocast(device.type, enabled=False):
-            return scores @ self._class_matrix(n, device).T
 
     def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores of the listed triples (T rows of middle, end, end) and pairs (P rows of one, other).
-
-        The lists are those of `triples.triples(n)` and `triples.pairs(n)`, int64.
-
-        Returns:
-            t_adj ``(B, T)``, t_all ``(B, T)`` and p ``(B, P)``.
-        """
+        """See `TripleScorer.scores`."""
         if not self.config.mirror or self.training:
             return self._scores(images, triples, pairs)
         plain = self._scores(images, triples, pairs)
         mirrored = self._scores(images.flip(-1), triples, pairs)
-        t_adj, t_all, p = ((one + other) / 2 for one, other in zip(plain, mirrored, strict=True))
-        return t_adj, t_all, p
+        return mean_scores([plain, mirrored])
 
     def _scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         b, n = images.shape[:2]
@@ -221,15 +201,6 @@ class TriDAB(nn.Module):
         t = self.triple_head(t).reshape(b, -1, 2)
         p = self.pair_head(p).reshape(b, -1)
         return t[..., 0], t[..., 1], p
-
-    def _class_matrix(self, n: int, device: torch.device) -> Tensor:
-        """`triples.class_matrix` on the device, made once for each n."""
-        matrix = self._class_matrices.get(n)
-        if matrix is None or matrix.device != device:
-            with torch.inference_mode(False):  # kept for passes that take gradients as well
-                matrix = torch.from_numpy(tables.class_matrix(n)).to(device)
-            self._class_matrices[n] = matrix
-        return matrix
 
 
 def downscale(cin: int, cout: int) -> nn.Conv2d:

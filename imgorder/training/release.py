@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from torch import nn
+
 from imgorder.export import export_onnx
 from imgorder.metadata import ModelMetadata
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
+from imgorder.preprocess import Preprocessing
 from imgorder.registry import Card
 from imgorder.training.calibrate import fit_temperature, held_out_logits
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
@@ -65,9 +68,46 @@ def release(
         settings=settings,
         sizes=sizes,
         preprocessing=spec,
-        temperatures={n: fit_temperature(*held_out_logits(network, store, held_out, n, spec)) for n in sizes},
+        temperatures=fit_temperatures(network, store, held_out, sizes, spec),
         training_commit=config.commit,
     )
+    training = {
+        "commit": config.commit,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "clips": len(store.clips) - len(held_out),
+        "groups": len({clip.group for clip in store.clips} - set(config.held_out_groups)),
+        "held_out_clips": len(held_out),
+        "held_out_groups": len(config.held_out_groups),
+        "steps": read_step(state),
+        "recipe": config.recipe,
+        "settings": _own_settings(trained),
+    }
+    return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)
+
+
+def fit_temperatures(
+    network: nn.Module, store: FrameStore, clips: Sequence[int], sizes: Sequence[int], spec: Preprocessing
+) -> dict[int, float]:
+    """A temperature for each set size, on clips that were kept out of training."""
+    return {n: fit_temperature(*held_out_logits(network, store, clips, n, spec)) for n in sizes}
+
+
+def write_release(
+    network: nn.Module,
+    metadata: ModelMetadata,
+    folder: Path,
+    *,
+    about: str,
+    training: Mapping[str, Any],
+    licence: str = "",
+    data: str = "",
+) -> Card:
+    """Write the weights, the ONNX file and the card of a network whose metadata is complete.
+
+    Raises:
+        ValueError: if torch and ONNX do not agree; files that were there are then as they were.
+    """
+    name = metadata.name
     # Made aside, so that a failed check leaves the released files as they were.
     with TemporaryDirectory(dir=folder) as aside:
         weights, graph = Path(aside, f"{name}.safetensors"), Path(aside, f"{name}.onnx")
@@ -77,23 +117,12 @@ def release(
         weights, graph = weights.replace(folder / weights.name), graph.replace(folder / graph.name)
     card = Card(
         name,
-        config.family,
-        sizes,
+        metadata.family,
+        metadata.sizes,
         about,
-        preprocessing=asdict(spec),
+        preprocessing=asdict(metadata.preprocessing),
         files={"onnx": _entry(graph), "torch": _entry(weights)},
-        training={
-            "commit": config.commit,
-            "parameters": sum(parameter.numel() for parameter in network.parameters()),
-            "clips": len(store.clips) - len(held_out),
-            "groups": len({clip.group for clip in store.clips} - set(config.held_out_groups)),
-            "held_out_clips": len(held_out),
-            "held_out_groups": len(config.held_out_groups),
-            "steps": read_step(state),
-            "recipe": config.recipe,
-            "settings": _own_settings(trained),
-            "temperatures": {str(n): t for n, t in metadata.temperatures.items()},
-        },
+        training={**training, "temperatures": {str(n): t for n, t in metadata.temperatures.items()}},
         licence=licence,
         data=data,
     )
@@ -104,7 +133,7 @@ def release(
 def _own_settings(config: TrainConfig) -> dict[str, Any]:
     """What was not as in the recipe, but for where the data and the first weights lay."""
     usual = as_plain(make_config({"recipe": config.recipe}))
-    apart = ("data", "held_out_groups", "commit", "init")
+    apart = ("data", "commit", "init")
     return {name: value for name, value in as_plain(config).items() if name not in apart and value != usual.get(name)}
 
 

@@ -1,0 +1,97 @@
+"""Several TriDABs as one network, whose scores are the mean of theirs.
+
+A member may want smaller images than the ensemble is given: what moved far lies nearer in them, within the reach
+of its matches. The same weights at two sizes are two members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from imgorder.networks.scoring import TripleScorer, mean_scores
+from imgorder.networks.tridab import TriDAB, TriDABConfig
+from imgorder.preprocess import SCALING
+
+
+@dataclass(frozen=True)
+class EnsembleConfig:
+    """Shape of an ensemble.
+
+    Attributes:
+        members: settings of the TriDABs. The first takes images as they are given; its features make heat maps.
+    """
+
+    members: tuple[Mapping[str, Any], ...]
+
+    @property
+    def image_size(self) -> int:
+        """Side of the input in px."""
+        return member_config(self.members[0]).image_size
+
+
+def member_config(settings: Mapping[str, Any]) -> TriDABConfig:
+    """The config of a member; lists, as read from JSON, become tuples."""
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
+    return TriDABConfig(**frozen)
+
+
+class TriDABEnsemble(TripleScorer):
+    """Images of one scene to logits of their permutation classes, any n from 3 up.
+
+    ``(B, n, 3, S, S) -> (B, n!/2)``, with S the image size of the first member.
+
+    Raises:
+        ValueError: if there is no member, or one wants images larger than the first does.
+    """
+
+    def __init__(self, config: EnsembleConfig) -> None:
+        super().__init__()
+        if not config.members:
+            raise ValueError("an ensemble has one member or more")
+        self.config = config
+        configs = [member_config(each) for each in config.members]
+        largest = config.image_size
+        for each in configs:
+            if each.image_size > largest:
+                raise ValueError(
+                    f"members take images of at most {largest} px, as the first does; not {each.image_size}"
+                )
+        self.members = nn.ModuleList(TriDAB(each) for each in configs)
+        self.inputs = nn.ModuleList(
+            Downscaler(largest, each.image_size) if each.image_size < largest else nn.Identity() for each in configs
+        )
+
+    def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `TripleScorer.scores`."""
+        return mean_scores(
+            [
+                member.scores(scaled(images), triples, pairs)  # type: ignore[operator]
+                for member, scaled in zip(self.members, self.inputs, strict=True)
+            ]
+        )
+
+
+class Downscaler(nn.Module):
+    """Images scaled as photos are, ``(…, source, source) -> (…, target, target)``, without rounding to bytes."""
+
+    matrix: Tensor
+
+    def __init__(self, source: int, target: int) -> None:
+        super().__init__()
+        # Scaling is linear along either axis; that of the unit vectors is its matrix. A product with it is the same
+        # in torch and in ONNX, where the operators that scale differ.
+        units = Image.fromarray(np.eye(source, dtype=np.float32))
+        matrix = np.array(units.resize((source, target), SCALING))
+        self.register_buffer("matrix", torch.from_numpy(matrix), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.matrix @ images @ self.matrix.T

@@ -1,0 +1,157 @@
+"""Released TriDABs to one released ensemble of them, with temperatures of its own.
+
+``python -m imgorder.training.combine CARD[:SIZE]… --frames DIR --name NAME --about TEXT``: each member is a card
+(``NAME.json`` beside its files), with the side of the images that it is to see if not its own. The first one's side
+is that of the ensemble's input; see `imgorder.networks.ensemble`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.metadata import ModelMetadata
+from imgorder.names import show
+from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
+from imgorder.networks.registry import settings_of
+from imgorder.networks.tridab import TriDAB
+from imgorder.networks.weights import read_network
+from imgorder.preprocess import Preprocessing
+from imgorder.registry import Card
+from imgorder.training.release import fit_temperatures, write_release
+from imgorder.training.store import FrameStore
+
+FAMILY = "tridab-ensemble"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A released TriDAB in an ensemble.
+
+    Attributes:
+        name: of its card.
+        network: with the image size that it has in the ensemble.
+        metadata: of its file.
+        training: from its card.
+    """
+
+    name: str
+    network: TriDAB
+    metadata: ModelMetadata
+    training: dict[str, Any]
+
+
+def read_member(text: str) -> Member:
+    """``CARD[:SIZE]`` to a member.
+
+    Raises:
+        UsageError: if there is no such card, or its network is no TriDAB or does not take the size.
+    """
+    path, _, size = text.rpartition(":") if text.rpartition(":")[2].isdigit() else (text, "", "")
+    try:
+        card = json.loads(Path(path).read_text("utf-8"))
+        network, metadata = read_network(Path(path).parent / card["files"]["torch"]["file"])
+    except Exception as error:  # of the card, JSON, safetensors or torch
+        raise UsageError(f"{show(Path(path))}: not the card of a released model beside its files ({error})") from error
+    if not isinstance(network, TriDAB):
+        raise UsageError(f"{card['name']}: an ensemble is made of TriDABs, and this is a {metadata.family}")
+    try:
+        resized = TriDAB(replace(network.config, image_size=int(size or network.config.image_size)))
+    except ValueError as error:
+        raise UsageError(f"{card['name']}: {error}") from error
+    resized.load_state_dict(network.state_dict())
+    return Member(card["name"], resized, metadata, card["training"])
+
+
+def combined(members: Sequence[Member]) -> TriDABEnsemble:
+    """The ensemble, in evaluation mode.
+
+    Raises:
+        UsageError: if the first member's images are not the largest.
+    """
+    try:
+        ensemble = TriDABEnsemble(EnsembleConfig(tuple(settings_of(each.network) for each in members)))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    ensemble.members = nn.ModuleList(each.network for each in members)
+    return ensemble.eval()
+
+
+def held_out_by_all(members: Sequence[Member]) -> set[str]:
+    """Groups that no member was trained on.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    groups = set.intersection(*(set(each.training["settings"].get("held_out_groups", ())) for each in members))
+    if not groups:
+        raise UsageError("no group was held out by all members, so no temperature can be fitted")
+    return groups
+
+
+def combine(
+    members: Sequence[Member],
+    store: FrameStore,
+    name: str,
+    about: str,
+    folder: Path,
+    licence: str = "",
+    data: str = "",
+) -> Card:
+    """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` of an ensemble into a folder; see `release`."""
+    network = combined(members)
+    groups = held_out_by_all(members)
+    clips = [index for index, clip in enumerate(store.clips) if clip.group in groups]
+    size = network.config.image_size
+    spec = Preprocessing(size, size)
+    metadata = ModelMetadata(
+        name=name,
+        family=FAMILY,
+        settings=settings_of(network),
+        sizes=members[0].metadata.sizes,
+        preprocessing=spec,
+        temperatures=fit_temperatures(network, store, clips, members[0].metadata.sizes, spec),
+        training_commit=members[0].metadata.training_commit,
+    )
+    training = {
+        **{key: members[0].training[key] for key in ("commit", "clips", "groups")},
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "held_out_clips": len(clips),
+        "held_out_groups": len(groups),
+        "members": [_facts(each) for each in members],
+    }
+    return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)
+
+
+def _facts(member: Member) -> dict[str, Any]:
+    own = {key: member.training[key] for key in ("commit", "steps", "recipe", "settings")}
+    return {"name": member.name, "image_size": member.network.config.image_size, **own}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m imgorder.training.combine", description=__doc__)
+    parser.add_argument("members", nargs="+", metavar="CARD[:SIZE]", help="cards of TriDABs, and the images they see")
+    parser.add_argument("--frames", type=Path, required=True, help="decoded frames, for the temperatures")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--about", required=True, help="one line for `imgorder models`")
+    parser.add_argument("--licence", default="", help="of the weights, an SPDX identifier")
+    parser.add_argument("--data", default="", help="what the members were trained on, in words")
+    parser.add_argument("--out", type=Path, default=Path("models"))
+    args = parser.parse_args(argv)
+    try:
+        members = [read_member(text) for text in args.members]
+        combine(members, FrameStore(args.frames), args.name, args.about, args.out, args.licence, args.data)
+    except ImgorderError as error:
+        parser.exit(error.exit_code, f"imgorder: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""Several TriDABs as one network, and from a run to a released ensemble."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+from imgorder.errors import UsageError  # noqa: E402
+from imgorder.networks.activations import activations  # noqa: E402
+from imgorder.networks.ensemble import Downscaler, EnsembleConfig, TriDABEnsemble  # noqa: E402
+from imgorder.networks.registry import build_network, settings_of  # noqa: E402
+from imgorder.networks.tridab import TriDABConfig  # noqa: E402
+from imgorder.predictor import load_model  # noqa: E402
+from imgorder.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
+from imgorder.training import release as release_module  # noqa: E402
+from imgorder.training.checkpoint import read_config  # noqa: E402
+from imgorder.training.combine import combine, main, read_member  # noqa: E402
+from imgorder.training.config import make_config  # noqa: E402
+from imgorder.training.packing import find_data, open_store  # noqa: E402
+from imgorder.training.release import release  # noqa: E402
+from imgorder.training.sources import make_source  # noqa: E402
+from imgorder.training.store import FrameStore  # noqa: E402
+from imgorder.training.trainer import STATE, Trainer  # noqa: E402
+from tests.clips import write_clips  # noqa: E402
+
+TINY = TriDABConfig((4, 6, 8), (0, 1), head_width=8, match_width=4, match_radius=2, image_size=96)
+
+
+def member(size: int, mirror: bool = False) -> dict[str, object]:
+    return asdict(TINY) | {"image_size": size, "mirror": mirror}
+
+
+@pytest.fixture
+def ensemble() -> TriDABEnsemble:
+    torch.manual_seed(0)
+    return TriDABEnsemble(EnsembleConfig((member(96), member(64, mirror=True)))).eval()
+
+
+def scene(size: int, n: int = 4) -> np.ndarray:
+    """A disc that moves over a pattern, uint8 ``(n, size, size, 3)``."""
+    y, x = np.mgrid[:size, :size]
+    pattern = np.stack([128 + 100 * np.sin(x / 9), 128 + 100 * np.cos(y / 7), x + y], axis=-1)
+    disc = [(np.hypot(x - 10 - 12 * i, y - 40) < 8)[..., None] for i in range(n)]
+    return np.stack([np.where(each, 250, pattern) for each in disc]).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_the_logits_are_the_mean_of_the_members_on_their_own_images(ensemble: TriDABEnsemble, n: int) -> None:
+    large, small = Preprocessing(96, 96), Preprocessing(64, 64)
+    frames = scene(96, n)
+    as_large, as_small = (
+        torch.from_numpy(normalise(np.stack([to_pixels(each, spec) for each in frames])))[None]
+        for spec in (large, small)
+    )
+    first, second = ensemble.members
+    with torch.inference_mode():
+        logits, parts = ensemble(as_large), [first(as_large), second(as_small)]
+    assert not torch.allclose(*parts, atol=0.01)  # else either alone would do
+    # Photos are rounded to bytes when they are scaled, images inside the network are not.
+    assert torch.allclose(logits, sum(parts) / 2, atol=5e-3)
+
+
+def test_images_are_scaled_as_photos_are() -> None:
+    frame = scene(144, 3)[2] // 2 + 60  # neither black nor white, at which Pillow cuts off what overshoots
+    scaled = Downscaler(144, 96)(torch.from_numpy(frame).permute(2, 0, 1).float())
+    expected = to_pixels(frame, Preprocessing(96, 96))
+    assert np.abs(scaled.permute(1, 2, 0).clamp(0, 255).numpy() - expected).max() <= 1
+
+
+def test_heat_maps_are_those_of_the_first_member(ensemble: TriDABEnsemble) -> None:
+    images = torch.randn(1, 3, 3, 96, 96)
+    with torch.inference_mode(), activations(ensemble) as seen:
+        ensemble(images)
+    with torch.inference_mode(), activations(ensemble.members[0]) as expected:
+        ensemble.members[0](images)
+    assert seen.keys() == expected.keys()
+    assert all(torch.equal(seen[name], expected[name]) for name in seen)
+
+
+def test_settings_make_the_same_network_again(ensemble: TriDABEnsemble) -> None:
+    settings = json.loads(json.dumps(settings_of(ensemble)))
+    again = build_network("tridab-ensemble", **settings).eval()
+    again.load_state_dict(ensemble.state_dict())
+    images = torch.randn(1, 3, 3, 96, 96)
+    with torch.inference_mode():
+        assert torch.equal(again(images), ensemble(images))
+
+
+@pytest.mark.parametrize(
+    ("members", "message"), [((), "one member or more"), ((member(64), member(96)), "at most 64 px.*not 96")]
+)
+def test_what_is_no_ensemble_is_refused(members: tuple[dict[str, object], ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TriDABEnsemble(EnsembleConfig(members))
+
+
+# --- from a run to a release
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, FrameStore, Path]:
+    """A run of two steps, its frames, and their folder."""
+    clips = write_clips(tmp_path_factory.mktemp("clips"))
+    data = find_data([clips])
+    frames = tmp_path_factory.mktemp("frames")
+    store = open_store(data, frames, warn=lambda _: None)
+    network = {key: value for key, value in asdict(TINY).items() if key not in ("image_size", "mirror")}
+    settings = {"seq_len": (3, 4), "steps": 2, "batch_size": 2, "max_spacing": 4, "validation_fraction": 0.34}
+    machine = {"device": "cpu", "threads": 1, "tensorboard": False, "shorter_edge": 96, "image_size": 96}
+    config = make_config({"recipe": "fast", "network": network, **settings, **machine})
+    run = tmp_path_factory.mktemp("run")
+    Trainer(config, make_source(config, data, store), run).train()
+    return run, store, frames
+
+
+@pytest.fixture(scope="module")
+def released(trained: tuple[Path, FrameStore, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The card of the run's model; its ONNX file is not a real one."""
+    folder = tmp_path_factory.mktemp("released")
+
+    def no_export(_network: object, _metadata: object, _weights: Path, path: Path) -> float:
+        path.write_bytes(b"graph")
+        return 0.0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release_module, "export_onnx", no_export)
+        release(*trained[:2], "one", "a network", folder, changes={"image_size": 64, "shorter_edge": 64})
+    return folder / "one.json"
+
+
+def test_a_released_model_is_loaded_and_tells_what_it_is(
+    released: Path, trained: tuple[Path, FrameStore, Path]
+) -> None:
+    card = json.loads(released.read_text())
+    assert card["training"]["settings"]["held_out_groups"] == list(read_config(trained[0] / STATE).held_out_groups)
+    assert card["training"]["held_out_groups"] == 1
+    model = load_model(str(released.parent / card["files"]["torch"]["file"]))
+    assert model.preprocessing == Preprocessing(64, 64)
+    assert set(card["training"]["temperatures"]) == {"3", "4", "5", "6"}
+
+
+def test_members_are_combined_into_one_model_for_torch_and_onnx(
+    released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path
+) -> None:
+    members = [read_member(f"{released}:96"), read_member(str(released))]
+    card = combine(members, trained[1], "both", "two of it", tmp_path)
+    assert [each["image_size"] for each in card.training["members"]] == [96, 64]
+    one = json.loads(released.read_text())["training"]["parameters"]
+    assert card.training["parameters"] == 2 * one
+    tensors = normalise(scene(96))[None]
+    in_torch, in_onnx = (load_model(str(tmp_path / card.files[kind]["file"])) for kind in ("torch", "onnx"))
+    assert in_onnx.preprocessing == Preprocessing(96, 96)
+    assert np.abs(in_torch.backend.logits(tensors) - in_onnx.backend.logits(tensors)).max() < 1e-4
+    with torch.inference_mode():
+        expected = sum(
+            each.network(scaled(torch.from_numpy(tensors)))
+            for each, scaled in zip(members, (torch.nn.Identity(), Downscaler(96, 64)), strict=True)
+        )
+    assert np.abs(in_torch.backend.logits(tensors) - expected.numpy() / 2).max() < 1e-5
+
+
+def test_members_that_cannot_be_are_refused_in_one_line(
+    released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="not the card"):
+        read_member(str(tmp_path / "none.json"))
+    with pytest.raises(UsageError, match="multiple of 16"):
+        read_member(f"{released}:90")
+    arguments = ["--frames", str(trained[2]), "--name", "x", "--about", "x", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        main([str(released), f"{released}:96", *arguments])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "imgorder: members take images of at most 64 px, as the first does; not 96\n"
+    assert not list(tmp_path.iterdir())
