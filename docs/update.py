@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 
 # Whose training models/README.md lists; the members of dab-resnet18 differ little.
-RECIPES = ("tridab-s", "dab-resnet18-n4")
+RECIPES = ("tridab-s", "tridab-b", "dab-resnet18-n4")
 
 
 def main() -> None:
@@ -417,12 +417,21 @@ def limits(card: dict[str, Any], *names: str | None) -> list[str]:
 
 
 def recipe_table(facts: dict[str, Any]) -> str:
-    """The facts of a training run as Markdown."""
+    """The facts of a training run, or of those of an ensemble's members, as Markdown."""
     lines = ["| fact | value |", "| --- | --- |"]
     for name, value in facts.items():
-        shown = ", ".join(f"{key}: {_plain(each)}" for key, each in value.items()) if isinstance(value, dict) else value
-        lines.append(f"| {name.replace('_', ' ')} | {shown} |")
+        parts = value if name == "members" else {name: value}
+        for part, each in parts.items():
+            shown = ", ".join(_named(each)) if isinstance(each, dict) else each
+            lines.append(f"| {part.replace('_', ' ')} | {shown} |")
     return "\n".join(lines)
+
+
+def _named(facts: dict[str, Any]) -> Iterator[str]:
+    for name, value in facts.items():
+        if name == "held_out_groups":
+            continue  # told by their number; the names are in the card
+        yield f"{name}: {_plain(value)}" if name != "settings" else ", ".join(_named(value))
 
 
 def _plain(value: Any) -> str:

@@ -32,6 +32,7 @@ CARDS = [card for card in registry.cards() if card.files]
 # its own. The stages of a DAB-ResNet tell less and less: docs/heatmaps.md says why.
 MARGINS = {
     "tridab": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
+    "tridab-ensemble": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
     "dab-resnet18": {
         "dab.layer2": ((5.0, 2.0), (2.0, 1.4)),
         "dab.layer3": ((1.5, 1.3), (1.5, 1.2)),

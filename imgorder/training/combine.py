@@ -125,14 +125,14 @@ def combine(
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "held_out_clips": len(clips),
         "held_out_groups": len(groups),
-        "members": [_facts(each) for each in members],
+        "members": dict(_facts(each) for each in members),
     }
     return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)
 
 
-def _facts(member: Member) -> dict[str, Any]:
+def _facts(member: Member) -> tuple[str, dict[str, Any]]:
     own = {key: member.training[key] for key in ("commit", "steps", "recipe", "settings")}
-    return {"name": member.name, "image_size": member.network.config.image_size, **own}
+    return f"{member.name} at {member.network.config.image_size} px", own
 
 
 def main(argv: list[str] | None = None) -> None:
