@@ -27,12 +27,14 @@ SIZE, RADIUS = disc.SIZE, disc.RADIUS
 
 CARDS = [card for card in registry.cards() if card.files]
 
+TRIDAB = {"features.stride8": ((10.0, 3.0), (3.0, 2.0))}
+
 # Family -> layer -> at least how many times as bright the disc is as what is still, and how many times its region's
 # share of the map is that of the square; for a still camera, and for one that shakes. A family that is new here needs
 # its own. The stages of a DAB-ResNet tell less and less: docs/heatmaps.md says why.
 MARGINS = {
-    "tridab": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
-    "tridab-ensemble": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
+    "tridab": TRIDAB,
+    "tridab-ensemble": TRIDAB,  # the maps of its first member
     "dab-resnet18": {
         "dab.layer2": ((5.0, 2.0), (2.0, 1.4)),
         "dab.layer3": ((1.5, 1.3), (1.5, 1.2)),

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgorder.networks.scoring import TripleScorer, mean_scores
+from imgorder.networks.settings import config_of
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.preprocess import SCALING
 
@@ -37,11 +38,9 @@ class EnsembleConfig:
 
 
 def member_config(settings: Mapping[str, Any]) -> TriDABConfig:
-    """The config of a member; lists, as read from JSON, become tuples."""
-    frozen: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()
-    }
-    return TriDABConfig(**frozen)
+    """The config of a member."""
+    config: TriDABConfig = config_of(TriDABConfig, **settings)
+    return config
 
 
 class TriDABEnsemble(TripleScorer):

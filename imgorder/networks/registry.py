@@ -16,6 +16,7 @@ from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config, DABResNet
 from imgorder.networks.deepimseq import DeepImSeq, DeepImSeqConfig
 from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.opn import OPN, OPNConfig
+from imgorder.networks.settings import config_of
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 
 
@@ -53,8 +54,7 @@ def make_config(family: str, **settings: Any) -> Any:
     """
     if family not in FAMILIES:
         raise KeyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
-    frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()}
-    return FAMILIES[family].config(**frozen)
+    return config_of(FAMILIES[family].config, **settings)
 
 
 def build_network(family: str, **settings: Any) -> nn.Module:

@@ -25,7 +25,7 @@ from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
 from imgorder.preprocess import Preprocessing
 from imgorder.registry import Card
-from imgorder.training.release import fit_temperatures, write_release
+from imgorder.training.release import add_release_options, fit_temperatures, write_release
 from imgorder.training.store import FrameStore
 
 FAMILY = "tridab-ensemble"
@@ -139,12 +139,7 @@ def main(argv: list[str] | None = None) -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.combine", description=__doc__)
     parser.add_argument("members", nargs="+", metavar="CARD[:SIZE]", help="cards of TriDABs, and the images they see")
-    parser.add_argument("--frames", type=Path, required=True, help="decoded frames, for the temperatures")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--about", required=True, help="one line for `imgorder models`")
-    parser.add_argument("--licence", default="", help="of the weights, an SPDX identifier")
-    parser.add_argument("--data", default="", help="what the members were trained on, in words")
-    parser.add_argument("--out", type=Path, default=Path("models"))
+    add_release_options(parser)
     args = parser.parse_args(argv)
     try:
         members = [read_member(text) for text in args.members]

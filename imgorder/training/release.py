@@ -142,20 +142,25 @@ def _entry(path: Path) -> dict[str, str | int]:
     return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
+def add_release_options(parser: argparse.ArgumentParser) -> None:
+    """What every release has to be told."""
+    parser.add_argument("--frames", type=Path, required=True, help="decoded frames, for the temperatures")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--about", required=True, help="one line for `imgorder models`")
+    parser.add_argument("--licence", default="", help="of the weights, an SPDX identifier")
+    parser.add_argument("--data", default="", help="what it was trained on, in words")
+    parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the files")
+
+
 def main(argv: list[str] | None = None) -> None:
     """``python -m imgorder.training.release RUN --frames DIR --name NAME --about TEXT``."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.release", description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--frames", type=Path, required=True, help="decoded frames of the run")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--about", required=True, help="one line for `imgorder models`")
+    add_release_options(parser)
     parser.add_argument(
         "--network", default="{}", metavar="JSON", help='network\'s settings to change: {"mirror": true}'
     )
     parser.add_argument("--set", default="{}", metavar="JSON", help='run\'s settings to change: {"image_size": 128}')
-    parser.add_argument("--licence", default="", help="of the weights, an SPDX identifier")
-    parser.add_argument("--data", default="", help="what it was trained on, in words")
-    parser.add_argument("--out", type=Path, default=Path("models"))
     arguments = parser.parse_args(argv)
     store = FrameStore(arguments.frames)
     release(

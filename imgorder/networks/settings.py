@@ -1,0 +1,14 @@
+"""A network's settings, as they come from JSON or TOML, as its config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def config_of(kind: type, **settings: Any) -> Any:
+    """A config dataclass of these settings; lists, as read from JSON, become tuples.
+
+    Raises:
+        TypeError: for an unknown setting.
+    """
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in settings.items()})
