@@ -172,6 +172,21 @@ def test_members_are_combined_into_one_model(
     assert np.abs(model.backend.logits(tensors) - expected.numpy() / 2).max() < 1e-5
 
 
+def test_a_clip_counts_as_held_out_if_no_member_saw_it(
+    released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path
+) -> None:
+    store = trained[1]
+    kept = json.loads(released.read_text())["training"]["settings"]["held_out_groups"]
+    other = next(clip.group for clip in store.clips if clip.group not in kept)
+    first, second = read_member(str(released)), read_member(str(released))
+    first.training["settings"]["held_out_groups"] = [*kept, other]
+    card = combine([first, second], store, "both", "two of it", tmp_path)
+    held_out = sum(clip.group in kept for clip in store.clips)
+    counts = [card.training[key] for key in ("clips", "groups", "held_out_clips", "held_out_groups")]
+    groups = len({clip.group for clip in store.clips})
+    assert counts == [len(store.clips) - held_out, groups - 1, held_out, 1]
+
+
 def test_members_that_cannot_be_are_refused_in_one_line(
     released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

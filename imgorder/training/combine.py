@@ -25,7 +25,7 @@ from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
 from imgorder.preprocess import Preprocessing
 from imgorder.registry import Card
-from imgorder.training.release import add_release_options, fit_temperatures, write_release
+from imgorder.training.release import add_release_options, counted, fit_temperatures, write_release
 from imgorder.training.store import FrameStore
 
 FAMILY = "tridab-ensemble"
@@ -121,10 +121,8 @@ def combine(
         training_commit=members[0].metadata.training_commit,
     )
     training = {
-        **{key: members[0].training[key] for key in ("commit", "clips", "groups")},
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "held_out_clips": len(clips),
-        "held_out_groups": len(groups),
+        "commit": members[0].training["commit"],
+        **counted(network, store, groups),
         "members": dict(_facts(each) for each in members),
     }
     return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -73,16 +73,24 @@ def release(
     )
     training = {
         "commit": config.commit,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-        "clips": len(store.clips) - len(held_out),
-        "groups": len({clip.group for clip in store.clips} - set(config.held_out_groups)),
-        "held_out_clips": len(held_out),
-        "held_out_groups": len(config.held_out_groups),
+        **counted(network, store, set(config.held_out_groups)),
         "steps": read_step(state),
         "recipe": config.recipe,
         "settings": _own_settings(trained),
     }
     return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)
+
+
+def counted(network: nn.Module, store: FrameStore, held_out_groups: Set[str]) -> dict[str, int]:
+    """What a card counts: the parameters, and the clips and groups trained on and kept out of training."""
+    held_out = sum(clip.group in held_out_groups for clip in store.clips)
+    return {
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "clips": len(store.clips) - held_out,
+        "groups": len({clip.group for clip in store.clips} - held_out_groups),
+        "held_out_clips": held_out,
+        "held_out_groups": len(held_out_groups),
+    }
 
 
 def fit_temperatures(
