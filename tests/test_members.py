@@ -1,4 +1,4 @@
-"""One name for several networks, each of which takes one set size: small DAB-ResNets with random weights."""
+"""One name for several networks, each of which takes one set size: the released DAB-ResNets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,21 @@ from typer.testing import CliRunner, Result
 import imgorder
 from imgorder import registry
 from imgorder.cli import app
+from imgorder.heatmaps.run import set_maps
+from imgorder.metadata import ModelMetadata
 from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
 from tests.conftest import EXAMPLE
 
-torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("torch")
 
-from imgorder.export import export_onnx  # noqa: E402
-from imgorder.heatmaps.run import set_maps  # noqa: E402
-from imgorder.metadata import ModelMetadata  # noqa: E402
-from imgorder.networks.registry import build_network  # noqa: E402
-from imgorder.networks.weights import read_network, write_network  # noqa: E402
-
-MEMBERS = {n: f"dab-n{n}" for n in (3, 4, 5, 6)}
+MEMBERS = {n: f"dab-resnet18-n{n}" for n in (3, 4, 5, 6)}
 THERE = (3, 4, 5)
-TEMPERATURES = {3: 0.5, 4: 2.0, 5: 0.25}
+RELEASED = registry.models_folder()
+TEMPERATURES = {
+    n: json.loads((RELEASED / f"{MEMBERS[n]}.json").read_text("utf-8"))["training"]["temperatures"][str(n)]
+    for n in THERE
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,26 +40,24 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with three of the four members, and the card that names all four."""
     folder = tmp_path_factory.mktemp("models")
     for n in THERE:
-        add_member(folder, n)
+        for file in RELEASED.glob(f"{MEMBERS[n]}.*"):
+            shutil.copyfile(file, folder / file.name)
+        write_card(folder, n)
     group = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "members": MEMBERS}
     (folder / "dab.json").write_text(json.dumps(group), "utf-8")
     return folder
 
 
-def add_member(folder: Path, n: int, spec: Preprocessing = DEFAULT) -> None:
-    name, settings = MEMBERS[n], {"seq_len": n, "width": 0.0625}
-    torch.manual_seed(n)
-    weights, graph = folder / f"{name}.safetensors", folder / f"{name}.onnx"
-    metadata = ModelMetadata(name, "dab-resnet18", settings, (n,), spec, {n: TEMPERATURES[n]})
-    write_network(build_network("dab-resnet18", **settings), metadata, weights)
-    export_onnx(*read_network(weights), weights, graph)
+def write_card(folder: Path, n: int, spec: Preprocessing = DEFAULT) -> None:
+    """The card of a member that is in the folder, with a figure of no network."""
+    name = MEMBERS[n]
     card = {
         "name": name,
         "family": "dab-resnet18",
         "sizes": [n],
         "about": f"for {n} photos",
         "preprocessing": json.loads(spec.to_json()),
-        "files": {kind: entry(file) for kind, file in (("onnx", graph), ("torch", weights))},
+        "files": {kind: entry(folder / f"{name}.{end}") for kind, end in (("onnx", "onnx"), ("torch", "safetensors"))},
         "figures": [{"dataset": "d", "seq_len": n, "spacing": 1, "sets": 9, "accuracy": 50.0, "baseline": 40.0}],
     }
     (folder / f"{name}.json").write_text(json.dumps(card), "utf-8")
@@ -136,7 +136,7 @@ def test_a_network_is_opened_when_the_first_set_of_its_size_comes(
     assert opened == []
     for n in (4, 4, 3, 4):
         group.order(scene[:n])
-    assert opened == ["dab-n4", "dab-n3"]
+    assert opened == ["dab-resnet18-n4", "dab-resnet18-n3"]
 
 
 def test_the_commands_take_the_name(models: Path, sets: dict[int, Path], tmp_path: Path) -> None:
@@ -177,13 +177,13 @@ def test_a_size_without_a_network_is_one_line_and_nothing_is_written(
     six = f"{sets[6]}: 6 photos; dab takes 3 to 5; give fewer, or leave out --model"
     assert six in refused("sort", sets[5], sets[6], "--model", "dab")
     assert six in refused("heatmap", sets[5], sets[6], "--model", "dab", "--out", tmp_path / "maps")
-    (models / "dab-n4.json").unlink()
+    (models / "dab-resnet18-n4.json").unlink()
     four = f"{sets[4]}: 4 photos; dab takes 3, 5; give as many, or leave out --model"
     assert four in refused("sort", sets[4], "--model", "dab")
-    (models / "dab-n3.onnx").unlink()
+    (models / "dab-resnet18-n3.onnx").unlink()
     for command in (("sort",), ("rename", "--apply"), ("heatmap", "--out", tmp_path / "maps")):
         line = refused(*command, sets[5], sets[3], "--model", "dab")
-        assert f"{models / 'dab-n3.onnx'}: is not there; install imgorder again" in line
+        assert f"{models / 'dab-resnet18-n3.onnx'}: is not there; install imgorder again" in line
     assert not list((tmp_path / "maps").rglob("*.jpg"))
     assert run("sort", sets[5], sets[2], "--model", "dab").exit_code == 0
 
@@ -195,10 +195,16 @@ def test_a_group_without_a_member_is_no_model(models: Path, sets: dict[int, Path
 
 
 def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[int, Path]) -> None:
-    add_member(models, 4, Preprocessing(144, 144))
+    other = Preprocessing(shorter_edge=144)
+    graph = models / f"{MEMBERS[4]}.onnx"
+    model = onnx.load(graph)
+    metadata = ModelMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
+    onnx.helper.set_model_props(model, replace(metadata, preprocessing=other).to_properties())
+    onnx.save(model, graph)
+    write_card(models, 4, other)
     line = refused("sort", sets[4], "--model", "dab")
-    assert "dab-n4: wants photos preprocessed in another way than dab" in line
-    assert run("sort", sets[4], "--model", "dab-n4").exit_code == 0
+    assert "dab-resnet18-n4: wants photos preprocessed in another way than dab" in line
+    assert run("sort", sets[4], "--model", "dab-resnet18-n4").exit_code == 0
     assert run("sort", sets[3], "--model", "dab").exit_code == 0
 
 
@@ -210,10 +216,10 @@ def test_the_list_shows_members_with_their_group(models: Path) -> None:
         "  family dab-resnet18, 3 to 5 photos, a network for each number of photos",
     ]
     for line, n in zip(lines[2:5], THERE, strict=True):
-        assert line.startswith(f"  dab-n{n}: {n} photos, onnx ")
+        assert line.startswith(f"  dab-resnet18-n{n}: {n} photos, onnx ")
     assert text.count("50.0 %") == 3
     listed = {card["name"]: card for card in json.loads(run("models", "--json").stdout)["models"]}
-    assert list(listed) == ["dab", "dab-n3", "dab-n4", "dab-n5", "path"]
+    assert list(listed) == ["dab", "dab-resnet18-n3", "dab-resnet18-n4", "dab-resnet18-n5", "path"]
     assert listed["dab"]["members"] == {str(n): MEMBERS[n] for n in THERE}
     assert listed["dab"]["sizes"] == list(THERE)
 
@@ -230,7 +236,7 @@ def broken(models: Path, name: str, text: str) -> str:
     return line
 
 
-CARD = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "members": {"3": "dab-n3"}}
+CARD = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "members": {"3": "dab-resnet18-n3"}}
 
 
 @pytest.mark.parametrize(
@@ -241,13 +247,19 @@ CARD = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "mem
         (json.dumps({key: CARD[key] for key in ("name", "family", "members")}), "has no about"),
         (json.dumps({key: CARD[key] for key in ("name", "family", "about")}), "has no sizes"),
         (json.dumps({**CARD, "colour": 1}), "has a field colour that no card has"),
-        (json.dumps({**CARD, "members": {"four": "dab-n4"}}), 'members is not a table from set sizes, "3" to "6"'),
-        (json.dumps({**CARD, "members": ["dab-n4"]}), "members is not a table from set sizes"),
+        (
+            json.dumps({**CARD, "members": {"four": "dab-resnet18-n4"}}),
+            'members is not a table from set sizes, "3" to "6"',
+        ),
+        (json.dumps({**CARD, "members": ["dab-resnet18-n4"]}), "members is not a table from set sizes"),
         (json.dumps({**CARD, "files": {"onnx": "x.onnx"}}), 'files is not a table {"onnx": {"file"'),
         (json.dumps({**CARD, "hub": {"repo_id": "a/b"}}), "hub is not a table with repo_id, revision and files"),
         (json.dumps({**CARD, "figures": [{"accuracy": 1}]}), "figures is not a list of tables with dataset"),
         (json.dumps({**CARD, "members": {"3": "dab"}}), "its member for 3, dab, is no network for 3"),
-        (json.dumps({**CARD, "members": {"4": "dab-n3"}}), "its member for 4, dab-n3, is no network for 4"),
+        (
+            json.dumps({**CARD, "members": {"4": "dab-resnet18-n3"}}),
+            "its member for 4, dab-resnet18-n3, is no network for 4",
+        ),
         (json.dumps({**CARD, "name": "path"}), "path is a name that imgorder gives; choose another"),
     ],
 )
@@ -256,20 +268,25 @@ def test_a_broken_card_is_one_line_that_names_it(models: Path, text: str, messag
 
 
 def test_two_cards_of_one_name_are_refused(models: Path) -> None:
-    line = broken(models, "dab-n4", (models / "dab-n3.json").read_text("utf-8"))
-    assert f"is called dab-n3, as {models / 'dab-n3.json'} is; rename or remove one" in line
+    line = broken(models, "dab-resnet18-n4", (models / "dab-resnet18-n3.json").read_text("utf-8"))
+    assert f"is called dab-resnet18-n3, as {models / 'dab-resnet18-n3.json'} is; rename or remove one" in line
 
 
 def test_a_card_with_another_preprocessing_than_there_is(models: Path, sets: dict[int, Path]) -> None:
-    card = json.loads((models / "dab-n4.json").read_text("utf-8"))
-    (models / "dab-n4.json").write_text(json.dumps({**card, "preprocessing": {"sharpen": 1}}), "utf-8")
-    assert "dab-n4: the preprocessing in its card is none" in refused("sort", sets[4], "--model", "dab-n4")
+    card = json.loads((models / "dab-resnet18-n4.json").read_text("utf-8"))
+    (models / "dab-resnet18-n4.json").write_text(json.dumps({**card, "preprocessing": {"sharpen": 1}}), "utf-8")
+    assert "dab-resnet18-n4: the preprocessing in its card is none" in refused(
+        "sort", sets[4], "--model", "dab-resnet18-n4"
+    )
 
 
 def test_what_wants_one_file_names_the_members(models: Path) -> None:
     from imgorder.model_files import usable_file
 
-    with pytest.raises(imgorder.ModelError, match="dab: is several networks; name one of them: dab-n3, dab-n4, dab-n5"):
+    with pytest.raises(
+        imgorder.ModelError,
+        match="dab: is several networks; name one of them: dab-resnet18-n3, dab-resnet18-n4, dab-resnet18-n5",
+    ):
         usable_file(registry.find_card("dab"), "torch")
 
 

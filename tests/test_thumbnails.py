@@ -240,8 +240,7 @@ def test_a_terminal_shows_the_photos_in_order(
     order = json.loads(sort(photos, "--json").stdout)["sets"][0]["order"]
     strip = draw_strip([load_small(photos / name, max(TILE)) for name in order], width)
     assert width - 4 * 4 <= strip.width <= width or strip.height == TILE[1]
-    expected = DECODERS[protocol](terminal.ENCODERS[protocol](strip))
-    assert np.array_equal(np.asarray(DECODERS[protocol](shown)), np.asarray(expected))
+    assert terminal.ENCODERS[protocol](strip) in shown
     assert shown.index("runner-up") < re.search("\x1b(_G|]1337|P0)", shown).start()  # type: ignore[union-attr]
 
 
