@@ -15,7 +15,7 @@ demo: $(DEMO)/.ready
 	$(DEMO)/bin/imgorder sort examples/balloon
 
 test: check
-	$(TEST)/bin/python -m pytest
+	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(TEST)/.ready
 	$(TEST)/bin/ruff check .

@@ -19,6 +19,8 @@ settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("explore" if os.environ.get("IMGORDER_EXPLORE", "0") not in ("", "0") else "repeatable")
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that start ONNX Runtime themselves
+if "PYTEST_XDIST_WORKER" in os.environ:  # the other workers need their cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLE = ROOT / "examples" / "balloon"
@@ -33,6 +35,12 @@ def load_script(path: Path) -> ModuleType:
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+def open_the_way(folder: Path) -> None:
+    """Let other users get to a folder in a test's own; pytest keeps the four above it to itself."""
+    for each in (folder, *folder.parents[:4]):
+        each.chmod(each.stat().st_mode | 0o555)
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from imgorder import photos as photo_files
 from imgorder.cli import app
 from imgorder.errors import PhotoError
 from imgorder.preprocess import to_pixels
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, open_the_way
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
@@ -122,9 +122,8 @@ def as_nobody(*arguments: str | Path) -> tuple[int, str]:
 
 @pytest.fixture
 def open_to_all(photos: Path) -> Path:
-    if os.geteuid() == 0:  # the other user has to get there
-        for folder in (photos, *photos.parents[:3]):
-            folder.chmod(folder.stat().st_mode | 0o555)
+    if os.geteuid() == 0:
+        open_the_way(photos)
     return photos
 
 

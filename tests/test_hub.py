@@ -27,7 +27,7 @@ from imgorder import registry
 from imgorder.backends.onnx import OnnxBackend
 from imgorder.cli import app
 from imgorder.hub import cache
-from tests.conftest import ROOT
+from tests.conftest import ROOT, open_the_way
 from tests.hub_server import HubServer, Repository
 
 REPO = "someone/order"
@@ -299,9 +299,8 @@ def read_only(models: Path, photos: Path) -> Iterator[Path]:
     """A cache that cannot be written; for root, by a user that may not."""
     home = Path(os.environ["HF_HOME"])
     home.mkdir()
-    if os.geteuid() == 0:  # the other user has to get there
-        for folder in (home, *home.parents[:3]):
-            folder.chmod(folder.stat().st_mode | 0o555)
+    if os.geteuid() == 0:
+        open_the_way(home)
     yield home
     os.seteuid(os.getuid())
     for path in (home, *home.rglob("*")):

@@ -23,7 +23,7 @@ from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
 from imgorder.pictures.outputs import Staged
 from imgorder.pictures.sheet import draw_sheet
 from imgorder.sorting import SortedSet
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, open_the_way
 from tests.test_bad_input import as_nobody
 
 COLOURS = ("#d02020", "#20a030", "#2040d0", "#e0c020", "#a030c0", "#20b0c0")
@@ -450,9 +450,8 @@ def test_a_folder_that_is_not_there(photos: Path, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="no users to switch between")
 def test_a_folder_without_permission(photos: Path, tmp_path: Path) -> None:
-    if os.geteuid() == 0:  # the other user has to get there
-        for folder in (photos, *photos.parents[:3]):
-            folder.chmod(folder.stat().st_mode | 0o555)
+    if os.geteuid() == 0:
+        open_the_way(photos)
     (tmp_path / "closed").mkdir(mode=0o555)
     code, message = as_nobody("sort", photos, "--sheet", tmp_path / "closed" / "out.png")
     assert (code, message.count("\n")) == (1, 1)
