@@ -15,7 +15,7 @@ demo: $(DEMO)/.ready
 	$(DEMO)/bin/imgorder sort examples/balloon
 
 test: check
-	$(TEST)/bin/python -m pytest --numprocesses auto --dist loadfile
+	$(TEST)/bin/python -m pytest --numprocesses auto --dist worksteal
 
 check: $(TEST)/.ready
 	$(TEST)/bin/ruff check .
