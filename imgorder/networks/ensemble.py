@@ -39,8 +39,7 @@ class EnsembleConfig:
 
 def member_config(settings: Mapping[str, Any]) -> TriDABConfig:
     """The config of a member."""
-    config: TriDABConfig = config_of(TriDABConfig, **settings)
-    return config
+    return config_of(TriDABConfig, **settings)
 
 
 class TriDABEnsemble(TripleScorer):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
+
+Config = TypeVar("Config")
 
 
-def config_of(kind: type, **settings: Any) -> Any:
+def config_of(kind: type[Config], **settings: Any) -> Config:
     """A config dataclass of these settings; lists, as read from JSON, become tuples.
 
     Raises:

@@ -25,6 +25,7 @@ from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
 from imgorder.preprocess import Preprocessing
 from imgorder.registry import Card
+from imgorder.training.held_out import clips_of
 from imgorder.training.release import add_release_options, counted, fit_temperatures, write_release
 from imgorder.training.store import FrameStore
 
@@ -108,7 +109,7 @@ def combine(
     """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` of an ensemble into a folder; see `release`."""
     network = combined(members)
     groups = held_out_by_all(members)
-    clips = [index for index, clip in enumerate(store.clips) if clip.group in groups]
+    clips = clips_of(store, groups)
     size = network.config.image_size
     spec = Preprocessing(size, size)
     metadata = ModelMetadata(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from imgorder.evaluation.measure import Measured, measure
@@ -21,7 +21,11 @@ DATASET = "held-out clips"
 
 def held_out_clips(store: FrameStore, *runs: Path) -> list[int]:
     """Places in the store of the clips whose group the run kept out; of several runs, all of them."""
-    groups = set.intersection(*(set(read_config(run / STATE).held_out_groups) for run in runs))
+    return clips_of(store, set.intersection(*(set(read_config(run / STATE).held_out_groups) for run in runs)))
+
+
+def clips_of(store: FrameStore, groups: Set[str]) -> list[int]:
+    """Places in the store of the clips of these groups."""
     return [index for index, clip in enumerate(store.clips) if clip.group in groups]
 
 

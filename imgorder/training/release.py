@@ -22,7 +22,7 @@ from imgorder.registry import Card
 from imgorder.training.calibrate import fit_temperature, held_out_logits
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
 from imgorder.training.config import TrainConfig, as_plain, make_config
-from imgorder.training.held_out import held_out_clips
+from imgorder.training.held_out import clips_of, held_out_clips
 from imgorder.training.setup import network_settings
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE
@@ -83,7 +83,7 @@ def release(
 
 def counted(network: nn.Module, store: FrameStore, held_out_groups: Set[str]) -> dict[str, int]:
     """What a card counts: the parameters, and the clips and groups trained on and kept out of training."""
-    held_out = sum(clip.group in held_out_groups for clip in store.clips)
+    held_out = len(clips_of(store, held_out_groups))
     return {
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "clips": len(store.clips) - held_out,
