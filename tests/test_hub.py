@@ -299,8 +299,7 @@ def read_only(models: Path, photos: Path) -> Iterator[Path]:
     """A cache that cannot be written; for root, by a user that may not."""
     home = Path(os.environ["HF_HOME"])
     home.mkdir()
-    if os.geteuid() == 0:
-        open_the_way(home)
+    open_the_way(home)
     yield home
     os.seteuid(os.getuid())
     for path in (home, *home.rglob("*")):

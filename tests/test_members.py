@@ -19,7 +19,6 @@ import imgorder
 from imgorder import registry
 from imgorder.cli import app
 from imgorder.heatmaps.run import set_maps
-from imgorder.metadata import ModelMetadata
 from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
 from tests.conftest import EXAMPLE
 
@@ -198,8 +197,8 @@ def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[in
     other = Preprocessing(shorter_edge=144)
     graph = models / f"{MEMBERS[4]}.onnx"
     model = onnx.load(graph)
-    metadata = ModelMetadata.from_properties({entry.key: entry.value for entry in model.metadata_props})
-    onnx.helper.set_model_props(model, replace(metadata, preprocessing=other).to_properties())
+    metadata = replace(imgorder.load_model(graph).backend.metadata, preprocessing=other)
+    onnx.helper.set_model_props(model, metadata.to_properties())
     onnx.save(model, graph)
     write_card(models, 4, other)
     line = refused("sort", sets[4], "--model", "dab")

@@ -54,8 +54,8 @@ def exported(
     return weights, graph
 
 
-# An export takes a while, so tests share them. The sides differ: a file takes that of its preprocessing.
-SIDE = 96
+# An export takes a while, so tests share them: one of larger images than usual, one of the usual ones.
+SIDE = 144
 
 
 @pytest.fixture(scope="module")

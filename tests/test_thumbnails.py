@@ -241,6 +241,7 @@ def test_a_terminal_shows_the_photos_in_order(
     strip = draw_strip([load_small(photos / name, max(TILE)) for name in order], width)
     assert width - 4 * 4 <= strip.width <= width or strip.height == TILE[1]
     assert terminal.ENCODERS[protocol](strip) in shown
+    assert DECODERS[protocol](shown).size == strip.size  # one picture, by the protocol's rules
     assert shown.index("runner-up") < re.search("\x1b(_G|]1337|P0)", shown).start()  # type: ignore[union-attr]
 
 
