@@ -5,13 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import onnxruntime
 import pytest
 from hypothesis import settings
 from PIL import Image, ImageDraw
+
+from imgorder.backends.onnx import start_session
 
 # A run that fails must fail again: the same examples are drawn each time, unless new ones are asked for.
 settings.register_profile("repeatable", derandomize=True)
@@ -55,6 +60,24 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("imgorder.predictor._gpu_in_sight", lambda: False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def shared_sessions() -> Iterator[None]:
+    """Opening a released model takes longer than asking it: each is opened once for all tests of a process.
+
+    A session keeps nothing from one run to the next. Files that tests have written, and may write again, are
+    opened each time.
+    """
+    released = (ROOT / "models").resolve()
+    opened = lru_cache(start_session)
+
+    def shared(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+        return (opened if path.resolve().parent == released else start_session)(path, threads)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("imgorder.backends.onnx.start_session", shared)
+        yield
 
 
 @pytest.fixture
