@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -63,13 +64,19 @@ class ModelMetadata:
         """
         if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
             raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
+        sizes = tuple(json.loads(properties["sizes"]))
+        if not sizes or not all(isinstance(n, int) and n > 2 for n in sizes):
+            raise ValueError(f"set sizes {sizes}")
+        temperatures = {int(n): float(t) for n, t in dict(json.loads(properties["temperatures"])).items()}
+        if not all(math.isfinite(t) and t > 0 for t in temperatures.values()):
+            raise ValueError(f"temperatures {temperatures}")
         return cls(
             name=properties["name"],
             family=properties["family"],
             settings=json.loads(properties["settings"]),
-            sizes=tuple(json.loads(properties["sizes"])),
+            sizes=sizes,
             preprocessing=Preprocessing.from_json(properties["preprocessing"]),
-            temperatures={int(n): float(t) for n, t in json.loads(properties["temperatures"]).items()},
+            temperatures=temperatures,
             training_commit=properties["training_commit"],
             weights_sha256=properties["weights_sha256"],
             opset=int(properties["opset"]),

@@ -71,9 +71,8 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
         return found.path
     if found and not (mend and found.place == "cache"):
         raise ModelError(damage(card, found, str(wrong)))
-    if cache.cached_file(card, backend) is None:
-        missing = registry.model_file(card, backend)
-        raise ModelError(f"{show(missing)}: is not there; install imgorder again")
+    if only_in_package(card, backend):
+        raise ModelError(missing(card, backend))
     variable = cache.offline_by_environment()
     if offline or variable:
         why = f"{variable} is set" if variable else "offline is what was asked for"
@@ -81,9 +80,24 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
             f"{card.name}: its {backend} file is {'damaged' if found else 'not'} in {show(cache.folder())}, and {why}; "
             f"run `imgorder models pull {card.name}` with a network"
         )
-    from imgorder.hub.download import fetch  # only now: it imports the network code
+    from imgorder.hub.library import import_library  # only now: it imports the network code
+
+    import_library()
+    from imgorder.hub.download import fetch
 
     return fetch(card, backend, replace=found is not None)
+
+
+def only_in_package(card: Card, backend: str) -> bool:
+    """Whether the package is the only place that a model's file can come from."""
+    return cache.cached_file(card, backend) is None
+
+
+def missing(card: Card, backend: str) -> str:
+    """One line for a file that is nowhere on this machine."""
+    if only_in_package(card, backend):
+        return f"{show(registry.model_file(card, backend))}: is not there; install imgorder again"
+    return f"{card.name}: its {backend} file is not here; run: imgorder models pull {card.name}"
 
 
 def damage(card: Card, found: Found, wrong: str) -> str:

@@ -90,8 +90,17 @@ class OrderingModel:
 
         Returns:
             float64 ``(B, n!/2)``, in the order of `permutation_classes`; each row adds up to one.
+
+        Raises:
+            ModelError: if the backend cannot be run, or not all that it gives is finite.
         """
-        scaled = self.backend.logits(batch).astype(np.float64) / self.temperatures.get(batch.shape[1], 1.0)
+        logits = self.backend.logits(batch)
+        if not np.isfinite(logits).all():
+            raise ModelError(
+                f"{show(self.file or self.name)}: its answer is not a number (damaged, or from a training run that "
+                "diverged?); fetch or train it again"
+            )
+        scaled = logits.astype(np.float64) / self.temperatures.get(batch.shape[1], 1.0)
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
@@ -177,7 +186,7 @@ def load_model(
     model_files.refuse_pickles(name)
     path = Path(name)
     known = registry.known_card(name)
-    if known is None and (path.suffix in (".onnx", ".safetensors") or os.path.isfile(path)):
+    if known is None and (path.suffix.lower() in (".onnx", ".safetensors") or os.path.isfile(path)):
         file, kind = path, backend
     else:
         card = known or registry.find_card(name)
@@ -198,7 +207,7 @@ def preprocessing_of(card: registry.Card) -> Preprocessing:
     """
     try:
         return Preprocessing.from_json(json.dumps(card.preprocessing))
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ModelError(f"{card.name}: the preprocessing in its card is none; install imgorder again") from error
 
 
@@ -218,7 +227,7 @@ def _group(card: registry.Card, backend: str, threads: int | None, offline: bool
 
 
 def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[no-untyped-def]
-    kind = {".onnx": "onnx", ".safetensors": "torch"}.get(path.suffix)
+    kind = {".onnx": "onnx", ".safetensors": "torch"}.get(path.suffix.lower())
     if kind is None:
         raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
     if backend not in ("auto", kind):
@@ -227,6 +236,8 @@ def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[n
         from imgorder.backends.onnx import OnnxBackend
 
         return OnnxBackend.open(path, threads)
+    if not os.path.isfile(path):
+        raise ModelError(f"{show(path)}: no such checkpoint; `imgorder models` lists what there is")
     if not _torch_is_installed():
         raise ModelError(f"{show(path)}: the torch backend is not installed; run: pip install 'imgorder[train]'")
     from imgorder.backends.torch import TorchBackend

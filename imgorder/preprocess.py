@@ -7,6 +7,7 @@ steps are public because training crops at random between `to_scaled` and `norma
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,9 @@ SCALING = Image.Resampling.BICUBIC
 ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
+
+# More than any network asks for. Model files come from anywhere, and a photo must not fill the memory.
+_LARGEST_EDGE = 4096
 
 # Tag 0x0112. How to turn the stored picture so that it stands upright.
 _ORIENTATION_TAG = 0x0112
@@ -60,6 +64,17 @@ class Preprocessing:
     std: tuple[float, float, float] = IMAGENET_STD
     draft_factor: int = 2
 
+    def __post_init__(self) -> None:
+        """Raises ValueError or TypeError for what no photo can be prepared by."""
+        if not 1 <= self.crop <= self.shorter_edge <= _LARGEST_EDGE or not 1 <= self.draft_factor <= 16:
+            raise ValueError(f"a crop of {self.crop} px of a shorter edge of {self.shorter_edge} px")
+        if not all(isinstance(each, int) for each in (self.shorter_edge, self.crop, self.draft_factor)):
+            raise TypeError("the sizes of a preprocessing are whole numbers")
+        if len(self.mean) != 3 or len(self.std) != 3:
+            raise ValueError("the mean and the deviation of three channels are needed")
+        if not all(math.isfinite(each) for each in (*self.mean, *self.std)) or min(self.std) <= 0:
+            raise ValueError(f"a mean of {self.mean} and a deviation of {self.std}")
+
     def to_json(self) -> str:
         """For a checkpoint's or an ONNX file's metadata."""
         return json.dumps(asdict(self))
@@ -71,7 +86,7 @@ class Preprocessing:
         Raises:
             ValueError, TypeError: if the text is not what `to_json` writes.
         """
-        fields: dict[str, Any] = json.loads(text)
+        fields: dict[str, Any] = dict(json.loads(text))
         fields |= {key: tuple(value) for key, value in fields.items() if isinstance(value, list)}
         return cls(**fields)
 

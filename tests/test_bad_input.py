@@ -264,40 +264,6 @@ def test_a_damaged_png_is_one_line(photos: Path) -> None:
     assert "x.png: the picture is damaged" in fails(photos)
 
 
-@pytest.mark.parametrize("content", [b"", b"not an onnx file", b"\x08\x0a" * 200])
-def test_a_corrupt_onnx_file(photos: Path, tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "broken.onnx").write_bytes(content)
-    assert "broken.onnx: " in fails(photos, "--model", str(tmp_path / "broken.onnx"))
-
-
-def test_a_foreign_onnx_file(photos: Path, tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper
-
-    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
-    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [result])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, tmp_path / "other.onnx")
-    assert "other.onnx: an ONNX model, but not one that imgorder exported" in fails(
-        photos, "--model", str(tmp_path / "other.onnx")
-    )
-
-
-def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
-    assert "no such model file" in fails(photos, "--model", str(tmp_path / "gone.onnx"))
-    (tmp_path / "weights.bin").write_bytes(b"1234")
-    assert "can run any program when they are opened" in fails(photos, "--model", str(tmp_path / "weights.bin"))
-    (tmp_path / "weights.txt").write_bytes(b"1234")
-    assert "ends in .onnx or .safetensors" in fails(photos, "--model", str(tmp_path / "weights.txt"))
-
-
-def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:
-    pytest.importorskip("torch")
-    (tmp_path / "broken.safetensors").write_bytes(b"\xff" * 100)
-    assert "not a readable checkpoint" in fails(photos, "--model", str(tmp_path / "broken.safetensors"))
-
-
 def test_the_same_errors_reach_python(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match="no such file"):
         photo_files.open_photo(tmp_path / "nowhere.jpg")

@@ -278,6 +278,7 @@ def test_pooled_figures_are_over_all_sets_of_all_spacings(davis: Path, seeing: d
     assert [pooled["accuracy_low"], pooled["accuracy_high"]] == pytest.approx(ends, abs=0.01)
     sure = np.exp(5) / (np.exp(5) + 11)  # of every answer
     assert pooled["ece"] == pytest.approx(abs(sure - np.mean(every)), abs=1e-4)
+    assert pooled["confidence"] == pytest.approx(100 * sure, abs=0.01)
     assert set(document["rows"][0]) == {field.name for field in fields(Row)}
 
 

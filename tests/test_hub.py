@@ -16,6 +16,7 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,6 +168,69 @@ def test_in_a_process_of_its_own_the_variables_of_the_hub_hold(hub: HubServer, m
     assert b"100%" in os.read(leader, 100_000)
     os.close(leader)
     assert hub.downloads() == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("HF_ENDPOINT", "http://[::1"), ("HF_HUB_DOWNLOAD_TIMEOUT", "soon")], ids=lambda text: text
+)
+def test_a_variable_of_the_hub_that_makes_no_sense_is_named(name: str, value: str, tmp_path: Path) -> None:
+    # In a process of its own, because huggingface_hub reads its variables as it is imported.
+    command = [sys.executable, "-m", "imgorder", "models", "push", "tridab-s", "--repo", "me/order", "--yes"]
+    variables = {**os.environ, "HF_HOME": str(tmp_path), name: value}
+    result = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
+    assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
+    assert result.stderr.startswith("imgorder: error: the Hub cannot be asked")
+    assert name in result.stderr
+
+
+def test_a_mirror_at_another_address_is_not_asked_again_later(
+    hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.endpoint + "/mirror")
+    assert "the Hub answered 404 (someone/order); check HF_ENDPOINT" in refused("models", "pull", "far")
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "said"),
+    [
+        (400, None, "check HF_ENDPOINT"),
+        (401, None, "the Hub wants to know who asks for me/order; set HF_TOKEN"),
+        (401, "mine", "the Hub does not accept the token"),
+        (403, None, "the Hub wants to know who asks for me/order; set HF_TOKEN"),
+        (403, "mine", "the token may not do that"),
+        (429, None, "try again later"),
+        (502, None, "try again later"),
+    ],
+)
+def test_every_answer_has_its_cure(
+    hub: HubServer, status: int, token: str | None, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imgorder.hub.trouble import explain
+
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    else:
+        monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", os.devnull)
+    error = Exception("no")
+    error.response = SimpleNamespace(status_code=status)  # type: ignore[attr-defined]
+    assert said in explain(error, "me/order")
+
+
+def test_a_token_that_cannot_be_one(hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "schlüssel")
+    assert "the token has characters that no token has" in refused("models", "pull", "far")
+
+
+@pytest.mark.parametrize("name", ["HF_HOME", "HF_HUB_CACHE"])
+def test_a_cache_that_is_a_file(
+    hub: HubServer, models: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(name, str(tmp_path / "file"))
+    line = refused("models", "pull", "far")
+    assert f"{tmp_path / 'file'}" in line
+    assert "check HF_HOME" in line
+    assert hub.downloads() <= 1
 
 
 def test_a_file_that_is_damaged_in_the_cache_is_an_error_until_it_is_fetched_again(
@@ -388,6 +452,20 @@ def test_verify_without_a_name_checks_what_is_here(hub: HubServer, models: Path)
     assert (both.exit_code, both.stdout, both.stderr.count("has 1 bytes instead of")) == (1, "", 2)
 
 
+def test_a_file_that_the_package_has_lost_is_a_fault(hub: HubServer, models: Path, photos: Path) -> None:
+    write_card(models, hub=None)
+    cure = "is not there; install imgorder again"
+    for command in (("models", "verify"), ("models", "verify", "far")):
+        result = run(*command)
+        assert (result.exit_code, result.stdout) == (1, "")
+        problems = [f"imgorder: error: {models / name}: {cure}" for name in (ONNX, WEIGHTS)]
+        assert result.stderr.splitlines() == problems
+    (models / WEIGHTS).write_bytes(FILES[WEIGHTS])
+    for arguments in (("verify",), ("verify", "far"), ("pull", "far"), ("push", "far", "--repo", "me/order")):
+        assert f"{models / ONNX}: {cure}" in refused("models", *arguments)
+    assert f"{models / ONNX}: {cure}" in refused("sort", photos, "--model", "far")
+
+
 def test_the_models_that_come_along_are_right() -> None:
     result = run("models", "verify")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -502,8 +580,9 @@ def test_what_is_pushed_can_be_pulled_with_the_lines_that_were_printed(
 
 def test_push_is_refused_in_one_line(pushing: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("models", "push", "tridab-s", "--yes", "--repo")
-    for wrong in ("order", "me/order/more", "../order", "https://huggingface.co/me/order", "me/"):
+    for wrong in ("order", "me/order/more", "../order", "https://huggingface.co/me/order", "me/", "me/x.", "me/x.git"):
         assert "--repo is OWNER/NAME" in refused(*command, wrong, code=2)
+        assert "--repo is OWNER/NAME" in refused("models", "push", "tridab-s", "--repo", wrong, code=2)
     assert "there is nothing to upload" in refused("models", "push", "path", "--repo", "me/order")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "while HF_HUB_OFFLINE is set" in refused(*command, "me/order")
@@ -565,6 +644,11 @@ def test_a_group_is_pulled_and_verified_member_by_member(hub: HubServer, group: 
     damaged.resolve().write_bytes(b"x")
     assert "run: imgorder models pull near-n3" in refused("models", "verify", "near")
     assert run("models", "verify", "near-n4").exit_code == 0
+    assert run("models", "pull", "near").exit_code == 0
+    last = cache.cached_file(registry.find_card("near-n4"), "torch")
+    assert last is not None
+    cache.forget(last)  # of the files before it nothing is told
+    assert "near-n4: its torch file is not in" in refused("models", "pull", "--offline", "near")
 
 
 def test_a_group_is_pushed_into_a_repository_for_each_member(pushing: HubServer, group: Path) -> None:

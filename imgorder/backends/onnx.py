@@ -18,15 +18,26 @@ import onnxruntime
 from imgorder.errors import ModelError, UsageError
 from imgorder.metadata import ModelMetadata
 from imgorder.names import show
+from imgorder.permutations import class_count
+
+_CURE = "fetch or export it again"
 
 
 def start_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
-    """A quiet session on the CPU, with no more threads than there are cores."""
+    """A quiet session on the CPU, with no more threads than there are cores.
+
+    Raises:
+        OSError: if the file cannot be read; all else that goes wrong is ONNX Runtime's own.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is said by whoever asks, in one line
     if threads:
         options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    # Read here, because ONNX Runtime takes no name that is not UTF-8, and calls what it may not read damaged.
+    # Its second attempt after a failure would be the same again, announced on stdout.
+    return onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class OnnxBackend:
 
     session: onnxruntime.InferenceSession
     metadata: ModelMetadata
+    path: Path
     name: str = "onnx"
 
     @classmethod
@@ -48,27 +60,41 @@ class OnnxBackend:
             raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
         try:
             session = start_session(path, threads)
+        except OSError as error:
+            raise ModelError(f"{show(path)}: cannot be read ({error.strerror}); make it readable") from error
         except Exception as error:  # ONNX Runtime has a dozen classes of its own, all plain RuntimeErrors
-            raise ModelError(
-                f"{show(path)}: not a readable ONNX model (damaged or cut off?); fetch or export it again"
-            ) from error
+            raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {_CURE}") from error
         try:
             metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
+            images, outputs = session.get_inputs(), session.get_outputs()
+            if [each.name for each in images] != ["images"] or "logits" not in [each.name for each in outputs]:
+                raise ValueError("other inputs or outputs")
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"{show(path)}: an ONNX model, but not one that imgorder exported; give one of `imgorder models`"
             ) from error
-        return cls(session, metadata)
+        return cls(session, metadata, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
-        (logits,) = self.session.run(["logits"], {"images": tensors})
+        (logits,) = self._run(["logits"], tensors)
+        sets, n = tensors.shape[:2]
+        if logits.shape != (sets, class_count(n)):
+            raise ModelError(f"{show(self.path)}: gives no probability for each order of {n} photos; {_CURE}")
         return np.asarray(logits, dtype=np.float32)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """What heat maps are made of, see `Backend`; files without further outputs have none."""
         names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
-        return dict(zip(names, self.session.run(names, {"images": tensors}), strict=True)) if names else {}
+        return dict(zip(names, self._run(names, tensors), strict=True)) if names else {}
+
+    def _run(self, names: list[str], tensors: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
+        try:
+            return list(self.session.run(names, {"images": tensors}))
+        except Exception as error:  # as above
+            raise ModelError(
+                f"{show(self.path)}: its network cannot be run on {tensors.shape[1]} photos (damaged?); {_CURE}"
+            ) from error
 
     def decision(
         self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]

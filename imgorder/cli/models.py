@@ -82,8 +82,11 @@ def pull(
     """
     from imgorder.model_files import usable_file
 
-    for card in _networks(name):
-        paths = {backend: usable_file(card, backend, offline, mend=True) for backend in card.files}
+    places = [
+        (card, {backend: usable_file(card, backend, offline, mend=True) for backend in card.files})
+        for card in _networks(name)
+    ]
+    for card, paths in places:
         _print_places(card, paths)
 
 
@@ -94,27 +97,31 @@ def verify(
 ) -> None:
     """Compare the files that are here with the sizes and hashes of their cards. The network is not used.
 
-    Ends with code 1 if one differs, or if a model that is named has no file here.
+    Ends with code 1 if one differs, or if one is missing that belongs to the package, or if a model that is named
+    has no file here.
     """
     from imgorder import registry
-    from imgorder.model_files import damage, fault, find_file
+    from imgorder.model_files import damage, fault, find_file, missing, only_in_package
 
     problems: list[str] = []
     places: list[tuple[Card, dict[str, Path]]] = []
     every = [card for card in registry.cards() if not card.members]
     for card in every if name is None else _networks(name):
         paths: dict[str, Path] = {}
-        missing = True
+        nowhere = bool(card.files)
         for backend, entry in card.files.items():
             found = find_file(card, backend)
             if found is None:
+                if only_in_package(card, backend):
+                    nowhere = False  # each is said by itself
+                    problems.append(missing(card, backend))
                 continue
-            missing = False
+            nowhere = False
             if wrong := fault(found.path, entry):
                 problems.append(damage(card, found, wrong))
             else:
                 paths[backend] = found.path
-        if missing and name and card.files:
+        if nowhere and name:
             problems.append(f"{card.name}: none of its files is here; run: imgorder models pull {card.name}")
         places.append((card, paths))
     if problems:

@@ -73,9 +73,14 @@ class Answers:
         return bootstrap_interval(self.hits, np.array([numbers[group] for group in self.groups]))
 
     @property
+    def confidences(self) -> npt.NDArray[np.float64]:
+        """Confidence of each showing, 0…1, ``(N · showings,)``."""
+        return self.table[..., 3].ravel()
+
+    @property
     def calibration_error(self) -> float:
         """Expected calibration error over all showings, 0…1."""
-        return expected_calibration_error(self.table[..., 3].ravel(), self.table[..., 0].ravel() > 0)
+        return expected_calibration_error(self.confidences, self.table[..., 0].ravel() > 0)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ class PooledRow:
         sets: how many, each shown in ``permutations`` listings.
         accuracy: exact match in percent; ``accuracy_low`` and ``accuracy_high`` are its 95 % interval by
             bootstrap over groups (videos of one source), whose sets of all spacings are drawn together.
+        confidence: mean of the confidences in percent. Above ``accuracy`` the model was too sure, below it
+            not sure enough.
         ece: expected calibration error over ten equal bins of confidence, 0…1.
         chance: percent.
     """
@@ -35,6 +37,7 @@ class PooledRow:
     accuracy: float
     accuracy_low: float
     accuracy_high: float
+    confidence: float
     ece: float
     chance: float
 
@@ -77,6 +80,7 @@ def _pooled(parts: list[Measured]) -> PooledRow:
         accuracy=percent(answers.hits.mean()),
         accuracy_low=percent(low),
         accuracy_high=percent(high),
+        confidence=percent(answers.confidences.mean()),
         ece=round(answers.calibration_error, 4),
         chance=first.chance,
     )

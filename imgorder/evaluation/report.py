@@ -62,14 +62,14 @@ def results_markdown(rows: Iterable[Row]) -> str:
 def pooled_markdown(rows: Iterable[PooledRow]) -> str:
     """Rows over all spacings as a Markdown table, one line each."""
     lines = [
-        "| data | n | spacings | model | exact match (95 %) | chance | ECE | sets | shown |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| data | n | spacings | model | exact match (95 %) | mean confidence | ECE | chance | sets | shown |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for r in rows:
         spacings = ", ".join(f"{spacing:g}" for spacing in r.spacings)
         lines.append(
-            f"| {r.dataset} | {r.seq_len} | {spacings} | {r.model} | {_accuracy(r)} | {r.chance:.1f} "
-            f"| {r.ece:.3f} | {r.sets} | {r.permutations} |"
+            f"| {r.dataset} | {r.seq_len} | {spacings} | {r.model} | {_accuracy(r)} "
+            f"| {r.confidence:.1f} | {r.ece:.3f} | {r.chance:.1f} | {r.sets} | {r.permutations} |"
         )
     return "\n".join(lines)
 

@@ -8,19 +8,21 @@ from pathlib import Path
 from imgorder import __version__
 from imgorder.errors import ModelError, UsageError
 from imgorder.hub import LIBRARY, cache
-from imgorder.model_files import damage, fault, find_file
+from imgorder.hub.library import import_library
+from imgorder.model_files import damage, fault, find_file, missing
 from imgorder.registry import Card, HubPlace
 
-_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+# The Hub's own rules: `huggingface_hub` has them too, but a dry run does without its network code.
+_REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 
 def check_repo_id(text: str) -> str:
     """The name of a repository.
 
     Raises:
-        UsageError: if it is not ``OWNER/NAME``.
+        UsageError: if it is not ``OWNER/NAME``, or the Hub takes no such name.
     """
-    if not _REPO_ID.fullmatch(text) or "--" in text or ".." in text or len(text) > 96:
+    if not _REPO_ID.fullmatch(text) or "--" in text or ".." in text or text.endswith(".git") or len(text) > 96:
         raise UsageError(f"--repo is OWNER/NAME, letters, digits, '-', '_' and '.'; not {text!r}")
     return text
 
@@ -39,7 +41,7 @@ def contents(card: Card) -> dict[str, Path | bytes]:
     for backend, entry in card.files.items():
         found = find_file(card, backend)
         if found is None:
-            raise ModelError(f"{card.name}: its {backend} file is not here; run: imgorder models pull {card.name}")
+            raise ModelError(missing(card, backend))
         if wrong := fault(found.path, entry):
             raise ModelError(damage(card, found, wrong))
         inside[str(entry["file"])] = found.path
@@ -61,12 +63,16 @@ def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: boo
     """
     if variable := cache.offline_by_environment():
         raise ModelError(f"{card.name}: cannot be uploaded while {variable} is set; unset it")
+    import_library()
     from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
     from imgorder.hub.session import endpoint, quiet
     from imgorder.hub.trouble import explain
 
-    token = get_token()
+    try:
+        token = get_token()
+    except Exception as error:  # as below
+        raise ModelError(f"{card.name}: not uploaded: {explain(error, repo_id)}") from error
     if token is None:
         raise ModelError(f"{repo_id}: uploading needs a token that may write; set HF_TOKEN or run `hf auth login`")
     api = HfApi(endpoint=endpoint(), token=token, library_name=LIBRARY, library_version=__version__)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import errno
 
-from huggingface_hub import errors
+from huggingface_hub import errors, get_token
 
 from imgorder.hub import cache
 from imgorder.names import show
 
 _LOG_IN = "set HF_TOKEN or run `hf auth login`"
 _LENGTH = 160  # of what a library says of an error; the rest of it helps nobody
+_BUSY = (408, 425, 429)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+# What only a file or a folder can be wrong with, not a network.
+_MISPLACED = (
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EFBIG,
+    errno.ENODEV,
+    errno.EINVAL,
+)
 
 
 def explain(error: Exception, repo_id: str) -> str:
@@ -27,18 +40,28 @@ def explain(error: Exception, repo_id: str) -> str:
         return f"the Hub has no {repo_id}, or it is private; if it is, {_LOG_IN}"
     if isinstance(error, errors.EntryNotFoundError) and status is not None:
         return f"{repo_id} has no such file at the revision that this imgorder knows; install a newer imgorder"
+    if status in (401, 403) and not _has_token():
+        return f"the Hub wants to know who asks for {repo_id}; {_LOG_IN}"
     if status == 401:
         return f"the Hub does not accept the token ({repo_id}); {_LOG_IN}"
     if status == 403:
         return f"the token may not do that ({repo_id}); give one with that right: {_LOG_IN}"
     if status is not None:
-        return f"the Hub answered {status} ({repo_id}); try again later"
+        cure = "try again later" if status in _BUSY or status >= 500 else "check HF_ENDPOINT"
+        return f"the Hub answered {status} ({repo_id}); {cure}"
     number = error.errno if isinstance(error, OSError) else None
     if number in _FULL:
         return f"{show(cache.folder())}: no space left; free some, or choose another place with HF_HOME"
     if number in _FORBIDDEN:
         return f"{show(cache.folder())}: cannot be written; make it writable, or choose another place with HF_HOME"
+    if isinstance(error, OSError) and number in _MISPLACED:
+        where = show(error.filename or cache.folder())
+        return f"{where}: {error.strerror}; check HF_HOME and what other variables point there (SSL_CERT_FILE?)"
+    if isinstance(error, UnicodeEncodeError):  # only the token goes into a request as it was given
+        return f"the token has characters that no token has ({repo_id}); {_LOG_IN}"
     said = show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
+    if said.startswith("Consistency check failed"):
+        return f"{repo_id} sent a file of another size than it had said; check the network (a proxy?) and HF_ENDPOINT"
     if isinstance(error, ValueError | TypeError | KeyError):
         return f"the Hub's answer is not understood ({said}; {repo_id}); check HF_ENDPOINT, or update huggingface-hub"
     return f"{repo_id} cannot be reached ({said}); check the network and HF_ENDPOINT, and try again"
@@ -50,7 +73,14 @@ def may_pass(error: Exception) -> bool:
     status = _status(error)
     if status is not None:
         return status >= 500
-    return not (isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN))
+    return not (isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN, *_MISPLACED))
+
+
+def _has_token() -> bool:
+    try:
+        return get_token() is not None
+    except Exception:  # its file cannot be read
+        return False
 
 
 def _cause(error: Exception) -> Exception:

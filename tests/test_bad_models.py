@@ -1,0 +1,188 @@
+"""Model files that are broken, foreign or say nonsense: one line that names the file and the cure."""
+
+from __future__ import annotations
+
+import errno
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from imgorder.cli import app
+from imgorder.metadata import ModelMetadata
+from tests.test_bad_input import fails
+
+
+@pytest.mark.parametrize("content", [b"", b"not an onnx file", b"\x08\x0a" * 200])
+def test_a_corrupt_onnx_file(photos: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.onnx").write_bytes(content)
+    assert "broken.onnx: " in fails(photos, "--model", str(tmp_path / "broken.onnx"))
+
+
+def test_a_foreign_onnx_file(photos: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [value], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.save(model, tmp_path / "other.onnx")
+    assert "other.onnx: an ONNX model, but not one that imgorder exported" in fails(
+        photos, "--model", str(tmp_path / "other.onnx")
+    )
+
+
+def write_model(path: Path, logits: Callable[[Any], Any], inputs: str = "images", **properties: str) -> None:
+    """An ONNX file that says it is of imgorder, with a graph of a test's own.
+
+    Args:
+        path: of the file.
+        logits: from the onnx helpers, to the nodes that compute ``logits``.
+        inputs: name of the graph's input.
+        properties: metadata that differs from what imgorder writes.
+    """
+    onnx = pytest.importorskip("onnx")
+    helper = onnx.helper
+    images = helper.make_tensor_value_info(inputs, onnx.TensorProto.FLOAT, ["B", "n", 3, "H", "W"])
+    result = helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, None)
+    graph = helper.make_graph(logits(helper), "g", [images], [result])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    metadata = ModelMetadata("made", "tridab", {}, (3, 4, 5, 6)).to_properties() | properties
+    for key, value in metadata.items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+
+
+def numbers(*values: float) -> Callable[[Any], Any]:
+    """A graph that says the same of every set."""
+    return lambda helper: [helper.make_node("Constant", [], ["logits"], value_floats=values)]
+
+
+def one_set(*values: float) -> Callable[[Any], Any]:
+    """The same for a batch of one set."""
+
+    def nodes(helper: Any) -> Any:
+        table = helper.make_tensor("t", 1, (1, len(values)), values)
+        return [helper.make_node("Constant", [], ["logits"], value=table)]
+
+    return nodes
+
+
+@pytest.mark.parametrize(
+    ("logits", "said"),
+    [
+        (one_set(*[math.nan] * 12), "its answer is not a number"),
+        (one_set(math.inf, *[0.0] * 11), "its answer is not a number"),
+        (one_set(*[0.0] * 11), "gives no probability for each order of 4 photos"),
+        (numbers(*[0.0] * 12), "gives no probability for each order of 4 photos"),
+        (lambda helper: [helper.make_node("Reshape", ["images", "images"], ["logits"])], "not a readable ONNX model"),
+        (
+            lambda helper: [
+                helper.make_node("Constant", [], ["far"], value_ints=[10**6]),
+                helper.make_node("Gather", ["images", "far"], ["logits"]),
+            ],
+            "its network cannot be run on 4 photos",
+        ),
+    ],
+    ids=["nan", "infinite", "too few", "no batch", "wrong types", "runs into an error"],
+)
+@pytest.mark.parametrize("votes", ["1", "3"])
+def test_a_network_that_gives_no_answer(
+    photos: Path, tmp_path: Path, logits: Callable[[Any], Any], said: str, votes: str
+) -> None:
+    write_model(tmp_path / "made.onnx", logits)
+    message = fails(photos, "--model", str(tmp_path / "made.onnx"), "--votes", votes)
+    assert "made.onnx: " in message
+    assert said in message
+
+
+def test_a_made_network_that_answers(photos: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11))  # the errors above are not of how it is made
+    result = CliRunner().invoke(app, ["sort", str(photos), "--model", str(tmp_path / "made.onnx")])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"sizes": "[]"},
+        {"sizes": '"456"'},
+        {"sizes": "{}"},
+        {"sizes": "[2, 4]"},
+        {"temperatures": "[1, 1, 1]"},
+        {"temperatures": "null"},
+        {"temperatures": '{"4": 0}'},
+        {"temperatures": '{"4": -1}'},
+        {"temperatures": '{"4": NaN}'},
+        {"preprocessing": "null"},
+        {"preprocessing": "[136, 112]"},
+        {"preprocessing": '{"shorter_edge": 1000000}'},
+        {"preprocessing": '{"shorter_edge": 96, "crop": 112}'},
+        {"preprocessing": '{"crop": "112"}'},
+        {"preprocessing": '{"crop": 96.5}'},
+        {"preprocessing": '{"std": [0.2, 0.2, 0.0]}'},
+        {"preprocessing": '{"std": ["a", "b", "c"]}'},
+        {"preprocessing": '{"mean": [0.5]}'},
+    ],
+    ids=str,
+)
+def test_a_model_that_says_nonsense_of_itself(photos: Path, tmp_path: Path, properties: dict[str, str]) -> None:
+    write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11), **properties)
+    assert "made.onnx: an ONNX model, but not one that imgorder exported" in fails(
+        photos, "--model", str(tmp_path / "made.onnx")
+    )
+
+
+def test_a_model_whose_input_has_another_name(photos: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11), inputs="x")
+    assert "made.onnx: an ONNX model, but not one that imgorder exported" in fails(
+        photos, "--model", str(tmp_path / "made.onnx")
+    )
+
+
+def test_a_model_file_of_any_name(photos: Path, tmp_path: Path) -> None:
+    # Bytes that are not UTF-8 are a name like any other, and the ending counts in any case.
+    for name in (os.fsdecode(b"caf\xe9.onnx"), "UPPER.ONNX"):
+        write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11))
+        (tmp_path / "made.onnx").rename(tmp_path / name)
+        result = CliRunner().invoke(app, ["sort", str(photos), "--model", str(tmp_path / name)])
+        assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_model_file_that_may_not_be_read(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11))
+
+    def refused(self: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    said = fails(photos, "--model", str(tmp_path / "made.onnx"))
+    assert "made.onnx: cannot be read (Permission denied)" in said
+
+
+def test_onnx_runtime_keeps_quiet(photos: Path, tmp_path: Path) -> None:
+    # One byte of an output's name that is not UTF-8: it would try again, and say so on stdout.
+    write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11))
+    content = (tmp_path / "made.onnx").read_bytes()
+    (tmp_path / "made.onnx").write_bytes(content.replace(b"logits", b"logit\xff"))
+    assert "made.onnx: " in fails(photos, "--model", str(tmp_path / "made.onnx"))
+
+
+def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
+    assert "no such model file" in fails(photos, "--model", str(tmp_path / "gone.onnx"))
+    assert "no such checkpoint" in fails(photos, "--model", str(tmp_path / "gone.safetensors"))
+    (tmp_path / "weights.bin").write_bytes(b"1234")
+    assert "can run any program when they are opened" in fails(photos, "--model", str(tmp_path / "weights.bin"))
+    (tmp_path / "weights.txt").write_bytes(b"1234")
+    assert "ends in .onnx or .safetensors" in fails(photos, "--model", str(tmp_path / "weights.txt"))
+
+
+def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "broken.safetensors").write_bytes(b"\xff" * 100)
+    assert "not a readable checkpoint" in fails(photos, "--model", str(tmp_path / "broken.safetensors"))
