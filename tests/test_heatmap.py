@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -345,7 +347,49 @@ def test_what_cannot_be_done_is_one_line(
     assert result.exit_code == code
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert not list((tmp_path / "maps").glob("*"))
+    assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (lambda folder: [file.unlink() for file in sorted(folder.iterdir())[2:]], "2 photos; a heat map needs 3"),
+        (lambda folder: (folder / "img2.jpg").write_bytes(b"\xff\xd8\xff" * 9), "img2.jpg: "),
+        (lambda folder: (folder / "img2.jpg").write_bytes((folder / "img2.jpg").read_bytes()[:4000]), "img2.jpg: "),
+    ],
+    ids=["two photos", "no photo", "cut off"],
+)
+def test_of_several_folders_all_have_maps_or_none(
+    photos: Path, tmp_path: Path, second: Callable[[Path], Any], message: str
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(photos, other)
+    second(other)
+    result = heatmap(photos, other, "--out", tmp_path / "maps")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"imgorder: error: {other}")
+    assert message in result.stderr
+    assert not (tmp_path / "maps").exists()
+
+
+def test_maps_are_not_put_among_the_photos(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photos)
+    before = sorted(photos.iterdir())
+    for place in (photos, tmp_path / "link", photos / ".." / "photos"):
+        result = heatmap(photos, "--out", place, "--force")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "holds the photos, and their maps would be taken for photos next time" in result.stderr
+    assert heatmap(*sorted(photos.glob("*.jpg")), "--out", photos).exit_code == 1
+    assert sorted(photos.iterdir()) == before
+    assert heatmap(photos, "--out", photos / "maps").exit_code == 0
+
+
+def test_maps_want_a_folder(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        result = heatmap(photos, "--out", place)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{place}: cannot be a folder of maps (Not a directory); choose another --out" in result.stderr
 
 
 def test_heat_maps_need_no_torch(photos: Path, tmp_path: Path) -> None:

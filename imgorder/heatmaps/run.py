@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,31 +85,38 @@ def write_heatmaps(
 
     Raises:
         ImgorderError: for photos or a model that cannot be used, a file that is there already, or a
-            folder that cannot be written. All of it is looked at before the first file is written,
-            but for the photos' own pixels.
+            folder that cannot be written or is the photos' own. All of it is looked at, and all maps are
+            taken, before the first folder is made; after that only a disk can fail, or a photo that can be
+            read small but not whole.
     """
     sets = find_sets(paths)
     loaded = load_model(model, "torch" if wanted.decision and backend == "auto" else backend, threads).with_votes(votes)
     for photos in sets:
         loaded.check_size(len(photos.files), photos.folder)
+        if len(photos.files) < 3:
+            raise ImgorderError(
+                f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
+                "to compare with"
+            )
     folders = [out] if len(sets) == 1 else [out / f"{i:02d}-{photos.folder.name}" for i, photos in enumerate(sets, 1)]
+    own = {os.path.realpath(file.parent) for photos in sets for file in photos.files}
     for photos, folder in zip(sets, folders, strict=True):
+        _check_folder(folder, own)
         _check_targets(photos, folder, wanted)
-    for photos, folder in zip(sets, folders, strict=True):
-        maps = set_maps(loaded, photos.files, wanted.decision, threads)
+    taken = [set_maps(loaded, photos.files, wanted.decision, threads) for photos in sets]
+    for photos, folder, maps in zip(sets, folders, taken, strict=True):
+        _make_folder(folder)
         _write_set(photos, folder, maps, wanted, written)
 
 
 def set_maps(
     model: OrderingModel, files: Sequence[Path], decision: bool = False, threads: int | None = None
 ) -> SetMaps:
-    """Order a set and take its maps.
+    """Order a set of 3 photos or more and take its maps.
 
     Raises:
         ModelError: if the model has no maps, or none of a decision.
     """
-    if len(files) < 3:
-        raise ImgorderError("a heat map needs 3 photos or more: two have no middle to compare with")
     tensors = preprocess_set(files, model.preprocessing, threads)
     return maps_in_order(model, tensors, model.order_tensors([tensors])[0], decision)
 
@@ -151,13 +159,31 @@ def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[P
     return targets
 
 
-def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> None:
+def _check_folder(folder: Path, of_photos: Set[str]) -> None:
+    """Make sure that maps may be put there, as far as can be told without making it."""
+    if os.path.realpath(folder) in of_photos:
+        raise ImgorderError(
+            f"{show(folder)}: holds the photos, and their maps would be taken for photos next time; "
+            "choose another --out"
+        )
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    wrong = errno.ENOTDIR if not there.is_dir() else errno.EACCES if not os.access(there, os.W_OK | os.X_OK) else 0
+    if wrong:
+        raise _unusable(folder, os.strerror(wrong))
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ImgorderError(
-            f"{show(folder)}: cannot be made a folder ({error.strerror}); choose another --out"
-        ) from error
+        raise _unusable(folder, error.strerror or str(error)) from error
+
+
+def _unusable(folder: Path, why: str) -> ImgorderError:
+    return ImgorderError(f"{show(folder)}: cannot be a folder of maps ({why}); choose another --out")
+
+
+def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> None:
     for files in _targets(photos, folder, wanted).values():
         for file in files:
             if os.path.lexists(file) and not wanted.force:
