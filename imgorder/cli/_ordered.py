@@ -83,6 +83,8 @@ def ordered_sets(
 
     one_direction(first, reverse)
     if order is not None:
+        if threads is not None or (model, backend, votes) != ("default", "auto", 1):
+            raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
         from imgorder.renaming.stale import refuse_stale
 
         refuse_stale(order)
