@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and whether two names mean one."""
 
 from __future__ import annotations
 
@@ -35,3 +35,11 @@ def written_whole(path: Path, cure: str = "free some space, or choose another pl
     finally:
         with suppress(OSError):  # where nothing can be written there is nothing to remove
             partial.unlink(missing_ok=True)
+
+
+def same_file(a: Path, b: Path) -> bool:
+    """Whether both are there and are one, whatever links and capitals lead to it."""
+    try:
+        return a.samefile(b)
+    except (OSError, ValueError):
+        return False

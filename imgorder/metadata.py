@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imgorder.permutations import MAX_IMAGES
 from imgorder.preprocess import DEFAULT, Preprocessing
 
 FORMAT = "imgorder/1"
+LEAST_TEMPERATURE = 1e-3  # far below any that was fitted; logits divided by less are infinite
 CLASS_ORDER = "lexicographic, first element smaller than last"
 
 
@@ -60,15 +61,16 @@ class ModelMetadata:
         """Back from a file's metadata.
 
         Raises:
-            KeyError, TypeError, ValueError: if these are not imgorder's properties.
+            Exception: KeyError, TypeError or ValueError, if these are not imgorder's properties; others for
+                nonsense, such as numbers of a thousand digits.
         """
         if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
             raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
         sizes = tuple(json.loads(properties["sizes"]))
-        if not sizes or not all(isinstance(n, int) and n > 2 for n in sizes):
+        if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_IMAGES for n in sizes):
             raise ValueError(f"set sizes {sizes}")
         temperatures = {int(n): float(t) for n, t in dict(json.loads(properties["temperatures"])).items()}
-        if not all(math.isfinite(t) and t > 0 for t in temperatures.values()):
+        if not all(LEAST_TEMPERATURE <= t <= 1 / LEAST_TEMPERATURE for t in temperatures.values()):
             raise ValueError(f"temperatures {temperatures}")
         return cls(
             name=properties["name"],

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.files import same_file
 from imgorder.names import show
 from imgorder.photos import PhotoSet, find_sets
 from imgorder.renaming.commands import quoted
@@ -186,7 +187,4 @@ def _among(file: Path, sets: Sequence[OrderedSet], found: Sequence[PhotoSet]) ->
 def _is_file(wanted: Path, file: Path) -> bool:
     if os.path.abspath(wanted) == os.path.abspath(file) or (wanted.parent == Path() and wanted.name == file.name):
         return True
-    try:
-        return wanted.samefile(file)
-    except OSError:
-        return False
+    return same_file(wanted, file)

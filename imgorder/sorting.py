@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imgorder.errors import SetSizeError, UsageError
+from imgorder.files import same_file
 from imgorder.names import show
 from imgorder.ordering import Ordering
 from imgorder.photos import PhotoSet, find_sets
@@ -187,7 +188,7 @@ def _find_starts(sets: Sequence[PhotoSet], first: Sequence[Path]) -> list[int | 
         ]
         matches: tuple[Callable[[Path], bool], ...] = (
             lambda file, wanted=wanted: file.absolute() == wanted.absolute(),  # type: ignore[misc]
-            lambda file, wanted=wanted: _is_same(file, wanted),  # type: ignore[misc]
+            lambda file, wanted=wanted: same_file(file, wanted),  # type: ignore[misc]
             lambda file, wanted=wanted: wanted.parent == Path() and file.name == wanted.name,  # type: ignore[misc]
         )
         places: list[tuple[int, int]] = []
@@ -202,10 +203,3 @@ def _find_starts(sets: Sequence[PhotoSet], first: Sequence[Path]) -> list[int | 
                 raise UsageError(f"--first {show(wanted)}: its set has another first photo already")
             starts[number] = index
     return starts
-
-
-def _is_same(a: Path, b: Path) -> bool:
-    try:
-        return a.samefile(b)
-    except OSError:
-        return False

@@ -11,12 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import onnxruntime
 import pytest
 from hypothesis import settings
 from PIL import Image, ImageDraw
-
-from imgorder.backends.onnx import start_session
 
 # A run that fails must fail again: the same examples are drawn each time, unless new ones are asked for.
 settings.register_profile("repeatable", derandomize=True)
@@ -69,6 +66,11 @@ def shared_sessions() -> Iterator[None]:
     A session keeps nothing from one run to the next. Files that tests have written, and may write again, are
     opened each time.
     """
+    # Not above: it reads its variables, which are set above, as it is imported.
+    import onnxruntime
+
+    from imgorder.backends.onnx import start_session
+
     released = (ROOT / "models").resolve()
     opened = lru_cache(start_session)
 

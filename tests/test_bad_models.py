@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from imgorder.cli import app
 from imgorder.metadata import ModelMetadata
+from tests.conftest import ROOT
 from tests.test_bad_input import fails
 
 
@@ -79,6 +80,8 @@ def one_set(*values: float) -> Callable[[Any], Any]:
         (one_set(*[math.nan] * 12), "its answer is not a number"),
         (one_set(math.inf, *[0.0] * 11), "its answer is not a number"),
         (one_set(*[0.0] * 11), "gives no probability for each order of 4 photos"),
+        (lambda helper: [helper.make_node("SequenceConstruct", ["images"], ["logits"])], "not a readable ONNX model"),
+        (lambda helper: [helper.make_node("Cast", ["images"], ["logits"], to=8)], "not a readable ONNX model"),
         (numbers(*[0.0] * 12), "gives no probability for each order of 4 photos"),
         (lambda helper: [helper.make_node("Reshape", ["images", "images"], ["logits"])], "not a readable ONNX model"),
         (
@@ -89,7 +92,7 @@ def one_set(*values: float) -> Callable[[Any], Any]:
             "its network cannot be run on 4 photos",
         ),
     ],
-    ids=["nan", "infinite", "too few", "no batch", "wrong types", "runs into an error"],
+    ids=["nan", "infinite", "too few", "a sequence", "strings", "no batch", "wrong types", "runs into an error"],
 )
 @pytest.mark.parametrize("votes", ["1", "3"])
 def test_a_network_that_gives_no_answer(
@@ -119,6 +122,10 @@ def test_a_made_network_that_answers(photos: Path, tmp_path: Path) -> None:
         {"temperatures": '{"4": 0}'},
         {"temperatures": '{"4": -1}'},
         {"temperatures": '{"4": NaN}'},
+        {"temperatures": '{"4": 1e-320}'},
+        {"temperatures": f'{{"4": {"9" * 400}}}'},
+        {"settings": "[" * 100_000},
+        {"sizes": "[4, 12]"},
         {"preprocessing": "null"},
         {"preprocessing": "[136, 112]"},
         {"preprocessing": '{"shorter_edge": 1000000}'},
@@ -166,11 +173,25 @@ def test_a_model_file_that_may_not_be_read(photos: Path, tmp_path: Path, monkeyp
 
 
 def test_onnx_runtime_keeps_quiet(photos: Path, tmp_path: Path) -> None:
-    # One byte of an output's name that is not UTF-8: it would try again, and say so on stdout.
+    # A byte of an operator's name that is not UTF-8: it would try again, and say so on stdout.
     write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11))
     content = (tmp_path / "made.onnx").read_bytes()
-    (tmp_path / "made.onnx").write_bytes(content.replace(b"logits", b"logit\xff"))
-    assert "made.onnx: " in fails(photos, "--model", str(tmp_path / "made.onnx"))
+    (tmp_path / "made.onnx").write_bytes(content.replace(b"Constant", b"Constan\xff"))
+    assert "made.onnx: not a readable ONNX model" in fails(photos, "--model", str(tmp_path / "made.onnx"))
+
+
+@pytest.mark.parametrize("changes", [{"sizes": [3, 4, 5, 6]}, {"preprocessing": '{"shorter_edge": 8, "crop": 2}'}])
+def test_a_checkpoint_whose_network_cannot_be_run(photos: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(ROOT / "models" / "dab-resnet18-n3.safetensors", framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    changed = {"sizes": "[3, 4]"} | {key: str(value) for key, value in changes.items()}
+    save_file(tensors, tmp_path / "made.safetensors", {**metadata, **changed})
+    said = fails(photos, "--model", str(tmp_path / "made.safetensors"))
+    assert "made.safetensors: its network cannot be run on 4 photos" in said
 
 
 def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:

@@ -384,6 +384,24 @@ def test_maps_are_not_put_among_the_photos(photos: Path, tmp_path: Path) -> None
     assert heatmap(photos, "--out", photos / "maps").exit_code == 0
 
 
+def test_outputs_that_are_no_maps(photos: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    for node, said in (
+        (onnx.helper.make_node("Neg", ["logits"], ["features.made"]), "has outputs that are no maps"),
+        (onnx.helper.make_node("Log", ["below"], ["features.made"]), "its maps are not numbers"),
+    ):
+        model = onnx.load(ROOT / "models" / "tridab-s.onnx")
+        below = onnx.helper.make_node("Sub", ["images", "ten"], ["below"])
+        ten = onnx.helper.make_node("Constant", [], ["ten"], value_float=10.0)
+        model.graph.node.extend([ten, below, node])
+        model.graph.output.append(onnx.helper.make_tensor_value_info("features.made", onnx.TensorProto.FLOAT, None))
+        onnx.save(model, tmp_path / "made.onnx")
+        result = heatmap(photos, "--out", tmp_path / "maps", "--model", tmp_path / "made.onnx")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{tmp_path / 'made.onnx'}: {said}" in result.stderr
+        assert not (tmp_path / "maps").exists()
+
+
 def test_maps_want_a_folder(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "a" / "b"):

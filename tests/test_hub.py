@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -16,6 +17,8 @@ import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from socket import gaierror
+from ssl import SSLError
 from types import SimpleNamespace
 from typing import Any
 
@@ -176,7 +179,8 @@ def test_in_a_process_of_its_own_the_variables_of_the_hub_hold(hub: HubServer, m
 def test_a_variable_of_the_hub_that_makes_no_sense_is_named(name: str, value: str, tmp_path: Path) -> None:
     # In a process of its own, because huggingface_hub reads its variables as it is imported.
     command = [sys.executable, "-m", "imgorder", "models", "push", "tridab-s", "--repo", "me/order", "--yes"]
-    variables = {**os.environ, "HF_HOME": str(tmp_path), name: value}
+    others = {key: each for key, each in os.environ.items() if not key.startswith("HF_")}
+    variables = {**others, "HF_HOME": str(tmp_path), name: value}
     result = subprocess.run(command, capture_output=True, text=True, env=variables, check=False)
     assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
     assert result.stderr.startswith("imgorder: error: the Hub cannot be asked")
@@ -194,6 +198,7 @@ def test_a_mirror_at_another_address_is_not_asked_again_later(
     ("status", "token", "said"),
     [
         (400, None, "check HF_ENDPOINT"),
+        (409, "mine", "the Hub answered 409 and refused: no"),
         (401, None, "the Hub wants to know who asks for me/order; set HF_TOKEN"),
         (401, "mine", "the Hub does not accept the token"),
         (403, None, "the Hub wants to know who asks for me/order; set HF_TOKEN"),
@@ -214,6 +219,34 @@ def test_every_answer_has_its_cure(
     error = Exception("no")
     error.response = SimpleNamespace(status_code=status)  # type: ignore[attr-defined]
     assert said in explain(error, "me/order")
+
+
+@pytest.mark.parametrize(
+    ("error", "again", "said"),
+    [
+        (OSError("Consistency check failed: file should be of size 2 but has size 1"), True, "of another size"),
+        (gaierror(errno.ENOENT, "Name or service not known"), True, "me/order cannot be reached"),
+        (SSLError(errno.EPERM, "certificate verify failed"), True, "me/order cannot be reached"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), False, "check HF_HOME"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory", "/a/token"), False, "/a/token: Not a directory; check"),
+        (OSError(errno.EROFS, "Read-only file system"), False, "cannot be written"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset"), True, "me/order cannot be reached"),
+        ("é".encode, False, "check HF_ENDPOINT and the other variables"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
+)
+def test_what_is_the_disk_s_and_what_the_network_s(
+    hub: HubServer, error: Any, again: bool, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imgorder.hub.trouble import explain, may_pass
+
+    monkeypatch.setenv("HF_TOKEN", "mine")
+    if callable(error):
+        with pytest.raises(UnicodeEncodeError) as raised:
+            error("ascii")
+        error = raised.value
+    assert said in explain(error, "me/order")
+    assert may_pass(error) == again
 
 
 def test_a_token_that_cannot_be_one(hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

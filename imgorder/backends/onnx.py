@@ -15,12 +15,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
+from imgorder.backends.answers import CURE, checked, running
 from imgorder.errors import ModelError, UsageError
 from imgorder.metadata import ModelMetadata
 from imgorder.names import show
-from imgorder.permutations import class_count
-
-_CURE = "fetch or export it again"
 
 
 def start_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -61,15 +59,15 @@ class OnnxBackend:
         try:
             session = start_session(path, threads)
         except OSError as error:
-            raise ModelError(f"{show(path)}: cannot be read ({error.strerror}); make it readable") from error
-        except Exception as error:  # ONNX Runtime has a dozen classes of its own, all plain RuntimeErrors
-            raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {_CURE}") from error
+            raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); make it readable") from error
+        except Exception as error:  # ONNX Runtime has a dozen classes of its own, and none above them
+            raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {CURE}") from error
         try:
             metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
-            images, outputs = session.get_inputs(), session.get_outputs()
-            if [each.name for each in images] != ["images"] or "logits" not in [each.name for each in outputs]:
+            inputs, outputs = session.get_inputs(), session.get_outputs()
+            if [each.name for each in inputs] != ["images"] or "logits" not in [each.name for each in outputs]:
                 raise ValueError("other inputs or outputs")
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever nonsense in the metadata leads to
             raise ModelError(
                 f"{show(path)}: an ONNX model, but not one that imgorder exported; give one of `imgorder models`"
             ) from error
@@ -77,24 +75,18 @@ class OnnxBackend:
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
-        (logits,) = self._run(["logits"], tensors)
         sets, n = tensors.shape[:2]
-        if logits.shape != (sets, class_count(n)):
-            raise ModelError(f"{show(self.path)}: gives no probability for each order of {n} photos; {_CURE}")
-        return np.asarray(logits, dtype=np.float32)
+        with running(self.path, n):
+            (logits,) = self.session.run(["logits"], {"images": tensors})
+            logits = np.asarray(logits, dtype=np.float32)
+        return checked(logits, self.path, sets, n)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """What heat maps are made of, see `Backend`; files without further outputs have none."""
         names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
-        return dict(zip(names, self._run(names, tensors), strict=True)) if names else {}
-
-    def _run(self, names: list[str], tensors: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float32]]:
-        try:
-            return list(self.session.run(names, {"images": tensors}))
-        except Exception as error:  # as above
-            raise ModelError(
-                f"{show(self.path)}: its network cannot be run on {tensors.shape[1]} photos (damaged?); {_CURE}"
-            ) from error
+        with running(self.path, tensors.shape[1]):
+            outputs = self.session.run(names, {"images": tensors}) if names else []
+        return dict(zip(names, outputs, strict=True))
 
     def decision(
         self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from imgorder.backends.answers import CURE, checked, running
 from imgorder.errors import ModelError
 from imgorder.metadata import ModelMetadata
 from imgorder.names import show
@@ -27,6 +28,7 @@ class TorchBackend:
     network: torch.nn.Module
     metadata: ModelMetadata
     device: torch.device
+    path: Path
     name: str = "torch"
 
     @classmethod
@@ -34,32 +36,30 @@ class TorchBackend:
         """Load a safetensors checkpoint.
 
         Raises:
-            ModelError: if the file is missing, damaged, or not one of imgorder's.
+            ModelError: if the file cannot be read, is damaged, or not one of imgorder's.
         """
-        if not os.path.isfile(path):
-            raise ModelError(f"{show(path)}: no such checkpoint; `imgorder models` lists what there is")
         try:
             network, metadata = read_network(path)
         except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
-            raise ModelError(
-                f"{show(path)}: not a readable checkpoint of imgorder; fetch or export it again"
-            ) from error
+            raise ModelError(f"{show(path)}: not a readable checkpoint of imgorder; {CURE}") from error
         if threads:
             torch.set_num_threads(min(threads, os.cpu_count() or 1))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(network.to(device).eval(), metadata, device)
+        return cls(network.to(device).eval(), metadata, device, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
-        with torch.inference_mode(), self._exact():
-            logits = self.network(torch.from_numpy(tensors).to(self.device))
-        return np.asarray(logits.float().cpu().numpy())
+        sets, n = tensors.shape[:2]
+        with running(self.path, n), torch.inference_mode(), self._exact():
+            logits = self.network(torch.from_numpy(tensors).to(self.device)).float().cpu().numpy()
+        return checked(np.asarray(logits), self.path, sets, n)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """See `Backend`."""
-        with torch.inference_mode(), self._exact(), activations(self.network) as seen:
+        n = tensors.shape[1]
+        with running(self.path, n), torch.inference_mode(), self._exact(), activations(self.network) as seen:
             self.network(torch.from_numpy(tensors).to(self.device))
-        found = {name: by_image(output, tensors.shape[1]) for name, output in seen.items()}
+        found = {name: by_image(output, n) for name, output in seen.items()}
         return {name: np.asarray(value.float().cpu().numpy()) for name, value in found.items()}
 
     def _exact(self) -> AbstractContextManager[None]:

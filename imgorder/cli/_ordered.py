@@ -57,6 +57,11 @@ Votes = Annotated[
 Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
 
 
+def names_model(model: str, backend: str, threads: int | None, votes: int) -> bool:
+    """Whether any of the options is given that only matter where photos are sorted."""
+    return threads is not None or (model, backend, votes) != ("default", "auto", 1)
+
+
 def one_direction(first: Sequence[Path] | None, reverse: bool) -> None:
     """Raise UsageError where the direction is fixed twice."""
     if first and reverse:
@@ -83,7 +88,7 @@ def ordered_sets(
 
     one_direction(first, reverse)
     if order is not None:
-        if threads is not None or (model, backend, votes) != ("default", "auto", 1):
+        if names_model(model, backend, threads, votes):
             raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
         from imgorder.renaming.stale import refuse_stale
 

@@ -108,20 +108,20 @@ def verify(
     every = [card for card in registry.cards() if not card.members]
     for card in every if name is None else _networks(name):
         paths: dict[str, Path] = {}
-        nowhere = bool(card.files)
+        here = lost = False
         for backend, entry in card.files.items():
             found = find_file(card, backend)
             if found is None:
                 if only_in_package(card, backend):
-                    nowhere = False  # each is said by itself
+                    lost = True
                     problems.append(missing(card, backend))
                 continue
-            nowhere = False
+            here = True
             if wrong := fault(found.path, entry):
                 problems.append(damage(card, found, wrong))
             else:
                 paths[backend] = found.path
-        if nowhere and name:
+        if name and card.files and not (here or lost):
             problems.append(f"{card.name}: none of its files is here; run: imgorder models pull {card.name}")
         places.append((card, paths))
     if problems:
@@ -178,7 +178,7 @@ def _card(name: str) -> Card:
 
     model_files.refuse_pickles(name)
     card = registry.known_card(name)
-    if card is None and Path(name).suffix in (".onnx", ".safetensors"):
+    if card is None and Path(name).suffix.lower() in (".onnx", ".safetensors"):
         raise ModelError(f"{show(name)}: a file, not a model's name; `imgorder models` lists the names")
     return card or registry.find_card(name)
 

@@ -63,7 +63,7 @@ def rename(
 
     if plan_file is not None and apply:
         making = template is not None or copy_to or no_companions or order or first or reverse
-        if making or threads is not None or (model, backend, votes) != ("default", "auto", 1):
+        if making or _ordered.names_model(model, backend, threads, votes):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = _read(plan_file, paths or [])
     else:

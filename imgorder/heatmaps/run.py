@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imgorder.errors import ImgorderError, ModelError
-from imgorder.files import written_whole
+from imgorder.files import same_file, written_whole
 from imgorder.heatmaps.grid import layer_grid
 from imgorder.heatmaps.maps import Array, last, motion_maps, scales
 from imgorder.heatmaps.overlay import Look, paint, strips, whole
@@ -86,8 +86,8 @@ def write_heatmaps(
     Raises:
         ImgorderError: for photos or a model that cannot be used, a file that is there already, or a
             folder that cannot be written or is the photos' own. All of it is looked at, and all maps are
-            taken, before the first folder is made; after that only a disk can fail, or a photo that can be
-            read small but not whole.
+            taken, before the first folder is made; after that only a disk can fail, or a name that it does
+            not take, or a photo that can be read small but not whole.
     """
     sets = find_sets(paths)
     loaded = load_model(model, "torch" if wanted.decision and backend == "auto" else backend, threads).with_votes(votes)
@@ -99,7 +99,7 @@ def write_heatmaps(
                 "to compare with"
             )
     folders = [out] if len(sets) == 1 else [out / f"{i:02d}-{photos.folder.name}" for i, photos in enumerate(sets, 1)]
-    own = {os.path.realpath(file.parent) for photos in sets for file in photos.files}
+    own = {file.parent for photos in sets for file in photos.files}
     for photos, folder in zip(sets, folders, strict=True):
         _check_folder(folder, own)
         _check_targets(photos, folder, wanted)
@@ -137,6 +137,10 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
     if not activations:
         raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
     in_listing = [int(place[image]) for image in ordering.order]
+    if not all(each.ndim == 5 and each.shape[:2] == (1, len(tensors)) for each in activations.values()):
+        raise ModelError(f"{show(model.file or model.name)}: has outputs that are no maps; fetch or export it again")
+    if not all(np.isfinite(each).all() for each in activations.values()):
+        raise ModelError(f"{show(model.file or model.name)}: its maps are not numbers; fetch or train it again")
     layers = {name: motion_maps(name, activation[0], in_listing)[place] for name, activation in activations.items()}
     contrast = None
     if decision:
@@ -159,15 +163,20 @@ def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[P
     return targets
 
 
-def _check_folder(folder: Path, of_photos: Set[str]) -> None:
+def _check_folder(folder: Path, of_photos: Set[Path]) -> None:
     """Make sure that maps may be put there, as far as can be told without making it."""
-    if os.path.realpath(folder) in of_photos:
+    if any(same_file(folder, each) for each in of_photos):
         raise ImgorderError(
             f"{show(folder)}: holds the photos, and their maps would be taken for photos next time; "
             "choose another --out"
         )
-    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
-    wrong = errno.ENOTDIR if not there.is_dir() else errno.EACCES if not os.access(there, os.W_OK | os.X_OK) else 0
+    try:
+        there = next((each for each in (folder, *folder.absolute().parents) if os.path.lexists(each)), None)
+        wrong = errno.ENOENT if there is None else 0 if os.path.isdir(there) else errno.ENOTDIR
+        if there is not None and not wrong and not os.access(there, os.W_OK | os.X_OK):
+            wrong = errno.EACCES
+    except OSError as error:  # the current folder is gone
+        raise _unusable(folder, error.strerror or str(error)) from error
     if wrong:
         raise _unusable(folder, os.strerror(wrong))
 

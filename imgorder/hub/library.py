@@ -17,7 +17,7 @@ def import_library() -> None:
     """Import what imgorder needs of huggingface_hub.
 
     Raises:
-        ModelError: if it cannot be imported; names the variables that it reads and that are set.
+        ModelError: if it cannot be imported; names the variables of its kind that are set.
     """
     try:
         with redirect_stdout(io.StringIO()):  # it prints there what it cannot import
@@ -27,5 +27,6 @@ def import_library() -> None:
                 getattr(huggingface_hub, name)
     except Exception as error:  # whatever the reading of a variable raises
         said = show((str(error).splitlines() or [""])[0])
-        read = ", ".join(name for name in sorted(os.environ) if name.startswith("HF_")) or "its installation"
-        raise ModelError(f"the Hub cannot be asked: huggingface_hub does not start ({said}); check {read}") from error
+        names = [name for name in sorted(os.environ) if name.startswith("HF_")]
+        cure = f"check {', '.join(names)}, or install it again" if names else "install it again"
+        raise ModelError(f"the Hub cannot be asked: huggingface_hub does not start ({said}); {cure}") from error

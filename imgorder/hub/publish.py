@@ -12,7 +12,7 @@ from imgorder.hub.library import import_library
 from imgorder.model_files import damage, fault, find_file, missing
 from imgorder.registry import Card, HubPlace
 
-# The Hub's own rules: `huggingface_hub` has them too, but a dry run does without its network code.
+# Somewhat stricter than the Hub. `huggingface_hub` has its rules too, but a dry run does without its network code.
 _REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 

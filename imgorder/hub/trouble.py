@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+from socket import gaierror
+from ssl import SSLError
 
 from huggingface_hub import errors, get_token
 
@@ -32,39 +35,49 @@ def explain(error: Exception, repo_id: str) -> str:
     """One line: the problem and its cure."""
     error = _cause(error)
     status = _status(error)
+    said = show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
+    if status is not None:
+        return _answered(status, error, said, repo_id)
+    number = _number(error)
+    if number in _FULL:
+        return f"{show(cache.folder())}: no space left; free some, or choose another place with HF_HOME"
+    if number in _FORBIDDEN:
+        return f"{show(cache.folder())}: cannot be written; make it writable, or choose another place with HF_HOME"
+    if isinstance(error, OSError) and number in _MISPLACED:
+        where = f"{show(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror}; check HF_HOME ({show(cache.folder())}) and SSL_CERT_FILE"
+    if isinstance(error, UnicodeEncodeError):
+        if not _token().isascii():
+            return f"the token has characters that no token has ({repo_id}); {_LOG_IN}"
+        return f"{repo_id} cannot be asked for ({said}); check HF_ENDPOINT and the other variables of the Hub"
+    if said.startswith("Consistency check failed"):
+        return f"{repo_id} sent a file of another size than it had said; check the network (a proxy?) and HF_ENDPOINT"
+    if isinstance(error, ValueError | TypeError | KeyError):
+        return f"the Hub's answer is not understood ({said}; {repo_id}); check HF_ENDPOINT, or update huggingface-hub"
+    certificates = ", and SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else ""
+    return f"{repo_id} cannot be reached ({said}); check the network and HF_ENDPOINT{certificates}, and try again"
+
+
+def _answered(status: int, error: Exception, said: str, repo_id: str) -> str:
+    """`explain` for an answer of the Hub that is no success."""
     if isinstance(error, errors.GatedRepoError):
         return f"{repo_id} is gated; ask for access on its page, then {_LOG_IN}"
     if isinstance(error, errors.RevisionNotFoundError):
         return f"{repo_id} has no longer the revision that this imgorder knows; install a newer imgorder"
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"the Hub has no {repo_id}, or it is private; if it is, {_LOG_IN}"
-    if isinstance(error, errors.EntryNotFoundError) and status is not None:
+    if isinstance(error, errors.EntryNotFoundError):
         return f"{repo_id} has no such file at the revision that this imgorder knows; install a newer imgorder"
-    if status in (401, 403) and not _has_token():
+    if status in (401, 403) and not _token():
         return f"the Hub wants to know who asks for {repo_id}; {_LOG_IN}"
     if status == 401:
         return f"the Hub does not accept the token ({repo_id}); {_LOG_IN}"
     if status == 403:
         return f"the token may not do that ({repo_id}); give one with that right: {_LOG_IN}"
-    if status is not None:
-        cure = "try again later" if status in _BUSY or status >= 500 else "check HF_ENDPOINT"
-        return f"the Hub answered {status} ({repo_id}); {cure}"
-    number = error.errno if isinstance(error, OSError) else None
-    if number in _FULL:
-        return f"{show(cache.folder())}: no space left; free some, or choose another place with HF_HOME"
-    if number in _FORBIDDEN:
-        return f"{show(cache.folder())}: cannot be written; make it writable, or choose another place with HF_HOME"
-    if isinstance(error, OSError) and number in _MISPLACED:
-        where = show(error.filename or cache.folder())
-        return f"{where}: {error.strerror}; check HF_HOME and what other variables point there (SSL_CERT_FILE?)"
-    if isinstance(error, UnicodeEncodeError):  # only the token goes into a request as it was given
-        return f"the token has characters that no token has ({repo_id}); {_LOG_IN}"
-    said = show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
-    if said.startswith("Consistency check failed"):
-        return f"{repo_id} sent a file of another size than it had said; check the network (a proxy?) and HF_ENDPOINT"
-    if isinstance(error, ValueError | TypeError | KeyError):
-        return f"the Hub's answer is not understood ({said}; {repo_id}); check HF_ENDPOINT, or update huggingface-hub"
-    return f"{repo_id} cannot be reached ({said}); check the network and HF_ENDPOINT, and try again"
+    if status in (400, 404, 405):
+        return f"the Hub answered {status} ({repo_id}); check HF_ENDPOINT"
+    why = "" if status in _BUSY or status >= 500 else f" and refused: {said}"
+    return f"the Hub answered {status}{why} ({repo_id}); try again later"
 
 
 def may_pass(error: Exception) -> bool:
@@ -73,14 +86,23 @@ def may_pass(error: Exception) -> bool:
     status = _status(error)
     if status is not None:
         return status >= 500
-    return not (isinstance(error, OSError) and error.errno in (*_FULL, *_FORBIDDEN, *_MISPLACED))
-
-
-def _has_token() -> bool:
-    try:
-        return get_token() is not None
-    except Exception:  # its file cannot be read
+    if isinstance(error, UnicodeEncodeError):
         return False
+    return _number(error) not in (*_FULL, *_FORBIDDEN, *_MISPLACED)
+
+
+def _number(error: Exception) -> int | None:
+    # These two number their trouble in ways of their own.
+    if isinstance(error, OSError) and not isinstance(error, SSLError | gaierror):
+        return error.errno
+    return None
+
+
+def _token() -> str:
+    try:
+        return get_token() or ""
+    except Exception:  # its file cannot be read
+        return ""
 
 
 def _cause(error: Exception) -> Exception:

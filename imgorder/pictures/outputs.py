@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from imgorder.errors import ImgorderError
+from imgorder.files import same_file
 from imgorder.names import show
 from imgorder.photos import SUFFIXES, PhotoSet
 from imgorder.pictures.ending import orderly_end
@@ -55,7 +56,7 @@ def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Call
         raise _not_written(target, error) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ImgorderError(f"{show(target)}: no permission to write into {show(folder)}; choose another place")
-    if target.suffix.lower() in SUFFIXES and any(_same(folder, photos.folder) for photos in sets):
+    if target.suffix.lower() in SUFFIXES and any(same_file(folder, photos.folder) for photos in sets):
         warn(f"{show(target)}: lies among the photos; the next time their folder is sorted it is taken for one")
 
 
@@ -125,7 +126,7 @@ class Staged:
 
 
 def _check_present(target: Path, mode: int, sets: Sequence[PhotoSet], force: bool) -> None:
-    if any(_same(target, file) for photos in sets for file in photos.files):
+    if any(same_file(target, file) for photos in sets for file in photos.files):
         raise ImgorderError(f"{show(target)}: one of the photos to sort; choose another name")
     if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
         raise ImgorderError(f"{show(target)}: something other than a file is there; choose another name")
@@ -140,10 +141,3 @@ def _exists(target: Path) -> ImgorderError:
 def _not_written(target: Path, error: Exception) -> ImgorderError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
     return ImgorderError(f"{show(target)}: cannot be written ({reason}); choose another place or name")
-
-
-def _same(a: Path, b: Path) -> bool:
-    try:
-        return a.samefile(b)
-    except (OSError, ValueError):
-        return False
