@@ -66,8 +66,10 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         """Raises ValueError or TypeError for what no photo can be prepared by."""
-        if not 1 <= self.crop <= self.shorter_edge <= _LARGEST_EDGE or not 1 <= self.draft_factor <= 16:
+        if not 1 <= self.crop <= self.shorter_edge <= _LARGEST_EDGE:
             raise ValueError(f"a crop of {self.crop} px of a shorter edge of {self.shorter_edge} px")
+        if not 1 <= self.draft_factor <= 16:
+            raise ValueError(f"photos decoded at {self.draft_factor} times the shorter edge")
         if not all(isinstance(each, int) for each in (self.shorter_edge, self.crop, self.draft_factor)):
             raise TypeError("the sizes of a preprocessing are whole numbers")
         if len(self.mean) != 3 or len(self.std) != 3:
