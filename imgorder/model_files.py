@@ -21,6 +21,10 @@ from imgorder.registry import Card
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
 
 
+# Ending of a model file -> what runs it.
+_BACKENDS = {".onnx": "onnx", ".safetensors": "torch"}
+
+
 @dataclass(frozen=True)
 class Found:
     """A file that is there.
@@ -40,6 +44,11 @@ def refuse_pickles(name: str, cure: str = "give a model's name, or an .onnx or .
         raise ModelError(
             f"{show(name)}: such files can run any program when they are opened, so imgorder never reads them; {cure}"
         )
+
+
+def backend_of(name: str | os.PathLike[str]) -> str | None:
+    """What runs a model file of this name, in capitals or not; None for any other name."""
+    return _BACKENDS.get(Path(name).suffix.lower())
 
 
 def find_file(card: Card, backend: str) -> Found | None:
@@ -80,10 +89,10 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
             f"{card.name}: its {backend} file is {'damaged' if found else 'not'} in {show(cache.folder())}, and {why}; "
             f"run `imgorder models pull {card.name}` with a network"
         )
-    from imgorder.hub.library import import_library  # only now: it imports the network code
+    from imgorder.hub.library import importing
 
-    import_library()
-    from imgorder.hub.download import fetch
+    with importing():  # only now: it is the network code
+        from imgorder.hub.download import fetch
 
     return fetch(card, backend, replace=found is not None)
 

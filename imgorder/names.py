@@ -1,4 +1,4 @@
-"""File names for people: sorted as people count, and shown without hurting the terminal."""
+"""File names, and what libraries say, for people: sorted as people count, shown without hurting the terminal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+_LENGTH = 160  # of what a library says of an error; the rest of it helps nobody
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -25,6 +26,11 @@ def show(path: str | os.PathLike[str]) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of an error, as far as it belongs into one line of ours; if it says nothing, the kind."""
+    return show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
 
 
 def _escape(char: str) -> str:

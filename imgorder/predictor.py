@@ -180,7 +180,7 @@ def load_model(
     model_files.refuse_pickles(name)
     path = Path(name)
     known = registry.known_card(name)
-    if known is None and (path.suffix.lower() in (".onnx", ".safetensors") or os.path.isfile(path)):
+    if known is None and (model_files.backend_of(path) or os.path.isfile(path)):
         file, kind = path, backend
     else:
         card = known or registry.find_card(name)
@@ -221,7 +221,7 @@ def _group(card: registry.Card, backend: str, threads: int | None, offline: bool
 
 
 def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[no-untyped-def]
-    kind = {".onnx": "onnx", ".safetensors": "torch"}.get(path.suffix.lower())
+    kind = model_files.backend_of(path)
     if kind is None:
         raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
     if backend not in ("auto", kind):

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from imgorder.errors import ModelError
-from imgorder.names import show
+from imgorder.names import first_line, show
 from imgorder.permutations import class_count
 
 CURE = "fetch or export it again"
-_LENGTH = 160  # of what a library says of an error; the rest of it helps nobody
 
 
 @contextmanager
@@ -23,8 +22,9 @@ def running(path: Path, n: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch and ONNX Runtime have a dozen classes, and none above them
-        said = show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
-        raise ModelError(f"{show(path)}: its network cannot be run on {n} photos ({said}); {CURE}") from error
+        raise ModelError(
+            f"{show(path)}: its network cannot be run on {n} photos ({first_line(error)}); {CURE}"
+        ) from error
 
 
 def checked(logits: npt.NDArray[np.float32], path: Path, sets: int, n: int) -> npt.NDArray[np.float32]:

@@ -178,7 +178,7 @@ def _card(name: str) -> Card:
 
     model_files.refuse_pickles(name)
     card = registry.known_card(name)
-    if card is None and Path(name).suffix.lower() in (".onnx", ".safetensors"):
+    if card is None and model_files.backend_of(name):
         raise ModelError(f"{show(name)}: a file, not a model's name; `imgorder models` lists the names")
     return card or registry.find_card(name)
 

@@ -171,14 +171,16 @@ def _check_folder(folder: Path, of_photos: Set[Path]) -> None:
             "choose another --out"
         )
     try:
-        there = next((each for each in (folder, *folder.absolute().parents) if os.path.lexists(each)), None)
-        wrong = errno.ENOENT if there is None else 0 if os.path.isdir(there) else errno.ENOTDIR
-        if there is not None and not wrong and not os.access(there, os.W_OK | os.X_OK):
-            wrong = errno.EACCES
+        above = folder.absolute().parents
     except OSError as error:  # the current folder is gone
         raise _unusable(folder, error.strerror or str(error)) from error
-    if wrong:
-        raise _unusable(folder, os.strerror(wrong))
+    there = next((each for each in (folder, *above) if os.path.lexists(each)), None)
+    if there is None:
+        raise _unusable(folder, os.strerror(errno.ENOENT))
+    if not os.path.isdir(there):
+        raise _unusable(folder, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unusable(folder, os.strerror(errno.EACCES))
 
 
 def _make_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from imgorder import __version__
 from imgorder.errors import ModelError, UsageError
 from imgorder.hub import LIBRARY, cache
-from imgorder.hub.library import import_library
+from imgorder.hub.library import importing
 from imgorder.model_files import damage, fault, find_file, missing
 from imgorder.registry import Card, HubPlace
 
@@ -63,11 +63,11 @@ def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: boo
     """
     if variable := cache.offline_by_environment():
         raise ModelError(f"{card.name}: cannot be uploaded while {variable} is set; unset it")
-    import_library()
-    from huggingface_hub import CommitOperationAdd, HfApi, get_token
+    with importing():
+        from huggingface_hub import CommitOperationAdd, HfApi, get_token
 
-    from imgorder.hub.session import endpoint, quiet
-    from imgorder.hub.trouble import explain
+        from imgorder.hub.session import endpoint, quiet
+        from imgorder.hub.trouble import explain
 
     try:
         token = get_token()

@@ -10,10 +10,9 @@ from ssl import SSLError
 from huggingface_hub import errors, get_token
 
 from imgorder.hub import cache
-from imgorder.names import show
+from imgorder.names import first_line, show
 
 _LOG_IN = "set HF_TOKEN or run `hf auth login`"
-_LENGTH = 160  # of what a library says of an error; the rest of it helps nobody
 _BUSY = (408, 425, 429)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -35,7 +34,7 @@ def explain(error: Exception, repo_id: str) -> str:
     """One line: the problem and its cure."""
     error = _cause(error)
     status = _status(error)
-    said = show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
+    said = first_line(error)
     if status is not None:
         return _answered(status, error, said, repo_id)
     number = _number(error)
