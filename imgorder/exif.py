@@ -18,6 +18,7 @@ import piexif
 
 _TIME = piexif.ExifIFD.DateTimeOriginal  # whole seconds
 _SUBSECOND = piexif.ExifIFD.SubSecTimeOriginal  # the decimals
+_ZONE = piexif.ExifIFD.OffsetTimeOriginal
 
 _EXIF = b"Exif\0\0"
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
@@ -45,15 +46,7 @@ def capture_time(data: bytes) -> datetime | None:
         DateTimeOriginal with the decimals of SubSecTimeOriginal, in the camera's zone, which is not told;
         None where DateTimeOriginal is missing, blank, zeros, or no time.
     """
-    try:
-        segment = _exif_segment(data)
-        if segment is None:
-            return None
-        block = _Block(segment.payload(data)[len(_EXIF) :])
-        entries = block.exif_entries()
-        return parse_time(block.text(entries, _TIME), block.text(entries, _SUBSECOND))
-    except ExifError:
-        return None
+    return parse_time(*_texts(data, _TIME, _SUBSECOND))
 
 
 def capture_text(data: bytes) -> str:
@@ -61,15 +54,29 @@ def capture_text(data: bytes) -> str:
 
     Never raises, as `capture_time`.
     """
+    (text,) = _texts(data, _TIME)
+    return text if text.strip(" :0") else ""
+
+
+def capture_zone(data: bytes) -> timezone | None:
+    """The zone of a JPEG's DateTimeOriginal; None where OffsetTimeOriginal is missing or no zone.
+
+    Never raises, as `capture_time`.
+    """
+    return parse_offset(*_texts(data, _ZONE))
+
+
+def _texts(data: bytes, *tags: int) -> list[str]:
+    """Texts of the Exif directory, each empty where there is none or the block is broken."""
     try:
         segment = _exif_segment(data)
-        if segment is None:
-            return ""
-        block = _Block(segment.payload(data)[len(_EXIF) :])
-        text = block.text(block.exif_entries(), _TIME)
+        if segment is not None:
+            block = _Block(segment.payload(data)[len(_EXIF) :])
+            entries = block.exif_entries()
+            return [block.text(entries, tag) for tag in tags]
     except ExifError:
-        return ""
-    return text if text.strip(" :0") else ""
+        pass
+    return ["" for _ in tags]
 
 
 def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:

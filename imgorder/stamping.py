@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from imgorder import exif
@@ -40,6 +40,7 @@ class Stamp:
         name: of the file in the folder.
         before: the capture time that it has, None if it has none.
         time: the one that it is to get.
+        zone: of its capture time, which is left as it is; None if it names none.
         segment: its EXIF block as it is, base64.
         old, new: SHA-256 of the whole file, as it is and with the time.
         state: when the plan was made.
@@ -48,6 +49,7 @@ class Stamp:
     name: str
     before: datetime | None
     time: datetime
+    zone: timezone | None
     segment: str
     old: str
     new: str
@@ -65,6 +67,11 @@ class StampPlan:
     def changing(self) -> tuple[Stamp, ...]:
         """Those whose bytes change."""
         return tuple(stamp for stamp in self.stamps if stamp.old != stamp.new)
+
+    @property
+    def one_zone(self) -> bool:
+        """Whether the times are read in one zone; if not, programs that heed zones may show another order."""
+        return len({stamp.zone for stamp in self.stamps}) == 1
 
 
 def parse_start(text: str) -> datetime:
@@ -209,4 +216,5 @@ def _stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Stamp | 
     if problems:
         return problems
     encoded = base64.b64encode(segment).decode("ascii")
-    return Stamp(name, before, time, encoded, sha256(data), sha256(content), FileState.of(status))
+    zone = exif.capture_zone(data)
+    return Stamp(name, before, time, zone, encoded, sha256(data), sha256(content), FileState.of(status))

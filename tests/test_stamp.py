@@ -97,6 +97,26 @@ def test_times_that_are_there_are_kept_unless_told(tmp_path: Path) -> None:
     assert without_journals(snapshot(folder)) == before
 
 
+def test_zones_that_differ_are_told(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    for index, zone in enumerate(("+02:00", "+02:00", "+02:00")):
+        set_zone(folder / f"{index}.jpg", zone)
+    assert "time zones differ" not in done("stamp", "--order", order, *AT)
+    set_zone(folder / "1.jpg", "-01:30")
+    shown = done("stamp", "--order", order, *AT, "--apply")
+    assert "Their time zones differ and stay as they are" in shown
+    assert "2.jpg UTC+02:00, 1.jpg UTC-01:30, 0.jpg UTC+02:00" in shown
+    zones = [Image.open(folder / f"{index}.jpg").getexif().get_ifd(0x8769)[0x9011] for index in range(3)]
+    assert zones == ["+02:00", "-01:30", "+02:00"]
+
+
+def set_zone(file: Path, zone: str) -> None:
+    with Image.open(file) as image:
+        exif = image.getexif()
+        exif.get_ifd(0x8769)[0x9011] = zone
+        image.save(file, exif=exif)
+
+
 def test_the_same_times_again_are_nothing_to_do(tmp_path: Path) -> None:
     folder, order = stampable(tmp_path)
     done("stamp", "--order", order, *AT, "--apply")

@@ -93,3 +93,7 @@ def _print_plan(plan: StampPlan, confidence: float, direction: str) -> None:
     console.print(table)
     if direction == "unknown":
         console.print(UNKNOWN_DIRECTION, soft_wrap=True)
+    if not plan.one_zone:
+        zones = ", ".join(f"{show(each.name)} {each.zone or 'none'}" for each in plan.stamps)
+        console.print(f"Their time zones differ and stay as they are ({zones}).", soft_wrap=True, markup=False)
+        console.print("A program that heeds zones may show them in another order.", soft_wrap=True)
