@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imgorder.predictor import OrderingModel, load_model
     from imgorder.preprocess import Preprocessing, preprocess
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOMES = {
     "ImgorderError": "errors",

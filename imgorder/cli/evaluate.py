@@ -21,7 +21,7 @@ def evaluate(
         list[Path], typer.Argument(metavar="DATA", readable=False, help="Manifests, or the root of DAVIS.")
     ],
     model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="NAME|PATH", help="A model to judge; may be repeated.")
+        list[str] | None, typer.Option("--model", metavar="NAME|PATH", help="A model to judge (default: default); may be repeated.")
     ] = None,
     seq_len: Annotated[
         list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Set sizes on DAVIS (default: 4).")

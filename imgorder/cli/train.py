@@ -61,7 +61,7 @@ def train(
     device: Annotated[str | None, typer.Option("--device", metavar="auto|cpu|cuda", help="Where to train.")] = None,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="Decides first weights and order.")] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; docs/training.md.")
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; a wrong KEY lists them.")
     ] = None,
     frames: Annotated[
         Path | None,

@@ -79,12 +79,13 @@ def accuracy_table(rows: Sequence[Row], with_paper: bool = True) -> str:
 
     Where asked for, the paper's figures stand below ours, marked as measured on other data.
     """
-    return _by_spacing(rows, lambda row: f"{row.accuracy:.1f}", with_paper)
+    return _by_spacing(rows, lambda row: f"{row.accuracy:.1f}", with_paper, with_chance=True)
 
 
 def calibration_table(rows: Sequence[Row]) -> str:
     """Expected calibration error, laid out as `accuracy_table`; the baseline is not calibrated and left out."""
-    return _by_spacing([row for row in rows if row.model != "path"], lambda row: f"{row.ece:.3f}", with_paper=False)
+    networks = [row for row in rows if row.model != "path"]
+    return _by_spacing(networks, lambda row: f"{row.ece:.3f}")
 
 
 def filled(document: Path, name: str, text: str) -> str:
@@ -105,7 +106,9 @@ def _accuracy(row: Row | PooledRow) -> str:
     return f"{row.accuracy:.1f} ({row.accuracy_low:.1f} to {row.accuracy_high:.1f})"
 
 
-def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bool) -> str:
+def _by_spacing(
+    rows: Sequence[Row], value: Callable[[Row], str], with_paper: bool = False, with_chance: bool = False
+) -> str:
     spacings = sorted({row.spacing for row in rows})
     lines = [
         "| n | spacing (frames) | " + " | ".join(f"{spacing:g}" for spacing in spacings) + " |",
@@ -128,7 +131,8 @@ def _by_spacing(rows: Sequence[Row], value: Callable[[Row], str], with_paper: bo
             cells = (f"{figures[spacing]:g}" if spacing in figures else "" for spacing in spacings)
             add(n, "paper, Table V: 50 sequences, by its authors", cells)
         first = [found.get((next(iter(models)), spacing)) for spacing in spacings]
-        add(n, "chance", (cell(row, lambda row: f"{row.chance:.1f}") for row in first))
+        if with_chance:
+            add(n, "chance", (cell(row, lambda row: f"{row.chance:.1f}") for row in first))
         add(n, "sets", (cell(row, lambda row: str(row.sets)) for row in first))
         add(n, "permutations of each set", (cell(row, lambda row: str(row.permutations)) for row in first))
     return "\n".join(lines)

@@ -31,6 +31,8 @@ BACKBONES = {
 class TrainConfig:
     """Settings of a run; the defaults are the paper's recipe.
 
+    recipe: the one that the others began as, a key of `RECIPES`.
+
     Network:
         backbone: one of `BACKBONES`.
         network: fields of its config, such as ``width``, ``dab`` and ``window``.
@@ -70,6 +72,7 @@ class TrainConfig:
         batch_size: sets a step and process. With several n it counts sets of 4, and a batch of any n
             holds as many images.
         optimizer: "sgd" (with ``momentum``) or "adamw".
+        weight_decay: of either; of "adamw" on matrices and kernels alone.
         learning_rate: the highest; ``warmup`` steps lead up to it.
         schedule: "plateau" multiplies by ``plateau_factor`` after ``plateau_patience`` validations
             whose loss is no better, and ends the run below ``min_learning_rate``; "cosine" falls to
@@ -77,8 +80,10 @@ class TrainConfig:
         clip_gradient: largest norm of the gradient; 0 for any.
         ema: decay of the running average of the weights that is validated and kept; 0 for none.
         epochs: of a run on manifests; ``steps``, if not 0, counts instead.
+        seed: of the first weights and of all that is drawn but the split.
 
     The machine:
+        channels_last: whether images lie channel by channel in memory, which is faster as a rule.
         precision: "fp32", "bf16", "fp16", or "auto": bf16 where the machine computes in it, else fp32.
         device: "auto", "cpu" or "cuda".
         frames_on: "device" keeps all decoded frames there, "host" sends each batch; "auto" chooses.
@@ -274,9 +279,10 @@ def make_config(*changes: Mapping[str, Any]) -> TrainConfig:
         merged |= each
         if network:
             merged["network"] = network
-    unknown = merged.keys() - {each.name for each in fields(TrainConfig)}
+    known = [each.name for each in fields(TrainConfig)]
+    unknown = sorted(merged.keys() - set(known))
     if unknown:
-        raise UsageError(f"no such setting: {', '.join(sorted(unknown))}; docs/training.md lists them")
+        raise UsageError(f"no such setting: {', '.join(unknown)}; there are {', '.join(known)}")
     recipe = merged.get("recipe", "paper")
     if recipe not in RECIPES:
         raise UsageError(f"recipe is {', '.join(RECIPES)}; not {recipe!r}")
