@@ -22,9 +22,9 @@ import numpy as np
 from answers import answer, exact_match, numbered
 from conditions import CONDITIONS, PLAIN, Condition, Pixels
 
+from imgorder.datasets.davis import davis_sequences
 from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import bootstrap_interval
-from imgorder.evaluation.sets import davis_files
 from imgorder.photos import open_photo
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, upright_rgb
@@ -56,7 +56,9 @@ Windows = Callable[[int, int], list[Window]]
 def davis_windows(root: Path, limit: int) -> tuple[str, Windows]:
     """Windows of DAVIS, equally many of each sequence, spread evenly over it; and the name of the data set."""
     sequences = {
-        name: [np.asarray(upright_rgb(open_photo(file))) for file in files] for name, files in davis_files(root).items()
+        name: [np.asarray(upright_rgb(open_photo(file))) for file in files]
+        for name, files in davis_sequences(root).items()
+        if files
     }
 
     def windows(n: int, spacing: int) -> list[Window]:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.fields import probability
 from imgorder.files import same_file
 from imgorder.names import show
 from imgorder.photos import PhotoSet, find_sets
 from imgorder.renaming.commands import quoted
-from imgorder.renaming.records import probability
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,13 @@ def read_order(
 
     Args:
         order: its folders are as they were given to `sort`, so relative ones count from the current folder.
-        paths: if given, photos are looked for here, and have to be those of the file.
+        paths: if given, photos are looked for here, and have to be those of the file, which may have been moved.
         first: photos known to be the first of their sets: the first or last ones of the file's orders.
         reverse: turn every order round.
 
     Raises:
         ImgorderError: if the file names other photos than there are.
-        UsageError: if ``first`` is none of the ends.
+        UsageError: if ``first`` is none of the ends, or both of one set.
     """
     file, sets = order.path, list(order.sets)
     if paths:
@@ -127,6 +127,8 @@ def read_order(
     for each in sets:
         heads = {wanted for wanted in first if _is_file(wanted, each.files[0])}
         tails = {wanted for wanted in first if _is_file(wanted, each.files[-1])}
+        if heads and tails:
+            raise UsageError(f"--first {show(min(tails))}: its set has another first photo already")
         unused -= heads | tails
         if heads or tails or reverse:
             turn = reverse or not heads
@@ -171,17 +173,56 @@ def _set_of(record: dict[str, Any]) -> OrderedSet:
 
 
 def _among(file: Path, sets: Sequence[OrderedSet], found: Sequence[PhotoSet]) -> list[OrderedSet]:
+    """The sets of a file with the photos that were given; each set of the file has to be among them."""
     if len(sets) != len(found):
         raise ImgorderError(f"{show(file)}: {len(sets)} sets, but {len(found)} were given; give the same ones")
-    matched = []
-    for each, photos in zip(sets, found, strict=True):
-        by_name = {photos.name(path): path for path in photos.files}
-        names = [os.path.relpath(path, each.photos.folder) for path in each.files]
-        for name in sorted({*names} ^ {*by_name}):
-            where = "not in the order of" if name in by_name else "not there any more, but in the order of"
-            raise ImgorderError(f"{show(photos.folder / name)}: {where} {show(file)}; sort again")
-        matched.append(replace(each, photos=photos, files=tuple(by_name[name] for name in names)))
-    return matched
+    left = list(found)
+    partners: dict[int, PhotoSet] = {}
+    for choose in (_same, _moved):
+        for index, each in enumerate(sets):
+            if index not in partners and (photos := choose(file, each, left)) is not None:
+                partners[index] = photos
+                left.remove(photos)
+    return [_with_photos(file, each, partners[index]) for index, each in enumerate(sets)]
+
+
+def _same(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
+    """The given set in the very folder of the file's, of several there the one with these names."""
+    there = [photos for photos in found if same_file(photos.folder, each.photos.folder)]
+    return next((photos for photos in there if _names(photos) == _names(each.photos)), there[0] if there else None)
+
+
+def _moved(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet:
+    """The given set that has to be the file's, whose folder is elsewhere by now, or was named from elsewhere.
+
+    Raises:
+        ImgorderError: if the file's photos are there, and are others, or names do not tell which set is meant.
+    """
+    if any(os.path.lexists(path) for path in each.files):
+        raise ImgorderError(
+            f"{show(found[0].folder)}: not the photos of {show(file)}, which are in {show(each.photos.folder)}; "
+            "give those, or sort again"
+        )
+    alike = [photos for photos in found if len(found) == 1 or _names(photos) == _names(each.photos)]
+    if len(alike) != 1:
+        raise ImgorderError(
+            f"{show(each.photos.folder)}: of {show(file)}, is not there, and names do not tell which of the given sets "
+            "it is; sort again"
+        )
+    return alike[0]
+
+
+def _with_photos(file: Path, each: OrderedSet, photos: PhotoSet) -> OrderedSet:
+    by_name = {photos.name(path): path for path in photos.files}
+    names = [each.photos.name(path) for path in each.files]
+    for name in sorted({*names} ^ {*by_name}):
+        where = "not in the order of" if name in by_name else "not there any more, but in the order of"
+        raise ImgorderError(f"{show(photos.folder / name)}: {where} {show(file)}; sort again")
+    return replace(each, photos=photos, files=tuple(by_name[name] for name in names))
+
+
+def _names(photos: PhotoSet) -> set[str]:
+    return {photos.name(path) for path in photos.files}
 
 
 def _is_file(wanted: Path, file: Path) -> bool:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from imgorder import exif
+from imgorder.ending import orderly_end
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.names import show
 from imgorder.ordered import OrderedSet
@@ -152,10 +153,11 @@ def apply_stamps(plan: StampPlan) -> Run | None:
 
     Raises:
         ImgorderError: if a photo has changed since the plan was made, or something fails; all is then as before.
+        KeyboardInterrupt, SystemExit: by Ctrl-C or a signal to end; all is then as before.
     """
     if not plan.changing:
         return None
-    with locked(plan.folder) as folder:
+    with orderly_end(), locked(plan.folder) as folder:
         journal.refuse_unfinished(plan.folder)
         problems = list(folder_problems(plan.folder))
         for stamp in plan.stamps:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -521,6 +523,57 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
         read_manifest(tmp_path / "m.jsonl")
     with pytest.raises(ImgorderError, match="cannot be read"):
         read_manifest(tmp_path / "none.jsonl")
+
+
+HEADER = {"version": 1, "dataset": "d", "root": "r", "seq_len": 3, "seed": 0}
+ENTRY = {"video": "v", "frames": [0, 1, 2], "split": "test", "group": "g", "spacing": 1.0, "flow": None}
+
+
+@pytest.mark.parametrize(
+    ("header", "entry", "line"),
+    [
+        ({"root": 5}, {}, 1),
+        ({"root": "a\0b"}, {}, 1),
+        ({"seq_len": "3"}, {}, 1),
+        ({"dataset": None}, {}, 1),
+        ({}, {"spacing": "a"}, 2),
+        ({}, {"spacing": None}, 2),
+        ({}, {"video": 5}, 2),
+        ({}, {"split": ["test"]}, 2),
+        ({}, {"group": {}}, 2),
+        ({}, {"frames": [0, 1]}, 2),
+        ({}, {"frames": [0, 1, -2]}, 2),
+        ({}, {"frames": "012"}, 2),
+        ({}, {"flow": "1"}, 2),
+    ],
+)
+def test_a_field_of_another_kind_is_refused_with_its_line(
+    tmp_path: Path, header: dict[str, Any], entry: dict[str, Any], line: int
+) -> None:
+    path = tmp_path / "m.jsonl"
+    path.write_text(json.dumps(HEADER | header) + "\n" + json.dumps(ENTRY | entry) + "\n")
+    with pytest.raises(ImgorderError, match=rf"m\.jsonl: line {line} is not of a manifest"):
+        read_manifest(path)
+
+
+def test_a_line_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "m.jsonl"
+    for text in ("[1]", "5", "[" * 100_000):
+        path.write_text(json.dumps(HEADER) + "\n" + text + "\n")
+        with pytest.raises(ImgorderError, match="line 2 is not of a manifest"):
+            read_manifest(path)
+
+
+def test_a_full_disk_names_the_progress_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    root = tmp_path / "videos"
+    render(root / "a.avi", 16, 1)
+    monkeypatch.setattr("imgorder.datasets.scan._open_progress", lambda path: Full())
+    result = run("videos", root, "--out", tmp_path / "out", "--workers", "1")
+    check_error(result, "videos.progress.jsonl: cannot be written (No space left on device)")
 
 
 # Errors

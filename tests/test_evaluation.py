@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import weakref
 from dataclasses import fields, replace
 from itertools import permutations
@@ -19,7 +20,7 @@ from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.report import accuracy_table, filled, read_results
-from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_sequences, shuffled, windows
+from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, shuffled, windows
 from imgorder.permutations import permutation_classes
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
@@ -51,7 +52,7 @@ def davis(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_windows_are_all_starts_of_all_sequences(davis: Path) -> None:
-    sequences = davis_sequences(davis)
+    sequences = davis_tensors(davis)
     assert sequences["slide"].shape == (12, 3, 112, 112)
     sets = list(windows(sequences, 4, 2))
     assert [each.video for each in sets] == ["noise"] * 3 + ["slide"] * 6
@@ -60,7 +61,7 @@ def test_windows_are_all_starts_of_all_sequences(davis: Path) -> None:
 
 
 def test_exact_match_is_what_five_plain_lines_count(davis: Path) -> None:
-    sequences = davis_sequences(davis)
+    sequences = davis_tensors(davis)
     measured = measure(load_model("path"), "made", windows(sequences, 4, 2), 4, 2)
     assert measured is not None
     hits = plain_count(sequences, 2)
@@ -71,6 +72,18 @@ def test_exact_match_is_what_five_plain_lines_count(davis: Path) -> None:
     assert 0 < row.accuracy < 100  # the slide is easy, the noise is not
     assert row.accuracy_low <= row.accuracy <= row.accuracy_high
     assert row.chance == pytest.approx(100 / 12, abs=0.01)
+
+
+def test_davis_has_the_frames_that_a_listing_shows(davis: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "davis"
+    shutil.copytree(davis, copy)
+    folder = copy / "JPEGImages" / "480p"
+    (folder / "slide" / "._00000.jpg").write_bytes(b"what a Mac leaves on a stick")
+    (folder / "slide" / "00003.jpg").rename(folder / "slide" / "00003.JPG")
+    (folder / "empty").mkdir()
+    found = davis_tensors(copy)
+    assert {name: len(frames) for name, frames in found.items()} == {"noise": 9, "slide": 12}
+    assert np.array_equal(found["slide"], davis_tensors(davis)["slide"])
 
 
 def plain_count(sequences: dict[str, np.ndarray], spacing: int) -> dict[str, list[bool]]:
@@ -93,7 +106,7 @@ def test_exact_match_on_davis_is_what_five_plain_lines_count(spacing: int) -> No
     root = Path(os.environ["IMGORDER_DAVIS"])
     result = evaluate(root, "--model", "path", "--spacing", str(spacing), "--json")
     (row,) = json.loads(result.stdout)["rows"]
-    hits = [hit for each in plain_count(davis_sequences(root), spacing).values() for hit in each]
+    hits = [hit for each in plain_count(davis_tensors(root), spacing).values() for hit in each]
     assert row["sets"] == len(hits)
     # Two paths of equal length to the last bit may go either way.
     assert row["accuracy"] == pytest.approx(100 * np.mean(hits), abs=0.3)
@@ -112,7 +125,7 @@ class Positional:
 
 def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
     blind = replace(load_model("path"), backend=Positional())
-    measured = measure(blind, "made", windows(davis_sequences(davis), 4, 2), 4, 2, permutations=None)
+    measured = measure(blind, "made", windows(davis_tensors(davis), 4, 2), 4, 2, permutations=None)
     assert measured is not None
     assert measured.row.permutations == 24
     assert measured.row.accuracy == pytest.approx(100 / 12, abs=0.01)
@@ -227,8 +240,8 @@ def test_models_that_want_other_photos_see_the_same_sets_in_the_same_listings(
         data, sets, reads = tmp_path / "m.jsonl", 6, 2 * 6  # and sets as well
         write_manifest(Manifest("made", davis, 4, 0, tuple(entries)), data)
     read = []
-    where = "sets.davis_sequences" if kind == "davis" else "run.preprocess_set"
-    real = davis_sequences if kind == "davis" else preprocess_set
+    where = "sets.davis_tensors" if kind == "davis" else "run.preprocess_set"
+    real = davis_tensors if kind == "davis" else preprocess_set
     counted = lambda what, spec: read.append(spec) or real(what, spec)  # noqa: E731
     monkeypatch.setattr(f"imgorder.evaluation.{where}", counted)
     rows = json.loads(evaluate(data, "--model", "large", "--model", "usual", "--spacing", "1,2", "--json").stdout)[
@@ -253,9 +266,9 @@ def test_frames_for_one_preprocessing_are_gone_before_there_are_those_for_the_ne
 
     def read(root: Path, spec: Preprocessing) -> dict[str, np.ndarray]:
         assert first() is None
-        return davis_sequences(root, spec)
+        return davis_tensors(root, spec)
 
-    monkeypatch.setattr("imgorder.evaluation.sets.davis_sequences", read)
+    monkeypatch.setattr("imgorder.evaluation.sets.davis_tensors", read)
     assert next(iter(kept.sets(4, 2, LARGE))).tensors.shape == (4, 3, 144, 144)
 
 
@@ -360,6 +373,7 @@ def test_a_manifest_is_evaluated_by_its_split(davis: Path, tmp_path: Path) -> No
         (("--spacing", "x"), 2),
         (("--spacing", "0"), 2),
         (("--permutations", "none"), 2),
+        (("--permutations", "9" * 5000), 2),
         (("--json", "--csv"), 2),
         (("--pooled", "--csv"), 2),
         (("--per-video", "--csv"), 2),

@@ -372,6 +372,16 @@ def test_of_several_folders_all_have_maps_or_none(
     assert not (tmp_path / "maps").exists()
 
 
+def test_the_current_folder_has_its_name_among_several(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photos, tmp_path / "other")
+    monkeypatch.chdir(photos)
+    assert heatmap(".", tmp_path / "other", "--out", tmp_path / "maps").exit_code == 0
+    assert sorted(each.name for each in (tmp_path / "maps").iterdir()) == ["01-photos", "02-other"]
+    assert heatmap(".", "--out", "").exit_code == 2
+
+
 def test_maps_are_not_put_among_the_photos(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(photos)
     before = sorted(photos.iterdir())

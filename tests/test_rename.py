@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import unicodedata
@@ -21,6 +23,7 @@ from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.renaming import check
 from imgorder.renaming.apply import apply_plan
 from imgorder.renaming.check import find_problems, name_problems
+from imgorder.renaming.commands import undo_command
 from imgorder.renaming.companions import find_companions, stem_of
 from imgorder.renaming.folder import locked
 from imgorder.renaming.plan import read_plan
@@ -899,3 +902,151 @@ def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch
     assert stopped == "imgorder: stopped: interrupted; what was under way was taken back"
     assert names_in(folders[0]) == ["001_b.jpg", "002_a.jpg"]
     assert snapshot(folders[1]) == before
+
+
+# An order that is for other photos
+
+
+def two_orders(home: Path) -> tuple[list[Path], Path]:
+    """Two folders whose photos have the same names, and a file with the order of both."""
+    folders = [fill(home / name, {"a.jpg": name.encode(), "b.jpg": b"b", "c.jpg": b"c"}) for name in ("one", "two")]
+    names = (["a.jpg", "b.jpg", "c.jpg"], ["c.jpg", "b.jpg", "a.jpg"])
+    records = [
+        json.loads(write_order(home, each, order).read_text())["sets"][0]
+        for each, order in zip(folders, names, strict=True)
+    ]
+    order = home / "both.json"
+    order.write_text(json.dumps({"version": 1, "sets": records}))
+    return folders, order
+
+
+def test_an_order_finds_its_own_folder_however_they_are_listed(tmp_path: Path) -> None:
+    folders, order = two_orders(tmp_path)
+    shown = json.loads(done("rename", *reversed(folders), "--order", order, "--json"))
+    for each in shown["sets"]:
+        first = "a.jpg" if each["folder"].endswith("one") else "c.jpg"
+        assert each["files"][0]["new"] == f"001_{first}"
+
+
+def test_an_order_is_not_taken_for_photos_that_only_have_the_same_names(tmp_path: Path) -> None:
+    (one, two), _ = two_orders(tmp_path)
+    order = write_order(tmp_path, one, ["b.jpg", "a.jpg", "c.jpg"])
+    (line,) = refused(two, "rename", two, "--order", order, "--apply")
+    assert f"{two}: not the photos of {order}, which are in {one}" in line
+    one.rename(tmp_path / "moved")
+    done("rename", tmp_path / "moved", "--order", order)
+
+
+def test_folders_that_moved_are_told_apart_by_names_or_not_at_all(tmp_path: Path) -> None:
+    folders, order = two_orders(tmp_path)
+    moved = [folder.rename(tmp_path / f"moved {folder.name}") for folder in folders]
+    (line,) = refused(moved[0], "rename", *moved, "--order", order, "--apply")
+    assert "names do not tell which of the given sets it is" in line
+    (moved[1] / "b.jpg").rename(moved[1] / "d.jpg")
+    record = json.loads(order.read_text())
+    record["sets"][1]["order"] = ["c.jpg", "d.jpg", "a.jpg"]
+    order.write_text(json.dumps(record))
+    shown = json.loads(done("rename", *reversed(moved), "--order", order, "--json"))
+    assert [Path(each["folder"]).name for each in shown["sets"]] == ["moved one", "moved two"]
+
+
+def test_an_order_cannot_begin_at_both_ends(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
+    result = command("rename", "--order", order, "--first", folder / "a.jpg", "--first", folder / "c.jpg")
+    assert result.exit_code == 2
+    assert "has another first photo already" in result.stderr
+
+
+# Being stopped, and output that goes nowhere
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("kind", ["rename", "copy", "undo"])
+def test_a_signal_to_end_is_taken_back_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: str
+) -> None:
+    folder, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
+    action = ["rename", "--order", str(order), "--apply"]
+    if kind == "undo":
+        done(*action)
+        action = ["undo", str(folder)]
+    elif kind == "copy":
+        action += ["--copy-to", str(tmp_path / "copies")]
+    before = snapshot(folder)
+    real = killing.moves._renameat2
+    calls = iter(range(100))
+
+    def struck(source: str, target: str) -> None:
+        real(source, target)
+        if next(calls) == 1:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(killing.moves, "_renameat2", struck)
+    disposition = signal.signal(number, signal.SIG_DFL)
+    try:
+        result = command(*action)
+    finally:
+        signal.signal(number, disposition)
+    assert result.exit_code == 128 + number
+    assert "imgorder: stopped: interrupted" in result.stderr
+    assert snapshot(folder) == before
+    assert not (tmp_path / "copies").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no full device")
+@pytest.mark.parametrize("options", [["--json"], []])
+def test_what_was_renamed_is_told_even_where_the_output_is_full(tmp_path: Path, options: list[str]) -> None:
+    folder, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
+    before = snapshot(folder)
+    arguments = [sys.executable, "-m", "imgorder", "rename", "--order", str(order), "--apply", *options]
+    with open("/dev/full", "w") as full:
+        result = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert result.returncode == 1
+    if options:
+        told, error = result.stderr.splitlines()
+        assert told.startswith(f"imgorder: done: Renamed 3 files; taken back by: imgorder undo {folder} ")
+    else:  # the plan could not be shown, so nothing was done
+        (error,) = result.stderr.splitlines()
+        assert snapshot(folder) == before
+    assert error == "imgorder: error: the output could not be written (No space left on device)"
+
+
+def test_an_empty_name_for_copies_is_refused(tmp_path: Path) -> None:
+    _, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
+    result = command("rename", "--order", order, "--copy-to", "", "--apply")
+    assert result.exit_code == 2
+    assert "an empty name" in result.stderr
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no Bash")
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9", b"two\nlines 'quoted' \\", b"it's", "caf\xe9".encode(), b"-x", b"\x1b[31m"]
+)
+def test_a_command_that_is_told_can_be_pasted(name: bytes) -> None:
+    told = undo_command(Path(os.fsdecode(b"photos/" + name)))
+    assert told.isprintable()
+    script = f"imgorder() {{ printf '%s|' \"$@\"; }}; {told}"
+    pasted = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, check=True).stdout
+    assert pasted == b"undo|photos/" + name + b"|"
+
+
+def test_a_plan_that_could_not_be_written_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
+    plan = tmp_path / "plan.json"
+    real = Path.open
+
+    class Full(io.TextIOWrapper):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    def full(self: Path, mode: str = "r", **rest: Any) -> Any:
+        return Full(real(self, "xb")) if mode == "x" else real(self, mode, **rest)
+
+    monkeypatch.setattr(Path, "open", full)
+    result = command("rename", "--order", order, "--plan", plan)
+    assert result.exit_code == 1
+    assert "plan.json: cannot be written (No space left on device)" in result.stderr
+    assert not plan.exists()
+    monkeypatch.setattr(Path, "open", real)
+    done("rename", "--order", order, "--plan", plan)

@@ -484,3 +484,16 @@ def test_an_order_file_that_is_older_than_a_rename_of_its_names(tmp_path: Path) 
     write_order(tmp_path, folder, ["2.jpg", "3.jpg", "1.jpg"])
     done("undo", folder)
     assert "2.jpg: a rename or undo" in refused(folder, *again)[0]
+
+
+def test_an_order_file_is_stale_wherever_it_is_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
+    record = json.loads(order.read_text())
+    record["sets"][0]["folder"] = "."  # sorted in the folder itself
+    order.write_text(json.dumps(record))
+    monkeypatch.chdir(folder)
+    again = ("rename", "--order", order, "--template", "{index}{ext}")
+    done(*again, "--apply")
+    monkeypatch.chdir(tmp_path)
+    (line,) = refused(folder, "rename", folder, *again[1:])
+    assert "2.jpg: a rename or undo has used this name since" in line

@@ -15,7 +15,7 @@ import torch
 from imgorder.backends.answers import CURE, checked, running
 from imgorder.errors import ModelError
 from imgorder.metadata import ModelMetadata
-from imgorder.names import show
+from imgorder.names import first_line, show
 from imgorder.networks.activations import activations, by_image
 from imgorder.networks.weights import read_network
 from imgorder.permutations import order_to_class
@@ -45,7 +45,13 @@ class TorchBackend:
         if threads:
             torch.set_num_threads(min(threads, os.cpu_count() or 1))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(network.to(device).eval(), metadata, device, path)
+        try:
+            network = network.to(device).eval()
+        except RuntimeError as error:
+            raise ModelError(
+                f"{show(path)}: cannot be brought to the GPU ({first_line(error)}); free it, or take --backend onnx"
+            ) from error
+        return cls(network, metadata, device, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
@@ -74,13 +80,14 @@ class TorchBackend:
         Summed over channels; only what speaks for the winner is kept.
         """
         n = tensors.shape[1]
-        with torch.enable_grad(), activations(self.network) as seen:
+        with running(self.path, n), torch.enable_grad(), activations(self.network) as seen:
             # The weights need no gradient; the photos do, so that the layers in between have one.
             logits = self.network(torch.from_numpy(tensors).to(self.device).requires_grad_())
         if not seen:
             raise ModelError(f"{self.metadata.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
         layer = list(seen.values())[-1]
-        margin = logits[0, order_to_class(winner)] - logits[0, order_to_class(other)]
-        (gradient,) = torch.autograd.grad(margin, layer)
-        contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)
-        return np.asarray(contribution.detach().float().cpu().numpy())
+        with running(self.path, n):
+            margin = logits[0, order_to_class(winner)] - logits[0, order_to_class(other)]
+            (gradient,) = torch.autograd.grad(margin, layer)
+            contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)
+            return np.asarray(contribution.detach().float().cpu().numpy())

@@ -1,4 +1,4 @@
-"""Lists of numbers as people type them: ``4``, ``1-8``, ``1,2,4``."""
+"""Numbers as people type them: ``4``, ``1-8``, ``1,2,4``, ``all``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import re
 from collections.abc import Sequence
 
 from imgorder.errors import UsageError
+
+
+def number_or_all(text: str, option: str) -> int | None:
+    """``"all"`` to None, else a number from 1 up.
+
+    Raises:
+        UsageError: for anything else; names the option.
+    """
+    if text == "all":
+        return None
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < 1:
+        raise UsageError(f"{option} takes a number from 1 up, or all; not {text!r}")
+    return int(text)
 
 
 def parse_numbers(texts: Sequence[str], option: str, least: int, most: int) -> list[int]:

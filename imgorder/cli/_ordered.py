@@ -92,8 +92,10 @@ def ordered_sets(
             raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
         from imgorder.renaming.stale import refuse_stale
 
-        refuse_stale(order)
-        return read_order(order, paths, first=first, reverse=reverse)
+        refuse_stale(order, order.files)
+        sets = read_order(order, paths, first=first, reverse=reverse)
+        refuse_stale(order, (path for each in sets for path in each.files))  # where they are by now
+        return sets
     return sort_now(
         paths,
         model=model,

@@ -7,11 +7,26 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from imgorder.cli._errors import tell
 from imgorder.errors import EXIT_INPUT
+
+# A full disk or quota, a limit on a file's size, an error of the disk, and a stream that was closed.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+@contextmanager
+def or_on_stderr(done: Iterable[str]) -> Iterator[None]:
+    """Print what was done; where stdout does not take it, the lines ``done`` say it on stderr."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        for line in done:
+            tell("done", line)
+        raise
 
 
 @contextmanager
@@ -33,7 +48,7 @@ def writable_output() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF):
+        if error.errno not in _UNWRITABLE:
             raise
         tell("error", f"the output could not be written ({error.strerror})")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit

@@ -34,19 +34,20 @@ def print_plan(plan: Plan) -> None:
     console.print(f"Plan {plan.digest}", soft_wrap=True)
 
 
-def print_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | None) -> None:
-    """What was done, and how to take it back; or that nothing was, and how to do it."""
+def outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | None) -> list[str]:
+    """Lines of what was done, and how to take it back; or that nothing was, and how to do it."""
     if runs is None:
         how = "--apply carries it out" if plan_file is None else f"written to {show(plan_file)}, --apply carries it out"
-        print(f"Nothing was changed; {how}.")
-    elif plan.copy_to is not None:
-        print(f"Copied {sum(len(planned.files) for planned in plan.sets)} files to {show(plan.copy_to)}.")
-    elif not runs:
-        print("All files have these names already; nothing was changed.")
-    else:
-        changed = [planned for planned in plan.sets if planned.changing]
-        for planned, run in zip(changed, runs, strict=True):
-            print(f"Renamed {len(run.changes)} files; taken back by: {undo_command(planned.folder, run.id)}")
+        return [f"Nothing was changed; {how}."]
+    if plan.copy_to is not None:
+        return [f"Copied {sum(len(planned.files) for planned in plan.sets)} files to {show(plan.copy_to)}."]
+    if not runs:
+        return ["All files have these names already; nothing was changed."]
+    changed = [planned for planned in plan.sets if planned.changing]
+    return [
+        f"Renamed {len(run.changes)} files; taken back by: {undo_command(planned.folder, run.id)}"
+        for planned, run in zip(changed, runs, strict=True)
+    ]
 
 
 def likely(planned: PlannedSet) -> float:

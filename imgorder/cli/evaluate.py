@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._errors import one_line_errors
-from imgorder.cli._numbers import parse_numbers
+from imgorder.cli._numbers import number_or_all, parse_numbers
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def evaluate(
         list[Path], typer.Argument(metavar="DATA", readable=False, help="Manifests, or the root of DAVIS.")
     ],
     model: Annotated[
-        list[str] | None, typer.Option("--model", metavar="NAME|PATH", help="A model to judge (default: default); may be repeated.")
+        list[str] | None,
+        typer.Option("--model", metavar="NAME|PATH", help="A model to judge (default: default); may be repeated."),
     ] = None,
     seq_len: Annotated[
         list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Set sizes on DAVIS (default: 4).")
@@ -70,7 +71,7 @@ def evaluate(
         models=model or ["default"],
         seq_lens=parse_numbers(seq_len or ["4"], "--seq-len", 3, 6),
         spacings=parse_numbers(spacing or ["1-8"], "--spacing", 1, 1000),
-        permutations=parse_permutations(permutations),
+        permutations=number_or_all(permutations, "--permutations"),
         split=split,
         backend=backend,
         threads=threads,
@@ -87,19 +88,6 @@ def evaluate(
             print(f"\n{pooled_markdown(pooled(results))}")
         if per_video:
             print(_per_video(results))
-
-
-def parse_permutations(text: str) -> int | None:
-    """``"all"`` to None, else a number from 1 up.
-
-    Raises:
-        UsageError: for anything else.
-    """
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--permutations takes a number from 1 up, or all; not {text!r}")
-    return int(text)
 
 
 def _per_video(results: list[Measured]) -> str:

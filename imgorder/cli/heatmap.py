@@ -19,7 +19,12 @@ Colormap = Annotated[str, typer.Option("--colormap", metavar="ember|ocean|grey",
 @one_line_errors
 def heatmap(
     paths: _ordered.Photos,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the maps; created if missing.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", metavar="DIR", parser=_ordered.named_path, help="Folder for the maps; created if missing."
+        ),
+    ],
     alpha: Alpha = 0.7,
     colormap: Colormap = "ember",
     normalise: Annotated[

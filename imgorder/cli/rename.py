@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,9 @@ import typer
 
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
-from imgorder.errors import EXIT_INTERRUPTED, EXIT_UNSURE, UsageError
+from imgorder.cli._output import or_on_stderr
+from imgorder.ending import exit_code
+from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -37,7 +40,9 @@ def rename(
     ] = None,
     copy_to: Annotated[
         Path | None,
-        typer.Option("--copy-to", metavar="DIR", readable=False, help="Copy into DIR; leave the originals alone."),
+        typer.Option(
+            "--copy-to", metavar="DIR", parser=_ordered.named_path, help="Copy into DIR; leave the originals alone."
+        ),
     ] = None,
     no_companions: Annotated[
         bool, typer.Option("--no-companions", help="Leave RAW files, Live Photo videos and XMP files behind.")
@@ -87,15 +92,16 @@ def rename(
     if apply and not unsure:
         try:
             runs = apply_plan(plan)
-        except KeyboardInterrupt as error:
-            for folder, run in error.done if isinstance(error, Stopped) else ():
+        except Stopped as stop:
+            for folder, run in stop.done:
                 tell("stopped", f"{show(folder)} is renamed already; taken back by: {undo_command(folder, run.id)}")
             tell("stopped", "interrupted; what was under way was taken back")
-            raise typer.Exit(EXIT_INTERRUPTED) from error
-    if as_json:
-        print(_planned.as_json(plan, runs))
-    elif not unsure:
-        _planned.print_outcome(plan, runs, plan_file)
+            raise typer.Exit(exit_code(stop.by)) from stop
+    with or_on_stderr(_planned.outcome(plan, runs, plan_file) if runs else []):
+        if as_json:
+            print(_planned.as_json(plan, runs))
+        elif not unsure:
+            print("\n".join(_planned.outcome(plan, runs, plan_file)))
     if unsure:
         raise typer.Exit(EXIT_UNSURE)
 
@@ -106,7 +112,7 @@ def _read(plan_file: Path, paths: list[Path]) -> Plan:
 
     plan = read_plan(plan_file)
     if plan.copy_to is None:
-        refuse_interrupted(planned.folder for planned in plan.sets if planned.folder.is_dir())
+        refuse_interrupted(planned.folder for planned in plan.sets if os.path.isdir(planned.folder))
     if paths:
         refuse_others(plan, plan_file, paths)
     return plan

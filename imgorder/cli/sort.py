@@ -9,6 +9,7 @@ import typer
 
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
+from imgorder.cli._numbers import number_or_all
 from imgorder.errors import EXIT_UNSURE, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def sort(
     from imgorder.cli._interrupted import warn_interrupted
     from imgorder.sorting import sort_photos
 
-    shown = _class_limit(classes)
+    shown = number_or_all(classes, "--classes")
     _ordered.one_direction(first, reverse)
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
@@ -105,11 +106,3 @@ def _picture_job(
     from imgorder.pictures.job import DEFAULT_FPS, PictureJob  # only now: sorting needs no drawing
 
     return PictureJob(sheet, animate, DEFAULT_FPS if fps is None else fps, pingpong, force)
-
-
-def _class_limit(text: str) -> int | None:
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"--classes takes a number from 1 up, or all; not {text!r}")
-    return int(text)

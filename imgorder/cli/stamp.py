@@ -9,7 +9,9 @@ import typer
 
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
-from imgorder.errors import EXIT_INTERRUPTED, EXIT_UNSURE, UsageError
+from imgorder.cli._output import or_on_stderr
+from imgorder.ending import exit_code
+from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -64,12 +66,13 @@ def stamp(
         return
     try:
         run = apply_stamps(plan)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SystemExit) as stop:
         tell("stopped", "interrupted; what was under way was taken back")
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+        raise typer.Exit(exit_code(stop)) from stop
     if run is None:
         print("All photos have these times already; nothing was changed.")
-    else:
+        return
+    with or_on_stderr([f"{show(plan.folder)} is stamped; taken back by: {undo_command(plan.folder, run.id)}"]):
         print(f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}")
 
 

@@ -10,7 +10,8 @@ import typer
 
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli._ordered import named_path
-from imgorder.errors import EXIT_INPUT, EXIT_INTERRUPTED, UsageError
+from imgorder.ending import exit_code
+from imgorder.errors import EXIT_INPUT, UsageError
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -55,9 +56,9 @@ def undo(
             _recover(folder)
         else:
             _undo(folder, run)
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, SystemExit) as stop:
         tell("stopped", f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}")
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+        raise typer.Exit(exit_code(stop)) from stop
 
 
 def _undo(folder: Path, run: str | None) -> None:

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from imgorder.datasets.built import Built, Skipped, even_set
 from imgorder.datasets.manifest import Manifest
-from imgorder.errors import ImgorderError, PhotoError
+from imgorder.errors import PhotoError
 from imgorder.names import natural_key, show
 from imgorder.photos import find_sets
 
 FRAMES = "JPEGImages/480p"
+
+
+def is_davis_root(path: Path) -> bool:
+    """Whether a folder is laid out as ``JPEGImages/480p/<sequence>/00000.jpg``."""
+    return os.path.isdir(path / FRAMES)
+
+
+def davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
+    """Name -> frames in order of each sequence; none of a folder without photos.
+
+    Raises:
+        PhotoError: if the folder is not laid out so, cannot be read, or has no frames at all.
+    """
+    folder = root / FRAMES
+    if not is_davis_root(root):
+        raise PhotoError(f"{show(root)}: no folder {FRAMES} in it; give the root of DAVIS")
+    try:
+        names = sorted((name for name in os.listdir(folder) if os.path.isdir(folder / name)), key=natural_key)
+    except OSError as error:
+        raise PhotoError(f"{show(folder)}: cannot be read ({error.strerror}); check its permissions") from error
+    sequences = {name: _frames(folder / name) for name in names}
+    if not any(sequences.values()):
+        raise PhotoError(f"{show(folder)}: no sequences of frames in it; unpack DAVIS again")
+    return sequences
+
+
+def _frames(folder: Path) -> tuple[Path, ...]:
+    try:
+        return find_sets([folder])[0].files
+    except PhotoError:
+        return ()
 
 
 def build_davis(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6), spacings: Sequence[int] = range(1, 9)) -> Built:
@@ -23,20 +55,13 @@ def build_davis(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6), spacings: Se
         spacings: distances between neighbours in frames.
 
     Raises:
-        ImgorderError: if the folder is not laid out so, or holds no sequence.
+        PhotoError: as `davis_sequences`.
     """
-    folder = root / FRAMES
-    if not folder.is_dir():
-        raise ImgorderError(f"{show(root)}: no folder {FRAMES} in it; give the root of DAVIS")
-    lengths: dict[str, int] = {}
-    skipped = []
-    for name in sorted((entry.name for entry in folder.iterdir() if entry.is_dir()), key=natural_key):
-        try:
-            lengths[name] = len(find_sets([folder / name])[0].files)
-        except PhotoError:
-            skipped.append(Skipped(f"{FRAMES}/{name}", "no frames in it that can be read"))
-    if not lengths:
-        raise ImgorderError(f"{show(folder)}: no sequences in it; give the root of DAVIS")
+    sequences = davis_sequences(root)
+    lengths = {name: len(files) for name, files in sequences.items() if files}
+    skipped = [
+        Skipped(f"{FRAMES}/{name}", "no frames in it that can be read") for name in sequences if name not in lengths
+    ]
     manifests = []
     for n in seq_lens:
         sets = [

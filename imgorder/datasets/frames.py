@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def read_set(manifest: Manifest, entry: SetEntry) -> list[Frame] | list[Path]:
         ImgorderError: if the file or folder is missing or has fewer frames than the manifest says.
     """
     source = manifest.root / entry.video
-    if source.is_dir():
+    if os.path.isdir(source):
         return _photos(source, entry.frames)
     reader: VideoReader | None = getattr(_threads, "reader", None)
     if reader is None or reader.path != source:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from imgorder import fields
 from imgorder.errors import ImgorderError
 from imgorder.files import written_whole
 from imgorder.names import show
@@ -90,21 +90,37 @@ def read_manifest(path: Path) -> Manifest:
         raise ImgorderError(f"{show(path)}: not a manifest; make one with: imgorder dataset") from error
     number = 1
     try:
-        header: dict[str, Any] = json.loads(lines[0])
+        header = _record(lines[0])
         if header["version"] != VERSION:
             raise ValueError(f"version {header['version']}")
+        root, seq_len = Path(fields.path_text(header, "root")), fields.integer(header, "seq_len")
+        dataset, seed = fields.text(header, "dataset"), fields.integer(header, "seed")
         sets = []
         for number, line in enumerate(lines[1:], start=2):  # noqa: B007 - the error names the line
-            fields = json.loads(line)
-            sets.append(SetEntry(**{**fields, "frames": _indices(fields["frames"], header["seq_len"])}))
-        return Manifest(header["dataset"], Path(header["root"]), header["seq_len"], header["seed"], tuple(sets))
-    except (IndexError, KeyError, TypeError, ValueError) as error:
+            sets.append(_entry(_record(line), seq_len))
+        return Manifest(dataset, root, seq_len, seed, tuple(sets))
+    except (IndexError, KeyError, ValueError, RecursionError) as error:
         raise ImgorderError(
             f"{show(path)}: line {number} is not of a manifest (version {VERSION}); make it with: imgorder dataset"
         ) from error
 
 
-def _indices(frames: Sequence[int], seq_len: int) -> tuple[int, ...]:
-    if len(frames) != seq_len:
-        raise ValueError(f"{len(frames)} frames in a set of {seq_len}")
-    return tuple(int(frame) for frame in frames)
+def _record(line: str) -> dict[str, Any]:
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("no table of fields")
+    return record
+
+
+def _entry(record: dict[str, Any], seq_len: int) -> SetEntry:
+    frames = fields.integers(record, "frames")
+    if len(frames) != seq_len or min(frames, default=0) < 0:
+        raise ValueError(f"not {seq_len} frames of a video")
+    return SetEntry(
+        fields.path_text(record, "video"),
+        frames,
+        fields.text(record, "split"),
+        fields.text(record, "group"),
+        fields.number(record, "spacing"),
+        None if record.get("flow") is None else fields.number(record, "flow"),
+    )

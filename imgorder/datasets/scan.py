@@ -82,8 +82,11 @@ def scan_videos(
             for name, result in _measure_all(waiting, workers):
                 if isinstance(result, ClipFlow):
                     flows[name] = result
-                    out.write(_line(keys[name], result))
-                    out.flush()
+                    try:
+                        out.write(_line(keys[name], result))
+                        out.flush()
+                    except OSError as error:
+                        raise _not_written(progress_file, error) from error
                 else:
                     failed[name] = result
                 done += 1
@@ -170,10 +173,14 @@ def _open_progress(path: Path) -> TextIO:
         cut_off = path.exists() and path.stat().st_size > 0 and path.read_bytes()[-1:] != b"\n"
         out = path.open("a", encoding="utf-8")
     except OSError as error:
-        raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror}); choose another --out") from error
+        raise _not_written(path, error) from error
     if cut_off:
         out.write("\n")
     return out
+
+
+def _not_written(path: Path, error: OSError) -> ImgorderError:
+    return ImgorderError(f"{show(path)}: cannot be written ({error.strerror}); choose another --out")
 
 
 def default_workers() -> int:

@@ -19,7 +19,7 @@ def find_files(root: Path, suffixes: Iterable[str]) -> list[str]:
     Raises:
         ImgorderError: if the root is no folder, or a folder cannot be listed.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise ImgorderError(f"{show(root)}: no such folder; check the path")
     known = tuple(suffixes)
     seen: set[str] = set()

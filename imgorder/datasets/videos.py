@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -83,7 +84,7 @@ def grouped_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
     """
     found = find_files(root, SUFFIXES)
     table = root / TABLE
-    if table.is_file():
+    if os.path.isfile(table):
         groups = _read_table(table)
         skipped = [Skipped(name, f"not listed in {TABLE}") for name in found if name not in groups]
     else:

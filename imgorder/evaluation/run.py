@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from imgorder.datasets.davis import is_davis_root
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.evaluation.measure import Measured, measure_all
-from imgorder.evaluation.sets import DavisWindows, TimedSet, is_davis_root
+from imgorder.evaluation.sets import DavisWindows, TimedSet
 from imgorder.names import show
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.preprocess import Preprocessing, preprocess_set

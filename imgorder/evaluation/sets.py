@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgorder.datasets.davis import FRAMES
-from imgorder.errors import PhotoError
-from imgorder.names import natural_key, show
+from imgorder.datasets.davis import davis_sequences
 from imgorder.preprocess import DEFAULT, Preprocessing, Tensor, preprocess_set
 
 
@@ -29,36 +27,13 @@ class TimedSet:
     tensors: Tensor
 
 
-def is_davis_root(path: Path) -> bool:
-    """Whether a folder is laid out as ``JPEGImages/480p/<sequence>/00000.jpg``."""
-    return (path / FRAMES).is_dir()
-
-
-def davis_files(root: Path) -> dict[str, list[Path]]:
-    """The frames of each sequence, name -> files in order.
+def davis_tensors(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tensor]:
+    """All frames of each sequence that has some, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
 
     Raises:
-        PhotoError: if the folder is not a DAVIS root, or has no frames.
+        PhotoError: as `davis_sequences`, and if a frame cannot be read.
     """
-    if not is_davis_root(root):
-        raise PhotoError(f"{show(root)}: no folder {FRAMES} in it; give the root of DAVIS")
-    sequences = {}
-    for folder in sorted((root / FRAMES).iterdir()):
-        files = sorted(folder.glob("*.jpg"), key=lambda file: natural_key(file.name))
-        if files:
-            sequences[folder.name] = files
-    if not sequences:
-        raise PhotoError(f"{show(root / FRAMES)}: no sequences of JPEGs in it; unpack DAVIS again")
-    return sequences
-
-
-def davis_sequences(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tensor]:
-    """All frames of each sequence, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
-
-    Raises:
-        PhotoError: as `davis_files`, and if a frame cannot be read.
-    """
-    return {name: preprocess_set(files, spec) for name, files in davis_files(root).items()}
+    return {name: preprocess_set(files, spec) for name, files in davis_sequences(root).items() if files}
 
 
 class DavisWindows:
@@ -72,9 +47,9 @@ class DavisWindows:
         """Look at the folders; frames are read when sets are asked for.
 
         Raises:
-            PhotoError: as `davis_files`.
+            PhotoError: as `davis_sequences`.
         """
-        self.sequences = len(davis_files(root))
+        self.sequences = sum(map(bool, davis_sequences(root).values()))
         self._root = root
         self._spec: Preprocessing | None = None
         self._frames: dict[str, Tensor] = {}
@@ -83,7 +58,7 @@ class DavisWindows:
         """See `windows`; cheap as long as the preprocessing is that of the last call."""
         if spec != self._spec:
             self._frames = {}  # before there are others
-            self._frames, self._spec = davis_sequences(self._root, spec), spec
+            self._frames, self._spec = davis_tensors(self._root, spec), spec
         return windows(self._frames, n, spacing)
 
 

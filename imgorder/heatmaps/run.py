@@ -98,7 +98,10 @@ def write_heatmaps(
                 f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
                 "to compare with"
             )
-    folders = [out] if len(sets) == 1 else [out / f"{i:02d}-{photos.folder.name}" for i, photos in enumerate(sets, 1)]
+    folders = [out]
+    if len(sets) > 1:
+        names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
+        folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
     own = {file.parent for photos in sets for file in photos.files}
     for photos, folder in zip(sets, folders, strict=True):
         _check_folder(folder, own)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from imgorder.ending import orderly_end
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show
 from imgorder.renaming import journal, transaction
@@ -18,9 +19,15 @@ from imgorder.renaming.plan import Plan, PlannedSet
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C was pressed; knows the folders in which all was done by then, and by which runs."""
+    """Ctrl-C was pressed, or a signal to end came, while files were changed.
 
-    def __init__(self, done: Sequence[tuple[Path, Run]]) -> None:
+    Attributes:
+        by: the exception that came of it.
+        done: the folders in which all was done by then, and by which runs.
+    """
+
+    def __init__(self, by: KeyboardInterrupt | SystemExit, done: Sequence[tuple[Path, Run]]) -> None:
+        self.by = by
         self.done = tuple(done)
         super().__init__()
 
@@ -47,15 +54,19 @@ def apply_plan(plan: Plan) -> list[Run]:
     Raises:
         ProblemsError: if the plan cannot be carried out (any more); nothing was changed then.
         ImgorderError: if something fails on the way; the folder is then as before.
-        Stopped: by Ctrl-C; the folder that was under way is then as before.
+        Stopped: the folder that was under way is then as before; copies are removed again.
     """
     if plan.copy_to is not None:
         check(plan)
         files = [(planned.folder / file.old, file.new) for planned in plan.sets for file in planned.files]
-        copy_all(files, plan.copy_to)
+        try:
+            with orderly_end():
+                copy_all(files, plan.copy_to)
+        except (KeyboardInterrupt, SystemExit) as stop:
+            raise Stopped(stop, []) from stop
         return []
     runs: list[Run] = []
-    with ExitStack() as stack:
+    with orderly_end(), ExitStack() as stack:
         check(plan)
         changing = [planned for planned in plan.sets if planned.changing]
         folders = [stack.enter_context(locked(planned.folder)) for planned in changing]
@@ -71,8 +82,8 @@ def apply_plan(plan: Plan) -> list[Run]:
                 for each, run in zip(folders, runs, strict=False)
             )
             raise ImgorderError(f"{error}{done}") from error
-        except KeyboardInterrupt as stop:
-            raise Stopped([(each.path, run) for each, run in zip(folders, runs, strict=False)]) from stop
+        except (KeyboardInterrupt, SystemExit) as stop:
+            raise Stopped(stop, [(each.path, run) for each, run in zip(folders, runs, strict=False)]) from stop
     return runs
 
 

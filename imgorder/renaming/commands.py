@@ -6,8 +6,6 @@ import os
 import shlex
 from pathlib import Path
 
-from imgorder.names import show
-
 
 def undo_command(folder: Path, more: str = "") -> str:
     """``imgorder undo 'my photos' --recover``."""
@@ -15,6 +13,15 @@ def undo_command(folder: Path, more: str = "") -> str:
 
 
 def quoted(path: Path) -> str:
-    """A path as one word of a command, never taken for an option."""
-    text = show(path)
-    return shlex.quote(os.path.join(".", text) if text.startswith("-") else text)
+    """A path as one word of a command, never taken for an option.
+
+    What a terminal does not show as it is stands in ``$'…'`` by its bytes, as Bash, Zsh and Ksh read it.
+    """
+    text = os.path.join(".", path) if os.fspath(path).startswith("-") else os.fspath(path)
+    if text.isprintable():
+        return shlex.quote(text)
+    return "$'" + "".join(char if char.isprintable() and char not in "\\'" else _escaped(char) for char in text) + "'"
+
+
+def _escaped(char: str) -> str:
+    return f"\\{char}" if char in "\\'" else "".join(f"\\x{byte:02x}" for byte in os.fsencode(char))

@@ -162,7 +162,8 @@ def locked(path: Path) -> Iterator[Folder]:
             raise _busy(path) from error
         except OSError as error:
             raise ImgorderError(
-                f"{show(path)}: this file system has no locks ({error.strerror}); use --copy-to a folder on another one"
+                f"{show(path)}: this file system has no locks ({error.strerror}); copy the photos to another one "
+                "(rename: --copy-to)"
             ) from error
         yield Folder(path, descriptor)
     finally:

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError
+from imgorder.fields import Record, integer, optional_text, text
 from imgorder.names import show
 from imgorder.renaming.commands import undo_command
 from imgorder.renaming.folder import PREFIX, Folder
-from imgorder.renaming.records import FileState, Record, bare_name, integer, optional_text, text
+from imgorder.renaming.records import FileState, bare_name
 
 VERSION = 1
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")

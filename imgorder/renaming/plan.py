@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
+from imgorder.fields import Record, boolean, optional_text, path_text, probability, text
 from imgorder.names import show
 from imgorder.ordered import OrderedSet
 from imgorder.photos import find_sets
 from imgorder.renaming.companions import Companion, find_companions
 from imgorder.renaming.folder import PREFIX
-from imgorder.renaming.records import FileState, Record, boolean, optional_text, path_text, probability, text
+from imgorder.renaming.records import FileState
 from imgorder.renaming.template import Template
 
 VERSION = 1
@@ -158,8 +159,13 @@ def write_plan(plan: Plan, file: Path) -> None:
         ImgorderError: if there is such a file, or it cannot be written.
     """
     try:
-        with file.open("x", encoding="ascii") as stream:
-            stream.write(json.dumps(plan.record(), indent=2, allow_nan=False) + "\n")
+        stream = file.open("x", encoding="ascii")
+        try:
+            with stream:
+                stream.write(json.dumps(plan.record(), indent=2, allow_nan=False) + "\n")
+        except BaseException:
+            file.unlink()  # half a plan would stand in the way of the next try
+            raise
     except FileExistsError as error:
         raise ImgorderError(
             f"{show(file)}: there is such a file already; remove it, or carry it out with --apply"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from imgorder.errors import ImgorderError
@@ -12,15 +13,19 @@ from imgorder.renaming.journal import DONE
 from imgorder.renaming.undo import UNDONE, Listed, list_runs
 
 
-def refuse_stale(order: OrderFile) -> None:
-    """Raise an ImgorderError if a run has given or taken one of an order's names since the order was written.
+def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
+    """Raise an ImgorderError if a run has given or taken the name of a file since an order was written.
 
     Where both a rename and its undo are younger than the order, all is as it was.
+
+    Args:
+        order: only its age counts.
+        files: photos that it is taken for; those that are not there are not looked at.
     """
     if order.written is None:
         return
     touched: dict[Path, set[str]] = {}
-    for file in order.files:
+    for file in files:
         folder = file.parent
         if folder not in touched:
             touched[folder] = _touched_since(folder, order.written) if os.path.isdir(folder) else set()

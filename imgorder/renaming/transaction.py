@@ -54,7 +54,8 @@ def carry_out(folder: Folder, kind: str, changes: Callable[[str], Sequence[Chang
         else:
             moving.perform(folder, run.moves)
         journal.finish(folder, run)
-    except (Exception, KeyboardInterrupt) as error:
+        return replace(run, status=DONE)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         recovery = _take_back(folder, run, error)
         if recovery.way == FORWARD:
             outcome = "it could not be taken back any more (is an old name taken?), so the run was finished"
@@ -65,7 +66,6 @@ def carry_out(folder: Folder, kind: str, changes: Callable[[str], Sequence[Chang
         if isinstance(error, OSError | ImgorderError):
             raise ImgorderError(f"{_reason(folder, error)}; {outcome}") from error
         raise
-    return replace(run, status=DONE)
 
 
 def recover(folder: Folder, run: Run) -> Recovery:
@@ -144,6 +144,6 @@ def _take_back(folder: Folder, run: Run, error: BaseException) -> Recovery:
 def _reason(folder: Folder, error: BaseException) -> str:
     if isinstance(error, OSError):
         return reason_of(error, folder.path)
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | SystemExit):
         return f"{show(folder.path)}: interrupted"
     return " ".join(str(error).splitlines())

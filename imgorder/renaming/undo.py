@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imgorder.ending import orderly_end
 from imgorder.errors import ImgorderError
 from imgorder.names import show
 from imgorder.renaming import journal, transaction
@@ -57,7 +58,7 @@ def undo(path: Path, wanted: str | None = None) -> Undone:
     Raises:
         ImgorderError: if there is none, another process is at work, or a run was interrupted. Nothing was changed.
     """
-    with locked(path) as folder:
+    with orderly_end(), locked(path) as folder:
         journal.refuse_unfinished(path)
         runs = journal.read_runs(path)
         run = _choose(path, runs, wanted)
@@ -71,7 +72,7 @@ def undo(path: Path, wanted: str | None = None) -> Undone:
 
 def recover(path: Path) -> list[Recovery]:
     """End all interrupted runs of a folder; see `transaction.recover`."""
-    with locked(path) as folder:
+    with orderly_end(), locked(path) as folder:
         recoveries = []
         for run in journal.unfinished(path):
             try:

@@ -8,7 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from imgorder.errors import EXIT_INTERRUPTED
+
 _NUMBERS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def exit_code(stop: KeyboardInterrupt | SystemExit) -> int:
+    """What a command ends with that Ctrl-C or a signal to end has stopped."""
+    return stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else EXIT_INTERRUPTED
 
 
 @contextmanager
