@@ -137,7 +137,7 @@ def measure(
             right = hits[model.name]
             plain.setdefault(model.name, right)
             change = np.array(right, dtype=float) - np.array(plain[model.name], dtype=float)
-            low, high = bootstrap_interval(change, numbered(groups))
+            low, high = bootstrap_interval(change, numbered(groups)) if len(set(groups)) > 1 else (-1.0, 1.0)
             facts = {"dataset": name, "seq_len": n, "spacing": None, "condition": condition.name}
             lost = {"change": percent(change.mean()), "change_low": percent(low), "change_high": percent(high)}
             yield {"model": model.name, **facts, **exact_match(right, groups, n), **lost}

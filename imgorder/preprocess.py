@@ -185,7 +185,7 @@ def seen_square(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[f
 
 
 def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:
-    """uint8 ``(…, H, W, 3)`` to float32 ``(…, 3, H, W)`` with the mean and deviation of ImageNet."""
+    """uint8 ``(…, H, W, 3)`` to float32 ``(…, 3, H, W)`` less the mean, over the deviation of ``spec``, per channel."""
     mean = np.array(spec.mean, dtype=np.float32)
     std = np.array(spec.std, dtype=np.float32)
     scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std

@@ -130,9 +130,17 @@ class Noise(torch.nn.Module):
         return images.mean((1, 2, 3, 4))[:, None] + torch.rand(3)
 
 
-def test_an_export_that_differs_is_not_left_behind(tmp_path: Path) -> None:
+class NoNumber(torch.nn.Module):
+    """Says what is no number."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((1, 2, 3, 4))[:, None].expand(-1, 3) * float("nan")
+
+
+@pytest.mark.parametrize(("network", "by"), [(Noise(), "[0-9]"), (NoNumber(), "nan")])
+def test_an_export_that_differs_is_not_left_behind(network: torch.nn.Module, by: str, tmp_path: Path) -> None:
     weights = tmp_path / "noise.safetensors"
     weights.write_bytes(b"weights")
-    with pytest.raises(ValueError, match="the ONNX logits of noise differ from torch by"):
-        export_onnx(Noise(), ModelMetadata("noise", "none", {}, (3,)), weights, tmp_path / "noise.onnx")
+    with pytest.raises(ValueError, match=f"the ONNX logits of noise differ from torch by {by}"):
+        export_onnx(network, ModelMetadata("noise", "none", {}, (3,)), weights, tmp_path / "noise.onnx")
     assert list(tmp_path.iterdir()) == [weights]

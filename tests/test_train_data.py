@@ -252,6 +252,14 @@ def test_windows_rise_within_the_clip_and_reach_the_spacing(store: FrameStore) -
     assert source.places(rng, 6, 5) is None
 
 
+def test_few_validation_sets_are_of_all_held_out_clips_alike(store: FrameStore) -> None:
+    groups = ("g0", "g1")
+    source = clip_source(store, held_out_groups=groups, validation_sets=2, validation_spacings=(2,), seq_len=(4,))
+    (sets,) = source.validation().values()
+    clips = np.searchsorted(store.first, sets[:, 0], side="right") - 1
+    assert clips.tolist() == [source.held_out[0], source.held_out[-1]]
+
+
 def test_windows_change_enough_and_stay_in_one_clip(store: FrameStore) -> None:
     source = clip_source(store)
     drawn = source.draw(np.random.default_rng(1), 4, 0, 40)

@@ -114,6 +114,26 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert whole == parts
 
 
+def test_a_best_loss_on_other_sets_is_no_mark_to_beat(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    first = make_trainer(clips, frames, tmp_path, **TRIDAB)
+    first.train()
+    best = first.progress.best_loss
+    assert best is not None
+    for changes, expected in (({}, best), ({"validation_sets": 1}, None), ({"validation_spacings": (3,)}, None)):
+        second = make_trainer(clips, frames, tmp_path, **TRIDAB, **changes)
+        second.resume()
+        assert second.progress.best_loss == expected
+
+
+def test_an_empty_log_of_figures_is_begun_anew(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    make_trainer(manifest, frames, tmp_path, **RESNET).train()
+    (tmp_path / "metrics.csv").write_text("")
+    second = make_trainer(manifest, frames, tmp_path, **{**RESNET, "steps": 9})
+    second.resume()
+    assert second.train()
+    assert [row["step"] for row in figures(tmp_path)] == [9.0]
+
+
 def test_a_requested_stop_ends_after_a_whole_step(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
     trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
     trainer.request_stop()
@@ -407,6 +427,15 @@ def test_the_temperature_undoes_overconfidence() -> None:
     assert fit_temperature(3 * honest, target) == pytest.approx(3.0, abs=0.25)
 
 
+def test_a_temperature_is_as_good_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where two ranges of them are as good, it is in one of them, not between."""
+    errors = iter([0.02 if 50 <= index < 80 or 200 <= index < 230 else 0.1 for index in range(323)])
+    monkeypatch.setattr("imgorder.training.calibrate.expected_calibration_error", lambda *_: next(errors))
+    fitted = fit_temperature(torch.zeros(4, 3), torch.zeros(4, dtype=torch.long))
+    candidates = np.geomspace(0.2, 5, 323)
+    assert candidates[50] <= fitted <= candidates[79]
+
+
 def test_growing_a_model_file_and_training_it(
     clips: Path, frames: dict[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -539,6 +568,26 @@ def test_the_command_trains_a_model_that_sort_takes(
     model = load_model(run / "model.safetensors")
     assert model.sizes == (4,)
     assert sorted(model.order(sorted(photos.iterdir())).order) == [0, 1, 2, 3]
+
+
+def test_clips_that_first_weights_have_not_seen_are_held_out_again(
+    clips: Path, frames: dict[Path, Path], tmp_path: Path
+) -> None:
+    store = open_store(find_data([clips]), frames[clips])
+    groups = sorted({clip.group for clip in store.clips})
+    make_trainer(clips, frames, tmp_path / "drawn", **TRIDAB).train()
+    weights = tmp_path / "drawn" / "model.safetensors"
+    other = [group for group in groups if group not in make_source_groups(clips, frames)][:1]
+    (tmp_path / "drawn" / "config.toml").write_text(f"held_out_groups = {[*other, 'a group of other data']}")
+    assert make_source_groups(clips, frames, init=str(weights)) == tuple(other)
+    assert make_source_groups(clips, frames, init=str(weights), held_out_groups=groups[:2]) == tuple(groups[:2])
+
+
+def make_source_groups(clips: Path, frames: dict[Path, Path], **changes: object) -> tuple[str, ...]:
+    config = make_config(SMALL, TRIDAB, changes)
+    found = find_data([clips])
+    make_source(config, found, open_store(found, frames[clips]))
+    return config.held_out_groups
 
 
 def test_a_run_may_begin_with_the_weights_of_another(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
             for t in candidates.tolist()
         ]
     )
-    # The error jumps where sets change bins; the middle of all that are as good as the best is steadier.
-    good = candidates[errors <= errors.min() + AS_GOOD]
-    return round(float(np.exp(np.log(good).mean())), 4)
+    # The error jumps where sets change bins; the middle of the best and all beside it that are as good is steadier.
+    first = last = int(errors.argmin())
+    good = errors <= errors.min() + AS_GOOD
+    while first > 0 and good[first - 1]:
+        first -= 1
+    while last + 1 < len(good) and good[last + 1]:
+        last += 1
+    return round(float(np.exp(np.log(candidates[first : last + 1]).mean())), 4)

@@ -23,7 +23,6 @@ from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.registry import settings_of
 from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
-from imgorder.preprocess import Preprocessing
 from imgorder.registry import Card
 from imgorder.training.held_out import clips_of
 from imgorder.training.release import add_release_options, counted, fit_temperatures, write_release
@@ -110,8 +109,9 @@ def combine(
     network = combined(members)
     groups = held_out_by_all(members)
     clips = clips_of(store, groups)
-    size = network.config.image_size
-    spec = Preprocessing(size, size)
+    size, own = network.config.image_size, members[0].metadata.preprocessing
+    # As much of a photo as the first member was made for, at the size that it has here.
+    spec = replace(own, shorter_edge=round(own.shorter_edge * size / own.crop), crop=size)
     metadata = ModelMetadata(
         name=name,
         family=FAMILY,

@@ -45,10 +45,11 @@ class TrainConfig:
         data: manifests, or folders of videos.
         validation_fraction: share of the clips, in whole groups, that is kept out of training where
             the data bring no validation split.
-        held_out_groups: those groups; drawn with ``split_seed`` when a run begins, and kept with it.
+        held_out_groups: those groups, kept with the run. If not given, those that were held out from the
+            weights of ``init``, else drawn with ``split_seed``.
         permutations: "all" shows each set of a manifest once in each of its n!/2 classes an epoch,
             "one" shows it once, in one random order.
-        validation_sets: at most so many sets for each validation figure.
+        validation_sets: at most so many sets for each validation figure, of all held-out clips alike.
         validation_spacings: for folders of videos, the spacings in frames that are validated.
 
     Sets from folders of videos (manifests say themselves which frames make a set):
@@ -66,7 +67,7 @@ class TrainConfig:
         flip: share of sets that are mirrored.
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
         turn: degrees by which each image of those sets is turned as well, at most, either way.
-        light: whether exposure, white balance and contrast vary.
+        light: whether exposure, white balance and a brightness offset vary.
 
     Optimisation:
         batch_size: sets a step and process. With several n it counts sets of 4, and a batch of any n
@@ -74,8 +75,8 @@ class TrainConfig:
         optimizer: "sgd" (with ``momentum``) or "adamw".
         weight_decay: of either; of "adamw" on matrices and kernels alone.
         learning_rate: the highest; ``warmup`` steps lead up to it.
-        schedule: "plateau" multiplies by ``plateau_factor`` after ``plateau_patience`` validations
-            whose loss is no better, and ends the run below ``min_learning_rate``; "cosine" falls to
+        schedule: "plateau" multiplies by ``plateau_factor`` after more than ``plateau_patience`` validations
+            in a row whose loss is no better, and ends the run below ``min_learning_rate``; "cosine" falls to
             zero over the run; "linear" stays and falls to zero over the last ``decay`` steps.
         clip_gradient: largest norm of the gradient; 0 for any.
         ema: decay of the running average of the weights that is validated and kept; 0 for none.

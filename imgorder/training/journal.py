@@ -70,7 +70,10 @@ class Journal:
     def _take_back(self, done: int) -> None:
         if not self._csv.exists():
             return
-        header, *rows = self._csv.read_text("utf-8").splitlines()
+        header, *rows = self._csv.read_text("utf-8").splitlines() or [""]
+        if not header:  # a kill or a full disk left an empty file
+            self._csv.unlink()
+            return
         kept = [row for row in rows if float(row.partition(",")[0] or "inf") <= done]
         if len(kept) < len(rows):
             with written_whole(self._csv) as partial:

@@ -140,7 +140,7 @@ def plain_plan(
 
 
 def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Exposure, white balance and contrast of each set, and of four sets in ten a little of each image.
+    """Exposure, white balance and brightness offset of each set, and of four sets in ten a little of each image.
 
     Returns:
         gains ``(count, n, 3)`` and offsets ``(count,)``.

@@ -35,6 +35,8 @@ KEPT = (
     "network",
     "seq_len",
     "data",
+    "shares",
+    "validation_fraction",
     "held_out_groups",
     "split_seed",
     "permutations",

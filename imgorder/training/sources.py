@@ -18,6 +18,7 @@ from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
 from imgorder.training.plan import Drawn, Indices, centre_squares, draw_orders, draw_square
 from imgorder.training.store import CELL, Frames, FrameStore
+from imgorder.training.warm_start import held_out_from
 
 
 class Source(Protocol):
@@ -148,9 +149,10 @@ class ClipSource:
         found = {}
         for n in self.config.seq_len:
             for spacing in self.config.validation_spacings:
-                sets = even_windows(self.store, self.held_out, n, spacing)[: self.config.validation_sets]
+                sets = even_windows(self.store, self.held_out, n, spacing)
                 if len(sets):
-                    found[f"n{n}_s{spacing}"] = sets
+                    count = min(len(sets), self.config.validation_sets)
+                    found[f"n{n}_s{spacing}"] = sets[np.linspace(0, len(sets) - 1, count).round().astype(int)]
         return found
 
     def _window(self, rng: np.random.Generator, n: int) -> tuple[Indices, tuple[int, int, int]]:
@@ -219,7 +221,9 @@ def smallest_change(store: FrameStore, frames: Indices, square: tuple[int, int, 
 
 
 def _draw_groups(config: TrainConfig, groups: Sequence[str]) -> tuple[str, ...]:
-    """Groups to hold out, given the group of every clip."""
+    """Groups to hold out, given the group of every clip: as the first weights did, or drawn."""
+    if config.init and (known := set(held_out_from(config.init)) & set(groups)):
+        return tuple(sorted(known))
     return tuple(sorted(held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
 
 

@@ -24,7 +24,7 @@ from imgorder.metadata import ModelMetadata
 from imgorder.names import show
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import write_network
-from imgorder.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from imgorder.training.checkpoint import Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
 from imgorder.training.journal import Journal
 from imgorder.training.pixels import Pixels, lit, make_pixels, normalise, to_device
@@ -122,6 +122,10 @@ class Trainer:
         """
         state = self.run / STATE
         self.progress = load_checkpoint(state, self.network, self.ema, self._optimizer)
+        before = read_config(state)
+        figures = (before.validation_sets, before.validation_spacings)
+        if figures != (self.config.validation_sets, self.config.validation_spacings):
+            self.progress.best_loss = None  # of other sets, so that no loss from here on compares with it
         done, processes = self.progress.step, self.progress.processes
         if processes != self.processes:
             raise UsageError(f"{show(state)}: made by {processes} processes, not {self.processes}; start as many")

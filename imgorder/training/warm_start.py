@@ -17,7 +17,7 @@ from imgorder.model_files import refuse_pickles, usable_file
 from imgorder.names import show
 from imgorder.networks.registry import build_network
 from imgorder.registry import cards, known_card
-from imgorder.training.config import TrainConfig
+from imgorder.training.config import TrainConfig, read_toml
 from imgorder.training.setup import network_settings
 
 OTHER = "give a model of its kind and width, or leave out --init"
@@ -92,6 +92,18 @@ def weights_file(source: str, option: str = "--init") -> Path:
         names = ", ".join(each.name for each in cards() if "torch" in each.files)
         raise ImgorderError(f"{show(source)}: no such file or model for {option}; there are the models {names}")
     return Path(source)
+
+
+def held_out_from(source: str) -> tuple[str, ...]:
+    """The groups of clips that were kept from the weights of a source, as far as that is told.
+
+    By the card of a registered model, or by the ``config.toml`` that a run leaves beside its weights.
+    """
+    card = known_card(source)
+    if card is not None:
+        return tuple(card.training.get("settings", {}).get("held_out_groups", ()))
+    config = Path(source).with_name("config.toml")
+    return tuple(read_toml(config).get("held_out_groups", ())) if os.path.isfile(config) else ()
 
 
 @contextmanager
