@@ -178,7 +178,7 @@ def test_an_ensemble_sees_as_much_of_a_photo_as_its_first_member(
     release(*trained[:2], "margin", "a network", tmp_path, changes={"image_size": 64, "shorter_edge": 80})
     card = tmp_path / "margin.json"
     both = combine([read_member(f"{card}:96"), read_member(str(card))], trained[1], "both", "two of it", tmp_path)
-    assert both.preprocessing == json.loads(Preprocessing(120, 96).to_json())
+    assert Preprocessing(**both.preprocessing) == Preprocessing(120, 96)
 
 
 def test_a_clip_counts_as_held_out_if_no_member_saw_it(

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imgorder.datasets.photos import exposure_time
+from imgorder.capture import exposure_time
 from imgorder.exif import ExifError, capture_time, parse_time, restored, with_capture_time
 
 TIME = datetime(2024, 2, 29, 13, 5, 9, 120_000)

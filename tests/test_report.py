@@ -22,8 +22,8 @@ from typer.testing import CliRunner, Result
 
 from imgorder.backends.onnx import OnnxBackend
 from imgorder.backends.path import PathBackend
+from imgorder.capture import exposure_time
 from imgorder.cli import app
-from imgorder.datasets.photos import exposure_time
 from imgorder.exif import parse_offset, with_capture_time
 from imgorder.heatmaps.overlay import Look
 from imgorder.heatmaps.run import maps_in_order

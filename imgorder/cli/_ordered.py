@@ -13,7 +13,8 @@ from imgorder.cli._errors import tell
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
-    from imgorder.ordered import OrderedSet, OrderFile
+    from imgorder.order_file import OrderFile
+    from imgorder.ordered import OrderedSet
 
 
 def named_path(text: str | Path) -> Path:
@@ -84,18 +85,19 @@ def ordered_sets(
         ImgorderError: for trouble with the photos or the file.
         UsageError: for options that do not fit together.
     """
-    from imgorder.ordered import read_order, sort_now
-
     one_direction(first, reverse)
     if order is not None:
         if names_model(model, backend, threads, votes):
             raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
+        from imgorder.order_file import read_order
         from imgorder.renaming.stale import refuse_stale
 
         refuse_stale(order, order.files)
         sets = read_order(order, paths, first=first, reverse=reverse)
         refuse_stale(order, (path for each in sets for path in each.files))  # where they are by now
         return sets
+    from imgorder.ordered import sort_now
+
     return sort_now(
         paths,
         model=model,
@@ -110,7 +112,7 @@ def ordered_sets(
 
 def read(order: Path | None) -> OrderFile | None:
     """What ``--order`` names, read once: it may be a pipe. Raises ImgorderError."""
-    from imgorder.ordered import read_file
+    from imgorder.order_file import read_file
 
     return None if order is None else read_file(order)
 

@@ -7,17 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
+from imgorder.capture import zoned_time
 from imgorder.datasets.built import Built, Skipped
 from imgorder.datasets.manifest import Manifest, SetEntry
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
-from imgorder.exif import parse_offset, parse_time
 from imgorder.names import natural_key, show
-from imgorder.photos import SUFFIXES, exif_fields, find_sets, open_photo
-
-_TIME = 0x9003  # DateTimeOriginal, whole seconds
-_SUBSECOND = 0x9291  # SubSecTimeOriginal, the decimals
-_OFFSET = 0x9011  # OffsetTimeOriginal, the zone
+from imgorder.photos import SUFFIXES, find_sets, open_photo
 
 
 def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
@@ -58,31 +54,6 @@ def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
                 sets.append(SetEntry(scene, places, "test", scene, round(seconds, 6)))
         manifests.append(Manifest("photos", root, n, 0, tuple(sets)))
     return Built(tuple(manifests), len(timed), tuple(skipped))
-
-
-def exposure_time(path: Path) -> datetime | None:
-    """When a photo was taken by its EXIF block, to the microsecond; None where that is not written.
-
-    It is the time on the camera's clock, in a zone that is not told. The picture is not decoded.
-
-    Raises:
-        PhotoError: if the file is not a photo.
-    """
-    taken = zoned_time(path)
-    return None if taken is None else taken.replace(tzinfo=None)
-
-
-def zoned_time(path: Path) -> datetime | None:
-    """As `exposure_time`, with the zone of the camera's clock where that is written."""
-    fields = exif_fields(path)
-    taken = parse_time(_text(fields.get(_TIME)), _text(fields.get(_SUBSECOND)))
-    return None if taken is None else taken.replace(tzinfo=parse_offset(_text(fields.get(_OFFSET))))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, bytes):
-        value = value.decode("ascii", "replace")
-    return str(value or "").replace("\0", "").strip()
 
 
 def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tuple[Path, str]]]:

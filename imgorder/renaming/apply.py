@@ -56,17 +56,23 @@ def apply_plan(plan: Plan) -> list[Run]:
         ImgorderError: if something fails on the way; the folder is then as before.
         Stopped: the folder that was under way is then as before; copies are removed again.
     """
-    if plan.copy_to is not None:
-        check(plan)
-        files = [(planned.folder / file.old, file.new) for planned in plan.sets for file in planned.files]
-        try:
-            with orderly_end():
+    done: list[tuple[Path, Run]] = []
+    try:
+        with orderly_end():
+            if plan.copy_to is None:
+                _rename(plan, done)
+            else:
+                check(plan)
+                files = [(planned.folder / file.old, file.new) for planned in plan.sets for file in planned.files]
                 copy_all(files, plan.copy_to)
-        except (KeyboardInterrupt, SystemExit) as stop:
-            raise Stopped(stop, []) from stop
-        return []
-    runs: list[Run] = []
-    with orderly_end(), ExitStack() as stack:
+    except (KeyboardInterrupt, SystemExit) as stop:
+        raise Stopped(stop, done) from stop
+    return [run for _, run in done]
+
+
+def _rename(plan: Plan, done: list[tuple[Path, Run]]) -> None:
+    """Rename folder by folder; each that is done is added to ``done``."""
+    with ExitStack() as stack:
         check(plan)
         changing = [planned for planned in plan.sets if planned.changing]
         folders = [stack.enter_context(locked(planned.folder)) for planned in changing]
@@ -75,16 +81,12 @@ def apply_plan(plan: Plan) -> list[Run]:
         check(plan)  # once more, now that no other imgorder can change anything
         try:
             for folder, planned in zip(folders, changing, strict=True):
-                runs.append(transaction.carry_out(folder, "rename", _moves(planned)))
+                done.append((folder.path, transaction.carry_out(folder, "rename", _moves(planned))))
         except ImgorderError as error:
-            done = "".join(
-                f"; {show(each.path)} is renamed already, taken back by: {undo_command(each.path, run.id)}"
-                for each, run in zip(folders, runs, strict=False)
+            told = "".join(
+                f"; {show(path)} is renamed already, taken back by: {undo_command(path, run.id)}" for path, run in done
             )
-            raise ImgorderError(f"{error}{done}") from error
-        except (KeyboardInterrupt, SystemExit) as stop:
-            raise Stopped(stop, [(each.path, run) for each, run in zip(folders, runs, strict=False)]) from stop
-    return runs
+            raise ImgorderError(f"{error}{told}") from error
 
 
 def _moves(planned: PlannedSet) -> Callable[[str], Sequence[Move]]:

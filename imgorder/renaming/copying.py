@@ -9,7 +9,7 @@ from pathlib import Path
 
 from imgorder.errors import ImgorderError
 from imgorder.names import show
-from imgorder.renaming.folder import PREFIX, Folder, locked, reason_of, sync_folder, write_all
+from imgorder.renaming.folder import PREFIX, Folder, create_new, locked, reason_of, sync_folder, write_all
 from imgorder.renaming.journal import new_run_id, refuse_unfinished
 from imgorder.renaming.records import FileState
 
@@ -67,7 +67,7 @@ def _copy(source: Path, target: str) -> int:
     """Copy one file with its times and mode, onto the disk; gives the copy's inode."""
     with source.open("rb") as original:
         before = FileState.of(os.fstat(original.fileno()))
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        descriptor = create_new(target)
         try:
             while chunk := original.read(_CHUNK):
                 write_all(descriptor, chunk)

@@ -64,7 +64,7 @@ class Folder:
 
     def write_new(self, name: str, *parts: bytes) -> None:
         """A new file, on disk when this returns; each part is on disk before the next is written."""
-        descriptor = os.open(self.at(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o644)
+        descriptor = create_new(self.at(name), 0o644)
         try:
             for part in parts:
                 write_all(descriptor, part)
@@ -109,6 +109,11 @@ def reason_of(error: OSError, folder: Path) -> str:
 
 
 _BINARY: int = getattr(os, "O_BINARY", 0)  # without it, Windows would change line ends
+
+
+def create_new(path: str, mode: int = 0o600) -> int:
+    """A descriptor of a file that was not there before; raises FileExistsError if it was."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
 
 
 def sync_folder(path: Path) -> None:

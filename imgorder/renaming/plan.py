@@ -277,7 +277,7 @@ def _planned_file(folder: Path, old: str, new: str, companion_of: str | None) ->
 
 
 def _capture_time(file: Path) -> object:
-    from imgorder.datasets.photos import exposure_time
+    from imgorder.capture import exposure_time
 
     return exposure_time(file)
 

@@ -18,7 +18,7 @@ from datetime import datetime
 
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show
-from imgorder.renaming.folder import Folder, write_all
+from imgorder.renaming.folder import Folder, create_new, write_all
 from imgorder.renaming.journal import Rewrite
 from imgorder.renaming.records import FileState
 
@@ -142,7 +142,7 @@ def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes,
 
     The group is kept where the system grants it, and so is the owner, unless it has to be (``owned``).
     """
-    descriptor = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    descriptor = create_new(stage)
     try:
         write_all(descriptor, content)
         made = os.fstat(descriptor)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from imgorder.errors import ImgorderError
 from imgorder.names import show
-from imgorder.ordered import OrderFile
+from imgorder.order_file import OrderFile
 from imgorder.renaming.journal import DONE
 from imgorder.renaming.undo import UNDONE, Listed, list_runs
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgorder import __version__, registry
-from imgorder.datasets.photos import zoned_time
+from imgorder.capture import zoned_time
 from imgorder.errors import ImgorderError, ModelError, SetSizeError, UsageError
 from imgorder.heatmaps.maps import Array, last, scales
 from imgorder.heatmaps.overlay import Look, paint

@@ -1,0 +1,182 @@
+"""An order that ``imgorder sort --json`` has written, read back and found again among photos."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.fields import probability
+from imgorder.files import same_file
+from imgorder.names import show
+from imgorder.ordered import OrderedSet
+from imgorder.photos import PhotoSet, find_sets
+from imgorder.renaming.commands import quoted
+
+
+@dataclass(frozen=True)
+class OrderFile:
+    """What a file that ``imgorder sort --json`` wrote says.
+
+    Attributes:
+        path: of the file.
+        sets: its sets; whether their photos are there was not looked at.
+        written: its time of change in ns; None for a pipe.
+    """
+
+    path: Path
+    sets: tuple[OrderedSet, ...]
+    written: int | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The photos that it names."""
+        return tuple(path for each in self.sets for path in each.files)
+
+
+def read_file(file: Path) -> OrderFile:
+    """Read such a file, once: it may be a pipe. Raises ImgorderError."""
+    try:
+        with file.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            content = stream.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ImgorderError(f"{show(file)}: cannot be read ({reason}); check the path") from error
+    written = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
+    return OrderFile(file, tuple(_set_of(record) for record in _records(file, content)), written)
+
+
+def read_order(
+    order: OrderFile, paths: Sequence[Path] = (), *, first: Sequence[Path] = (), reverse: bool = False
+) -> list[OrderedSet]:
+    """Take the order from a file.
+
+    Args:
+        order: its folders are as they were given to `sort`, so relative ones count from the current folder.
+        paths: if given, photos are looked for here, and have to be those of the file, which may have been moved.
+        first: photos known to be the first of their sets: the first or last ones of the file's orders.
+        reverse: turn every order round.
+
+    Raises:
+        ImgorderError: if the file names other photos than there are.
+        UsageError: if ``first`` is none of the ends, or both of one set.
+    """
+    file, sets = order.path, list(order.sets)
+    if paths:
+        sets = _among(file, sets, find_sets(paths))
+    else:
+        for photos in sets:
+            find_sets(photos.files)  # they are there
+    unused = set(first)
+    turned = []
+    for each in sets:
+        heads = {wanted for wanted in first if _is_file(wanted, each.files[0])}
+        tails = {wanted for wanted in first if _is_file(wanted, each.files[-1])}
+        if heads and tails:
+            raise UsageError(f"--first {show(min(tails))}: its set has another first photo already")
+        unused -= heads | tails
+        if heads or tails or reverse:
+            turn = reverse or not heads
+            each = replace(each, files=each.files[::-1] if turn else each.files, direction="given")
+        turned.append(each)
+    for wanted in unused:
+        raise UsageError(f"--first {show(wanted)}: neither first nor last in {show(file)}; sort again with --first")
+    return turned
+
+
+def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(data)
+        if content["version"] != 1:
+            raise ValueError
+        records = content["sets"]
+        if not records:
+            raise ValueError
+        for record in records:
+            names, _ = record["order"], probability(record, "confidence")
+            texts = [record["folder"], record["direction"], record["model"], record["backend"], *names]
+            if not names or len(set(names)) < len(names) or not all(isinstance(each, str) for each in texts):
+                raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ImgorderError(
+            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quoted(file)}"
+        ) from error
+    return list(records)
+
+
+def _set_of(record: dict[str, Any]) -> OrderedSet:
+    folder = Path(record["folder"])
+    files = tuple(folder / name for name in record["order"])
+    return OrderedSet(
+        PhotoSet(folder, files),
+        files,
+        float(record["confidence"]),
+        record["direction"],
+        record["model"],
+        record["backend"],
+    )
+
+
+def _among(file: Path, sets: Sequence[OrderedSet], found: Sequence[PhotoSet]) -> list[OrderedSet]:
+    """The sets of a file with the photos that were given; each set of the file has to be among them."""
+    if len(sets) != len(found):
+        raise ImgorderError(f"{show(file)}: {len(sets)} sets, but {len(found)} were given; give the same ones")
+    left = list(found)
+    partners: dict[int, PhotoSet] = {}
+    for choose in (_same, _moved):
+        for index, each in enumerate(sets):
+            if index not in partners and (photos := choose(file, each, left)) is not None:
+                partners[index] = photos
+                left.remove(photos)
+    return [_with_photos(file, each, partners[index]) for index, each in enumerate(sets)]
+
+
+def _same(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
+    """The given set in the very folder of the file's, of several there the one with these names."""
+    there = [photos for photos in found if same_file(photos.folder, each.photos.folder)]
+    return next((photos for photos in there if _names(photos) == _names(each.photos)), there[0] if there else None)
+
+
+def _moved(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet:
+    """The given set that has to be the file's, whose folder is elsewhere by now, or was named from elsewhere.
+
+    Raises:
+        ImgorderError: if the file's photos are there, and are others, or names do not tell which set is meant.
+    """
+    if any(os.path.lexists(path) for path in each.files):
+        raise ImgorderError(
+            f"{show(found[0].folder)}: not the photos of {show(file)}, which are in {show(each.photos.folder)}; "
+            "give those, or sort again"
+        )
+    alike = [photos for photos in found if len(found) == 1 or _names(photos) == _names(each.photos)]
+    if len(alike) != 1:
+        raise ImgorderError(
+            f"{show(each.photos.folder)}: of {show(file)}, is not there, and names do not tell which of the given sets "
+            "it is; sort again"
+        )
+    return alike[0]
+
+
+def _with_photos(file: Path, each: OrderedSet, photos: PhotoSet) -> OrderedSet:
+    by_name = {photos.name(path): path for path in photos.files}
+    names = [each.photos.name(path) for path in each.files]
+    for name in sorted({*names} ^ {*by_name}):
+        where = "not in the order of" if name in by_name else "not there any more, but in the order of"
+        raise ImgorderError(f"{show(photos.folder / name)}: {where} {show(file)}; sort again")
+    return replace(each, photos=photos, files=tuple(by_name[name] for name in names))
+
+
+def _names(photos: PhotoSet) -> set[str]:
+    return {photos.name(path) for path in photos.files}
+
+
+def _is_file(wanted: Path, file: Path) -> bool:
+    if os.path.abspath(wanted) == os.path.abspath(file) or (wanted.parent == Path() and wanted.name == file.name):
+        return True
+    return same_file(wanted, file)
