@@ -64,6 +64,8 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     together = json.loads(read(RESULTS / "davis-dev.json"))["pooled"]
     for document in (accuracy, card):
         yield document, "pooled", pooled_markdown(PooledRow(**row) for row in together)
+    of_clips = json.loads(read(RESULTS / "held-out-clips.json"))["pooled"]
+    yield accuracy, "held-out-pooled", pooled_markdown(PooledRow(**row) for row in of_clips)
     yield accuracy, "all-rows", results_markdown(davis)
     yield readme, "timing", timing_table(json.loads(read(RESULTS / "cold-start.json")))
     for path in sorted((ROOT / "models").glob("*.json")):
