@@ -24,7 +24,6 @@ TRIDAB = {
     "head_width": 8,
     "match_width": 4,
     "match_radius": 2,
-    "mirror": True,
 }
 
 
@@ -54,7 +53,8 @@ def exported(
     return weights, graph
 
 
-# An export takes a while, so tests share them: one of larger images than usual, one of the usual ones.
+# An export takes a while, so tests share them: one of larger images than usual, one of the usual ones. Mirrored
+# passes, which double it, are in the released TriDABs (`test_released_models.py`).
 SIDE = 144
 
 
