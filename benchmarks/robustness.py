@@ -58,7 +58,6 @@ def davis_windows(root: Path, limit: int) -> tuple[str, Windows]:
     sequences = {
         name: [np.asarray(upright_rgb(open_photo(file))) for file in files]
         for name, files in davis_sequences(root).items()
-        if files
     }
 
     def windows(n: int, spacing: int) -> list[Window]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,17 +49,18 @@ def boolean(record: Record, key: str) -> bool:
 
 def probability(record: Record, key: str) -> float:
     """A number from 0 to 1; raises ValueError."""
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:  # NaN is outside, too
-        raise ValueError(f"{key} is no number from 0 to 1")
-    return float(value)
+    return _number_within(record, key, 0, 1, "no number from 0 to 1")
 
 
 def number(record: Record, key: str) -> float:
     """A finite number; raises ValueError."""
+    return _number_within(record, key, -sys.float_info.max, sys.float_info.max, "no number")
+
+
+def _number_within(record: Record, key: str, least: float, most: float, otherwise: str) -> float:
     value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{key} is no number")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:  # NaN is outside
+        raise ValueError(f"{key} is {otherwise}")
     return float(value)
 
 

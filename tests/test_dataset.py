@@ -538,6 +538,8 @@ ENTRY = {"video": "v", "frames": [0, 1, 2], "split": "test", "group": "g", "spac
         ({"dataset": None}, {}, 1),
         ({}, {"spacing": "a"}, 2),
         ({}, {"spacing": None}, 2),
+        ({}, {"spacing": float("nan")}, 2),
+        ({}, {"spacing": 10**400}, 2),
         ({}, {"video": 5}, 2),
         ({}, {"split": ["test"]}, 2),
         ({}, {"group": {}}, 2),

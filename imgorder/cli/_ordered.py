@@ -94,7 +94,8 @@ def ordered_sets(
 
         refuse_stale(order, order.files)
         sets = read_order(order, paths, first=first, reverse=reverse)
-        refuse_stale(order, (path for each in sets for path in each.files))  # where they are by now
+        if paths:  # the photos may lie elsewhere by now
+            refuse_stale(order, (path for each in sets for path in each.files))
         return sets
     from imgorder.ordered import sort_now
 

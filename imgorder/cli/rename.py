@@ -97,11 +97,12 @@ def rename(
                 tell("stopped", f"{show(folder)} is renamed already; taken back by: {undo_command(folder, run.id)}")
             tell("stopped", "interrupted; what was under way was taken back")
             raise typer.Exit(exit_code(stop.by)) from stop
-    with or_on_stderr([] if runs is None else _planned.outcome(plan, runs, plan_file)):
+    outcome = _planned.outcome(plan, runs, plan_file)
+    with or_on_stderr([] if runs is None else outcome):
         if as_json:
             print(_planned.as_json(plan, runs))
         elif not unsure:
-            print("\n".join(_planned.outcome(plan, runs, plan_file)))
+            print("\n".join(outcome))
     if unsure:
         raise typer.Exit(EXIT_UNSURE)
 

@@ -72,8 +72,9 @@ def stamp(
     if run is None:
         print("All photos have these times already; nothing was changed.")
         return
-    with or_on_stderr([f"{show(plan.folder)} is stamped; taken back by: {undo_command(plan.folder, run.id)}"]):
-        print(f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}")
+    outcome = f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}"
+    with or_on_stderr([outcome]):
+        print(outcome)
 
 
 def _print_plan(plan: StampPlan, confidence: float, direction: str) -> None:

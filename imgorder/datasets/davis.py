@@ -21,11 +21,16 @@ def is_davis_root(path: Path) -> bool:
 
 
 def davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
-    """Name -> frames in order of each sequence; none of a folder without photos.
+    """Name -> frames in order of each sequence.
 
     Raises:
         PhotoError: if the folder is not laid out so, cannot be read, or has no frames at all.
     """
+    return {name: files for name, files in _folders(root).items() if files}
+
+
+def _folders(root: Path) -> dict[str, tuple[Path, ...]]:
+    """As `davis_sequences`, with those folders as well that hold no photos."""
     folder = root / FRAMES
     if not is_davis_root(root):
         raise PhotoError(f"{show(root)}: no folder {FRAMES} in it; give the root of DAVIS")
@@ -57,10 +62,10 @@ def build_davis(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6), spacings: Se
     Raises:
         PhotoError: as `davis_sequences`.
     """
-    sequences = davis_sequences(root)
-    lengths = {name: len(files) for name, files in sequences.items() if files}
+    folders = _folders(root)
+    lengths = {name: len(files) for name, files in folders.items() if files}
     skipped = [
-        Skipped(f"{FRAMES}/{name}", "no frames in it that can be read") for name in sequences if name not in lengths
+        Skipped(f"{FRAMES}/{name}", "no frames in it that can be read") for name in folders if name not in lengths
     ]
     manifests = []
     for n in seq_lens:

@@ -28,12 +28,12 @@ class TimedSet:
 
 
 def davis_tensors(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tensor]:
-    """All frames of each sequence that has some, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
+    """All frames of each sequence, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
 
     Raises:
         PhotoError: as `davis_sequences`, and if a frame cannot be read.
     """
-    return {name: preprocess_set(files, spec) for name, files in davis_sequences(root).items() if files}
+    return {name: preprocess_set(files, spec) for name, files in davis_sequences(root).items()}
 
 
 class DavisWindows:
@@ -49,7 +49,7 @@ class DavisWindows:
         Raises:
             PhotoError: as `davis_sequences`.
         """
-        self.sequences = sum(map(bool, davis_sequences(root).values()))
+        self.sequences = len(davis_sequences(root))
         self._root = root
         self._spec: Preprocessing | None = None
         self._frames: dict[str, Tensor] = {}
