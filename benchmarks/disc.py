@@ -17,7 +17,7 @@ from imgorder.heatmaps.maps import Array
 from imgorder.heatmaps.overlay import stride_of, strips, whole
 from imgorder.heatmaps.run import maps_in_order
 from imgorder.predictor import OrderingModel
-from imgorder.preprocess import Preprocessing, preprocess_set, seen_square
+from imgorder.preprocess import Preprocessing, preprocess_set, seen_box
 
 SIZE = (480, 360)
 RADIUS = 34
@@ -113,7 +113,7 @@ def look(model: OrderingModel, scene: Scene) -> Seen:
     tensors = preprocess_set(scene.photos, model.preprocessing)
     maps = maps_in_order(model, tensors, model.order_tensors([tensors])[0])
     in_time = list(range(len(tensors)))
-    cells = {name: stride_of(heat[0], maps.spec.crop) * _zoom(maps.spec) for name, heat in maps.layers.items()}
+    cells = {name: stride_of(heat[0], maps.spec.crop) * max(_zoom(maps.spec)) for name, heat in maps.layers.items()}
     lights = {name: _lights(heat, cells[name], scene, maps.spec) for name, heat in maps.layers.items()}
     return Seen(list(maps.order) in (in_time, in_time[::-1]), cells, lights)
 
@@ -124,7 +124,7 @@ def ratio(lights: Iterable[Light]) -> float:
 
 
 def _lights(maps: Array, cell: float, scene: Scene, spec: Preprocessing) -> list[Light]:
-    left, top, right, bottom = whole(seen_square(SIZE, spec))
+    left, top, right, bottom = whole(seen_box(SIZE, spec))
     y, x = np.mgrid[top:bottom, left:right]
     distances = np.stack([np.hypot(x - cx, y - cy) for cx, cy in scene.centres])
     still = distances.min(axis=0) > RADIUS + max(NEAR, cell)
@@ -146,12 +146,14 @@ def _lights(maps: Array, cell: float, scene: Scene, spec: Preprocessing) -> list
 def _covered(heat: Array, centre: npt.NDArray[np.float64], spec: Preprocessing) -> Array:
     """How much of each cell the disc covers; the i-th cell lies around pixel stride·i of the input, as maps do."""
     stride, side = stride_of(heat, spec.crop), len(heat)
-    left, top, _, _ = seen_square(SIZE, spec)
-    y, x = (np.mgrid[0 : side * stride, 0 : side * stride] - stride // 2) * _zoom(spec)
-    inside = np.hypot(left + x - centre[0], top + y - centre[1]) < RADIUS
+    left, top, _, _ = seen_box(SIZE, spec)
+    across, down = _zoom(spec)
+    y, x = np.mgrid[0 : side * stride, 0 : side * stride] - stride // 2
+    inside = np.hypot(left + x * across - centre[0], top + y * down - centre[1]) < RADIUS
     return np.asarray(inside.reshape(side, stride, side, stride).mean(axis=(1, 3)), dtype=np.float32)
 
 
-def _zoom(spec: Preprocessing) -> float:
-    """Px of the photo to a px of the input."""
-    return min(SIZE) / spec.shorter_edge
+def _zoom(spec: Preprocessing) -> tuple[float, float]:
+    """Px of the photo to a px of the input, across and down."""
+    left, top, right, bottom = seen_box(SIZE, spec)
+    return (right - left) / spec.crop, (bottom - top) / spec.crop

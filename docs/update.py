@@ -385,9 +385,17 @@ def limits(card: dict[str, Any], *names: str | None) -> list[str]:
     spec, sizes = card["preprocessing"], card["sizes"]
     crop, edge = spec["crop"], spec["shorter_edge"]
     outside = "near the edges" if crop < edge else "near the ends of the longer edge"
-    found = [
+    seen = (
         f"It sees only the middle {crop}×{crop} px of a photo scaled to a shorter edge of {edge} px: what moves "
-        f"{outside}, or is tiny, it misses.",
+        f"{outside}, or is tiny, it misses."
+    )
+    if spec.get("squeeze", 1) > 1:
+        seen = (
+            f"It sees a photo squeezed into {crop}×{crop} px, of a longer edge at most {spec['squeeze']:g} times the "
+            "shorter one: what is tiny, it misses."
+        )
+    found = [
+        seen,
         "It cannot tell which end comes first, by design.",
         "It gives an order even where the photos hold none, because nothing moves or what moves is hidden; only its "
         "confidence shows that.",

@@ -1,7 +1,8 @@
 """Photo to tensor: the one preprocessing that training, torch and ONNX share.
 
-Orient by EXIF, scale the shorter edge to 136, take the centre 112×112, normalise as ImageNet. The
-steps are public because training crops at random between `to_scaled` and `normalise`.
+Orient by EXIF, scale the shorter edge to 136, take the centre 112×112, normalise as ImageNet. A model may
+ask for other sizes, and for longer edges to be squeezed rather than cut off. The steps are public because
+training crops at random between `to_scaled` and `normalise`.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ Tensor = npt.NDArray[np.float32]
 # More than any network asks for. Model files come from anywhere, and a photo must not fill the memory.
 _LARGEST_EDGE = 4096
 
+# Of a longer edge no more is scaled than so many times the shorter one.
+_REACH = 8
+
 # Tag 0x0112. How to turn the stored picture so that it stands upright.
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
@@ -54,6 +58,8 @@ class Preprocessing:
     Attributes:
         shorter_edge: the photo is scaled so that its shorter edge has this many px.
         crop: side of the square taken from the centre, in px.
+        squeeze: of a longer edge the middle is seen, up to so many times the shorter one, and squeezed to its
+            length. At 1 nothing is squeezed: a square is cut out.
         mean, std: per channel (RGB), of values in 0…1.
         draft_factor: a JPEG is decoded at no less than this many times the shorter edge.
     """
@@ -63,6 +69,7 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     draft_factor: int = 2
+    squeeze: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises ValueError or TypeError for what no photo can be prepared by."""
@@ -70,6 +77,8 @@ class Preprocessing:
             raise ValueError(f"a crop of {self.crop} px of a shorter edge of {self.shorter_edge} px")
         if not 1 <= self.draft_factor <= 16:
             raise ValueError(f"photos decoded at {self.draft_factor} times the shorter edge")
+        if not 1 <= self.squeeze <= _REACH:
+            raise ValueError(f"photos squeezed to 1/{self.squeeze} of their length")
         if not all(isinstance(each, int) for each in (self.shorter_edge, self.crop, self.draft_factor)):
             raise TypeError("the sizes of a preprocessing are whole numbers")
         if len(self.mean) != 3 or len(self.std) != 3:
@@ -136,18 +145,18 @@ def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     """An upright RGB image whose shorter edge is that of the preprocessing, not cropped yet.
 
     Returns:
-        uint8 ``(H, W, 3)`` with min(H, W) = shorter_edge.
+        uint8 ``(H, W, 3)`` with min(H, W) = shorter_edge; both are, where the preprocessing squeezes.
     """
     picture = _open(image, spec)
     turn = upright_turn(picture)
     picture = to_rgb(picture)
-    # Of a strip that is much longer than wide only the middle, which holds the centre crop, is scaled:
+    # Of a strip that is much longer than wide only the middle, which holds all that is seen, is scaled:
     # scaled whole, 1 px by 60,000 would need gigabytes.
-    reach = 8 * min(picture.size)
+    reach = _seen_length(min(picture.size), spec)
     width, height = min(picture.width, reach), min(picture.height, reach)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    scale = spec.shorter_edge / min(width, height)
-    size = (max(spec.shorter_edge, round(width * scale)), max(spec.shorter_edge, round(height * scale)))
+    shorter = min(width, height)
+    size = (_scaled_length(width, shorter, spec), _scaled_length(height, shorter, spec))
     if size != picture.size:
         middle = (left, top, left + width, top + height)
         picture = picture.resize(size, SCALING, box=middle)
@@ -163,8 +172,8 @@ def centre(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Pixels:
     return pixels[..., top : top + spec.crop, left : left + spec.crop, :]
 
 
-def seen_square(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[float, float, float, float]:
-    """Where the square that the network sees lies in an upright photo.
+def seen_box(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[float, float, float, float]:
+    """Where what the network sees lies in an upright photo: a square, unless the preprocessing squeezes.
 
     Args:
         size: width and height of the photo in px, upright.
@@ -172,16 +181,28 @@ def seen_square(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[f
     Returns:
         left, top, right and bottom in px of the photo.
     """
-    reach = 8 * min(size)
+    reach = _seen_length(min(size), spec)
     edges = []
     for length in size:
         used = min(length, reach)
-        scaled = max(spec.shorter_edge, round(used * spec.shorter_edge / min(size)))
+        scaled = _scaled_length(used, min(size), spec)
         zoom = used / scaled
         start = (length - used) // 2 + (scaled - spec.crop) // 2 * zoom
         edges.append((start, start + spec.crop * zoom))
     (left, right), (top, bottom) = edges
     return left, top, right, bottom
+
+
+def _seen_length(shorter: int, spec: Preprocessing) -> int:
+    """How many px of a longer edge are scaled, given the shorter one."""
+    return int(shorter * (spec.squeeze if spec.squeeze > 1 else _REACH))
+
+
+def _scaled_length(edge: int, shorter: int, spec: Preprocessing) -> int:
+    """How many px an edge has when it is scaled, given the shorter one."""
+    if spec.squeeze > 1:
+        return spec.shorter_edge
+    return max(spec.shorter_edge, round(edge * (spec.shorter_edge / shorter)))
 
 
 def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:

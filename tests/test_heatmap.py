@@ -21,7 +21,7 @@ from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import upsample
 from imgorder.heatmaps.run import set_maps
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import Preprocessing, seen_square, to_pixels
+from imgorder.preprocess import Preprocessing, seen_box, to_pixels
 from tests.conftest import ROOT, load_script
 
 disc = load_script(ROOT / "benchmarks" / "disc.py")
@@ -143,7 +143,7 @@ def test_a_map_that_knows_just_where_the_disc_is_would_have_the_best_share() -> 
             return {"dab.all": (tensors[:, :, :1] > (230 / 255 - 0.485) / 0.229).astype(np.float32)}
 
     seen = disc.look(OrderingModel("knowing", Knowing(), (4,), Preprocessing(), {}), scene)
-    assert seen.cells == {"dab.all": 360 / 136}
+    assert seen.cells == {"dab.all": pytest.approx(480 / 181)}  # 480 by 360 px become 181 by 136
     for light in seen.lights["dab.all"]:
         assert light.still == 0
         assert light.disc > 0.8
@@ -201,16 +201,26 @@ class Eighth:
 
 @pytest.mark.parametrize("orientation", [None, 6])
 @pytest.mark.parametrize("corner", ["first", "last"])
-@pytest.mark.parametrize("spec", [Preprocessing(136, 112), Preprocessing(144, 144), Preprocessing(256, 224)], ids=str)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Preprocessing(136, 112),
+        Preprocessing(144, 144),
+        Preprocessing(256, 224),
+        Preprocessing(144, 144, squeeze=1.2),
+        Preprocessing(144, 128, squeeze=2.0),
+    ],
+    ids=str,
+)
 def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: Preprocessing, corner: str, orientation: int | None
 ) -> None:
-    zoom = min(SIZE) / spec.shorter_edge
-    side, reach = round(40 * zoom), 12 * zoom  # of the mark, and how far a value is smeared at most
+    zoom = np.minimum(SIZE, min(SIZE) * spec.squeeze) / spec.shorter_edge  # across, down
+    side = (40 * zoom).round().astype(int)  # of the mark
     middle, half = np.array(SIZE) / 2, spec.crop * zoom / 2
     x, y = (middle - half if corner == "first" else middle + half - side).round().astype(int)
     pixels = np.full((SIZE[1], SIZE[0], 3), (124, 116, 104), np.uint8)  # the mean that is subtracted
-    pixels[max(0, y) : y + side, x : x + side] = 255
+    pixels[max(0, y) : y + side[1], max(0, x) : x + side[0]] = 255
     photos = save([Image.fromarray(pixels)] * 3, tmp_path / "photos", orientation)
     model = OrderingModel("eighth", Eighth(), (3,), spec, {})
     monkeypatch.setattr("imgorder.heatmaps.run.load_model", lambda *arguments: model)
@@ -220,10 +230,14 @@ def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
     deep = np.asarray(Image.open(next((tmp_path / "maps").glob("*.heat.png"))))
     painted = np.asarray(Image.open(next((tmp_path / "maps").glob("*.heat.jpg")))).mean(axis=2)
     seen = ~np.isnan(values)
-    assert seen.sum() == pytest.approx((spec.crop * zoom) ** 2, rel=0.02)
+    assert seen.sum() == pytest.approx(np.prod(spec.crop * zoom), rel=0.02)
     row, column = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
-    outside = np.maximum(np.abs(column + 0.5 - x - side / 2), np.abs(row + 0.5 - y - side / 2)) - side / 2
-    inside, away = seen & (outside < -reach), seen & (outside > reach)
+    # In px of the input, beyond the mark's rim; values are smeared over 12 at most.
+    beyond = [
+        np.abs(at + 0.5 - first - edge / 2) - edge / 2 for at, first, edge in ((column, x, side[0]), (row, y, side[1]))
+    ]
+    outside = np.maximum(beyond[0] / zoom[0], beyond[1] / zoom[1])
+    inside, away = seen & (outside < -12), seen & (outside > 12)
     assert values[inside].min() > 2
     assert values[away].max() < 0.3
     assert deep[inside].min() > 0.8 * 65535
@@ -238,17 +252,19 @@ def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
         assert np.abs(at - expected).max() < tolerance
 
 
+@pytest.mark.parametrize("squeeze", [1.0, 1.5])
 @pytest.mark.parametrize("size", [(480, 360), (360, 480), (1001, 333), (136, 136), (4000, 300)])
-def test_the_seen_square_is_what_preprocessing_cuts_out(size: tuple[int, int]) -> None:
-    left, top, right, bottom = seen_square(size)
+def test_the_seen_box_is_what_preprocessing_cuts_out(size: tuple[int, int], squeeze: float) -> None:
+    spec = Preprocessing(squeeze=squeeze)
+    left, top, right, bottom = seen_box(size, spec)
     picture = np.zeros((size[1], size[0], 3), np.uint8)
     picture[round(top) : round(bottom), round(left) : round(right)] = 200
-    seen = to_pixels(picture)
-    assert (seen[4:-4, 4:-4] > 190).all()  # all of the square
+    seen = to_pixels(picture, spec)
+    assert (seen[4:-4, 4:-4] > 190).all()  # all of the box
     grown = np.full((size[1], size[0], 3), 200, np.uint8)
-    margin = max(1, round(3 * (right - left) / 112))
-    grown[round(top) + margin : round(bottom) - margin, round(left) + margin : round(right) - margin] = 0
-    edge = to_pixels(grown)
+    across, down = (max(1, round(3 * edge / 112)) for edge in (right - left, bottom - top))
+    grown[round(top) + down : round(bottom) - down, round(left) + across : round(right) - across] = 0
+    edge = to_pixels(grown, spec)
     assert edge[56, 1].min() > 60  # and nothing further out: the rim is at the rim
     assert edge[1, 56].min() > 60
     assert edge[56, 56].max() == 0

@@ -156,9 +156,29 @@ def test_arrays_of_another_kind_are_refused() -> None:
 
 
 def test_parameters_travel_as_json() -> None:
-    spec = Preprocessing(shorter_edge=160, crop=128, mean=(0.5, 0.5, 0.5))
+    spec = Preprocessing(shorter_edge=160, crop=128, mean=(0.5, 0.5, 0.5), squeeze=1.5)
     assert Preprocessing.from_json(spec.to_json()) == spec
     assert preprocess(picture(), spec).shape == (3, 128, 128)
+
+
+def test_a_longer_edge_is_squeezed_as_far_as_is_asked_for() -> None:
+    wide = picture(300, 180)
+    whole = to_pixels(wide, Preprocessing(128, 128, squeeze=1.8))
+    assert np.array_equal(whole, np.asarray(wide.resize((128, 128), Image.Resampling.BICUBIC)))
+    part = to_pixels(wide, Preprocessing(128, 128, squeeze=1.5))
+    middle = to_pixels(wide.crop((15, 0, 285, 180)), Preprocessing(128, 128, squeeze=1.5))
+    assert np.array_equal(part[:, 3:-3], middle[:, 3:-3])  # scaling looks a little beyond what is cut
+    assert distance(part, whole) > 2
+    tall = to_pixels(wide.transpose(Image.Transpose.TRANSPOSE), Preprocessing(128, 128, squeeze=1.5))
+    assert np.array_equal(tall, part.transpose(1, 0, 2))
+    square = picture(180, 180)
+    assert np.array_equal(to_pixels(square, Preprocessing(squeeze=1.8)), to_pixels(square))
+
+
+@pytest.mark.parametrize("squeeze", [0.5, 9.0, float("nan")])
+def test_an_absurd_squeeze_is_refused(squeeze: float) -> None:
+    with pytest.raises(ValueError, match="squeezed"):
+        Preprocessing(squeeze=squeeze)
 
 
 def test_golden_values() -> None:

@@ -18,7 +18,7 @@ from imgorder.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E4
 from imgorder.training.config import TrainConfig, make_config  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.pixels import DevicePixels, HostPixels, crop, lit, normalise  # noqa: E402
-from imgorder.training.plan import Plan, centre_squares, classes_of, draw_orders, plain_plan  # noqa: E402
+from imgorder.training.plan import Plan, classes_of, draw_orders, middle_boxes, plain_plan  # noqa: E402
 from imgorder.training.sources import (  # noqa: E402
     ClipSource,
     ManifestSource,
@@ -221,7 +221,8 @@ def test_a_set_size_without_sets_is_refused(manifest: Path, tmp_path: Path) -> N
 def test_crops_of_the_paper_are_at_random_and_shared_by_the_set(manifest: Path, tmp_path: Path) -> None:
     source = manifest_source(manifest, tmp_path / "frames", batch_size=32)
     (plan,) = plans(source, tmp_path / "run", 1)
-    assert (plan.side == 112).all()
+    assert (plan.height == 112).all()
+    assert (plan.width == 112).all()
     assert (plan.top == plan.top[:, :1]).all()
     assert (plan.left == plan.left[:, :1]).all()
     assert len(set(zip(plan.top[:, 0].tolist(), plan.left[:, 0].tolist(), strict=True))) > 10
@@ -265,7 +266,7 @@ def test_windows_change_enough_and_stay_in_one_clip(store: FrameStore) -> None:
     drawn = source.draw(np.random.default_rng(1), 4, 0, 40)
     clip = np.searchsorted(store.first, drawn.frames, side="right")
     assert (clip == clip[:, :1]).all()
-    changes = [smallest_change(store, f, tuple(s)) for f, s in zip(drawn.frames, drawn.squares.tolist(), strict=True)]
+    changes = [smallest_change(store, f, tuple(s)) for f, s in zip(drawn.frames, drawn.boxes.tolist(), strict=True)]
     assert np.mean(np.array(changes) >= source.config.min_change) >= 0.8
 
 
@@ -345,7 +346,7 @@ def test_frames_on_the_device_give_the_same_images(manifest: Path, store: FrameS
 
     wide = clip_source(store, backbone="resnet18", seq_len=4, shift=1.0)
     (plan,) = plans(wide, tmp_path / "run2", 1)
-    assert len(set(plan.side.ravel().tolist())) > 5
+    assert len(set(plan.height.ravel().tolist())) > 5
     difference = (HostPixels(store, CPU)(plan).float() - DevicePixels(store, CPU)(plan)).abs()
     assert difference.mean() < 4  # two ways to scale
     assert difference.mean() < 0.2 * (HostPixels(store, CPU)(plan).float() - 128).abs().mean()
@@ -357,8 +358,8 @@ def test_each_image_may_be_shifted_a_little_but_stays_inside(store: FrameStore, 
         assert (plan.top != plan.top[:, :1]).any()
         assert (plan.top >= 0).all()
         assert (plan.left >= 0).all()
-        assert (plan.top + plan.side <= store.height[plan.frames]).all()
-        assert (plan.left + plan.side <= store.width[plan.frames]).all()
+        assert (plan.top + plan.height <= store.height[plan.frames]).all()
+        assert (plan.left + plan.width <= store.width[plan.frames]).all()
 
 
 def test_each_image_may_be_turned_a_little_and_a_run_without_draws_as_before(store: FrameStore, tmp_path: Path) -> None:
@@ -378,22 +379,27 @@ def test_each_image_may_be_turned_a_little_and_a_run_without_draws_as_before(sto
 
 
 @pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("squeeze", [1.0, 1.2])
 @pytest.mark.parametrize("make", [HostPixels, DevicePixels])
-def test_a_square_that_is_turned_shows_what_the_turned_frame_does(
-    make: type[HostPixels] | type[DevicePixels], flip: bool, store: FrameStore
+def test_a_box_that_is_turned_shows_what_the_turned_frame_does(
+    make: type[HostPixels] | type[DevicePixels], flip: bool, squeeze: float, store: FrameStore
 ) -> None:
-    """Against Pillow, which turns the whole frame about the middle of the square."""
+    """Against Pillow, which turns the whole frame about the middle of the box."""
     degrees = (10, 0, -20)
     same = np.repeat(store.first[:1], 3)[None]
-    plan = plain_plan(same, np.array([[0, 1, 2]]), store.height[:1], store.width[:1])
+    spec = Preprocessing(squeeze=squeeze)
+    plan = plain_plan(same, np.array([[0, 1, 2]]), store.height[:1], store.width[:1], spec)
     plan = replace(plan, turn=np.deg2rad(np.array([degrees], dtype=np.float32)), flip=np.array([flip]))
-    top, left, side = int(plan.top[0, 0]), int(plan.left[0, 0]), int(plan.side[0, 0])
+    top, left = int(plan.top[0, 0]), int(plan.left[0, 0])
+    height, width = int(plan.height[0, 0]), int(plan.width[0, 0])
+    assert (width != height) == (squeeze > 1)
     frame = Image.fromarray(store.frame(int(same[0, 0])))
     inner = slice(20, -20)  # no corner from outside the frame
     seen = make(store, CPU)(plan)[0].numpy().astype(float)[:, inner, inner]
     for image, degree in zip(seen, degrees, strict=True):
-        turned = frame.rotate(degree, Image.Resampling.BILINEAR, center=(left + side / 2, top + side / 2))
-        square = np.asarray(turned).astype(float)[top : top + side, left : left + side]
+        turned = frame.rotate(degree, Image.Resampling.BILINEAR, center=(left + width / 2, top + height / 2))
+        box = turned.crop((left, top, left + width, top + height)).resize((112, 112), Image.Resampling.BILINEAR)
+        square = np.asarray(box).astype(float)
         square = (square[:, ::-1] if flip else square)[inner, inner]
         assert np.abs(image - square).mean() < 1
     assert np.abs(seen[0] - seen[1]).mean() > 2
@@ -412,11 +418,37 @@ def test_light_varies_between_sets_more_than_within(store: FrameStore, tmp_path:
     assert torch.equal(lit(torch.full((64, 4, 8, 8, 3), 120), plain), torch.full((64, 4, 8, 8, 3), 120.0))
 
 
-def test_centre_squares() -> None:
-    squares = centre_squares(np.array([136, 200]), np.array([181, 136]))
-    assert squares.tolist() == [[12, 34, 112], [44, 12, 112]]
-    whole = centre_squares(np.array([136]), np.array([181]), Preprocessing(144, 144))
-    assert whole.tolist() == [[0, 22, 136]]
+def test_middle_boxes() -> None:
+    height, width = np.array([136, 200]), np.array([181, 136])
+    assert middle_boxes(height, width).tolist() == [[12, 34, 112, 112], [44, 12, 112, 112]]
+    whole = middle_boxes(height[:1], width[:1], Preprocessing(144, 144))
+    assert whole.tolist() == [[0, 22, 136, 136]]
+    squeezed = middle_boxes(height, width, Preprocessing(144, 144, squeeze=1.4))
+    assert squeezed.tolist() == [[0, 0, 136, 181], [5, 0, 190, 136]]
+
+
+def test_a_run_that_squeezes_shows_boxes_of_all_ratios_inside_their_frames(store: FrameStore, tmp_path: Path) -> None:
+    settings = {"backbone": "resnet18", "seq_len": 4, "shift": 0.5, "crop_min": 100, "crop_max": 136}
+    source = clip_source(store, squeeze=1.8, batch_size=64, **settings)
+    assert source.config.preprocessing.squeeze == 1.8
+    (plan,) = plans(source, tmp_path / "run", 1)
+    ratio = np.log(plan.width / plan.height)
+    along = np.where(store.width[plan.frames] >= store.height[plan.frames], ratio, -ratio)[:, 0]
+    assert np.abs(ratio).max() < np.log(1.8 * 1.1)  # a zoom of 3 px changes it a little
+    assert along.max() > np.log(1.4)
+    assert (along > np.log(1.1)).mean() > 0.4
+    assert along.min() < -0.05  # and across, more seldom
+    assert ((plan.top >= 0) & (plan.top + plan.height <= store.height[plan.frames])).all()
+    assert ((plan.left >= 0) & (plan.left + plan.width <= store.width[plan.frames])).all()
+    host, device = HostPixels(store, CPU)(plan).float(), DevicePixels(store, CPU)(plan)
+    assert (host - device).abs().mean() < 0.2 * (host - 128).abs().mean()  # two ways to scale
+
+
+def test_a_squeezed_image_shows_what_inference_sees(store: FrameStore) -> None:
+    spec = Preprocessing(96, 96, squeeze=1.8)
+    frames = store.first[:1, None] + np.arange(2)
+    plan = plain_plan(frames, np.array([[0, 1]]), store.height[:1], store.width[:1], spec)
+    assert np.array_equal(crop(store, plan)[0, 1], to_pixels(store.frame(int(frames[0, 1])), spec))
 
 
 def test_a_larger_image_shows_what_inference_sees(clips: Path, store: FrameStore) -> None:

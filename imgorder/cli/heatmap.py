@@ -43,8 +43,8 @@ def heatmap(
 ) -> None:
     """Paint a motion heat map over each photo, into a folder of their own. Photos are only read.
 
-    Bright is where the network saw the photo differ from its neighbours in time. What lies outside the
-    square that the network looks at is grey.
+    Bright is where the network saw the photo differ from its neighbours in time. What the network
+    does not look at is grey.
     """
     from imgorder.cli._interrupted import warn_interrupted
     from imgorder.heatmaps.overlay import Look

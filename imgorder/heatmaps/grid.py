@@ -49,7 +49,7 @@ def layer_grid(
         draw.text((MARGIN, y + TILE + 4), f"{row + 1}  {name}", fill=(230, 230, 230), font=font)
         for column, layer in enumerate(maps.values(), start=1):
             painted = tile.copy()
-            # The tile is the seen square alone: a photo of which nothing is cut off.
+            # The tile is what is seen alone: a photo of which nothing is cut off.
             uncropped = replace(spec, shorter_edge=spec.crop)
             paint(painted, np.asarray(layer[row]), scales(layer, by_photo)[row], look, uncropped)
             sheet.paste(painted, (MARGIN + column * (TILE + MARGIN), y))

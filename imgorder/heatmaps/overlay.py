@@ -15,7 +15,7 @@ from PIL import Image
 
 from imgorder.errors import UsageError
 from imgorder.heatmaps.colormap import LEVELS, PATHS, colours
-from imgorder.preprocess import DEFAULT, Preprocessing, seen_square
+from imgorder.preprocess import DEFAULT, Preprocessing, seen_box
 
 Map = npt.NDArray[np.float32]
 
@@ -49,13 +49,12 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
 
     Args:
         picture: upright, RGB.
-        heat: ``(H, W)``, over the square that the network sees.
+        heat: ``(H, W)``, over what the network sees.
         full: the value that gets the brightest colour.
         spec: how the photo became the network's input.
     """
     table = colours(look.colormap).astype(np.float32)
-    square = seen_square(picture.size, spec)
-    left, top, right, bottom = whole(square)
+    left, top, right, bottom = whole(seen_box(picture.size, spec))
     width = picture.width
     for first, values in strips(heat, picture.size, spec):
         rows = len(values)
@@ -75,16 +74,16 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
 def strips(
     heat: Map, size: tuple[int, int], spec: Preprocessing = DEFAULT, rows: int = STRIP
 ) -> Iterator[tuple[int, Map]]:
-    """A map at the size of its photo: first row and values of strip after strip; 0 outside the seen square.
+    """A map at the size of its photo: first row and values of strip after strip; 0 outside what is seen.
 
     Args:
-        heat: ``(H, W)``, over the square.
+        heat: ``(H, W)``, over what is seen.
         size: width and height of the photo in px, upright.
         spec: how the photo became the network's input.
         rows: of a strip.
     """
     width, height = size
-    left, top, right, bottom = whole(seen_square(size, spec))
+    left, top, right, bottom = whole(seen_box(size, spec))
     for first in range(0, height, rows):
         count = min(rows, height - first)
         values = np.zeros((count, width), dtype=np.float32)
@@ -95,9 +94,9 @@ def strips(
         yield first, values
 
 
-def whole(square: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-    """A square in whole px, at least one each way: of a strip 1 px wide the network sees less than that."""
-    left, top, right, bottom = (round(edge) for edge in square)
+def whole(box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """A box in whole px, at least one each way: of a strip 1 px wide the network sees less than that."""
+    left, top, right, bottom = (round(edge) for edge in box)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
@@ -128,9 +127,9 @@ def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int], crop: int 
     return np.maximum(np.asarray(resized, dtype=np.float32), 0)  # a cubic dips below zero beside a peak
 
 
-def _frame(picture: Image.Image, square: tuple[int, int, int, int]) -> None:
+def _frame(picture: Image.Image, box: tuple[int, int, int, int]) -> None:
     from PIL import ImageDraw
 
-    left, top, right, bottom = square
+    left, top, right, bottom = box
     line = max(1, min(picture.size) // 400)
     ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255), width=line)

@@ -20,7 +20,7 @@ from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.photos import PhotoSet, find_sets, open_photo
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, seen_square, to_pixels, upright_rgb
+from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, seen_box, to_pixels, upright_rgb
 
 JPEG_QUALITY = 92
 
@@ -244,7 +244,7 @@ def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preproce
     """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
     with written_whole(path, "choose another --out") as partial:
         values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
-        left, top, right, bottom = whole(seen_square(size, spec))
+        left, top, right, bottom = whole(seen_box(size, spec))
         for first, strip in strips(heat, size, spec):
             values[first : first + len(strip)] = np.nan
             start, end = max(first, top), min(first + len(strip), bottom)

@@ -32,7 +32,7 @@ _ALL_HEAT = """<input type="checkbox" class="switch" id="heat-all">
 _LEGEND = """<div class="legend">
 <p><span class="how">Tap a photo or switch its heat map on.</span>
 Bright is where the network saw it differ from its neighbours in time. All photos share one scale.
-What lies outside the square that the network looks at is grey.</p>
+What the network does not look at is grey.</p>
 <p class="scale"><span>little</span> <span class="ramp" style="background:linear-gradient(to right,$stops)"></span>
 <span>much</span></p>
 </div>"""

@@ -154,6 +154,11 @@ def moment(taken: datetime) -> str:
 def preprocessing(maker: Maker) -> str:
     """What became of a photo before it was looked at."""
     spec = maker.preprocessing
+    if spec.squeeze > 1 and spec.crop == spec.shorter_edge:
+        return (
+            f"Each photo was turned upright and squeezed into {spec.crop}×{spec.crop} px; of a longer edge of more "
+            f"than {spec.squeeze:g} times the shorter one, that much in the middle was looked at."
+        )
     return (
         f"Each photo was turned upright and scaled so that its shorter edge has {spec.shorter_edge} px; "
         f"only the {spec.crop}×{spec.crop} px in its middle were looked at."

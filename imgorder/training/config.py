@@ -64,6 +64,8 @@ class TrainConfig:
             side of the network's input, which every square is scaled to, in px. Frames are stored at
             a shorter edge of 136 px whatever they say, so a larger input is enlarged from that in training.
         crop_min, crop_max: side of the square in px of frames whose shorter edge is 136.
+        squeeze: of the preprocessing: the longer edge is seen up to so many times the shorter one, and squeezed
+            into the square. Above 1, training shows boxes of all ratios up to it.
         flip: share of sets that are mirrored.
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
         turn: degrees by which each image of those sets is turned as well, at most, either way.
@@ -119,6 +121,7 @@ class TrainConfig:
     image_size: int = 112
     crop_min: int = 112
     crop_max: int = 112
+    squeeze: float = 1.0
     flip: float = 0.0
     shift: float = 0.0
     turn: float = 0.0
@@ -186,7 +189,7 @@ class TrainConfig:
     @property
     def preprocessing(self) -> Preprocessing:
         """How photos become the network's input; it travels with the weights."""
-        return Preprocessing(self.shorter_edge, self.image_size)
+        return Preprocessing(self.shorter_edge, self.image_size, squeeze=self.squeeze)
 
     def sets_a_step(self, n: int) -> int:
         """How many sets of n images a process sees in a step."""
@@ -216,6 +219,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "min_change": (0, 255),
     "shorter_edge": (32, 136 * 8),
     "image_size": (32, 1024),
+    "squeeze": (1, 8),
     "flip": (0, 1),
     "shift": (0, 1),
     "turn": (0, 45),

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, SCALING
-from imgorder.training.plan import Plan
+from imgorder.training.plan import Box, Plan
 from imgorder.training.store import Frames, FrameStore
 
 # Plan to images ``(B, n, size, size, 3)`` in 0…255 on the device; uint8 or float32.
@@ -56,34 +56,37 @@ class DevicePixels:
             self._bytes[start : start + len(part)] = torch.from_numpy(part)
 
     def __call__(self, plan: Plan) -> Tensor:
-        """float32 ``(B, n, size, size, 3)``; bilinear where a square is scaled or turned, and exact where not."""
+        """float32 ``(B, n, size, size, 3)``; bilinear where a box is scaled or turned, and exact where not."""
 
         def on_device(values: npt.NDArray[Any]) -> Tensor:
             return to_device(values, self._device)
 
         offset = on_device(self._store.offset[plan.frames])[..., None, None]  # (B, n, 1, 1)
         width = on_device(self._store.width[plan.frames])[..., None, None]
-        top, left, side = (on_device(each) for each in (plan.top, plan.left, plan.side))
         if plan.turn.any():
             return self._turned(plan, offset, width)
-        cell = torch.arange(plan.size, device=self._device) + 0.5
-        place = (cell * (side[..., None] / plan.size) - 0.5).clamp(min=0)  # (B, n, size), px from the square's edge
-        place = torch.minimum(place, (side[..., None] - 1).float())
-        low = place.floor().long()
-        high = torch.minimum(low + 1, side[..., None] - 1)
-        share = place - low
+        top, left = (on_device(each)[..., None] for each in (plan.top, plan.left))
+        low, high, down = self._along(plan.height, plan.size)
+        upper, lower = ((top + each)[..., :, None] for each in (low, high))
+        low, high, across = self._along(plan.width, plan.size)
         mirrored = on_device(plan.flip)[:, None, None]
-        low_x, high_x, share_x = (torch.where(mirrored, each.flip(2), each) for each in (low, high, share))
-
-        upper, lower = ((top[..., None] + each)[..., :, None] for each in (low, high))
-        first, second = ((left[..., None] + each)[..., None, :] for each in (low_x, high_x))
-        if bool((plan.side == plan.size).all()):
+        low, high, across = (torch.where(mirrored, each.flip(2), each) for each in (low, high, across))
+        first, second = ((left + each)[..., None, :] for each in (low, high))
+        if bool((plan.height == plan.size).all() and (plan.width == plan.size).all()):
             return self._at(offset, width, upper, first)
-        down, across = share[..., :, None], share_x[..., None, :]
-        return self._between(offset, width, (upper, lower, down), (first, second, across))
+        return self._between(offset, width, (upper, lower, down[..., :, None]), (first, second, across[..., None, :]))
+
+    def _along(self, edge: npt.NDArray[np.int64], size: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The two px of an edge of each box between which each of ``size`` px falls, and the second one's share."""
+        length = to_device(edge, self._device)[..., None]
+        cell = torch.arange(size, device=self._device) + 0.5
+        place = (cell * (length / size) - 0.5).clamp(min=0)  # (B, n, size), px from the box's edge
+        place = torch.minimum(place, (length - 1).float())
+        low = place.floor().long()
+        return low, torch.minimum(low + 1, length - 1), place - low
 
     def _turned(self, plan: Plan, offset: Tensor, width: Tensor) -> Tensor:
-        """As `__call__` where squares are turned, whose rows are no rows of a frame any more."""
+        """As `__call__` where boxes are turned, whose rows are no rows of a frame any more."""
         height = to_device(self._store.height[plan.frames], self._device)[..., None, None]
         x, y = self._places(plan, height, width)
         left, top = x.floor().long(), y.floor().long()
@@ -124,13 +127,12 @@ class DevicePixels:
             return to_device(values.astype(np.float32), self._device)[..., None, None]
 
         from_middle = torch.arange(plan.size, device=self._device) - (plan.size - 1) / 2
-        down = from_middle[:, None] * on_device(plan.side / plan.size)
-        right = from_middle * on_device(np.where(plan.flip[:, None], -plan.side, plan.side) / plan.size)
+        down = from_middle[:, None] * on_device(plan.height / plan.size)
+        right = from_middle * on_device(np.where(plan.flip[:, None], -plan.width, plan.width) / plan.size)
         turn = on_device(plan.turn)
         cos, sin = turn.cos(), turn.sin()
-        half = (plan.side - 1) / 2
-        x = on_device(plan.left + half) + cos * right - sin * down
-        y = on_device(plan.top + half) + sin * right + cos * down
+        x = on_device(plan.left + (plan.width - 1) / 2) + cos * right - sin * down
+        y = on_device(plan.top + (plan.height - 1) / 2) + sin * right + cos * down
         # What lies outside the frame shows its border.
         return torch.minimum(x.clamp(min=0), width - 1), torch.minimum(y.clamp(min=0), height - 1)
 
@@ -149,13 +151,13 @@ def crop(store: FrameStore, plan: Plan) -> Frames:
     images = np.empty((count, n, plan.size, plan.size, 3), dtype=np.uint8)
     for b in range(count):
         for i in range(n):
-            top, left, side = plan.top[b, i], plan.left[b, i], plan.side[b, i]
+            top, left, height, width = (int(each[b, i]) for each in (plan.top, plan.left, plan.height, plan.width))
             frame = store.frame(int(plan.frames[b, i]))
             if plan.turn[b, i]:
-                square = _turned(frame, top, left, side, float(plan.turn[b, i]), plan.size)
+                square = _turned(frame, (top, left, height, width), float(plan.turn[b, i]), plan.size)
             else:
-                square = frame[top : top + side, left : left + side]
-                if side != plan.size:
+                square = frame[top : top + height, left : left + width]
+                if (height, width) != (plan.size, plan.size):
                     square = _scaled(square, plan.size)
             images[b, i] = square[:, ::-1] if plan.flip[b] else square
     return images
@@ -184,13 +186,15 @@ def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]
         return mean.to(device), std.to(device)
 
 
-def _turned(frame: Frames, top: int, left: int, side: int, turn: float, size: int) -> Frames:
+def _turned(frame: Frames, box: Box, turn: float, size: int) -> Frames:
     import cv2
 
-    cos, sin = np.array([np.cos(turn), np.sin(turn)]) * side / size
-    middle = (size - 1) / 2
-    x, y = left + (side - 1) / 2, top + (side - 1) / 2
-    to_frame = np.array([[cos, -sin, x - (cos - sin) * middle], [sin, cos, y - (sin + cos) * middle]])
+    top, left, height, width = box
+    cos, sin = np.cos(turn), np.sin(turn)
+    # Scaled to the box first, turned then: in the frame, where a box is no square yet, the turn is one.
+    to_frame = np.array([[cos, -sin], [sin, cos]]) @ np.diag([width / size, height / size])
+    middle = np.array([left + (width - 1) / 2, top + (height - 1) / 2]) - to_frame @ np.full(2, (size - 1) / 2)
+    to_frame = np.column_stack([to_frame, middle])
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     square = cv2.warpAffine(
         np.ascontiguousarray(frame), to_frame, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE
@@ -198,5 +202,5 @@ def _turned(frame: Frames, top: int, left: int, side: int, turn: float, size: in
     return np.asarray(square, dtype=np.uint8)
 
 
-def _scaled(square: Frames, size: int) -> Frames:
-    return np.asarray(Image.fromarray(square).resize((size, size), SCALING))
+def _scaled(box: Frames, size: int) -> Frames:
+    return np.asarray(Image.fromarray(box).resize((size, size), SCALING))

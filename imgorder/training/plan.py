@@ -18,6 +18,12 @@ from imgorder.training.config import TrainConfig
 Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
+# Top, left, height and width in a frame, in px.
+Box = tuple[int, int, int, int]
+
+# Of the boxes that are no squares, so many lie along the longer edge of their frame.
+ALONG = 0.8
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -27,12 +33,12 @@ class Drawn:
         frames: numbers in the store, ``(B, n)``.
         orders: the order that is asked for, ``(B, n)``: the image shown at place ``orders[b, t]`` is
             t-th in time.
-        squares: top, left and side of each set's crop in px, ``(B, 3)``.
+        boxes: top, left, height and width of each set's crop in px, ``(B, 4)``.
     """
 
     frames: Indices
     orders: Indices
-    squares: Indices
+    boxes: Indices
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class Plan:
 
     Attributes:
         frames: numbers in the store, ``(B, n)``.
-        top, left, side: each image's square in px, ``(B, n)``; it is scaled to ``size``.
-        turn: radians by which each square is turned about its middle, float32 ``(B, n)``; a corner that
+        top, left, height, width: each image's box in px, ``(B, n)``; it is scaled to a square of ``size``.
+        turn: radians by which each box is turned about its middle, float32 ``(B, n)``; a corner that
             then lies outside the frame shows the nearest pixel of it.
         flip: whether a set is mirrored, bool ``(B,)``.
         gain: factor on each channel of each image, float32 ``(B, n, 3)``.
@@ -54,7 +60,8 @@ class Plan:
     frames: Indices
     top: Indices
     left: Indices
-    side: Indices
+    height: Indices
+    width: Indices
     turn: npt.NDArray[np.float32]
     flip: Flags
     gain: npt.NDArray[np.float32]
@@ -78,16 +85,31 @@ def draw_orders(rng: np.random.Generator, n: int, count: int) -> Indices:
     return rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
 
 
-def draw_square(rng: np.random.Generator, config: TrainConfig, height: int, width: int) -> tuple[int, int, int]:
-    """Top, left and side of a random square inside a frame."""
+def draw_box(rng: np.random.Generator, config: TrainConfig, height: int, width: int) -> Box:
+    """A random box inside a frame: a square, unless the config squeezes."""
     side = int(rng.integers(config.crop_min, config.crop_max + 1))
-    return int(rng.integers(height - side + 1)), int(rng.integers(width - side + 1)), side
+    tall = wide = side
+    if config.squeeze > 1:  # a run without it draws what it always drew
+        ratio = config.squeeze ** rng.random()
+        across = (width >= height) == (rng.random() < ALONG)
+        tall, wide = _of_ratio(side, ratio, width, height)[::-1] if across else _of_ratio(side, ratio, height, width)
+    return int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1)), tall, wide
 
 
-def centre_squares(height: Indices, width: Indices, spec: Preprocessing = DEFAULT) -> Indices:
-    """The centre crop of the preprocessing in frames of any scale, ``(B,) -> (B, 3)``."""
-    side = np.minimum(height, width) * spec.crop // spec.shorter_edge
-    return np.stack([(height - side) // 2, (width - side) // 2, side], axis=1)
+def _of_ratio(side: int, ratio: float, longest: int, shortest: int) -> tuple[int, int]:
+    """Longer and shorter edge of a box of a ratio, the shorter one ``side``, or less where the frame ends."""
+    longer = min(longest, round(side * ratio))
+    return longer, max(1, min(side, shortest, round(longer / ratio)))
+
+
+def middle_boxes(height: Indices, width: Indices, spec: Preprocessing = DEFAULT) -> Indices:
+    """What the preprocessing shows of frames of any scale, ``(B,) -> (B, 4)``."""
+    shorter = np.minimum(height, width)
+    tall, wide = (
+        np.minimum(edge, np.floor(shorter * spec.squeeze).astype(np.int64)) * spec.crop // spec.shorter_edge
+        for edge in (height, width)
+    )
+    return np.stack([(height - tall) // 2, (width - wide) // 2, tall, wide], axis=1)
 
 
 def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, height: Indices, width: Indices) -> Plan:
@@ -100,13 +122,15 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
         height, width: of their frames, ``(B,)``.
     """
     count, n = drawn.frames.shape
-    square = np.repeat(drawn.squares[:, None], n, axis=1)  # (B, n, 3)
+    top, left, tall, wide = np.moveaxis(np.repeat(drawn.boxes[:, None], n, axis=1), -1, 0)  # (B, n) each
     shaken: Flags = rng.random((count,)) < config.shift
     moves = rng.integers(-3, 4, (count, n, 3)) * shaken[:, None, None]
-    side = np.clip(square[..., 2] + moves[..., 2], 64, np.minimum(height, width)[:, None])
-    side = np.where(shaken[:, None], side, square[..., 2])
-    top = np.clip(square[..., 0] + moves[..., 0], 0, height[:, None] - side)
-    left = np.clip(square[..., 1] + moves[..., 1], 0, width[:, None] - side)
+    # Both edges of a box grow or shrink alike, and where one meets the frame the other stops as well.
+    room = np.minimum(height[:, None] - tall, width[:, None] - wide)
+    zoom = np.clip(moves[..., 2], np.minimum(0, 64 - np.minimum(tall, wide)), room)
+    tall, wide = tall + zoom, wide + zoom
+    top = np.clip(top + moves[..., 0], 0, height[:, None] - tall)
+    left = np.clip(left + moves[..., 1], 0, width[:, None] - wide)
     turn = np.zeros((count, n), np.float32)
     if config.turn:  # a run without it draws what it always drew
         turn = np.deg2rad(rng.uniform(-config.turn, config.turn, (count, n)) * shaken[:, None]).astype(np.float32)
@@ -120,7 +144,8 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
         frames=drawn.frames[rows, shown],
         top=top[rows, shown],
         left=left[rows, shown],
-        side=side[rows, shown],
+        height=tall[rows, shown],
+        width=wide[rows, shown],
         turn=turn[rows, shown],
         flip=flip,
         gain=gain,
@@ -133,9 +158,9 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
 def plain_plan(
     frames: Indices, orders: Indices, height: Indices, width: Indices, spec: Preprocessing = DEFAULT
 ) -> Plan:
-    """Sets ``(B, n)`` in temporal order as validation shows them: centre crops, nothing varied."""
+    """Sets ``(B, n)`` in temporal order as validation shows them: as the preprocessing does, nothing varied."""
     plain = TrainConfig(shorter_edge=spec.shorter_edge, image_size=spec.crop)
-    drawn = Drawn(frames, orders, centre_squares(height, width, spec))
+    drawn = Drawn(frames, orders, middle_boxes(height, width, spec))
     return make_plan(np.random.default_rng(0), plain, drawn, height, width)
 
 

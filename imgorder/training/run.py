@@ -43,6 +43,7 @@ KEPT = (
     "seed",
     "shorter_edge",
     "image_size",
+    "squeeze",
     "batch_size",
     "optimizer",
 )

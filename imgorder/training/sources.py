@@ -16,7 +16,7 @@ from imgorder.errors import ImgorderError, UsageError
 from imgorder.permutations import class_count, permutation_classes
 from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
-from imgorder.training.plan import Drawn, Indices, centre_squares, draw_orders, draw_square
+from imgorder.training.plan import Box, Drawn, Indices, draw_box, draw_orders, middle_boxes
 from imgorder.training.store import CELL, Frames, FrameStore
 from imgorder.training.warm_start import held_out_from
 
@@ -103,8 +103,8 @@ class ManifestSource:
             chosen, orders = sample, draw_orders(rng, n, count)
         frames = self._train[n][chosen]
         shapes = zip(self.store.height[frames[:, 0]].tolist(), self.store.width[frames[:, 0]].tolist(), strict=True)
-        squares = [draw_square(rng, self.config, *shape) for shape in shapes]
-        return Drawn(frames, orders, np.array(squares, dtype=np.int64))
+        boxes = [draw_box(rng, self.config, *shape) for shape in shapes]
+        return Drawn(frames, orders, np.array(boxes, dtype=np.int64))
 
     def validation(self) -> dict[str, Indices]:
         """See `Source`."""
@@ -141,8 +141,8 @@ class ClipSource:
     def draw(self, rng: np.random.Generator, n: int, start: int, count: int) -> Drawn:
         """See `Source`; ``start`` says nothing here."""
         drawn = [self._window(rng, n) for _ in range(count)]
-        frames, squares = (np.array(each, dtype=np.int64) for each in zip(*drawn, strict=True))
-        return Drawn(frames, draw_orders(rng, n, count), squares)
+        frames, boxes = (np.array(each, dtype=np.int64) for each in zip(*drawn, strict=True))
+        return Drawn(frames, draw_orders(rng, n, count), boxes)
 
     def validation(self) -> dict[str, Indices]:
         """Evenly spaced sets, two of a clip, by set size and spacing."""
@@ -155,8 +155,8 @@ class ClipSource:
                     found[f"n{n}_s{spacing}"] = sets[np.linspace(0, len(sets) - 1, count).round().astype(int)]
         return found
 
-    def _window(self, rng: np.random.Generator, n: int) -> tuple[Indices, tuple[int, int, int]]:
-        """Frames and square of one set; after 20 tries without enough change the last is taken as it is."""
+    def _window(self, rng: np.random.Generator, n: int) -> tuple[Indices, Box]:
+        """Frames and box of one set; after 20 tries without enough change the last is taken as it is."""
         tries = 0
         while True:
             index = self._train[rng.integers(len(self._train))]
@@ -164,11 +164,11 @@ class ClipSource:
             places = self.places(rng, n, clip.frames)
             if places is None:
                 continue
-            square = draw_square(rng, self.config, clip.height, clip.width)
+            box = draw_box(rng, self.config, clip.height, clip.width)
             frames = self.store.first[index] + places
             tries += 1
-            if smallest_change(self.store, frames, square) >= self.config.min_change or tries == 20:
-                return frames, square
+            if smallest_change(self.store, frames, box) >= self.config.min_change or tries == 20:
+                return frames, box
 
     def places(self, rng: np.random.Generator, n: int, frames: int) -> Indices | None:
         """Rising places ``(n,)`` in a clip, or None where it is too short for the spacing drawn."""
@@ -204,18 +204,18 @@ def even_windows(
         if room < 1:
             continue
         # Of the usual preprocessing whatever the network's, so that all are judged on the same sets.
-        top, left, side = centre_squares(np.array([clip.height]), np.array([clip.width]))[0].tolist()
+        top, left, height, width = middle_boxes(np.array([clip.height]), np.array([clip.width]))[0].tolist()
         for start in np.unique(np.linspace(0, room - 1, per_clip).round().astype(int)):
             frames = store.first[index] + start + spacing * np.arange(n)
-            if smallest_change(store, frames, (top, left, side)) >= min_change:
+            if smallest_change(store, frames, (top, left, height, width)) >= min_change:
                 sets.append(frames)
     return np.array(sets, dtype=np.int64).reshape(-1, n)
 
 
-def smallest_change(store: FrameStore, frames: Indices, square: tuple[int, int, int]) -> float:
-    """Smallest mean absolute difference, 0…255, of 8 px cells in a square between neighbours in a set."""
-    top, left, side = (each // CELL for each in square)
-    cells: list[Frames] = [store.cells(int(number))[top : top + side, left : left + side] for number in frames]
+def smallest_change(store: FrameStore, frames: Indices, box: Box) -> float:
+    """Smallest mean absolute difference, 0…255, of 8 px cells in a box between neighbours in a set."""
+    top, left, height, width = (each // CELL for each in box)
+    cells: list[Frames] = [store.cells(int(number))[top : top + height, left : left + width] for number in frames]
     small = np.stack(cells).astype(np.int16)
     return float(np.abs(small[1:] - small[:-1]).mean(axis=(1, 2, 3)).min())
 
