@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from disc import look, ratio, render
 
-from imgorder.evaluation.sets import FRAMES
+from imgorder.datasets.davis import davis_sequences
 from imgorder.heatmaps.maps import last, title
 from imgorder.heatmaps.run import maps_in_order
 from imgorder.predictor import OrderingModel, load_model
@@ -133,15 +133,15 @@ def main() -> None:
     models = [load_model(name, threads=arguments.threads) for name in arguments.models]
     for model in models:
         model.check_size(N)
-    folders = sorted(folder for folder in (arguments.davis / FRAMES).iterdir() if folder.is_dir())
+    sequences = davis_sequences(arguments.davis)
     decoded: dict[Preprocessing, Sequences] = {}
     davis, rendered = [], []
     for model in models:
         spec = model.preprocessing
         if spec not in decoded:
-            decoded[spec] = [[to_pixels(file, spec) for file in sorted(folder.glob("*.jpg"))] for folder in folders]
+            decoded[spec] = [[to_pixels(file, spec) for file in files] for files in sequences.values()]
         for spacing in (1, 2, 4, 8):
-            facts = {"model": model.name, "dataset": f"davis-{len(folders)}", "seq_len": N, "spacing": spacing}
+            facts = {"model": model.name, "dataset": f"davis-{len(sequences)}", "seq_len": N, "spacing": spacing}
             davis.append({**facts, **on_videos(model, decoded[spec], spacing)})
             print(davis[-1], flush=True)
         for shake in SHAKES:

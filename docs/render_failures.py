@@ -84,7 +84,7 @@ def behind_a_wall(place: int, photos: int, wall: bool = True) -> Image.Image:
         for row in range(6 if wall else 0):
             pen.line((0.35, 0.3 + row * 0.057), (0.65, 0.3 + row * 0.057), 0.003, "#5f5046")
 
-    return photo(2, place, draw)
+    return photo(5, place, draw)
 
 
 def still(place: int, photos: int) -> Image.Image:
@@ -99,10 +99,10 @@ def flicker(place: int, photos: int) -> Image.Image:
     return picture.point([min(255, round(value * bright)) for value in range(256)] * 3)
 
 
-def at_the_edge(place: int, photos: int, x: float = 0.06) -> Image.Image:
-    """A ball falls at the edge of a wide photo, out of sight of the network."""
+def far_away(place: int, photos: int, radius: float = 0.01) -> Image.Image:
+    """A ball falls so far away that little is left of it at the size that the network sees."""
     y = 0.08 + 0.56 * place / (photos - 1)
-    return photo(6, place, lambda pen: pen.disc((x, y), 0.045, "#a3342b", "#e07a5f"))
+    return photo(7, place, lambda pen: pen.disc((0.4, y), radius, "#a3342b", "#e07a5f"))
 
 
 SCENES = (
@@ -110,7 +110,7 @@ SCENES = (
     Scene("hidden", "A ball rolls behind a wall", behind_a_wall, control=partial(behind_a_wall, wall=False)),
     Scene("still", "Nothing moves", still),
     Scene("flicker", "Nothing moves, the light flickers", flicker),
-    Scene("edge", "A ball falls at the edge of the photo", at_the_edge, control=partial(at_the_edge, x=0.4)),
+    Scene("far", "A ball falls far away", far_away, control=partial(far_away, radius=0.06)),
 )
 
 

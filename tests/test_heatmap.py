@@ -301,9 +301,8 @@ def test_everything_that_can_be_asked_for(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     before = {file.name: file.read_bytes() for file in photos.iterdir()}
     out = tmp_path / "maps"
-    result = heatmap(
-        photos, "--out", out, "--raw", "--layers", "--decision", "--normalise", "photo", "--colormap", "ocean"
-    )
+    looks = ("--normalise", "photo", "--colormap", "ocean")
+    result = heatmap(photos, "--out", out, "--raw", "--layers", "--decision", *looks, "--model", "dab-resnet18")
     assert result.exit_code == 0, result.output
     names = {f"{Path(name).stem}{ending}" for name in before for ending in (".heat.jpg", ".heat.npy", ".heat.png")}
     names |= {f"{Path(name).stem}.decision.jpg" for name in before} | {"layers.png"}

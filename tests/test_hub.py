@@ -31,6 +31,7 @@ from imgorder import registry
 from imgorder.backends.onnx import OnnxBackend
 from imgorder.cli import app
 from imgorder.hub import cache
+from imgorder.preprocess import Preprocessing
 from tests.conftest import ROOT, open_the_way
 from tests.hub_server import HubServer, Repository
 
@@ -537,7 +538,7 @@ def test_every_entry_says_what_there_is_to_say() -> None:
         assert card.licence
         assert card.data
         metadata = OnnxBackend.open(registry.model_file(card, "onnx")).metadata
-        assert json.loads(metadata.preprocessing.to_json()) == card.preprocessing
+        assert metadata.preprocessing == Preprocessing.from_json(json.dumps(card.preprocessing))
         assert card.training["commit"] == metadata.training_commit
 
 

@@ -33,11 +33,11 @@ from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
 from imgorder.photos import find_sets
 from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import preprocess_set
+from imgorder.preprocess import Preprocessing, preprocess_set
 from imgorder.registry import models_folder
 from imgorder.report import words
 from imgorder.report.embed import EDGE, MOST, encoded
-from imgorder.report.facts import Report
+from imgorder.report.facts import Maker, Report
 from imgorder.report.markup import Html, fill
 from imgorder.report.page import page
 from imgorder.report.run import make_report
@@ -172,6 +172,25 @@ def test_headings_ids_and_labels_are_in_order(example: tuple[Path, Report]) -> N
         assert section["aria-labelledby"] in ids
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (Preprocessing(136, 112), "scaled so that its shorter edge has 136 px; only the 112×112 px in its middle were"),
+        (
+            Preprocessing(128, 128, squeeze=1.8),
+            "squeezed into 128×128 px, of a longer edge at most 1.8 times",
+        ),
+        (
+            Preprocessing(144, 128, squeeze=2.0),
+            "times the shorter one; only the 128×128 px in its middle were",
+        ),
+    ],
+    ids=str,
+)
+def test_it_tells_what_was_looked_at(spec: Preprocessing, said: str) -> None:
+    assert said in words.preprocessing(Maker("m", "onnx", "", spec, 1, "0"))
+
+
 def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_of: Any) -> None:
     sorted_set = json.loads(CliRunner().invoke(app, ["sort", str(photos), "--json", "--classes", "5"]).stdout)["sets"][
         0
@@ -193,7 +212,7 @@ def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_
     assert model.file is not None
     assert f"SHA-256 {digest_and_size(model.file)[0][:12]}…" in found.text
     spec = model.preprocessing
-    assert f"shorter edge has {spec.shorter_edge} px; only the {spec.crop}×{spec.crop} px" in found.text
+    assert f"squeezed into {spec.crop}×{spec.crop} px" in found.text
     # The maps are those of `imgorder heatmap`, of photos that are not larger than here.
     assert CliRunner().invoke(app, ["heatmap", str(photos), "--out", str(tmp_path / "maps")]).exit_code == 0
     for name, heat in zip(sorted_set["order"], found.pictures("heat"), strict=True):

@@ -154,15 +154,12 @@ def moment(taken: datetime) -> str:
 def preprocessing(maker: Maker) -> str:
     """What became of a photo before it was looked at."""
     spec = maker.preprocessing
-    if spec.squeeze > 1 and spec.crop == spec.shorter_edge:
-        return (
-            f"Each photo was turned upright and squeezed into {spec.crop}×{spec.crop} px; of a longer edge of more "
-            f"than {spec.squeeze:g} times the shorter one, that much in the middle was looked at."
-        )
-    return (
-        f"Each photo was turned upright and scaled so that its shorter edge has {spec.shorter_edge} px; "
-        f"only the {spec.crop}×{spec.crop} px in its middle were looked at."
-    )
+    edge, crop = spec.shorter_edge, spec.crop
+    middle = f"; only the {crop}×{crop} px in its middle were looked at"
+    if spec.squeeze > 1:
+        cut = f", of a longer edge at most {spec.squeeze:g} times the shorter one"
+        return f"Each photo was turned upright and squeezed into {edge}×{edge} px{cut}{middle if crop < edge else ''}."
+    return f"Each photo was turned upright and scaled so that its shorter edge has {edge} px{middle}."
 
 
 def model(maker: Maker) -> str:
