@@ -64,6 +64,8 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     together = json.loads(read(RESULTS / "davis-dev.json"))["pooled"]
     for document in (accuracy, card):
         yield document, "pooled", pooled_markdown(PooledRow(**row) for row in together)
+    views = [row for row in davis if row.model == "path"] + read_results(RESULTS / "path-views.json")
+    yield accuracy, "path-views", accuracy_table(views, with_paper=False)
     of_clips = json.loads(read(RESULTS / "held-out-clips.json"))["pooled"]
     yield accuracy, "held-out-pooled", pooled_markdown(PooledRow(**row) for row in of_clips)
     yield accuracy, "all-rows", results_markdown(davis)
@@ -81,7 +83,6 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     throughput = json.loads(read(RESULTS / "training-throughput.json"))
     yield ROOT / "docs" / "training.md", "throughput", throughput_table(throughput)
     models = ROOT / "docs" / "models.md"
-    yield accuracy, "path-views", path_views_table(json.loads(read(RESULTS / "path-views.json")))
     yield models, "votes", votes_table(json.loads(read(RESULTS / "votes.json"))["rows"])
     yield models, "int8", int8_table(json.loads(read(RESULTS / "int8.json")))
     robustness = json.loads(read(RESULTS / "robustness.json"))
@@ -244,19 +245,6 @@ def int8_table(rows: list[dict[str, Any]]) -> str:
         sizes = f"{row['bytes'] / 1e6:.1f} → {row['bytes_int8'] / 1e6:.1f} MB"
         cells = [row["model"], row["dataset"], row["seq_len"], spacings, row["sets"], row["permutations"]]
         cells += [f"{row['accuracy']:.1f}", f"{row['accuracy_int8']:.1f}", change, f"×{row['time_ratio']:.2f}", sizes]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def path_views_table(results: dict[str, Any]) -> str:
-    """Exact match of the baseline by what it is shown of a photo, as Markdown."""
-    spacings = results["spacings"]
-    lines = [
-        f"| n | path sees; spacing (frames) | {' | '.join(map(str, spacings))} |",
-        "| --- " * (2 + len(spacings)) + "|",
-    ]
-    for row in sorted(results["rows"], key=lambda each: int(each["seq_len"])):
-        cells = [row["seq_len"], row["view"], *(f"{each:.1f}" for each in row["accuracy"])]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

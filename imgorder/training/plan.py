@@ -92,14 +92,11 @@ def draw_box(rng: np.random.Generator, config: TrainConfig, height: int, width: 
     if config.squeeze > 1:  # a run without it draws what it always drew
         ratio = config.squeeze ** rng.random()
         across = (width >= height) == (rng.random() < ALONG)
-        tall, wide = _of_ratio(side, ratio, width, height)[::-1] if across else _of_ratio(side, ratio, height, width)
+        # Its longer edge ends where the frame does, and the shorter one keeps the ratio.
+        longer = min(width if across else height, round(side * ratio))
+        shorter = min(side, round(longer / ratio))
+        tall, wide = (shorter, longer) if across else (longer, shorter)
     return int(rng.integers(height - tall + 1)), int(rng.integers(width - wide + 1)), tall, wide
-
-
-def _of_ratio(side: int, ratio: float, longest: int, shortest: int) -> tuple[int, int]:
-    """Longer and shorter edge of a box of a ratio, the shorter one ``side``, or less where the frame ends."""
-    longer = min(longest, round(side * ratio))
-    return longer, max(1, min(side, shortest, round(longer / ratio)))
 
 
 def middle_boxes(height: Indices, width: Indices, spec: Preprocessing = DEFAULT) -> Indices:
