@@ -6,6 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,26 +172,38 @@ def test_ctrl_c_saves_and_resume_goes_on(
 # --- several processes
 
 
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """As in the processes that `double.py` begins."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def test_two_processes_train_as_one_with_twice_the_batch(
     manifest: Path, frames: dict[Path, Path], tmp_path: Path
 ) -> None:
     # `accelerate launch` starts several processes for GPUs and MPI only; accelerate runs in torchrun's as well.
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    common = [*options(manifest, frames), "--set", "validate_every=1", "--steps", "4"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    common = ["train", *options(manifest, frames), "--set", "validate_every=1", "--steps", "4"]
+    one, two = ([*common, "--batch-size", batch, "--out", str(tmp_path / batch)] for batch in ("8", "4"))
     double = str(Path(__file__).with_name("double.py"))
-    runs = {"one": ([double], 8), "two": ([*launch, double], 4)}
-    curves = {}
-    for name, (start, batch) in runs.items():
-        command = [sys.executable, *start, "train", *common, "--out", str(tmp_path / name), "--batch-size", str(batch)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-        assert result.stdout.count("model.safetensors: resnet18") == 1  # one process speaks
-        curves[name] = figures(tmp_path / name)
-    for one, two in zip(curves["one"], curves["two"], strict=True):
-        assert two["loss"] == pytest.approx(one["loss"], abs=1e-5)
-        assert two["val_loss"] == pytest.approx(one["val_loss"], abs=1e-5)
-        assert two["accuracy"] == one["accuracy"]
-    assert curves["one"][0]["loss"] != curves["one"][3]["loss"]
+    with subprocess.Popen([*launch, double, *two], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as both:
+        with double_precision():
+            alone = CliRunner().invoke(app, one)
+        stdout, stderr = both.communicate()
+    assert (alone.exit_code, both.returncode) == (0, 0), alone.stderr + stderr
+    for said in (alone.stdout, stdout):
+        assert said.count("model.safetensors: resnet18") == 1  # one process speaks
+    curves = [figures(tmp_path / batch) for batch in ("8", "4")]
+    for single, shared in zip(*curves, strict=True):
+        assert shared["loss"] == pytest.approx(single["loss"], abs=1e-5)
+        assert shared["val_loss"] == pytest.approx(single["val_loss"], abs=1e-5)
+        assert shared["accuracy"] == single["accuracy"]
+    assert curves[0][0]["loss"] != curves[0][3]["loss"]
 
 
 # --- what goes wrong
