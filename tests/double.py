@@ -6,10 +6,25 @@ first, grows from step to step; in double precision it stays far below what a wr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from imgorder.cli import main
 
-if __name__ == "__main__":
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """What computes inside does so in double precision."""
+    before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    main()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+if __name__ == "__main__":
+    with double_precision():
+        main()

@@ -6,8 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +35,7 @@ from imgorder.training.setup import make_accelerator, network_settings, running_
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
+from tests.double import double_precision  # noqa: E402
 
 TINY = {"trunk_widths": [4, 6, 8], "trunk_blocks": [0, 1], "head_width": 8, "match_width": 4, "match_radius": 2}
 LARGER = '{"trunk_widths": [4, 6, 12], "trunk_blocks": [0, 2]}'
@@ -170,17 +169,6 @@ def test_ctrl_c_saves_and_resume_goes_on(
 
 
 # --- several processes
-
-
-@contextmanager
-def double_precision() -> Iterator[None]:
-    """As in the processes that `double.py` begins."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def test_two_processes_train_as_one_with_twice_the_batch(
