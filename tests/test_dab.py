@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,23 @@ def test_without_a_window_permuted_images_give_permuted_sums(mode: DABMode) -> N
     f_c = features(4)
     order = [2, 0, 3, 1]
     torch.testing.assert_close(accumulate_differences(f_c[:, order], mode), accumulate_differences(f_c, mode)[:, order])
+
+
+@pytest.mark.parametrize(("n", "window"), [(n, window) for n in range(3, 7) for window in range(1, n)])
+def test_a_window_tells_all_listings_but_the_reversed_one_apart_where_it_is_less_than_half_the_images(
+    n: int, window: int
+) -> None:
+    f_c = features(n)
+    f_s = accumulate_differences(f_c, "signed", window)
+    same = [
+        order
+        for order in map(list, permutations(range(n)))
+        if torch.allclose(accumulate_differences(f_c[:, order], "signed", window), f_s[:, order])
+    ]
+    straight = list(range(n))
+    assert straight in same
+    assert straight[::-1] in same
+    assert (len(same) == 2) == (2 * window < n)
 
 
 def test_off_is_zero_and_passes_no_gradient() -> None:

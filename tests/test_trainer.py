@@ -197,13 +197,22 @@ def test_two_processes_train_as_one_with_twice_the_batch(
 # --- what goes wrong
 
 
-def test_a_loss_that_is_no_number_stops_with_the_step(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("precision", "cure"), [("no", "lower --lr"), ("fp16", "take --precision bf16 or fp32")])
+def test_a_loss_that_is_no_number_stops_with_the_step(
+    manifest: Path,
+    frames: dict[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    precision: str,
+    cure: str,
+) -> None:
     trainer = make_trainer(manifest, frames, tmp_path, **RESNET)
+    monkeypatch.setattr(type(trainer.accelerator), "mixed_precision", precision)
     trainer.save()
     before = (tmp_path / "state.safetensors").read_bytes()
     with torch.no_grad():
         next(trainer.model.parameters()).fill_(float("nan"))
-    with pytest.raises(ImgorderError, match=r"the loss is nan at step 0; lower --lr"):
+    with pytest.raises(ImgorderError, match=f"the loss is nan at step 0; {cure}"):
         trainer.train()
     assert (tmp_path / "state.safetensors").read_bytes() == before
 

@@ -322,7 +322,10 @@ class Trainer:
             if bad_gradient or not np.isfinite(loss):
                 value = each.norm.item() if np.isfinite(loss) else loss
                 what = "gradient" if np.isfinite(loss) else "loss"
-                raise ImgorderError(f"the {what} is {value} at step {each.step}; lower --lr, or raise warmup")
+                # Half precision ends at 65,504, and what is accumulated over the images of a set can pass that.
+                half = self.accelerator.mixed_precision == "fp16"
+                cure = "take --precision bf16 or fp32" if half else "lower --lr, or raise warmup"
+                raise ImgorderError(f"the {what} is {value} at step {each.step}; {cure}")
             sets = each.sets * self.processes
             seen, loss_sum, hit_sum = self.progress.seen
             self.progress.seen = (seen + sets, loss_sum + sets * loss, hit_sum + int(right))
