@@ -19,7 +19,7 @@ import imgorder
 from imgorder import registry
 from imgorder.cli import app
 from imgorder.heatmaps.run import set_maps
-from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
+from imgorder.preprocess import Preprocessing, preprocess_set
 from tests.conftest import EXAMPLE
 
 onnx = pytest.importorskip("onnx")
@@ -28,10 +28,9 @@ pytest.importorskip("torch")
 MEMBERS = {n: f"dab-resnet18-n{n}" for n in (3, 4, 5, 6)}
 THERE = (3, 4, 5)
 RELEASED = registry.models_folder()
-TEMPERATURES = {
-    n: json.loads((RELEASED / f"{MEMBERS[n]}.json").read_text("utf-8"))["training"]["temperatures"][str(n)]
-    for n in THERE
-}
+RELEASED_CARDS = {n: json.loads((RELEASED / f"{MEMBERS[n]}.json").read_text("utf-8")) for n in THERE}
+TEMPERATURES = {n: card["training"]["temperatures"][str(n)] for n, card in RELEASED_CARDS.items()}
+SPEC = Preprocessing.from_json(json.dumps(RELEASED_CARDS[4]["preprocessing"]))
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +46,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write_card(folder: Path, n: int, spec: Preprocessing = DEFAULT) -> None:
+def write_card(folder: Path, n: int, spec: Preprocessing = SPEC) -> None:
     """The card of a member that is in the folder, with a figure of no network."""
     name = MEMBERS[n]
     card = {
@@ -115,7 +114,7 @@ def test_each_size_is_answered_by_its_own_network(
 def test_probabilities_are_by_the_temperature_of_the_member(models: Path, scene: list[Image.Image]) -> None:
     group = imgorder.load_model("dab")
     for n, temperature in TEMPERATURES.items():
-        batch = preprocess_set(scene[:n])[None]
+        batch = preprocess_set(scene[:n], SPEC)[None]
         logits = group.member(n).backend.logits(batch).astype(float) / temperature
         expected = np.exp(logits) / np.exp(logits).sum()
         assert np.allclose(group.probabilities(batch), expected, atol=1e-6)
@@ -194,7 +193,7 @@ def test_a_group_without_a_member_is_no_model(models: Path, sets: dict[int, Path
 
 
 def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[int, Path]) -> None:
-    other = Preprocessing(shorter_edge=144)
+    other = replace(SPEC, shorter_edge=SPEC.shorter_edge + 8)
     graph = models / f"{MEMBERS[4]}.onnx"
     model = onnx.load(graph)
     metadata = replace(imgorder.load_model(graph).backend.metadata, preprocessing=other)
