@@ -19,6 +19,7 @@ import imgorder
 from imgorder import registry
 from imgorder.cli import app
 from imgorder.heatmaps.run import set_maps
+from imgorder.predictor import preprocessing_of
 from imgorder.preprocess import Preprocessing, preprocess_set
 from tests.conftest import EXAMPLE
 
@@ -28,9 +29,8 @@ pytest.importorskip("torch")
 MEMBERS = {n: f"dab-resnet18-n{n}" for n in (3, 4, 5, 6)}
 THERE = (3, 4, 5)
 RELEASED = registry.models_folder()
-RELEASED_CARDS = {n: json.loads((RELEASED / f"{MEMBERS[n]}.json").read_text("utf-8")) for n in THERE}
-TEMPERATURES = {n: card["training"]["temperatures"][str(n)] for n, card in RELEASED_CARDS.items()}
-SPEC = Preprocessing.from_json(json.dumps(RELEASED_CARDS[4]["preprocessing"]))
+TEMPERATURES = {n: registry.find_card(MEMBERS[n]).training["temperatures"][str(n)] for n in THERE}
+SPEC = preprocessing_of(registry.find_card(MEMBERS[4]))
 
 
 @pytest.fixture(scope="module")

@@ -261,7 +261,8 @@ class Trainer:
             with self._out_of_memory_named():
                 val_loss, scores = self.validate()
             if not np.isfinite(val_loss):
-                raise ImgorderError(f"the validation loss is {val_loss} after step {progress.step}; lower --lr")
+                cure = self._cure("lower --lr")
+                raise ImgorderError(f"the validation loss is {val_loss} after step {progress.step}; {cure}")
             row |= {"val_loss": round(val_loss, 6), **{f"val_{name}": score for name, score in scores.items()}}
             if progress.best_loss is None or val_loss < progress.best_loss:
                 progress.best_loss, progress.best_step = val_loss, progress.step
@@ -322,9 +323,7 @@ class Trainer:
             if bad_gradient or not np.isfinite(loss):
                 value = each.norm.item() if np.isfinite(loss) else loss
                 what = "gradient" if np.isfinite(loss) else "loss"
-                # Half precision ends at 65,504, and what is accumulated over the images of a set can pass that.
-                half = self.accelerator.mixed_precision == "fp16"
-                cure = "take --precision bf16 or fp32" if half else "lower --lr, or raise warmup"
+                cure = self._cure("lower --lr, or raise warmup")
                 raise ImgorderError(f"the {what} is {value} at step {each.step}; {cure}")
             sets = each.sets * self.processes
             seen, loss_sum, hit_sum = self.progress.seen
@@ -333,6 +332,13 @@ class Trainer:
                 rate = self._optimizer.param_groups[0]["lr"]
                 journal.step(each.step + 1, loss, 100 * right / sets, rate, speed)
         self._pending.clear()
+
+    def _cure(self, otherwise: str) -> str:
+        """What to do about a loss that is no number.
+
+        Half precision ends at 65,504, and what is accumulated over the images of a set can pass that.
+        """
+        return "take --precision bf16 or fp32" if self.accelerator.mixed_precision == "fp16" else otherwise
 
     def _images(self, plan: Plan, images: Tensor) -> Tensor:
         return normalise(lit(images, plan))
