@@ -26,6 +26,7 @@ from imgorder.evaluation.report import (
     read_results,
     results_markdown,
 )
+from imgorder.hub.model_card import recipe_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
@@ -454,28 +455,6 @@ def _listed(parts: Iterable[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *most, last = parts
     return f"{', '.join(most)} and {last}" if most else last
-
-
-def recipe_table(facts: dict[str, Any]) -> str:
-    """The facts of a training run, or of those of an ensemble's members, as Markdown."""
-    lines = ["| fact | value |", "| --- | --- |"]
-    for name, value in facts.items():
-        parts = value if name == "members" else {name: value}
-        for part, each in parts.items():
-            shown = ", ".join(_named(each)) if isinstance(each, dict) else each
-            lines.append(f"| {part.replace('_', ' ')} | {shown} |")
-    return "\n".join(lines)
-
-
-def _named(facts: dict[str, Any]) -> Iterator[str]:
-    for name, value in facts.items():
-        if name == "held_out_groups":
-            continue  # told by their number; the names are in the card
-        yield f"{name}: {_plain(value)}" if name != "settings" else ", ".join(_named(value))
-
-
-def _plain(value: Any) -> str:
-    return json.dumps(value).replace('"', "") if isinstance(value, dict | list) else str(value)
 
 
 def demo_output() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from imgorder.errors import ModelError
@@ -13,6 +13,9 @@ from imgorder.names import show
 
 SIZES = (3, 4, 5, 6)
 CURE = "mend this card or remove it"
+ENDINGS = {"onnx": ".onnx", "torch": ".safetensors"}
+
+_REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 Check = Callable[[Any], bool]
 
@@ -53,10 +56,27 @@ def _faults(card: Any) -> Iterator[str]:
     hub = card.get("hub")
     if hub and not re.fullmatch("[0-9a-f]{40}", hub["revision"]):
         yield f"the Hub revision {hub['revision']!r} is no full commit hash; pin one"
-    names = [entry["file"] for entry in card.get("files", {}).values()] + list(hub["files"].values() if hub else ())
-    for name in names:
+    if hub and not is_repo_id(hub["repo_id"]):
+        yield f"the Hub repository {hub['repo_id']!r} is not OWNER/NAME"
+    names = [(backend, entry["file"]) for backend, entry in card.get("files", {}).items()]
+    for _, name in names:
+        if PurePath(name).name != name:
+            yield f"the file {name!r} does not lie beside the card"
+    for backend, name in (*names, *(hub["files"].items() if hub else ())):
         if not name.endswith((".onnx", ".safetensors")):
             yield f"{name!r} is neither .onnx nor .safetensors; nothing else is ever loaded"
+        elif not name.endswith(ENDINGS.get(backend, ())):
+            yield f"{name!r} is no file for the {backend} backend"
+
+
+def is_repo_id(text: str) -> bool:
+    """Whether the Hub takes a name of a repository; somewhat stricter than it is.
+
+    `huggingface_hub` has its rules too, but a card is read without its network code.
+    """
+    return bool(_REPO_ID.fullmatch(text)) and not (
+        "--" in text or ".." in text or text.endswith(".git") or len(text) > 96
+    )
 
 
 def _is(*kinds: type) -> Check:
@@ -82,11 +102,19 @@ def _with(fields: dict[str, Check], only: bool = False) -> Check:
     return fits
 
 
+def _sizes(value: Any) -> bool:
+    return bool(value) and _list_of(lambda n: _WHOLE(n) and n in SIZES)(value)
+
+
 def _members(value: Any) -> bool:
-    return _table_of(_is(str))(value) and value.keys() <= {str(n) for n in SIZES}
+    return _table_of(_text)(value) and value.keys() <= {str(n) for n in SIZES}
 
 
-_TEXT, _WHOLE, _NUMBER = _is(str), _is(int), _is(int, float)
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable()  # it is shown on terminals
+
+
+_TEXT, _WHOLE, _NUMBER = _text, _is(int), _is(int, float)
 _FILE = _with({"file": _TEXT, "bytes": _WHOLE, "sha256": _TEXT})
 _FIGURE = {"dataset": _TEXT, "seq_len": _WHOLE, "spacing": _NUMBER, "sets": _WHOLE}
 _FIGURE |= {"accuracy": _NUMBER, "baseline": _NUMBER}
@@ -94,17 +122,17 @@ _HUB = _with({"repo_id": _TEXT, "revision": _TEXT, "files": _table_of(_TEXT)}, o
 
 # Field -> whether a value fits, and what it has to be.
 FIELDS: dict[str, tuple[Check, str]] = {
-    "name": (_TEXT, "a text"),
-    "family": (_TEXT, "a text"),
-    "about": (_TEXT, "a text"),
-    "licence": (_TEXT, "a text"),
-    "data": (_TEXT, "a text"),
-    "sizes": (_list_of(lambda n: n in SIZES), "a list of numbers from 3 to 6"),
+    "name": (_TEXT, "a line of text"),
+    "family": (_TEXT, "a line of text"),
+    "about": (_TEXT, "a line of text"),
+    "licence": (_TEXT, "a line of text"),
+    "data": (_TEXT, "a line of text"),
+    "sizes": (_sizes, "a list of numbers from 3 to 6"),
     "files": (_table_of(_FILE), 'a table {"onnx": {"file": …, "bytes": …, "sha256": …}}'),
     "training": (_is(dict), "a table"),
     "preprocessing": (_table_of(lambda v: _NUMBER(v) or _list_of(_NUMBER)(v)), "a table of numbers"),
     "figures": (_list_of(_with(_FIGURE)), f"a list of tables with {', '.join(_FIGURE)}"),
-    "limits": (_list_of(_TEXT), "a list of texts"),
+    "limits": (_list_of(_TEXT), "a list of lines of text"),
     "hub": (lambda value: value is None or _HUB(value), "a table with repo_id, revision and files, or null"),
     "members": (_members, 'a table from set sizes, "3" to "6", to names of models'),
 }

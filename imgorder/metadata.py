@@ -66,6 +66,8 @@ class ModelMetadata:
         """
         if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
             raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
+        if not properties["name"].isprintable() or not properties["name"]:
+            raise ValueError(f"name {properties['name']!r}")  # it is shown on terminals
         sizes = tuple(json.loads(properties["sizes"]))
         if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_IMAGES for n in sizes):
             raise ValueError(f"set sizes {sizes}")

@@ -102,19 +102,20 @@ class OrderingModel:
         """The same model, which is shown each set in several listings and answers with the mean; see `Voting`.
 
         Args:
-            votes: how many listings, and as many times the work; 1 is this very model, and a set of n has
-                n! at most. The baseline never depends on the listing, so it stays as it is.
+            votes: how many listings, and as many times the work, whatever they were before; 1 is a single one, and
+                a set of n has n! at most. The baseline never depends on the listing, so it stays as it is.
 
         Raises:
             UsageError: for less than one.
         """
         if votes < 1:
             raise UsageError(f"{votes} votes: at least 1 is needed")
-        if votes == 1 or self.name == registry.BASELINE:
-            return self
         from imgorder.backends.voting import Voting
 
-        return replace(self, backend=Voting(self.backend, votes))
+        alone = self.backend.backend if isinstance(self.backend, Voting) else self.backend
+        if self.name == registry.BASELINE or (votes == 1 and alone is self.backend):
+            return self
+        return replace(self, backend=alone if votes == 1 else Voting(alone, votes))
 
     def votes(self, n: int) -> int:
         """In how many listings a set of n is shown."""
@@ -167,8 +168,10 @@ def load_model(
 
     Raises:
         ModelError: if there is no such model, its file is broken or foreign, or it cannot be fetched.
-        UsageError: for an unknown backend.
+        UsageError: for an unknown backend, or less than one thread.
     """
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads: at least 1 is needed")
     if backend not in BACKENDS:
         raise UsageError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
     name = os.fspath(name_or_path)

@@ -180,8 +180,10 @@ def _completed(group: Card, path: Path, by_name: dict[str, Card]) -> Card:
     """
     there = {n: by_name[name] for n, name in sorted(group.members.items()) if name in by_name}
     for n, card in there.items():
-        if card.members or n not in card.sizes:
-            raise ModelError(f"{show(path)}: its member for {n}, {show(card.name)}, is no network for {n}; {CURE}")
+        if card.sizes != (n,):
+            raise ModelError(
+                f"{show(path)}: its member for {n}, {show(card.name)}, is no network for {n} alone; {CURE}"
+            )
     return replace(
         group,
         sizes=tuple(there),

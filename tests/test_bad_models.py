@@ -113,6 +113,9 @@ def test_a_made_network_that_answers(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "properties",
     [
+        {"name": ""},
+        {"name": "two\nlines"},
+        {"name": "\x1b[31mred"},
         {"sizes": "[]"},
         {"sizes": '"456"'},
         {"sizes": "{}"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from imgorder.networks.registry import build_network, settings_of  # noqa: E402
 from imgorder.networks.tridab import TriDABConfig  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
 from imgorder.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
+from imgorder.training import held_out  # noqa: E402
 from imgorder.training import release as release_module  # noqa: E402
 from imgorder.training.checkpoint import read_config  # noqa: E402
 from imgorder.training.combine import combine, main, read_member  # noqa: E402
@@ -32,6 +34,7 @@ from imgorder.training.trainer import STATE, Trainer  # noqa: E402
 from tests.clips import write_clips  # noqa: E402
 
 TINY = TriDABConfig((4, 6, 8), (0, 1), head_width=8, match_width=4, match_radius=2, image_size=96)
+WRONG = {"file": "", "bytes": 5, "sha256": "0" * 64}
 
 
 def member(size: int, mirror: bool = False) -> dict[str, object]:
@@ -201,11 +204,44 @@ def test_members_that_cannot_be_are_refused_in_one_line(
 ) -> None:
     with pytest.raises(UsageError, match="not the card"):
         read_member(str(tmp_path / "none.json"))
+    for name, changes in {"hash": {"files": {"torch": WRONG}}, "facts": {"training": {"commit": "?"}}}.items():
+        card = json.loads(released.read_text()) | changes
+        card["files"]["torch"]["file"] = f"{name}.safetensors"
+        shutil.copy(released.with_suffix(".safetensors"), tmp_path / f"{name}.safetensors")
+        (tmp_path / f"{name}.json").write_text(json.dumps(card))
+        with pytest.raises(UsageError, match="not the card"):
+            read_member(str(tmp_path / f"{name}.json"))
     with pytest.raises(UsageError, match="multiple of 16"):
         read_member(f"{released}:90")
-    arguments = ["--frames", str(trained[2]), "--name", "x", "--about", "x", "--out", str(tmp_path)]
+    out = tmp_path / "out"
+    out.mkdir()
+    arguments = ["--frames", str(trained[2]), "--name", "x", "--about", "x", "--out", str(out)]
     with pytest.raises(SystemExit) as ended:
         main([str(released), f"{released}:96", *arguments])
     assert ended.value.code == 2
     assert capsys.readouterr().err == "imgorder: members take images of at most 64 px, as the first does; not 96\n"
+    assert not list(out.iterdir())
+
+
+def test_no_clip_that_was_kept_out_is_one_line(released: Path, trained: tuple[Path, FrameStore, Path]) -> None:
+    one = read_member(str(released))
+    one.training["settings"]["held_out_groups"] = ["another"]
+    with pytest.raises(UsageError, match="kept out of training"):
+        combine([one], trained[1], "both", "two of it", released.parent)
+
+
+def test_frames_that_are_not_there_are_one_line(
+    trained: tuple[Path, FrameStore, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = ["--frames", str(tmp_path / "none")]
+    for command in (
+        [release_module.main, str(trained[0]), *frames, "--name", "x", "--about", "x", "--out", str(tmp_path)],
+        [held_out.main, str(trained[0]), *frames, "--results", str(tmp_path / "x.json")],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            command[0](command[1:])
+        assert ended.value.code == 1
+        assert (
+            capsys.readouterr().err == f"imgorder: {tmp_path / 'none'}: no decoded frames of this version; remove it\n"
+        )
     assert not list(tmp_path.iterdir())

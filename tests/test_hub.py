@@ -193,6 +193,40 @@ def test_a_mirror_at_another_address_is_not_asked_again_later(
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.endpoint + "/mirror")
     assert "the Hub answered 404 (someone/order); check HF_ENDPOINT" in refused("models", "pull", "far")
+    assert len(hub.seen) == 1
+
+
+def test_a_name_in_the_cache_that_leads_out_of_it_is_replaced_and_nothing_else(
+    hub: HubServer, models: Path, tmp_path: Path
+) -> None:
+    assert run("models", "pull", "far").exit_code == 0
+    own = tmp_path / "own.onnx"
+    own.write_bytes(b"somebody's own")
+    cached().unlink()
+    cached().symlink_to(own)
+    result = run("models", "pull", "far")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert own.read_bytes() == b"somebody's own"
+    assert cached().read_bytes() == FILES[ONNX]
+
+
+def test_wrong_bytes_are_taken_out_of_the_cache_with_the_blob_that_held_them(hub: HubServer, models: Path) -> None:
+    assert run("models", "pull", "far").exit_code == 0
+    blob = cached().resolve()
+    assert blob.parent.name == "blobs"
+    place = registry.find_card("far").hub
+    assert place is not None
+    cache.forget(place, cached())
+    assert not os.path.lexists(cached())
+    assert not blob.exists()
+
+
+def test_a_folder_in_the_place_of_a_file_of_the_cache_is_one_line(hub: HubServer, models: Path, photos: Path) -> None:
+    cached().mkdir(parents=True)
+    for command in (("models", "pull", "far"), ("sort", photos, "--model", "far")):
+        line = refused(*command)
+        assert str(cached()) in line
+        assert line.endswith("remove it by hand\n")
 
 
 @pytest.mark.parametrize(
@@ -681,7 +715,7 @@ def test_a_group_is_pulled_and_verified_member_by_member(hub: HubServer, group: 
     assert run("models", "pull", "near").exit_code == 0
     last = cache.cached_file(registry.find_card("near-n4"), "torch")
     assert last is not None
-    cache.forget(last)  # of the files before it nothing is told
+    last.unlink()  # of the files before it nothing is told
     assert "near-n4: its torch file is not in" in refused("models", "pull", "--offline", "near")
 
 

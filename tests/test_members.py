@@ -236,6 +236,9 @@ def broken(models: Path, name: str, text: str) -> str:
 
 CARD = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "members": {"3": "dab-resnet18-n3"}}
 
+FILE = {"file": "x.onnx", "bytes": 1, "sha256": "0" * 64}
+HUB = {"repo_id": "a/b", "revision": "0" * 40, "files": {"onnx": "x.onnx"}}
+
 
 @pytest.mark.parametrize(
     ("text", "message"),
@@ -258,11 +261,40 @@ CARD = {"name": "dab", "family": "dab-resnet18", "about": "one for each n", "mem
             json.dumps({**CARD, "members": {"4": "dab-resnet18-n3"}}),
             "its member for 4, dab-resnet18-n3, is no network for 4",
         ),
+        (json.dumps({**CARD, "sizes": []}), "sizes is not a list of numbers from 3 to 6"),
+        (json.dumps({**CARD, "sizes": [3.0]}), "sizes is not a list of numbers from 3 to 6"),
+        (json.dumps({**CARD, "about": "two\nlines"}), "about is not a line of text"),
+        (json.dumps({**CARD, "about": "half \ud800"}), "about is not a line of text"),
+        (json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "/x.onnx"}}}), "does not lie beside the card"),
+        (json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "../x.onnx"}}}), "does not lie beside the card"),
+        (
+            json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "x.safetensors"}}}),
+            "'x.safetensors' is no file for the onnx backend",
+        ),
+        (json.dumps({**CARD, "hub": {**HUB, "repo_id": "a/b/c"}}), "'a/b/c' is not OWNER/NAME"),
         (json.dumps({**CARD, "name": "path"}), "path is a name that imgorder gives; choose another"),
     ],
 )
 def test_a_broken_card_is_one_line_that_names_it(models: Path, text: str, message: str) -> None:
     assert message in broken(models, "dab", text)
+
+
+def test_a_member_takes_one_size_alone(models: Path) -> None:
+    card = json.loads((models / "dab-resnet18-n4.json").read_text("utf-8"))
+    (models / "dab-resnet18-n4.json").write_text(json.dumps({**card, "sizes": [3, 4]}), "utf-8")
+    assert "its member for 4, dab-resnet18-n4, is no network for 4 alone" in refused("models")
+
+
+def test_the_list_shows_texts_as_they_are(models: Path) -> None:
+    about, data = "for [/burst] [fast] photos", "[/clips] [bold]"
+    for name in ("dab", "dab-resnet18-n3"):
+        card = json.loads((models / f"{name}.json").read_text("utf-8"))
+        figures = [{**row, "dataset": data} for row in card.get("figures", ())]
+        (models / f"{name}.json").write_text(json.dumps({**card, "about": about, "figures": figures}), "utf-8")
+    result = run("models")
+    assert result.exit_code == 0
+    assert f"dab: {about}\n" in result.stdout
+    assert data in result.stdout
 
 
 def test_two_cards_of_one_name_are_refused(models: Path) -> None:

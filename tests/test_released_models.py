@@ -96,4 +96,6 @@ def test_the_wheel_holds_the_models(tmp_path: Path) -> None:
     for card in CARDS:
         for entry in card.files.values():
             assert f"imgorder/models/{entry['file']}" in names
+    for card in (*CARDS, *GROUPS):
+        assert f"imgorder/models/{card.name}.json" in names
     assert not any(name.startswith(("tests/", "examples/", "runs/")) for name in names)

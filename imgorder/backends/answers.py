@@ -17,13 +17,13 @@ CURE = "fetch or export it again"
 
 
 @contextmanager
-def running(path: Path, n: int) -> Iterator[None]:
-    """What a network of this file raises while it looks at n photos, as a ModelError."""
+def running(path: Path, n: int, cure: str = CURE) -> Iterator[None]:
+    """What a network of this file raises while it looks at n photos, as a ModelError with this cure."""
     try:
         yield
     except Exception as error:  # torch and ONNX Runtime have a dozen classes, and none above them
         raise ModelError(
-            f"{show(path)}: its network cannot be run on {n} photos ({first_line(error)}); {CURE}"
+            f"{show(path)}: its network cannot be run on {n} photos ({first_line(error)}); {cure}"
         ) from error
 
 

@@ -20,6 +20,8 @@ from imgorder.networks.activations import activations, by_image
 from imgorder.networks.weights import read_network
 from imgorder.permutations import order_to_class
 
+GPU_CURE = "free the GPU, or take --backend onnx"
+
 
 @dataclass(frozen=True)
 class TorchBackend:
@@ -48,25 +50,33 @@ class TorchBackend:
         try:
             network = network.to(device).eval()
         except RuntimeError as error:
-            raise ModelError(
-                f"{show(path)}: cannot be brought to the GPU ({first_line(error)}); free it, or take --backend onnx"
-            ) from error
+            raise ModelError(f"{show(path)}: cannot be brought to the GPU ({first_line(error)}); {GPU_CURE}") from error
         return cls(network, metadata, device, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
         sets, n = tensors.shape[:2]
-        with running(self.path, n), torch.inference_mode(), self._exact():
+        with running(self.path, n, self._cure), torch.inference_mode(), self._exact():
             logits = self.network(torch.from_numpy(tensors).to(self.device)).float().cpu().numpy()
         return checked(np.asarray(logits), self.path, sets, n)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """See `Backend`."""
         n = tensors.shape[1]
-        with running(self.path, n), torch.inference_mode(), self._exact(), activations(self.network) as seen:
+        with (
+            running(self.path, n, self._cure),
+            torch.inference_mode(),
+            self._exact(),
+            activations(self.network) as seen,
+        ):
             self.network(torch.from_numpy(tensors).to(self.device))
         found = {name: by_image(output, n) for name, output in seen.items()}
         return {name: np.asarray(value.float().cpu().numpy()) for name, value in found.items()}
+
+    @property
+    def _cure(self) -> str:
+        # What fails on a GPU mostly fails for want of memory, and never on the CPU for the same reason.
+        return GPU_CURE if self.device.type == "cuda" else CURE
 
     def _exact(self) -> AbstractContextManager[None]:
         # TF32 would move logits by more than the 1e-4 within which all backends agree.
@@ -80,13 +90,13 @@ class TorchBackend:
         Summed over channels; only what speaks for the winner is kept.
         """
         n = tensors.shape[1]
-        with running(self.path, n), torch.enable_grad(), activations(self.network) as seen:
+        with running(self.path, n, self._cure), torch.enable_grad(), activations(self.network) as seen:
             # The weights need no gradient; the photos do, so that the layers in between have one.
             logits = self.network(torch.from_numpy(tensors).to(self.device).requires_grad_())
         if not seen:
             raise ModelError(f"{self.metadata.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
         layer = list(seen.values())[-1]
-        with running(self.path, n):
+        with running(self.path, n, self._cure):
             margin = logits[0, order_to_class(winner)] - logits[0, order_to_class(other)]
             (gradient,) = torch.autograd.grad(margin, layer)
             contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)

@@ -25,14 +25,16 @@ class Voting:
     Maps and decisions are those of the other backend, for the set as it is listed: of them there is no
     mean that says anything.
 
-    Args:
+    Attributes:
         backend: gives the answers.
+
+    Args:
         votes: in how many listings a set is shown, at most n!.
     """
 
     def __init__(self, backend: Backend, votes: int) -> None:
         self.name = backend.name
-        self._backend = backend
+        self.backend = backend
         self._votes = votes
 
     def listings_of(self, n: int) -> int:
@@ -46,18 +48,18 @@ class Voting:
         total = np.zeros((len(tensors), class_count(tensors.shape[1])))
         for listing in chosen:
             # What the network calls image i is image listing[i].
-            total[:, relabel_classes(listing)] += self._backend.logits(tensors[:, list(listing)])
+            total[:, relabel_classes(listing)] += self.backend.logits(tensors[:, list(listing)])
         return np.asarray(total / len(chosen), dtype=np.float32)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """See `Backend`."""
-        return self._backend.activations(tensors)
+        return self.backend.activations(tensors)
 
     def decision(
         self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]
     ) -> npt.NDArray[np.float32]:
         """See `Backend`."""
-        return self._backend.decision(tensors, winner, other)
+        return self.backend.decision(tensors, winner, other)
 
 
 @cache

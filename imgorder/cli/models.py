@@ -38,6 +38,7 @@ def listing(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from imgorder import registry
 
@@ -51,16 +52,16 @@ def listing(
         if card.name in within:
             continue  # shown with its group
         mark = " (default)" if card.name == registry.DEFAULT_MODEL else ""
-        console.print(f"[bold]{card.name}[/bold]{mark}: {card.about}")
+        console.print(Text.assemble((card.name, "bold"), f"{mark}: {card.about}"))
         files = "a network for each number of photos" if card.members else _files(card)
-        console.print(f"  family {card.family}, {card.photos}, {files}")
+        console.print(Text(f"  family {card.family}, {card.photos}, {files}"))
         for each in registry.networks(card) if card.members else ():
-            console.print(f"  {each.name}: {each.photos}, {_files(each)}")
+            console.print(Text(f"  {each.name}: {each.photos}, {_files(each)}"))
         if card.figures:
             table = Table("data", "n", "spacing", "sets", "exact match", "path baseline")
             for row in card.figures:
                 table.add_row(
-                    row["dataset"],
+                    Text(row["dataset"]),
                     str(row["seq_len"]),
                     str(row["spacing"]),
                     str(row["sets"]),

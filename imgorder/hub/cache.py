@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from imgorder.registry import Card
+from imgorder.registry import Card, HubPlace
 
 _YES = ("1", "ON", "YES", "TRUE")
 
@@ -28,15 +28,25 @@ def cached_file(card: Card, backend: str) -> Path | None:
     """Where the cache keeps a model's file once it is fetched; None if the card names no place on the Hub."""
     if card.hub is None or backend not in card.hub.files:
         return None
-    repository = "--".join(("models", *card.hub.repo_id.split("/")))
-    return folder() / repository / "snapshots" / card.hub.revision / card.hub.files[backend]
+    return _repository(card.hub) / "snapshots" / card.hub.revision / card.hub.files[backend]
 
 
-def forget(path: Path) -> None:
-    """Take a file out of the cache: the name in the snapshot and what it links to."""
-    content = path.resolve()
+def forget(place: HubPlace, path: Path) -> None:
+    """Take a file out of the cache: its name in the snapshot, and the repository's blob that it links to.
+
+    What a link leads to elsewhere is not this repository's, perhaps not even the cache's, and stays.
+
+    Raises:
+        OSError: if it cannot be removed.
+    """
+    content = Path(os.path.normpath(path.parent / path.readlink())) if path.is_symlink() else None
     path.unlink(missing_ok=True)
-    content.unlink(missing_ok=True)
+    if content is not None and content.parent == Path(os.path.normpath(_repository(place) / "blobs")):
+        content.unlink(missing_ok=True)
+
+
+def _repository(place: HubPlace) -> Path:
+    return folder() / "--".join(("models", *place.repo_id.split("/")))
 
 
 def offline_by_environment() -> str | None:

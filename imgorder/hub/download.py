@@ -12,6 +12,7 @@ from imgorder.hub import LIBRARY, cache
 from imgorder.hub.session import endpoint, quiet
 from imgorder.hub.trouble import explain, may_pass
 from imgorder.model_files import fault
+from imgorder.names import show
 from imgorder.registry import Card, HubPlace
 
 ATTEMPTS = 2
@@ -42,7 +43,12 @@ def fetch(card: Card, backend: str, replace: bool = False) -> Path:
         wrong = fault(path, card.files[backend])
         if wrong is None:
             return path
-        cache.forget(path)
+        try:
+            cache.forget(card.hub, path)
+        except OSError as error:
+            raise ModelError(
+                f"{show(path)}: {wrong}, and cannot be removed ({error.strerror or error}); remove it by hand"
+            ) from error
     raise ModelError(
         f"{card.name}: {card.hub.files[backend]} as it came from {card.hub.repo_id} {wrong}; it was fetched twice "
         "and not kept; check the network (a proxy?) and HF_ENDPOINT, or install a newer imgorder"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 from imgorder.hub import LIBRARY
 from imgorder.metadata import CLASS_ORDER, FORMAT
@@ -30,8 +32,7 @@ def readme(card: Card) -> str:
     if card.data:
         parts += ["## Training data", card.data]
     if card.training:
-        rows = [f"| {key.replace('_', ' ')} | {_cell(value)} |" for key, value in card.training.items()]
-        parts += ["## Training", "\n".join(("| fact | value |", "| --- | --- |", *rows))]
+        parts += ["## Training", recipe_table(card.training)]
     if card.figures:
         parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _figures(card)]
     if card.limits:
@@ -58,5 +59,23 @@ def _figures(card: Card) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def _cell(value: object) -> str:
-    return ", ".join(f"{key}: {each}" for key, each in value.items()) if isinstance(value, dict) else str(value)
+def recipe_table(facts: dict[str, Any]) -> str:
+    """The facts of a training run, or of those of an ensemble's members, as Markdown."""
+    lines = ["| fact | value |", "| --- | --- |"]
+    for name, value in facts.items():
+        parts = value if name == "members" and isinstance(value, dict) else {name: value}
+        for part, each in parts.items():
+            shown = ", ".join(_named(each)) if isinstance(each, dict) else each
+            lines.append(f"| {part.replace('_', ' ')} | {shown} |")
+    return "\n".join(lines)
+
+
+def _named(facts: dict[str, Any]) -> Iterator[str]:
+    for name, value in facts.items():
+        if name == "held_out_groups":
+            continue  # told by their number; the names are in the card
+        yield ", ".join(_named(value)) if name == "settings" and isinstance(value, dict) else f"{name}: {_plain(value)}"
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value).replace('"', "") if isinstance(value, dict | list) else str(value)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from imgorder import __version__
+from imgorder.card_fields import is_repo_id
 from imgorder.errors import ModelError, UsageError
 from imgorder.hub import LIBRARY, cache
 from imgorder.hub.library import importing
 from imgorder.model_files import damage, fault, find_file, missing
 from imgorder.registry import Card, HubPlace
-
-# Somewhat stricter than the Hub. `huggingface_hub` has its rules too, but a dry run does without its network code.
-_REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 
 def check_repo_id(text: str) -> str:
@@ -22,7 +19,7 @@ def check_repo_id(text: str) -> str:
     Raises:
         UsageError: if it is not ``OWNER/NAME``, or the Hub takes no such name.
     """
-    if not _REPO_ID.fullmatch(text) or "--" in text or ".." in text or text.endswith(".git") or len(text) > 96:
+    if not is_repo_id(text):
         raise UsageError(f"--repo is OWNER/NAME, letters, digits, '-', '_' and '.'; not {text!r}")
     return text
 
@@ -45,7 +42,7 @@ def contents(card: Card) -> dict[str, Path | bytes]:
         if wrong := fault(found.path, entry):
             raise ModelError(damage(card, found, wrong))
         inside[str(entry["file"])] = found.path
-    return {**inside, "config.json": config(card).encode(), "README.md": readme(card).encode()}
+    return {**inside, "config.json": config(card).encode(), "README.md": readme(card).encode(errors="backslashreplace")}
 
 
 def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: bool) -> HubPlace:

@@ -8,7 +8,6 @@ is that of the ensemble's input; see `imgorder.networks.ensemble`.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,10 @@ from typing import Any
 
 from torch import nn
 
-from imgorder.errors import ImgorderError, UsageError
+from imgorder.card_fields import read_fields
+from imgorder.errors import ImgorderError, ModelError, UsageError
 from imgorder.metadata import ModelMetadata
+from imgorder.model_files import fault
 from imgorder.names import show
 from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.registry import settings_of
@@ -29,6 +30,7 @@ from imgorder.training.release import add_release_options, counted, fit_temperat
 from imgorder.training.store import FrameStore
 
 FAMILY = "tridab-ensemble"
+FACTS = ("commit", "steps", "recipe", "settings")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Member:
         name: of its card.
         network: with the image size that it has in the ensemble.
         metadata: of its file.
-        training: from its card.
+        training: `FACTS` from its card.
     """
 
     name: str
@@ -56,9 +58,14 @@ def read_member(text: str) -> Member:
     """
     path, _, size = text.rpartition(":") if text.rpartition(":")[2].isdigit() else (text, "", "")
     try:
-        card = json.loads(Path(path).read_text("utf-8"))
-        network, metadata = read_network(Path(path).parent / card["files"]["torch"]["file"])
-    except Exception as error:  # of the card, JSON, safetensors or torch
+        card = read_fields(Path(path))
+        entry = card["files"]["torch"]
+        weights = Path(path).with_name(entry["file"])
+        if wrong := fault(weights, entry):
+            raise ModelError(f"{show(weights)} {wrong}")
+        network, metadata = read_network(weights)
+        training = {key: card["training"][key] for key in FACTS}
+    except Exception as error:  # of the card, safetensors or torch
         raise UsageError(f"{show(Path(path))}: not the card of a released model beside its files ({error})") from error
     if not isinstance(network, TriDAB):
         raise UsageError(f"{card['name']}: an ensemble is made of TriDABs, and this is a {metadata.family}")
@@ -67,7 +74,7 @@ def read_member(text: str) -> Member:
     except ValueError as error:
         raise UsageError(f"{card['name']}: {error}") from error
     resized.load_state_dict(network.state_dict())
-    return Member(card["name"], resized, metadata, card["training"])
+    return Member(card["name"], resized, metadata, training)
 
 
 def combined(members: Sequence[Member]) -> TriDABEnsemble:
@@ -124,14 +131,9 @@ def combine(
     training = {
         "commit": members[0].training["commit"],
         **counted(network, store, groups),
-        "members": dict(_facts(each) for each in members),
+        "members": {f"{each.name} at {each.network.config.image_size} px": each.training for each in members},
     }
     return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)
-
-
-def _facts(member: Member) -> tuple[str, dict[str, Any]]:
-    own = {key: member.training[key] for key in ("commit", "steps", "recipe", "settings")}
-    return f"{member.name} at {member.network.config.image_size} px", own
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
+from imgorder.errors import ImgorderError
 from imgorder.evaluation.measure import Measured, measure
 from imgorder.evaluation.report import results_json, results_markdown
 from imgorder.evaluation.sets import TimedSet
@@ -71,11 +72,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--spacing", nargs="+", type=int, default=list(range(1, 9)))
     parser.add_argument("--results", type=Path, required=True, help="results file, JSON")
     arguments = parser.parse_args(argv)
-    store = FrameStore(arguments.frames)
-    clips = held_out_clips(store, *arguments.runs)
+    try:
+        store = FrameStore(arguments.frames)
+        clips = held_out_clips(store, *arguments.runs)
+        models = [load_model(name) for name in arguments.models]
+    except ImgorderError as error:
+        parser.exit(error.exit_code, f"imgorder: {error}\n")
     if not clips:
         parser.error(f"no clip of {arguments.frames} is of a group that {', '.join(map(str, arguments.runs))} held out")
-    models = [load_model(name) for name in arguments.models]
     results = measure_held_out(models, store, clips, arguments.seq_len, arguments.spacing)
     arguments.results.write_text(results_json(results) + "\n", "utf-8")
     print(results_markdown(each.row for each in results))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, replace
@@ -13,8 +12,11 @@ from typing import Any
 
 from torch import nn
 
+from imgorder.errors import ImgorderError, UsageError
 from imgorder.export import export_onnx
+from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
+from imgorder.model_files import digest_and_size
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.preprocess import Preprocessing
@@ -96,7 +98,15 @@ def counted(network: nn.Module, store: FrameStore, held_out_groups: Set[str]) ->
 def fit_temperatures(
     network: nn.Module, store: FrameStore, clips: Sequence[int], sizes: Sequence[int], spec: Preprocessing
 ) -> dict[int, float]:
-    """A temperature for each set size, on clips that were kept out of training."""
+    """A temperature for each set size, on clips that were kept out of training.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if not clips:
+        raise UsageError(
+            "none of the frames are of a clip that was kept out of training, so no temperature can be fitted"
+        )
     return {n: fit_temperature(*held_out_logits(network, store, clips, n, spec)) for n in sizes}
 
 
@@ -134,7 +144,8 @@ def write_release(
         licence=licence,
         data=data,
     )
-    (folder / f"{name}.json").write_text(json.dumps(asdict(card), indent=1) + "\n", "utf-8")
+    with written_whole(folder / f"{name}.json") as partial:  # half a card would stop every command that looks at models
+        partial.write_text(json.dumps(asdict(card), indent=1) + "\n", "utf-8")
     return card
 
 
@@ -146,8 +157,8 @@ def _own_settings(config: TrainConfig) -> dict[str, Any]:
 
 
 def _entry(path: Path) -> dict[str, str | int]:
-    content = path.read_bytes()
-    return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    digest, size = digest_and_size(path)
+    return {"file": path.name, "bytes": size, "sha256": digest}
 
 
 def add_release_options(parser: argparse.ArgumentParser) -> None:
@@ -170,18 +181,20 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--set", default="{}", metavar="JSON", help='run\'s settings to change: {"image_size": 128}')
     arguments = parser.parse_args(argv)
-    store = FrameStore(arguments.frames)
-    release(
-        arguments.run,
-        store,
-        arguments.name,
-        arguments.about,
-        arguments.out,
-        json.loads(arguments.network),
-        json.loads(arguments.set),
-        arguments.licence,
-        arguments.data,
-    )
+    try:
+        release(
+            arguments.run,
+            FrameStore(arguments.frames),
+            arguments.name,
+            arguments.about,
+            arguments.out,
+            json.loads(arguments.network),
+            json.loads(arguments.set),
+            arguments.licence,
+            arguments.data,
+        )
+    except ImgorderError as error:
+        parser.exit(error.exit_code, f"imgorder: {error}\n")
 
 
 if __name__ == "__main__":
