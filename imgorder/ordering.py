@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
@@ -23,6 +23,8 @@ class Ordering:
         confidence: probability of the winning class, 0…1.
         probabilities: float64 ``(n!/2,)``, in the order of `classes`.
         classes: the representatives of all classes, as `permutation_classes(n)` lists them.
+        ranks: of the images; they fix the direction, and which of several classes that are equally probable wins.
+        backwards: whether all orders are shown in the other direction.
     """
 
     order: Order
@@ -30,16 +32,19 @@ class Ordering:
     probabilities: npt.NDArray[np.float64] = field(repr=False)
     classes: tuple[Order, ...] = field(repr=False)
     ranks: Order = field(repr=False)
+    backwards: bool = field(default=False, repr=False)
 
     def directed(self, order: Sequence[int]) -> Order:
-        """An order or its reverse, whichever begins with the image of the lower rank."""
-        forward = tuple(order)
-        return forward if self.ranks[forward[0]] < self.ranks[forward[-1]] else forward[::-1]
+        """An order or its reverse, whichever begins with the image of the lower rank; the other one, if backwards."""
+        forward = _by_ends(order, self.ranks)
+        return forward[::-1] if self.backwards else forward
 
     def ranking(self) -> list[tuple[Order, float]]:
         """All classes with their probabilities, the most probable first, each in its fixed direction."""
-        rows = [(self.directed(order), float(p)) for order, p in zip(self.classes, self.probabilities, strict=True)]
-        return sorted(rows, key=lambda row: (-row[1], [self.ranks[i] for i in row[0]]))
+        orders = [_by_ends(order, self.ranks) for order in self.classes]
+        rows = zip(orders, self.probabilities.tolist(), strict=True)
+        by_probability = sorted(rows, key=lambda row: (-row[1], [self.ranks[i] for i in row[0]]))
+        return [(self.directed(order), p) for order, p in by_probability]
 
     def with_end(self, image: int) -> Ordering:
         """The same set when ``image`` is known to be first: only orders that it begins count.
@@ -56,7 +61,7 @@ class Ordering:
 
     def reversed(self) -> Ordering:
         """The same classes, shown in the opposite direction."""
-        return _from_probabilities(self.probabilities, tuple(-rank for rank in self.ranks))
+        return replace(self, order=self.order[::-1], backwards=not self.backwards)
 
 
 def canonical_ranks(tensors: npt.NDArray[np.float32]) -> Order:
@@ -90,5 +95,10 @@ def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order) ->
         (class_to_order(n, int(k)) for k in np.flatnonzero(probabilities == best)),
         key=lambda order: sorted([[ranks[i] for i in order], [ranks[i] for i in order[::-1]]]),
     )
-    order = winner if ranks[winner[0]] < ranks[winner[-1]] else winner[::-1]
-    return Ordering(order, float(best), probabilities, classes, ranks)
+    return Ordering(_by_ends(winner, ranks), float(best), probabilities, classes, ranks)
+
+
+def _by_ends(order: Sequence[int], ranks: Order) -> Order:
+    """An order or its reverse, whichever begins with the image of the lower rank."""
+    forward = tuple(order)
+    return forward if ranks[forward[0]] < ranks[forward[-1]] else forward[::-1]

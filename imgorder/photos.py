@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -39,6 +39,8 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 HEIF_HINT = "pip install 'imgorder[heif]'"
 
 _EXIF = 0x8769  # where the Exif directory is
+
+_PILLOWS_LIMIT = 80_000_000  # px; a little below that at which it warns
 
 _opening = threading.Lock()
 
@@ -105,7 +107,10 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     with _opened(path) as image:
         if draft_edge is not None:
             image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
-        image.load()
+        # Pillow's TIFF reader asks for its limit once more; the size is within ours already.
+        large = image.format == "TIFF" and image.width * image.height > _PILLOWS_LIMIT
+        with _without_pixel_limit() if large else nullcontext():
+            image.load()
         return image
 
 
@@ -258,7 +263,8 @@ def _unreadable(path: Path, error: OSError) -> PhotoError:
 @contextmanager
 def _without_pixel_limit() -> Iterator[None]:
     # Pillow's limit is one global, too low for 200-megapixel phones and raised before the size can be
-    # read. It is lifted only while the header is read (no pixel is decoded), and `open_photo` checks.
+    # read. It is lifted only while the header is read (no pixel is decoded), and `_opened` checks; and for
+    # large TIFFs that it has found to be no larger than they may be.
     with _opening:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None

@@ -231,7 +231,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     Deep grey is scaled, not clipped; transparency is laid over white, so that colours hidden under
     transparent pixels do not show.
     """
-    if picture.mode == "RGB":
+    if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture
     if picture.mode.startswith("I") or picture.mode == "F":
         return Image.fromarray(_deep_grey_to_8_bit(np.asarray(picture))).convert("RGB")
@@ -251,9 +251,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 def _deep_grey_to_8_bit(values: npt.NDArray[Any]) -> Pixels:
     """16-bit grey by its top byte; wider integers and floats by the range they are written in."""
     if values.dtype.kind == "f":
-        values = np.nan_to_num(values)
-        full = 1.0 if float(values.max(initial=0)) <= 1.0 else 255.0
-        return np.asarray(np.clip(values / full, 0, 1) * 255 + 0.5, dtype=np.uint8)
+        top = float(values.max(initial=0, where=np.isfinite(values)))
+        # Resampling overshoots: what goes a little beyond a range is still of that range.
+        full = next((each for each in (1.0, 255.0, 65535.0) if top <= 2 * each), top)
+        return np.asarray(np.clip(np.nan_to_num(values / full, posinf=1.0), 0, 1) * 255 + 0.5, dtype=np.uint8)
     top = int(values.max(initial=0))
     shift = 0 if top <= 0xFF else 8 if top <= 0xFFFF else 24
     if values.dtype.itemsize == 2:

@@ -108,6 +108,15 @@ def test_a_known_first_image_leaves_only_its_orders() -> None:
     assert ordering.reversed().order == (2, 0, 1)
 
 
+def test_the_reverse_is_the_reverse_where_classes_tie() -> None:
+    tied = from_probabilities(np.array([4, 1, 4, 1, 1, 4, 1, 1, 1, 2, 2, 2]) / 24, (2, 0, 3, 1))
+    backwards = tied.reversed()
+    assert backwards.order == tied.order[::-1]
+    assert backwards.ranking() == [(order[::-1], p) for order, p in tied.ranking()]
+    assert backwards.ranking()[0] == (backwards.order, backwards.confidence)
+    assert backwards.reversed().ranking() == tied.ranking()
+
+
 def test_ranks_depend_on_pixels_alone() -> None:
     tensors = np.random.default_rng(0).normal(size=(5, 3, 8, 8)).astype(np.float32)
     ranks = canonical_ranks(tensors)

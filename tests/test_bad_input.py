@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import zlib
 from pathlib import Path
@@ -15,6 +16,8 @@ from typer.testing import CliRunner, Result
 from imgorder import photos as photo_files
 from imgorder.cli import app
 from imgorder.errors import PhotoError
+from imgorder.files import written_whole
+from imgorder.photos import open_photo
 from imgorder.preprocess import to_pixels
 from tests.conftest import EXAMPLE, open_the_way
 
@@ -84,6 +87,14 @@ def test_a_decompression_bomb(photos: Path) -> None:
     (photos / "bomb.png").write_bytes(png_header(20_000, 20_000) + b"\0\0\0\0IEND\xaeB`\x82")
     message = fails(photos)
     assert "bomb.png: claims 400 megapixels; the limit is 300" in message
+
+
+def test_a_large_tiff_is_no_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("L", (100, 100), 90).save(tmp_path / "large.tif", compression="tiff_lzw")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # of which Pillow takes twice as many
+    monkeypatch.setattr("imgorder.photos._PILLOWS_LIMIT", 1000)
+    assert open_photo(tmp_path / "large.tif").getpixel((0, 0)) == 90
+    assert Image.MAX_IMAGE_PIXELS == 1000
 
 
 def test_a_200_megapixel_photo_passes(tmp_path: Path) -> None:
@@ -269,3 +280,47 @@ def test_the_same_errors_reach_python(tmp_path: Path) -> None:
         photo_files.open_photo(tmp_path / "nowhere.jpg")
     with pytest.raises(PhotoError, match="a folder, not a photo"):
         photo_files.open_photo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["dataset", "davis", "--root", "here", "--out", "", "--seq-len", "3"],
+        ["dataset", "photos", "", "--out", "sets"],
+        ["dataset", "videos", "", "--out", "sets"],
+        ["dataset", "ucf101", "--videos", "", "--out", "sets"],
+        ["evaluate", ""],
+        ["rename", "--order", ""],
+        ["rename", "here", "--plan", ""],
+        ["sort", "here", "--sheet", ""],
+        ["sort", "here", "--first", ""],
+        ["train", ""],
+        ["train", "here", "--config", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "an empty name" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_file_that_is_half_written_goes_when_the_process_is_told_to_end(tmp_path: Path, number: int) -> None:
+    def write() -> None:
+        with written_whole(tmp_path / "file") as partial:
+            partial.write_bytes(b"half")
+            signal.raise_signal(number)
+
+    with pytest.raises(SystemExit) as ended:
+        write()
+    assert ended.value.code == 128 + number
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_may_have_as_long_a_name_as_there_is(tmp_path: Path) -> None:
+    with written_whole(tmp_path / ("x" * 255)) as partial:
+        partial.write_bytes(b"whole")
+    assert (tmp_path / ("x" * 255)).read_bytes() == b"whole"

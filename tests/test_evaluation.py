@@ -19,7 +19,7 @@ from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
-from imgorder.evaluation.report import accuracy_table, filled, read_results
+from imgorder.evaluation.report import accuracy_table, cell, filled, read_results
 from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, shuffled, windows
 from imgorder.permutations import permutation_classes
 from imgorder.predictor import OrderingModel, load_model
@@ -303,6 +303,24 @@ def test_pooled_figures_are_told_to_people_where_they_ask(davis: Path) -> None:
     assert "| data | n | spacings | model |" not in plain
     lines = asked[len(plain) :].strip().splitlines()
     assert [line.split(" | ")[:4] for line in lines[2:]] == [["| davis-2", n, "1, 2", "path"] for n in ("3", "4")]
+
+
+def test_names_from_anywhere_are_one_cell_of_a_table() -> None:
+    assert cell("a|b\n\x1b[31m") == "a\\|b\\n\\x1b[31m"
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(davis: Path, tmp_path: Path) -> None:
+    files = [tmp_path / folder / "same.jsonl" for folder in ("one", "two")]
+    for file in files:
+        file.parent.mkdir()
+        sets = (SetEntry("JPEGImages/480p/slide", (0, 1, 2), "test", "g", 1.0),)
+        write_manifest(Manifest("clips", davis, 3, 0, sets), file)
+    found = json.loads(evaluate(*files, "--model", "path", "--json").stdout)
+    names = ["clips (one/same.jsonl)", "clips (two/same.jsonl)"]
+    for part in ("rows", "pooled", "videos"):
+        assert [row["dataset"] for row in found[part]] == names
+    table = evaluate(*files, "--model", "path").stdout
+    assert all(table.count(name) == 1 for name in names)
 
 
 def test_data_of_one_name_from_two_places_are_not_pooled(davis: Path, tmp_path: Path) -> None:

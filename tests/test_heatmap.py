@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 from typer.testing import CliRunner, Result
 
 from imgorder import registry
@@ -356,6 +356,45 @@ def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path) -> N
     assert (out / "img33.heat.jpg").read_bytes() == b"mine"
     assert heatmap(photos, "--out", out, "--force").exit_code == 0
     assert (out / "img33.heat.jpg").read_bytes() != b"mine"
+
+
+def test_a_photo_is_not_overwritten_even_with_force(photos: Path, tmp_path: Path) -> None:
+    elsewhere, linked = tmp_path / "elsewhere", tmp_path / "linked"
+    elsewhere.mkdir()
+    linked.mkdir()
+    (photos / "img1.jpg").rename(elsewhere / "img1.heat.jpg")
+    (linked / "img1.jpg").symlink_to(elsewhere / "img1.heat.jpg")
+    for name in ("img2.jpg", "img10.jpg"):
+        (photos / name).rename(linked / name)
+    before = (elsewhere / "img1.heat.jpg").read_bytes()
+    refused = heatmap(linked, "--out", elsewhere, "--force")
+    assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+    assert "img1.heat.jpg: is one of the photos" in refused.stderr
+    assert [file.read_bytes() for file in elsewhere.iterdir()] == [before]
+
+
+def test_maps_have_the_photos_colours_and_nothing_else_of_them(photos: Path, tmp_path: Path) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = profile.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    for file in photos.iterdir():
+        red = Image.new("RGB", (200, 150), (220, 30, 30))
+        red.paste(Image.open(file).resize((50, 50)), (75, 50))
+        red.save(file, quality=95, icc_profile=swapped, comment=b"a secret")
+    assert heatmap(photos, "--out", tmp_path / "maps", "--alpha", "0").exit_code == 0
+    for file in (tmp_path / "maps").iterdir():
+        with Image.open(file) as painted:
+            red, green, blue = np.asarray(painted)[140, 100].astype(int)
+        assert green > 180 > 60 > max(red, blue)
+        assert b"secret" not in file.read_bytes()
+
+
+def test_a_long_name_in_the_grid_loses_its_middle(photos: Path, tmp_path: Path, drawn: list[str]) -> None:
+    name = f"burst-{'0' * 60}-17.jpg"
+    (photos / "img1.jpg").rename(photos / name)
+    assert heatmap(photos, "--out", tmp_path / "maps", "--layers").exit_code == 0
+    (text,) = (text for text in drawn if "burst" in text)
+    assert "..." in text
+    assert text.endswith("-17.jpg")
 
 
 @pytest.mark.parametrize(

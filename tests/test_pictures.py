@@ -252,6 +252,11 @@ def test_every_kind_of_picture_can_be_shown(tmp_path: Path, mode: str, value: An
     assert small.getpixel((5, 5)) == ((156,) * 3 if mode != "1" else (255,) * 3)
 
 
+def test_deep_grey_with_a_transparent_value_is_not_white(tmp_path: Path) -> None:
+    Image.new("I;16", (200, 100), 40_000).save(tmp_path / "photo.png", transparency=300)
+    assert load_small(tmp_path / "photo.png").getpixel((5, 5)) == (156,) * 3
+
+
 @pytest.mark.parametrize("size", [(100_000, 1), (1, 70_000), (1, 1)])
 def test_strips_can_be_shown(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size, 100).save(tmp_path / "strip.png")

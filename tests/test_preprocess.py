@@ -94,6 +94,11 @@ def grey() -> np.ndarray:
     return np.asarray(picture().convert("L"))
 
 
+def overshot(values: np.ndarray, value: float) -> np.ndarray:
+    values[0, 0] = value
+    return values
+
+
 @pytest.mark.parametrize(
     ("name", "make"),
     [
@@ -102,6 +107,10 @@ def grey() -> np.ndarray:
         ("deep.png", lambda: Image.fromarray(grey().astype(np.uint16) * 257)),
         ("deep.tif", lambda: Image.fromarray(grey().astype(np.uint16) * 257)),
         ("float.tif", lambda: Image.fromarray(grey().astype(np.float32) / 255)),
+        ("float255.tif", lambda: Image.fromarray(grey().astype(np.float32))),
+        ("float65535.tif", lambda: Image.fromarray(grey().astype(np.float32) * 257)),
+        ("overshoot.tif", lambda: Image.fromarray(overshot(grey().astype(np.float32) / 255, 1.003))),
+        ("infinite.tif", lambda: Image.fromarray(overshot(grey().astype(np.float32) / 255, np.inf))),
         ("grey-alpha.png", lambda: Image.merge("LA", [Image.fromarray(grey()), Image.new("L", (240, 180), 255)])),
     ],
 )
@@ -146,6 +155,8 @@ def test_colours_hidden_under_transparency_do_not_show(tmp_path: Path) -> None:
     palette.putpalette([0, 0, 0, 255, 0, 0])
     palette.save(tmp_path / "palette.png", transparency=1)
     assert (to_pixels(tmp_path / "palette.png") == 255).all()
+    Image.new("RGB", (200, 200), (255, 0, 255)).save(tmp_path / "one.png", transparency=(255, 0, 255))
+    assert (to_pixels(tmp_path / "one.png") == 255).all()
 
 
 def test_arrays_of_another_kind_are_refused() -> None:

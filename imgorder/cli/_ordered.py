@@ -10,18 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._errors import tell
+from imgorder.cli._paths import named_path
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
     from imgorder.order_file import OrderFile
     from imgorder.ordered import OrderedSet
-
-
-def named_path(text: str | Path) -> Path:
-    """A path that is not empty: `Path("")` would mean the current folder, as of a variable that is not set."""
-    if text == "":
-        raise typer.BadParameter("an empty name; give a path, or . for the current folder")
-    return Path(text)
 
 
 Photos = Annotated[
@@ -35,11 +29,11 @@ Paths = Annotated[
 ]
 Order = Annotated[
     Path | None,
-    typer.Option("--order", metavar="FILE", readable=False, help="Take the order that `sort --json` wrote."),
+    typer.Option("--order", metavar="FILE", parser=named_path, help="Take the order that `sort --json` wrote."),
 ]
 First = Annotated[
     list[Path] | None,
-    typer.Option("--first", metavar="FILE", readable=False, help="Taken first; fixes the direction. Repeatable."),
+    typer.Option("--first", metavar="FILE", parser=named_path, help="Taken first; fixes the direction. Repeatable."),
 ]
 Reverse = Annotated[bool, typer.Option("--reverse", help="Take the opposite direction.")]
 MinConfidence = Annotated[

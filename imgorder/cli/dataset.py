@@ -12,6 +12,7 @@ import typer
 
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli._numbers import parse_numbers
+from imgorder.cli._paths import named_path
 from imgorder.cli._progress import counting
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
@@ -25,7 +26,9 @@ dataset = typer.Typer(
     no_args_is_help=True,
 )
 
-Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the manifests; created if missing.")]
+Out = Annotated[
+    Path, typer.Option("--out", metavar="DIR", parser=named_path, help="Folder for the manifests; created if missing.")
+]
 SeqLens = Annotated[
     list[str], typer.Option("--seq-len", metavar="N|N-M", help="Images in a set, 3 to 6; repeat it, or 3-6, or 3,5.")
 ]
@@ -44,7 +47,9 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes
 @dataset.command(epilog="Example: imgorder dataset ucf101 --videos UCF-101/ --out sets/")
 @one_line_errors
 def ucf101(
-    videos: Annotated[Path, typer.Option("--videos", metavar="DIR", help="UCF101's folder of videos.")],
+    videos: Annotated[
+        Path, typer.Option("--videos", metavar="DIR", parser=named_path, help="UCF101's folder of videos.")
+    ],
     out: Out,
     seq_len: SeqLens = ["3-6"],  # noqa: B006 - typer copies it
     spacing: Spacings = ["4"],  # noqa: B006
@@ -69,7 +74,10 @@ def ucf101(
 @dataset.command(epilog="Example: imgorder dataset davis --root DAVIS/ --out sets/ --spacing 1-4")
 @one_line_errors
 def davis(
-    root: Annotated[Path, typer.Option("--root", metavar="DIR", help="DAVIS's folder, with JPEGImages/480p in it.")],
+    root: Annotated[
+        Path,
+        typer.Option("--root", metavar="DIR", parser=named_path, help="DAVIS's folder, with JPEGImages/480p in it."),
+    ],
     out: Out,
     seq_len: SeqLens = ["3-6"],  # noqa: B006
     spacing: Spacings = ["1-8"],  # noqa: B006
@@ -84,7 +92,7 @@ def davis(
 @dataset.command(epilog="Example: imgorder dataset videos ./clips/ --out sets/ --spacing 2,4,8")
 @one_line_errors
 def videos(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of videos, at any depth.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", parser=named_path, help="A folder of videos, at any depth.")],
     out: Out,
     seq_len: SeqLens = ["3-6"],  # noqa: B006
     spacing: Spacings = ["2,4,8"],  # noqa: B006
@@ -123,7 +131,9 @@ def videos(
 @dataset.command(epilog="Example: imgorder dataset photos ./bursts/ --out sets/")
 @one_line_errors
 def photos(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folders of photos; each folder is one scene.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", parser=named_path, help="Folders of photos; each folder is one scene.")
+    ],
     out: Out,
     seq_len: SeqLens = ["3-6"],  # noqa: B006
 ) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from imgorder.cli._errors import one_line_errors
 from imgorder.cli._numbers import number_or_all, parse_numbers
+from imgorder.cli._paths import named_path
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @one_line_errors
 def evaluate(
     data: Annotated[
-        list[Path], typer.Argument(metavar="DATA", readable=False, help="Manifests, or the root of DAVIS.")
+        list[Path], typer.Argument(metavar="DATA", parser=named_path, help="Manifests, or the root of DAVIS.")
     ],
     model: Annotated[
         list[str] | None,
@@ -91,9 +92,11 @@ def evaluate(
 
 
 def _per_video(results: list[Measured]) -> str:
+    from imgorder.evaluation.report import cell
+
     lines = ["", "| video | n | spacing | model | exact match |", "| --- | --- | --- | --- | --- |"]
     for each in results:
         row = each.row
         for video, accuracy in each.videos.items():
-            lines.append(f"| {video} | {row.seq_len} | {row.spacing:g} | {row.model} | {accuracy:.1f} |")
+            lines.append(f"| {cell(video)} | {row.seq_len} | {row.spacing:g} | {cell(row.model)} | {accuracy:.1f} |")
     return "\n".join(lines)

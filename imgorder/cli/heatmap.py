@@ -9,6 +9,7 @@ import typer
 
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors
+from imgorder.cli._paths import named_path
 from imgorder.errors import UsageError
 from imgorder.names import show
 
@@ -21,9 +22,7 @@ def heatmap(
     paths: _ordered.Photos,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", metavar="DIR", parser=_ordered.named_path, help="Folder for the maps; created if missing."
-        ),
+        typer.Option("--out", metavar="DIR", parser=named_path, help="Folder for the maps; created if missing."),
     ],
     alpha: Alpha = 0.7,
     colormap: Colormap = "ember",

@@ -12,6 +12,7 @@ import typer
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli._output import or_on_stderr
+from imgorder.cli._paths import named_path
 from imgorder.ending import exit_code
 from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.names import show
@@ -27,7 +28,7 @@ def rename(
     plan_file: Annotated[
         Path | None,
         typer.Option(
-            "--plan", metavar="FILE", readable=False, help="Write the plan to FILE; with --apply, carry it out."
+            "--plan", metavar="FILE", parser=named_path, help="Write the plan to FILE; with --apply, carry it out."
         ),
     ] = None,
     template: Annotated[
@@ -40,9 +41,7 @@ def rename(
     ] = None,
     copy_to: Annotated[
         Path | None,
-        typer.Option(
-            "--copy-to", metavar="DIR", parser=_ordered.named_path, help="Copy into DIR; leave the originals alone."
-        ),
+        typer.Option("--copy-to", metavar="DIR", parser=named_path, help="Copy into DIR; leave the originals alone."),
     ] = None,
     no_companions: Annotated[
         bool, typer.Option("--no-companions", help="Leave RAW files, Live Photo videos and XMP files behind.")

@@ -9,6 +9,7 @@ import typer
 
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
+from imgorder.cli._paths import named_path
 from imgorder.cli.heatmap import Alpha, Colormap
 from imgorder.names import show
 
@@ -16,7 +17,7 @@ from imgorder.names import show
 @one_line_errors
 def report(
     paths: _ordered.Photos,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", readable=False, help="The file to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", parser=named_path, help="The file to write.")],
     first: _ordered.First = None,
     reverse: _ordered.Reverse = False,
     alpha: Alpha = 0.7,

@@ -10,6 +10,7 @@ import typer
 from imgorder.cli import _ordered
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli._numbers import number_or_all
+from imgorder.cli._paths import named_path
 from imgorder.errors import EXIT_UNSURE, UsageError
 
 if TYPE_CHECKING:
@@ -32,11 +33,11 @@ def sort(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     sheet: Annotated[
         Path | None,
-        typer.Option("--sheet", metavar="FILE.png", readable=False, help="Also write a contact sheet, in order."),
+        typer.Option("--sheet", metavar="FILE.png", parser=named_path, help="Also write a contact sheet, in order."),
     ] = None,
     animate: Annotated[
         Path | None,
-        typer.Option("--animate", metavar="FILE.gif|.webp|.mp4", readable=False, help="Also write an animation."),
+        typer.Option("--animate", metavar="FILE.gif|.webp|.mp4", parser=named_path, help="Also write an animation."),
     ] = None,
     pingpong: Annotated[bool, typer.Option("--pingpong", help="Let the animation run back and forth.")] = False,
     fps: Annotated[

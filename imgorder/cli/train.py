@@ -10,6 +10,7 @@ import typer
 
 from imgorder.cli._errors import one_line_errors, tell
 from imgorder.cli._numbers import parse_numbers
+from imgorder.cli._paths import named_path
 from imgorder.cli._progress import counting
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
 def train(
     data: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="DATA…", help="Manifests of `imgorder dataset`, or folders of videos."),
+        typer.Argument(
+            metavar="DATA…", parser=named_path, help="Manifests of `imgorder dataset`, or folders of videos."
+        ),
     ] = None,
-    run: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run; created if missing.")] = Path(
-        "runs/train"
-    ),
+    run: Annotated[
+        Path, typer.Option("--out", metavar="DIR", parser=named_path, help="Folder of the run; created if missing.")
+    ] = Path("runs/train"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on after the run's last checkpoint.")] = False,
     recipe: Annotated[
         str | None, typer.Option("--recipe", metavar="paper|fast", help="Where the settings start (default: paper).")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="Settings as a TOML file; flags win over it.")
+        Path | None,
+        typer.Option("--config", metavar="FILE", parser=named_path, help="Settings as a TOML file; flags win over it."),
     ] = None,
     seq_len: Annotated[
         list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Images in a set; several for tridab only.")
@@ -65,7 +69,9 @@ def train(
     ] = None,
     frames: Annotated[
         Path | None,
-        typer.Option("--frames", metavar="DIR", help="Where decoded frames are kept (default: in the run)."),
+        typer.Option(
+            "--frames", metavar="DIR", parser=named_path, help="Where decoded frames are kept (default: in the run)."
+        ),
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="Threads that decode videos.")] = None,
     minutes: Annotated[float | None, typer.Option("--minutes", min=0.0, help="Stop and save after so long.")] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._errors import one_line_errors, tell
-from imgorder.cli._ordered import named_path
+from imgorder.cli._paths import named_path
 from imgorder.ending import exit_code
 from imgorder.errors import EXIT_INPUT, UsageError
 from imgorder.names import show

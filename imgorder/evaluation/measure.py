@@ -24,7 +24,8 @@ class Row:
     """One figure with all that it needs beside it.
 
     Attributes:
-        model, dataset, seq_len, spacing: what was judged on what.
+        model, dataset, seq_len, spacing: what was judged on what; where data of one name were given from several
+            places, ``dataset`` has the file's or the folder's name as well.
         sets: how many, each shown in ``permutations`` listings.
         accuracy: exact match in percent; ``accuracy_low`` and ``accuracy_high`` are its 95 %
             interval by bootstrap over groups (videos of one source).

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,8 +15,7 @@ class PooledRow:
     """A row over several spacings.
 
     Attributes:
-        model, dataset, seq_len: what was judged on what; where data of one name were given from several
-            places, ``dataset`` has the file's or the folder's name as well.
+        model, dataset, seq_len: what was judged on what.
         spacings: of the sets, each of which counts once: spacings with more sets count for more.
         sets: how many, each shown in ``permutations`` listings.
         accuracy: exact match in percent; ``accuracy_low`` and ``accuracy_high`` are its 95 % interval by
@@ -48,18 +46,10 @@ def pooled(measured: Iterable[Measured]) -> list[PooledRow]:
     Data from different places stay apart even if they have one name: their groups are not the same ones.
     """
     parts: dict[tuple[str, str, int, str], list[Measured]] = {}
-    sources: dict[tuple[str, int], set[str]] = {}
     for each in measured:
         row = each.row
         parts.setdefault((each.source, row.dataset, row.seq_len, row.model), []).append(each)
-        sources.setdefault((row.dataset, row.seq_len), set()).add(each.source)
-    rows = []
-    for own in parts.values():
-        together = _pooled(own)
-        if len(sources[together.dataset, together.seq_len]) > 1:
-            together = replace(together, dataset=f"{together.dataset} ({Path(own[0].source).name})")
-        rows.append(together)
-    return rows
+    return [_pooled(own) for own in parts.values()]
 
 
 def _pooled(parts: list[Measured]) -> PooledRow:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from imgorder.evaluation.measure import Measured, Row
 from imgorder.evaluation.pooled import PooledRow, pooled
+from imgorder.names import show
 
 # Kanojia & Raman 2020, Table V: DAVIS, 50 sequences, spacing 1 to 8, as measured by its authors.
 PAPER_TABLE_V = {
@@ -53,10 +54,15 @@ def results_markdown(rows: Iterable[Row]) -> str:
     ]
     for r in rows:
         lines.append(
-            f"| {r.dataset} | {r.seq_len} | {r.spacing:g} | {r.model} | {_accuracy(r)} | {r.chance:.1f} "
+            f"| {cell(r.dataset)} | {r.seq_len} | {r.spacing:g} | {cell(r.model)} | {_accuracy(r)} | {r.chance:.1f} "
             f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {r.sets} | {r.permutations} |"
         )
     return "\n".join(lines)
+
+
+def cell(text: str) -> str:
+    """A name from anywhere in a cell of a Markdown table."""
+    return show(text).replace("|", "\\|")
 
 
 def pooled_markdown(rows: Iterable[PooledRow]) -> str:
@@ -68,7 +74,7 @@ def pooled_markdown(rows: Iterable[PooledRow]) -> str:
     for r in rows:
         spacings = ", ".join(f"{spacing:g}" for spacing in r.spacings)
         lines.append(
-            f"| {r.dataset} | {r.seq_len} | {spacings} | {r.model} | {_accuracy(r)} "
+            f"| {cell(r.dataset)} | {r.seq_len} | {spacings} | {cell(r.model)} | {_accuracy(r)} "
             f"| {r.confidence:.1f} | {r.ece:.3f} | {r.chance:.1f} | {r.sets} | {r.permutations} |"
         )
     return "\n".join(lines)
@@ -118,21 +124,21 @@ def _by_spacing(
     def add(n: int, name: str, cells: Iterable[str]) -> None:
         lines.append(f"| {n} | {name} | " + " | ".join(cells) + " |")
 
-    def cell(row: Row | None, value: Callable[[Row], str]) -> str:
+    def shown(row: Row | None, value: Callable[[Row], str]) -> str:
         return "–" if row is None else value(row)
 
     for n in sorted({row.seq_len for row in rows}):
         found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
         models = dict.fromkeys(row.model for row in rows)
         for model in models:
-            add(n, model, (cell(found.get((model, spacing)), value) for spacing in spacings))
+            add(n, model, (shown(found.get((model, spacing)), value) for spacing in spacings))
         if with_paper and n in PAPER_TABLE_V:
             figures: dict[float, float] = dict(enumerate(PAPER_TABLE_V[n], start=1))
             cells = (f"{figures[spacing]:g}" if spacing in figures else "" for spacing in spacings)
             add(n, "paper, Table V: 50 sequences, by its authors", cells)
         first = [found.get((next(iter(models)), spacing)) for spacing in spacings]
         if with_chance:
-            add(n, "chance", (cell(row, lambda row: f"{row.chance:.1f}") for row in first))
-        add(n, "sets", (cell(row, lambda row: str(row.sets)) for row in first))
-        add(n, "permutations of each set", (cell(row, lambda row: str(row.permutations)) for row in first))
+            add(n, "chance", (shown(row, lambda row: f"{row.chance:.1f}") for row in first))
+        add(n, "sets", (shown(row, lambda row: str(row.sets)) for row in first))
+        add(n, "permutations of each set", (shown(row, lambda row: str(row.permutations)) for row in first))
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.evaluation.measure import Measured, measure_all
 from imgorder.evaluation.sets import DavisWindows, TimedSet
-from imgorder.names import show
+from imgorder.names import short_names, show
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.preprocess import Preprocessing, preprocess_set
 from imgorder.registry import BASELINE
@@ -92,7 +92,27 @@ def evaluate_models(
     results = [found[case, model.name] for case in cases for model in loaded if (case, model.name) in found]
     if not results:
         raise ImgorderError(f"{show(data[0])}: no sets of that size, spacing and split; try other options")
-    return results
+    return told_apart(results)
+
+
+def told_apart(results: Sequence[Measured]) -> list[Measured]:
+    """The results, with the source's name beside the data set's where several have one name and set size."""
+    sources: dict[tuple[str, int], list[str]] = {}
+    for each in results:
+        own = sources.setdefault((each.row.dataset, each.row.seq_len), [])
+        own += [each.source] if each.source not in own else []
+    names = {
+        (key, source): f"{key[0]} ({name})"
+        for key, own in sources.items()
+        if len(own) > 1
+        for source, name in zip(own, short_names([Path(source) for source in own]), strict=True)
+    }
+    rows = (replace(each.row, dataset=names.get(_place(each), each.row.dataset)) for each in results)
+    return [replace(each, row=row) for each, row in zip(results, rows, strict=True)]
+
+
+def _place(each: Measured) -> tuple[tuple[str, int], str]:
+    return (each.row.dataset, each.row.seq_len), each.source
 
 
 def _refuse_twins(data: Sequence[Path]) -> None:
@@ -140,7 +160,7 @@ def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: 
     entries = manifest.split(split)
     if manifest.sets and not entries:
         there = ", ".join(sorted({entry.split for entry in manifest.sets}))
-        raise ImgorderError(f"{show(path)}: has no {split} split; it has {there}, to be named with --split")
+        raise ImgorderError(f"{show(path)}: has no {show(split)} split; it has {show(there)}, to be named with --split")
     by_spacing: dict[float, list[SetEntry]] = {}
     for entry in entries:
         by_spacing.setdefault(entry.spacing, []).append(entry)

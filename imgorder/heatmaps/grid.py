@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imgorder.heatmaps.maps import Array, scales, title
 from imgorder.heatmaps.overlay import Look, paint
+from imgorder.pictures.lettering import fit_text
 from imgorder.preprocess import DEFAULT, Preprocessing
 
 TILE = 224
@@ -46,7 +47,8 @@ def layer_grid(
         y = LABEL + row * (TILE + LABEL + MARGIN)
         tile = square.resize((TILE, TILE), Image.Resampling.BICUBIC)
         sheet.paste(tile, (MARGIN, y))
-        draw.text((MARGIN, y + TILE + 4), f"{row + 1}  {name}", fill=(230, 230, 230), font=font)
+        label, lettering = fit_text(f"{row + 1}  {name}", 15, TILE)
+        draw.text((MARGIN, y + TILE + 4), label, fill=(230, 230, 230), font=lettering)
         for column, layer in enumerate(maps.values(), start=1):
             painted = tile.copy()
             # The tile is what is seen alone: a photo of which nothing is cut off.

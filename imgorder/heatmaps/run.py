@@ -19,6 +19,7 @@ from imgorder.heatmaps.overlay import Look, paint, strips, whole
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.photos import PhotoSet, find_sets, open_photo
+from imgorder.pictures.canvas import in_srgb
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, seen_box, to_pixels, upright_rgb
 
@@ -105,7 +106,7 @@ def write_heatmaps(
     own = {file.parent for photos in sets for file in photos.files}
     for photos, folder in zip(sets, folders, strict=True):
         _check_folder(folder, own)
-        _check_targets(photos, folder, wanted)
+        _check_targets(photos, folder, wanted, sets)
     taken = [set_maps(loaded, photos.files, wanted.decision, threads) for photos in sets]
     for photos, folder, maps in zip(sets, folders, taken, strict=True):
         _make_folder(folder)
@@ -197,10 +198,13 @@ def _unusable(folder: Path, why: str) -> ImgorderError:
     return ImgorderError(f"{show(folder)}: cannot be a folder of maps ({why}); choose another --out")
 
 
-def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> None:
+def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted, sets: Sequence[PhotoSet]) -> None:
     for files in _targets(photos, folder, wanted).values():
-        for file in files:
-            if os.path.lexists(file) and not wanted.force:
+        for file in (each for each in files if os.path.lexists(each)):
+            # A link among the photos may lead there.
+            if any(same_file(file, photo) for each in sets for photo in each.files):
+                raise ImgorderError(f"{show(file)}: is one of the photos; choose another --out")
+            if not wanted.force:
                 raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")
 
 
@@ -234,7 +238,9 @@ def _paint_photo(
 ) -> tuple[int, int]:
     """Write a photo with its map; returns the photo's width and height."""
     # A function of its own, so that one photo at a time is in memory.
-    picture = upright_rgb(open_photo(file))
+    stored = open_photo(file)
+    picture = in_srgb(upright_rgb(stored), stored.info.get("icc_profile"))
+    picture.info = {}  # a comment of the photo's is not the map's
     paint(picture, heat, full, look, spec)
     _save(picture, target)
     return picture.size

@@ -37,11 +37,11 @@ def load_small(path: Path, limit: int = LIMIT) -> Image.Image:
     picture = open_photo(path, limit)
     turn = upright_turn(picture)
     profile = picture.info.get("icc_profile")
-    if picture.has_transparency_data:
+    if picture.has_transparency_data and picture.mode[0] not in "IF":  # deep grey would be clipped
         # Scaled before it is laid over white: whole, that would take several copies of a large photo.
         picture = _scaled(picture.convert("RGBA") if picture.mode != "RGBA" else picture, limit)
     picture = _scaled(to_rgb(picture), limit)
-    picture = _in_srgb(picture, profile)
+    picture = in_srgb(picture, profile)
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -90,7 +90,7 @@ def _even(length: int) -> int:
     return length + length % 2
 
 
-def _in_srgb(picture: Image.Image, profile: object) -> Image.Image:
+def in_srgb(picture: Image.Image, profile: object) -> Image.Image:
     """Colours as they are meant: phones write a wider RGB, which looks dull where it is taken for sRGB."""
     if not isinstance(profile, bytes):
         return picture
