@@ -26,6 +26,7 @@ class ModelMetadata:
         preprocessing: how photos become its input.
         temperatures: set size -> divisor of the logits, fitted so that confidences can be believed.
         training_commit: commit of imgorder with which it was trained.
+        held_out_groups: groups of videos that were kept out of training, as far as it is known.
         weights_sha256: of the safetensors file that holds the weights (empty in that file itself).
         opset: of the ONNX graph; 0 in a safetensors file.
     """
@@ -37,6 +38,7 @@ class ModelMetadata:
     preprocessing: Preprocessing = DEFAULT
     temperatures: dict[int, float] = field(default_factory=dict)
     training_commit: str = "unknown"
+    held_out_groups: tuple[str, ...] = ()
     weights_sha256: str = ""
     opset: int = 0
 
@@ -52,6 +54,7 @@ class ModelMetadata:
             "class_order": CLASS_ORDER,
             "temperatures": json.dumps(self.temperatures),
             "training_commit": self.training_commit,
+            "held_out_groups": json.dumps(self.held_out_groups),
             "weights_sha256": self.weights_sha256,
             "opset": str(self.opset),
         }
@@ -82,6 +85,7 @@ class ModelMetadata:
             preprocessing=Preprocessing.from_json(properties["preprocessing"]),
             temperatures=temperatures,
             training_commit=properties["training_commit"],
+            held_out_groups=tuple(map(str, json.loads(properties.get("held_out_groups", "[]")))),
             weights_sha256=properties["weights_sha256"],
             opset=int(properties["opset"]),
         )

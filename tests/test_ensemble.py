@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from imgorder.predictor import load_model  # noqa: E402
 from imgorder.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
 from imgorder.training import held_out  # noqa: E402
 from imgorder.training import release as release_module  # noqa: E402
+from imgorder.training.calibrate import held_out_logits  # noqa: E402
 from imgorder.training.checkpoint import read_config  # noqa: E402
 from imgorder.training.combine import combine, main, read_member  # noqa: E402
 from imgorder.training.config import make_config  # noqa: E402
@@ -228,6 +230,43 @@ def test_no_clip_that_was_kept_out_is_one_line(released: Path, trained: tuple[Pa
     one.training["settings"]["held_out_groups"] = ["another"]
     with pytest.raises(UsageError, match="kept out of training"):
         combine([one], trained[1], "both", "two of it", released.parent)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--set", "notjson"], 2, "argument --set: invalid"),
+        (["--set", "[1]"], 2, "argument --set: [1] is no table of settings"),
+        (["--set", '{"bogus": 1}'], 2, "these settings do not fit the weights of the run ("),
+        (["--network", '{"bogus": 1}'], 2, "these settings do not fit the weights of the run ("),
+        (["--network", '{"head_width": 16}'], 2, "these settings do not fit the weights of the run ("),
+    ],
+)
+def test_settings_that_cannot_be_are_one_line(
+    trained: tuple[Path, FrameStore, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    command = [str(trained[0]), "--frames", str(trained[2]), "--name", "x", "--about", "x", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        release_module.main([*command, *arguments])
+    assert ended.value.code == code
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not list(tmp_path.iterdir())
+
+
+def test_clips_without_sets_of_a_size_are_one_line(
+    trained: tuple[Path, FrameStore, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, spec = trained[1], Preprocessing(64, 64)
+    far = partial(held_out_logits, spacings=(40,))  # clips have 30 frames
+    assert [len(each) for each in far(torch.nn.Identity(), store, [0], 5, spec)] == [0, 0]
+    monkeypatch.setattr(release_module, "held_out_logits", far)
+    with pytest.raises(UsageError, match="no clip that was kept out of training has sets of 5"):
+        release_module.fit_temperatures(torch.nn.Identity(), store, [0], (5,), spec)
 
 
 def test_frames_that_are_not_there_are_one_line(

@@ -213,6 +213,45 @@ def test_a_validation_split_of_the_manifest_is_kept(clips: Path, tmp_path: Path)
     assert source.samples(3) == 12 * 3
 
 
+def test_a_validation_split_that_first_weights_saw_is_not_validated_on(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
+    lines = path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"')
+    path.write_text(lines)
+    monkeypatch.setattr("imgorder.training.sources.held_out_from", lambda _: ("g2", "of other data"))
+    source = manifest_source(path, tmp_path / "frames", seq_len=3, init="weights")
+    assert source.config.held_out_groups == ("g2",)
+    assert {group_of(source.store, numbers) for numbers in source.validation()["n3"]} == {"g2"}
+    trained = {group_of(source.store, numbers) for numbers in source.draw(np.random.default_rng(0), 3, 0, 60).frames}
+    assert trained == {"g0", "g3"}
+
+
+def group_of(store: FrameStore, frames: np.ndarray) -> str:
+    return store.clips[int(np.searchsorted(store.first, frames[0], side="right")) - 1].group
+
+
+def test_manifests_of_the_same_data_have_one_split(clips: Path, tmp_path: Path) -> None:
+    one = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="g3")
+    other = write_sets(tmp_path / "n4.jsonl", clips, 4, test_group="g1")
+    with pytest.raises(ImgorderError, match=r"n3\.jsonl: trains on group g1, which .*n4\.jsonl keeps for test"):
+        find_data([one, other])
+    assert find_data([one, write_sets(tmp_path / "n5.jsonl", clips, 5, test_group="g3")]).sets
+
+
+def test_spacings_are_those_of_the_video_where_only_some_frames_are_stored(clips: Path, tmp_path: Path) -> None:
+    path = write_sets(tmp_path / "n4.jsonl", clips, 4, test_group="")  # frames 0, 4, 8, 12 and 3, 7, 11, 15
+    store = open_store(find_data([path]), tmp_path / "frames")
+    numbers = store.clips[0].numbers
+    assert numbers == (0, 3, 4, 7, 8, 11, 12, 15)
+    sets = even_windows(store, [0], n=4, spacing=4, min_change=0)
+    assert [[numbers[place - int(store.first[0])] for place in each] for each in sets.tolist()] == [
+        [0, 4, 8, 12],
+        [3, 7, 11, 15],
+    ]
+    assert len(even_windows(store, [0], n=4, spacing=2, min_change=0)) == 0
+
+
 def test_a_set_size_without_sets_is_refused(manifest: Path, tmp_path: Path) -> None:
     with pytest.raises(ImgorderError, match="no sets of 5"):
         manifest_source(manifest, tmp_path / "frames", seq_len=5)

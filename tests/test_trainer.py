@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,8 @@ from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.networks.registry import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.predictor import load_model  # noqa: E402
+from imgorder.registry import known_card  # noqa: E402
+from imgorder.training import run as run_module  # noqa: E402
 from imgorder.training import setup  # noqa: E402
 from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
@@ -456,12 +459,75 @@ def test_growing_a_model_file_and_training_it(
     )
     said = capsys.readouterr().out
     assert "--set 'network.trunk_widths=[4, 6, 12]' --set 'network.trunk_blocks=[0, 2]'" in said
+    assert read_network(tmp_path / "l.safetensors")[1].held_out_groups == make_source_groups(clips, frames)
+    flags = shlex.split(said.split("train it with ")[1])
+    assert flags[:2] == ["--init", str(tmp_path / "l.safetensors")]
+    plain = {name: value for name, value in TRIDAB.items() if name != "network"}
+    told = {**plain, **parse_settings(flags[3::2]), "init": flags[1]}
+    assert make_trainer(clips, frames, tmp_path / "told", **told).taken == f"all weights of {flags[1]}"
     larger = {**TRIDAB, "network": {**TINY, **json.loads(LARGER)}, "init": str(tmp_path / "l.safetensors")}
     assert make_trainer(clips, frames, tmp_path / "large", **larger).taken == f"all weights of {tmp_path}/l.safetensors"
     forgotten = {**larger, "network": {**TINY, "trunk_widths": [4, 6, 12]}}
     taken = make_trainer(clips, frames, tmp_path / "forgotten", **forgotten).taken
     assert taken is not None
     assert "the file also has trunk.layers.7.conv1.0.weight" in taken
+
+
+def test_growing_says_what_the_network_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grow_main(["tridab-s", "--network", '{"trunk_widths": [24, 40, 80]}', "--out", str(tmp_path / "l.safetensors")])
+    said = capsys.readouterr().out
+    assert "--set shorter_edge=128 --set image_size=128 --set squeeze=1.8" in said
+    card = known_card("tridab-s")
+    assert card is not None
+    groups = read_network(tmp_path / "l.safetensors")[1].held_out_groups
+    assert groups == tuple(card.training["settings"]["held_out_groups"])
+
+
+def test_manifests_of_another_split_are_other_data(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    path = write_sets(tmp_path / "n4.jsonl", clips, 4, test_group="")
+    lines = path.read_text()
+    path.write_text(lines.replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"'))
+    options = ["--out", str(tmp_path / "run"), "--device", "cpu", "--no-tensorboard"]
+    network = ["--backbone", "resnet18", "--width", "0.0625", "--batch-size", "2"]
+    begun = CliRunner().invoke(app, ["train", str(path), *options, *network, "--steps", "1"])
+    assert begun.exit_code == 0, begun.output
+    path.write_text(lines.replace('"split": "train", "group": "g2"', '"split": "validation", "group": "g2"'))
+    result = CliRunner().invoke(app, ["train", *options, "--resume", "--steps", "2"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "data cannot change on --resume" in result.stderr
+
+
+def test_a_run_of_several_sizes_keeps_to_steps(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    sizes = [str(write_sets(tmp_path / f"n{n}.jsonl", clips, n)) for n in (3, 4)]
+    options = ["--out", str(tmp_path / "run"), "--device", "cpu", "--no-tensorboard"]
+    network = ["--recipe", "fast", "--seq-len", "3,4", "--batch-size", "2", "--width", "0.1"]
+    begun = CliRunner().invoke(app, ["train", *sizes, *options, *network, "--steps", "1"])
+    assert begun.exit_code == 0, begun.output
+    result = CliRunner().invoke(app, ["train", *options, "--resume", "--set", "steps=0", "--epochs", "1"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "cannot change between epochs and steps on --resume" in result.stderr
+
+
+def test_images_of_two_sizes_are_refused() -> None:
+    config = make_config(TRIDAB, {"network": {**TINY, "image_size": 96}})
+    with pytest.raises(UsageError, match="give --set image_size=96 alone"):
+        network_settings(config)
+
+
+def test_the_commit_is_of_a_checkout_of_this_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True)
+
+    if not shutil.which("git"):
+        pytest.skip("no git here")
+    (tmp_path / "run.py").touch()
+    git("init")
+    git("commit", "--allow-empty", "-m", "somebody's own")
+    monkeypatch.setattr(run_module, "__file__", str(tmp_path / "run.py"))
+    assert run_module.current_commit() == "unknown"
+    git("add", "run.py")
+    assert re.fullmatch("[0-9a-f]{40}", run_module.current_commit())
 
 
 @pytest.mark.parametrize(
@@ -592,6 +658,16 @@ def test_clips_that_first_weights_have_not_seen_are_held_out_again(
     (tmp_path / "drawn" / "config.toml").write_text(f"held_out_groups = {[*other, 'a group of other data']}")
     assert make_source_groups(clips, frames, init=str(weights)) == tuple(other)
     assert make_source_groups(clips, frames, init=str(weights), held_out_groups=groups[:2]) == tuple(groups[:2])
+
+
+def test_groups_that_weights_have_not_seen_are_told_by_the_file_alone(
+    clips: Path, frames: dict[Path, Path], tmp_path: Path
+) -> None:
+    groups = sorted({clip.group for clip in open_store(find_data([clips]), frames[clips]).clips})
+    other = next(group for group in groups if group not in make_source_groups(clips, frames))
+    make_trainer(clips, frames, tmp_path / "run", **TRIDAB, held_out_groups=[other]).train()
+    shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone.safetensors")
+    assert make_source_groups(clips, frames, init=str(tmp_path / "alone.safetensors")) == (other,)
 
 
 def make_source_groups(clips: Path, frames: dict[Path, Path], **changes: object) -> tuple[str, ...]:

@@ -179,7 +179,7 @@ def _write(built: Built, out: Path, sources: str) -> None:
     if not any(manifest.sets for manifest in built.manifests):
         raise ImgorderError(
             f"{show(built.manifests[0].root)}: no sets: {built.sources} {sources} read, "
-            f"{len(built.skipped)} left out, no set of the lengths asked for in the others; nothing was written"
+            f"{len(built.skipped)} left out, no set of the lengths asked for in the others; no manifest was written"
         )
     for manifest in built.manifests:
         path = out / f"{manifest.dataset}-n{manifest.seq_len}.jsonl"

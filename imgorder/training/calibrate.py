@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from imgorder.evaluation.metrics import expected_calibration_error
+from imgorder.permutations import class_count
 from imgorder.preprocess import DEFAULT, Preprocessing
 from imgorder.training.pixels import crop, normalise
 from imgorder.training.plan import draw_orders, plain_plan
@@ -37,7 +38,7 @@ def held_out_logits(
     """
     sets = np.concatenate([even_windows(store, clips, n, spacing) for spacing in spacings])
     orders = draw_orders(np.random.default_rng(0), n, len(sets))
-    logits, target = [], []
+    logits, target = [torch.empty(0, class_count(n))], [torch.empty(0, dtype=torch.int64)]  # where there are no sets
     for start in range(0, len(sets), BATCH):
         part = sets[start : start + BATCH]
         size = store.height[part[:, 0]], store.width[part[:, 0]]

@@ -26,7 +26,7 @@ from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
 from imgorder.registry import Card
 from imgorder.training.held_out import clips_of
-from imgorder.training.release import add_release_options, counted, fit_temperatures, write_release
+from imgorder.training.release import add_release_options, counted, fit_temperatures, make_folder, write_release
 from imgorder.training.store import FrameStore
 
 FAMILY = "tridab-ensemble"
@@ -113,6 +113,7 @@ def combine(
     data: str = "",
 ) -> Card:
     """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` of an ensemble into a folder; see `release`."""
+    make_folder(folder)
     network = combined(members)
     groups = held_out_by_all(members)
     clips = clips_of(store, groups)
@@ -127,6 +128,7 @@ def combine(
         preprocessing=spec,
         temperatures=fit_temperatures(network, store, clips, members[0].metadata.sizes, spec),
         training_commit=members[0].metadata.training_commit,
+        held_out_groups=tuple(sorted(groups)),
     )
     training = {
         "commit": members[0].training["commit"],

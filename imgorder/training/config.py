@@ -46,7 +46,8 @@ class TrainConfig:
         validation_fraction: share of the clips, in whole groups, that is kept out of training where
             the data bring no validation split.
         held_out_groups: those groups, kept with the run. If not given, those that were held out from the
-            weights of ``init``, else drawn with ``split_seed``.
+            weights of ``init``, else drawn with ``split_seed``. Where there are any, they are what is
+            validated on, and not the validation split of manifests.
         permutations: "all" shows each set of a manifest once in each of its n!/2 classes an epoch,
             "one" shows it once, in one random order.
         validation_sets: at most so many sets for each validation figure, of all held-out clips alike.
@@ -95,6 +96,7 @@ class TrainConfig:
         save_every: steps.
         tensorboard: whether a TensorBoard log is written beside the CSV file.
         commit: of imgorder when the run began.
+        sets: digest of the sets of manifests, by which a resumed run knows them again.
     """
 
     recipe: str = "paper"
@@ -153,6 +155,7 @@ class TrainConfig:
     save_every: int = 500
     tensorboard: bool = True
     commit: str = "unknown"
+    sets: str = ""
 
     def __post_init__(self) -> None:
         for each in fields(self):

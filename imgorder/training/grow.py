@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ from imgorder.names import show
 from imgorder.networks.registry import make_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
-from imgorder.training.warm_start import weights_file
+from imgorder.preprocess import Preprocessing
+from imgorder.training.config import TrainConfig
+from imgorder.training.warm_start import held_out_from, weights_file
 
 # The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
 LAST = ("coarse_couple_terms.weight", "coarse_triple_matches.weight", "conv2.1.weight")
 
-# Settings that can be larger.
-GROWING = ("trunk_widths", "trunk_blocks", "match_levels", "head_blocks")
+# Settings that no weight depends on.
+OF_USE = ("image_size", "mirror")
 
 # Scores of the same weights, added up in another order.
 SAME = 1e-4
@@ -79,7 +82,7 @@ def _check(small: TriDABConfig, large: TriDABConfig) -> None:
             return all(a <= b for a, b in zip(one, other, strict=True))
         return bool(one <= other) if name in ("match_levels", "head_blocks") else bool(one == other)
 
-    wrong = [name for name in asdict(small) if name not in ("image_size", "mirror") and not grows(name)]
+    wrong = [name for name in asdict(small) if name not in OF_USE and not grows(name)]
     if wrong:
         what = "trunk_widths, the last of trunk_blocks, match_levels and head_blocks"
         raise UsageError(f"a network cannot grow to this {', '.join(wrong)}; {what} can be larger")
@@ -121,14 +124,27 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
     spec = metadata.preprocessing
     if config.image_size != spec.crop:
         spec = replace(spec, shorter_edge=max(config.image_size, spec.shorter_edge), crop=config.image_size)
-    about = replace(metadata, name=out.stem, settings=asdict(config), preprocessing=spec)
+    groups = metadata.held_out_groups or held_out_from(model)
+    about = replace(
+        metadata, name=out.stem, settings=asdict(config), preprocessing=spec, held_out_groups=groups, temperatures={}
+    )
     with written_whole(out) as partial:
         write_network(large, about, partial)
     before, after = (sum(each.numel() for each in network.parameters()) for network in (small, large))
+    flags = " ".join((f"--init {show(out)}", *_flags(config, spec)))
+    return f"{show(out)}: {before} weights grown to {after}; train it with {flags}"
+
+
+def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
+    """What `imgorder train` has to be told of a network and of what it sees."""
     usual = asdict(TriDABConfig())
-    changed = {name: value for name, value in asdict(config).items() if value != usual[name] and name in GROWING}
-    flags = " ".join(f"--set 'network.{name}={json.dumps(value)}'" for name, value in changed.items())
-    return f"{show(out)}: {before} weights grown to {after}; train it with --init {show(out)} {flags}"
+    for name, value in asdict(config).items():
+        if value != usual[name] and name not in OF_USE:
+            yield f"--set 'network.{name}={json.dumps(value)}'"
+    seen = {"shorter_edge": spec.shorter_edge, "image_size": spec.crop, "squeeze": spec.squeeze}
+    for name, value in seen.items():
+        if value != getattr(TrainConfig(), name):
+            yield f"--set {name}={value}"
 
 
 if __name__ == "__main__":

@@ -72,6 +72,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--spacing", nargs="+", type=int, default=list(range(1, 9)))
     parser.add_argument("--results", type=Path, required=True, help="results file, JSON")
     arguments = parser.parse_args(argv)
+    if not arguments.results.absolute().parent.is_dir():
+        parser.error(f"there is no folder for {arguments.results}; make it first")
     try:
         store = FrameStore(arguments.frames)
         clips = held_out_clips(store, *arguments.runs)

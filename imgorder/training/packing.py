@@ -53,13 +53,15 @@ class Data:
         manifests: read; empty for folders of videos.
         jobs: clips to decode, naturally sorted.
         left_out: messages about what is not used.
-        source: digest that changes with the data.
+        source: digest that changes with the frames that are decoded.
+        sets: digest that changes with the sets of manifests and their split as well; empty for folders of videos.
     """
 
     manifests: list[Manifest] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     source: str = ""
+    sets: str = ""
 
 
 def find_data(paths: Sequence[Path]) -> Data:
@@ -129,6 +131,7 @@ def _from_folders(folders: Sequence[Path]) -> Data:
 
 def _from_manifests(paths: Sequence[Path]) -> Data:
     data = Data(manifests=[read_manifest(path) for path in paths])
+    _refuse_other_splits(data.manifests, paths)
     wanted: dict[str, set[int]] = {}
     groups: dict[str, str] = {}
     for manifest in data.manifests:
@@ -142,7 +145,24 @@ def _from_manifests(paths: Sequence[Path]) -> Data:
         data.jobs.append(Job(Path(name), name, groups[name], tuple(sorted(wanted[name]))))
     listing = json.dumps([[job.name, job.group, job.numbers, *_mark(job.path)] for job in data.jobs])
     data.source = hashlib.sha256(listing.encode()).hexdigest()
+    sets = [(clip_name(m, e), e.frames, e.split, e.group) for m in data.manifests for e in training_entries(m)]
+    data.sets = hashlib.sha256(json.dumps(sets).encode()).hexdigest()
     return data
+
+
+def _refuse_other_splits(manifests: Sequence[Manifest], paths: Sequence[Path]) -> None:
+    """Raise ImgorderError if what one manifest trains on is for validation or tests in another of the same data."""
+    for manifest, path in zip(manifests, paths, strict=True):
+        trained = {entry.group for entry in manifest.split("train")}
+        for other, place in zip(manifests, paths, strict=True):
+            if other is manifest or other.root != manifest.root:
+                continue
+            for entry in other.sets:
+                if entry.split != "train" and entry.group in trained:
+                    raise ImgorderError(
+                        f"{show(path)}: trains on group {show(entry.group)}, which {show(place)} keeps for "
+                        f"{show(entry.split)}; make both in one go, or with one --seed"
+                    )
 
 
 def _mark(path: Path) -> tuple[int, str]:

@@ -17,6 +17,7 @@ from imgorder.export import export_onnx
 from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
 from imgorder.model_files import digest_and_size
+from imgorder.names import first_line, show
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.preprocess import Preprocessing
@@ -52,12 +53,19 @@ def release(
         changes: settings of the run that the weights do not depend on, such as ``{"image_size": 128}``.
         licence: of the weights, an SPDX identifier.
         data: what it was trained on, in words.
+
+    Raises:
+        UsageError: if the settings do not fit the weights, or no clip was kept out of training.
     """
     state = run / STATE
     trained = read_config(state)
-    config = replace(trained, **(changes or {}))
-    network = build_network(config.family, **{**network_settings(config), **(network_changes or {})})
-    network.load_state_dict(read_ema_weights(state))
+    try:
+        config = replace(trained, **(changes or {}))
+        network = build_network(config.family, **{**network_settings(config), **(network_changes or {})})
+        network.load_state_dict(read_ema_weights(state))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"these settings do not fit the weights of the run ({first_line(error)})") from error
+    make_folder(folder)
     round_kernels(network)
     network.eval()
     held_out = held_out_clips(store, run)
@@ -72,6 +80,7 @@ def release(
         preprocessing=spec,
         temperatures=fit_temperatures(network, store, held_out, sizes, spec),
         training_commit=config.commit,
+        held_out_groups=tuple(config.held_out_groups),
     )
     training = {
         "commit": config.commit,
@@ -101,13 +110,27 @@ def fit_temperatures(
     """A temperature for each set size, on clips that were kept out of training.
 
     Raises:
-        UsageError: if there is none.
+        UsageError: if there is none, or none that has sets of a size.
     """
     if not clips:
         raise UsageError(
             "none of the frames are of a clip that was kept out of training, so no temperature can be fitted"
         )
-    return {n: fit_temperature(*held_out_logits(network, store, clips, n, spec)) for n in sizes}
+    found = {}
+    for n in sizes:
+        logits, target = held_out_logits(network, store, clips, n, spec)
+        if not len(target):
+            raise UsageError(f"no clip that was kept out of training has sets of {n}, so no temperature can be fitted")
+        found[n] = fit_temperature(logits, target)
+    return found
+
+
+def make_folder(folder: Path) -> None:
+    """The folder of a release, before the work for it; raises UsageError where there can be none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{show(folder)}: cannot be made a folder ({error.strerror}); choose another --out") from error
 
 
 def write_release(
@@ -152,7 +175,7 @@ def write_release(
 def _own_settings(config: TrainConfig) -> dict[str, Any]:
     """What was not as in the recipe, but for where the data and the first weights lay."""
     usual = as_plain(make_config({"recipe": config.recipe}))
-    apart = ("data", "commit", "init")
+    apart = ("data", "commit", "init", "sets")
     return {name: value for name, value in as_plain(config).items() if name not in apart and value != usual.get(name)}
 
 
@@ -171,15 +194,25 @@ def add_release_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the files")
 
 
+def _table(text: str) -> dict[str, Any]:
+    """Settings on the command line; argparse says in one line what is none."""
+    settings = json.loads(text)
+    if not isinstance(settings, dict):
+        raise argparse.ArgumentTypeError(f"{text} is no table of settings")
+    return settings
+
+
 def main(argv: list[str] | None = None) -> None:
     """``python -m imgorder.training.release RUN --frames DIR --name NAME --about TEXT``."""
     parser = argparse.ArgumentParser(prog="python -m imgorder.training.release", description=__doc__)
     parser.add_argument("run", type=Path)
     add_release_options(parser)
     parser.add_argument(
-        "--network", default="{}", metavar="JSON", help='network\'s settings to change: {"mirror": true}'
+        "--network", type=_table, default={}, metavar="JSON", help='network\'s settings to change: {"mirror": true}'
     )
-    parser.add_argument("--set", default="{}", metavar="JSON", help='run\'s settings to change: {"image_size": 128}')
+    parser.add_argument(
+        "--set", type=_table, default={}, metavar="JSON", help='run\'s settings to change: {"image_size": 128}'
+    )
     arguments = parser.parse_args(argv)
     try:
         release(
@@ -188,8 +221,8 @@ def main(argv: list[str] | None = None) -> None:
             arguments.name,
             arguments.about,
             arguments.out,
-            json.loads(arguments.network),
-            json.loads(arguments.set),
+            arguments.network,
+            arguments.set,
             arguments.licence,
             arguments.data,
         )

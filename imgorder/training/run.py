@@ -106,6 +106,9 @@ def train_network(
     """
     config = _settings(run, changes, resume)
     data = find_data([Path(name) for name in config.data])
+    if resume and config.sets and config.sets != data.sets:
+        raise UsageError("data cannot change on --resume, and the manifests have other sets or another split now")
+    config = replace(config, sets=data.sets)
     _check(config, data)
     if config.init and not resume:
         check_weights(config)
@@ -164,6 +167,9 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
         for name in KEPT:
             if getattr(config, name) != getattr(before, name):
                 raise UsageError(f"{name} cannot change on --resume; begin another run with another --out")
+        if len(config.seq_len) > 1 and bool(config.steps) != bool(before.steps):
+            # The sizes of the steps are drawn in another way, and so is which sets have been seen.
+            raise UsageError("a run of several set sizes cannot change between epochs and steps on --resume")
         return config
     if state.exists():
         raise UsageError(f"{show(run)}: holds a run already; go on with --resume, or name another --out")
@@ -232,9 +238,14 @@ def _finishing_the_step(trainer: Trainer) -> Iterator[None]:
 
 def current_commit() -> str:
     """Commit of the checkout that this code runs from, or ``"unknown"``."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    here = Path(__file__)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(here.parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError:  # no git here
+        git("ls-files", "--error-unmatch", here.name)  # installed within another repository it is none of its files
+        return git("rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no checkout
         return "unknown"
-    return result.stdout.strip() if result.returncode == 0 else "unknown"

@@ -88,6 +88,8 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
             settings = {"seq_len": config.seq_len[0], **settings}
         if config.family == "tridab":  # the others take images of any size
             settings = {"image_size": config.image_size, **settings}
+        if (own := settings.get("image_size", config.image_size)) != config.image_size:
+            raise ValueError(f"its images are of image_size; give --set image_size={own} alone")
         sizes = sizes_of(config.family, settings)
         with torch.device("meta"):
             build_network(config.family, **settings)

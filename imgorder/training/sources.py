@@ -17,7 +17,7 @@ from imgorder.permutations import class_count, permutation_classes
 from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
 from imgorder.training.plan import Box, Drawn, Indices, draw_box, draw_orders, middle_boxes
-from imgorder.training.store import CELL, Frames, FrameStore
+from imgorder.training.store import CELL, Clip, Frames, FrameStore
 from imgorder.training.warm_start import held_out_from
 
 
@@ -63,17 +63,20 @@ class ManifestSource:
         }
         found = {n: [each for m in manifests if m.seq_len == n for each in _sets(m)] for n in config.seq_len}
         everything = [each for sets in found.values() for each in sets]
-        if not config.held_out_groups and not any(each.split == "validation" for each in everything):
+        if not config.held_out_groups:
             clips = {(each.clip, each.group) for each in everything}
-            config.held_out_groups = _draw_groups(config, [group for _, group in clips])
+            own_split = any(each.split == "validation" for each in everything)
+            config.held_out_groups = _draw_groups(config, [group for _, group in clips], not own_split)
         _check_groups(config, [each.group for each in everything])
         self._train: dict[int, Indices] = {}
         self._validation: dict[str, Indices] = {}
         for n, sets in found.items():
             # Frames that could not be decoded were named when the store was made.
             usable = [each for each in sets if all((each.clip, frame) in place for frame in each.frames)]
-            kept_out = [e for e in usable if e.split == "validation" or e.group in config.held_out_groups]
-            train = [e for e in usable if e.split == "train" and e.group not in config.held_out_groups]
+            # Of a validation split that the first weights may have been trained on nothing is used.
+            held_out = set(config.held_out_groups)
+            kept_out = [e for e in usable if (e.group in held_out if held_out else e.split == "validation")]
+            train = [e for e in usable if e.split == "train" and e.group not in held_out]
             if not train:
                 raise ImgorderError(f"no sets of {n} to train on; give a manifest of them, or another --seq-len")
             self._train[n] = _numbers(train, place)
@@ -196,20 +199,33 @@ def need_steps(config: TrainConfig) -> None:
 def even_windows(
     store: FrameStore, clips: Sequence[int], n: int, spacing: int, per_clip: int = 2, min_change: float = 1.5
 ) -> Indices:
-    """Evenly spaced sets spread over each clip, ``(S, n)``; those whose centre crop hardly changes are left out."""
+    """Evenly spaced sets spread over each clip, ``(S, n)``; those whose centre crop hardly changes are left out.
+
+    The spacing is one of the source's frames, also where the store has some of them only.
+    """
     sets = []
     for index in clips:
         clip = store.clips[index]
-        room = clip.frames - (n - 1) * spacing
-        if room < 1:
+        places = _even_places(clip, n, spacing)
+        if not len(places):
             continue
         # Of the usual preprocessing whatever the network's, so that all are judged on the same sets.
         top, left, height, width = middle_boxes(np.array([clip.height]), np.array([clip.width]))[0].tolist()
-        for start in np.unique(np.linspace(0, room - 1, per_clip).round().astype(int)):
-            frames = store.first[index] + start + spacing * np.arange(n)
+        for chosen in np.unique(np.linspace(0, len(places) - 1, per_clip).round().astype(int)):
+            frames = store.first[index] + places[chosen]
             if smallest_change(store, frames, (top, left, height, width)) >= min_change:
                 sets.append(frames)
     return np.array(sets, dtype=np.int64).reshape(-1, n)
+
+
+def _even_places(clip: Clip, n: int, spacing: int) -> Indices:
+    """Where in a clip all its evenly spaced sets lie, ``(S, n)``, one after the other."""
+    steps = spacing * np.arange(n)
+    if clip.numbers is None:
+        return np.arange(max(0, clip.frames - (n - 1) * spacing))[:, None] + steps
+    place = {number: index for index, number in enumerate(clip.numbers)}
+    found = [[place.get(first + step, -1) for step in steps.tolist()] for first in clip.numbers]
+    return np.array([each for each in found if min(each) >= 0], dtype=np.int64).reshape(-1, n)
 
 
 def smallest_change(store: FrameStore, frames: Indices, box: Box) -> float:
@@ -220,10 +236,12 @@ def smallest_change(store: FrameStore, frames: Indices, box: Box) -> float:
     return float(np.abs(small[1:] - small[:-1]).mean(axis=(1, 2, 3)).min())
 
 
-def _draw_groups(config: TrainConfig, groups: Sequence[str]) -> tuple[str, ...]:
-    """Groups to hold out, given the group of every clip: as the first weights did, or drawn."""
+def _draw_groups(config: TrainConfig, groups: Sequence[str], draw: bool = True) -> tuple[str, ...]:
+    """Groups to hold out, given the group of every clip: as the first weights did, or drawn where that is wished."""
     if config.init and (known := set(held_out_from(config.init)) & set(groups)):
         return tuple(sorted(known))
+    if not draw:
+        return ()
     return tuple(sorted(held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
 
 

@@ -416,6 +416,7 @@ class Trainer:
             preprocessing=self.config.preprocessing,
             temperatures=dict.fromkeys(sizes, 1.0),
             training_commit=self.config.commit,
+            held_out_groups=self.config.held_out_groups,
         )
         with written_whole(self.run / WEIGHTS) as partial:
             write_network(network, metadata, partial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.metadata import ModelMetadata
 from imgorder.model_files import refuse_pickles, usable_file
 from imgorder.names import show
 from imgorder.networks.registry import build_network
@@ -97,13 +98,17 @@ def weights_file(source: str, option: str = "--init") -> Path:
 def held_out_from(source: str) -> tuple[str, ...]:
     """The groups of clips that were kept from the weights of a source, as far as that is told.
 
-    By the card of a registered model, or by the ``config.toml`` that a run leaves beside its weights.
+    By the card of a registered model; or by the ``config.toml`` that a run leaves beside a file, or the file itself.
     """
     card = known_card(source)
     if card is not None:
         return tuple(card.training.get("settings", {}).get("held_out_groups", ()))
     config = Path(source).with_name("config.toml")
-    return tuple(read_toml(config).get("held_out_groups", ())) if os.path.isfile(config) else ()
+    if os.path.isfile(config):
+        return tuple(read_toml(config).get("held_out_groups", ()))
+    with suppress(Exception), _opened(Path(source)) as file:  # none there, or weights without metadata
+        return ModelMetadata.from_properties(file.metadata()).held_out_groups
+    return ()
 
 
 @contextmanager
