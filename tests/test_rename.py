@@ -1050,3 +1050,17 @@ def test_a_plan_that_could_not_be_written_leaves_no_half(tmp_path: Path, monkeyp
     assert not plan.exists()
     monkeypatch.setattr(Path, "open", real)
     done("rename", "--order", order, "--plan", plan)
+
+
+def test_a_plan_for_copies_knows_what_links_lead_to(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
+    elsewhere = tmp_path / "elsewhere.jpg"
+    (folder / "a.jpg").rename(elsewhere)
+    (folder / "a.jpg").symlink_to(elsewhere)
+    plan = tmp_path / "plan.json"
+    done("rename", "--order", order, "--copy-to", tmp_path / "copies", "--plan", plan)
+    elsewhere.write_bytes(b"another picture")
+    result = command("rename", "--plan", plan, "--apply")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "a.jpg: changed since the plan was made; make a new one" in result.stderr
+    assert not (tmp_path / "copies").exists()

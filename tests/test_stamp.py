@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -319,3 +320,34 @@ def test_of_two_photos_nothing_is_sure(tmp_path: Path) -> None:
         assert command(name, "--order", order, *start, "--min-confidence", "0.6").exit_code == 3
         done(name, "--order", order, *start, "--min-confidence", "0.5")
         done(name, "--order", order, *start, "--min-confidence", "0.6", "--reverse")
+
+
+def test_no_more_people_may_read_the_journal_than_the_photos(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    (folder / "1.jpg").chmod(0o640)
+    done("stamp", "--order", order, *AT, "--apply")
+    done("undo", folder)
+    modes = [stat.S_IMODE(file.stat().st_mode) for file in folder.glob(".imgorder-*.jsonl")]
+    assert modes == [0o640, 0o640]
+
+
+def access_list(*entries: tuple[int, int, int]) -> bytes:
+    """A POSIX access list as Linux keeps it: tag, permissions and id of each entry."""
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def test_what_a_folder_grants_new_files_is_not_granted_for_photos(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    everyone, nobody = 0xFFFFFFFF, 65534
+    granted = access_list((1, 7, everyone), (2, 7, nobody), (4, 5, everyone), (16, 7, everyone), (32, 5, everyone))
+    try:
+        os.setxattr(folder, "system.posix_acl_default", granted)
+    except (OSError, AttributeError):
+        pytest.skip("no access lists here")
+    (folder / "new").touch()
+    assert "system.posix_acl_access" in os.listxattr(folder / "new")
+    for arguments in (["stamp", "--order", order, *AT, "--apply"], ["undo", folder]):
+        done(*arguments)
+        for file in folder.glob("*.jpg"):
+            assert "system.posix_acl_access" not in os.listxattr(file)
+            assert stat.S_IMODE(file.stat().st_mode) == 0o644

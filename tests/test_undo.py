@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 
@@ -18,13 +19,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show
-from imgorder.renaming import journal
+from imgorder.renaming import journal, transaction
 from imgorder.renaming.apply import apply_plan
 from imgorder.renaming.check import find_problems
 from imgorder.renaming.commands import undo_command
 from imgorder.renaming.folder import Folder
 from imgorder.renaming.undo import list_runs, recover, undo
 from tests import killing
+from tests.conftest import EXAMPLE
 from tests.killing import Kill, killed
 from tests.renaming import (
     START,
@@ -497,3 +499,74 @@ def test_an_order_file_is_stale_wherever_it_is_read_from(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     (line,) = refused(folder, "rename", folder, *again[1:])
     assert "2.jpg: a rename or undo has used this name since" in line
+
+
+def test_a_folder_that_cannot_be_brought_to_disk_is_left_to_its_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    before = snapshot(folder)
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    done("rename", "--order", order, "--apply")
+    done("undo", folder)
+    done("rename", "--order", order, "--copy-to", tmp_path / "copies", "--apply")
+    assert without_journals(snapshot(folder)) == before
+
+
+@pytest.mark.parametrize("kept", ["header", "half a record"])
+def test_a_journal_without_its_records_is_damaged(tmp_path: Path, kept: str) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    done("rename", "--order", order, "--apply")
+    (file,) = folder.glob(".imgorder-*.jsonl")
+    header, record, *_ = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(header if kept == "header" else header + record[:20])
+    for arguments in (("undo", folder, "--recover"), ("undo", folder)):
+        (line,) = refused(folder, *arguments)
+        assert "damaged" in line
+
+
+def test_a_signal_while_a_run_is_taken_back_says_that_it_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = shoot(tmp_path, NAMES)
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def ended(*_: object, **__: object) -> None:
+        raise SystemExit(143)
+
+    monkeypatch.setattr(transaction.moving, "perform", stopped)
+    monkeypatch.setattr(transaction, "recover", ended)
+    with pytest.raises(ImgorderError, match=r"taking back what was done failed too .* --recover"):
+        apply_plan(plan_of(folder, {NAMES[0]: "new.jpg"}))
+
+
+def test_hidden_photos_without_a_journal_are_told_by_what_only_reads(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(EXAMPLE, folder)
+    (lost, *_) = sorted(folder.glob("*.jpg"))
+    lost.rename(folder / ".imgorder-20240501-120000-4f0a1b-000000")
+    result = command("sort", folder)
+    assert result.exit_code == 0
+    (line,) = (line for line in result.stderr.splitlines() if "hidden" in line)
+    assert line.startswith("imgorder: warning: ")
+    assert "20240501-120000-4f0a1b-000000: hidden files of an interrupted run without its journal" in line
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, order = shoot(tmp_path, NAMES)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    here.rmdir()
+    result = command("rename", "--order", order, "--copy-to", "copies")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "imgorder: error: the current folder is gone; change to one that is there\n"

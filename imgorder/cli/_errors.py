@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from imgorder.errors import ImgorderError, ProblemsError
+from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,5 +37,18 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             for message in error.problems if isinstance(error, ProblemsError) else (str(error),):
                 tell("error", message)
             raise typer.Exit(error.exit_code) from error
+        except FileNotFoundError as error:
+            if _is_somewhere():
+                raise
+            tell("error", "the current folder is gone; change to one that is there")
+            raise typer.Exit(EXIT_INPUT) from error
 
     return wrapped
+
+
+def _is_somewhere() -> bool:
+    """Whether the current folder is still there; names without a folder mean nothing where it is not."""
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False

@@ -24,7 +24,7 @@ _REFUSED_BY_WINDOWS = re.compile(r'[<>:"\\|?*\x00-\x1f]')
 
 def find_problems(plan: Plan) -> list[str]:
     """One line for each problem, with the file's name and the cure; empty if the plan can be carried out."""
-    problems = [problem for planned in plan.sets for problem in _changed_since(planned)]
+    problems = [problem for planned in plan.sets for problem in _changed_since(planned, plan.copy_to is not None)]
     if plan.companions:
         problems += [problem for planned in plan.sets for problem in _new_companions(planned)]
     problems += _shared_folders(plan)
@@ -85,18 +85,18 @@ def file_problems(folder: Path, name: str) -> Iterator[str]:
         yield f"{show(path)}: read-only; make it writable (chmod u+w) or leave it out"
 
 
-def state_problem(path: Path, state: FileState) -> str | None:
-    """Whether a file is no longer what it was when the plan was made."""
+def state_problem(path: Path, state: FileState, follow: bool = False) -> str | None:
+    """Whether a file, or where asked for what a link leads to, is no longer what it was when the plan was made."""
     try:
-        now = FileState.of(os.lstat(path))
+        now = FileState.of(os.stat(path) if follow else os.lstat(path))
     except (OSError, ValueError):
         return f"{show(path)}: gone since the plan was made; make a new one"
     return None if now == state else f"{show(path)}: changed since the plan was made; make a new one"
 
 
-def _changed_since(planned: PlannedSet) -> Iterator[str]:
+def _changed_since(planned: PlannedSet, copied: bool) -> Iterator[str]:
     for file in planned.files:
-        if problem := state_problem(planned.folder / file.old, file.state):
+        if problem := state_problem(planned.folder / file.old, file.state, copied):
             yield problem
     names = [file.old for file in planned.photos]
     if planned.whole_folder and os.path.isdir(planned.folder) and not is_whole_folder(planned.folder, names):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import unicodedata
@@ -14,6 +15,7 @@ from imgorder.names import show
 from imgorder.renaming.moves import rename_exclusive
 
 PREFIX = ".imgorder-"  # of every hidden name that is ours
+_NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LOCK_FILE = ".imgorder.lock"  # on Windows only, where a folder itself cannot be locked
 
 
@@ -62,9 +64,9 @@ class Folder:
             raise ImgorderError(f"{show(self.at(name))}: not the same file as {show(kept)}; look at both by hand")
         os.unlink(self.at(name))
 
-    def write_new(self, name: str, *parts: bytes) -> None:
+    def write_new(self, name: str, *parts: bytes, mode: int = 0o644) -> None:
         """A new file, on disk when this returns; each part is on disk before the next is written."""
-        descriptor = create_new(self.at(name), 0o644)
+        descriptor = create_new(self.at(name), mode)
         try:
             for part in parts:
                 write_all(descriptor, part)
@@ -98,7 +100,16 @@ class Folder:
     def sync(self) -> None:
         """All names are on disk when this returns. (Windows has no such call for folders.)"""
         if sys.platform != "win32":
-            os.fsync(self._descriptor)
+            _bring_to_disk(self._descriptor)
+
+
+def _bring_to_disk(folder: int) -> None:
+    """`os.fsync` of a folder's descriptor, as far as its file system has that: some that are shared refuse it."""
+    try:
+        os.fsync(folder)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
 
 
 def reason_of(error: OSError, folder: Path) -> str:
@@ -121,7 +132,7 @@ def sync_folder(path: Path) -> None:
     if sys.platform != "win32":
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            _bring_to_disk(descriptor)
         finally:
             os.close(descriptor)
 

@@ -193,11 +193,20 @@ def begin(folder: Folder, run: Run) -> None:
     }
     lines = [header, *(change.record() for change in run.changes)]
     # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
-    folder.write_new(run.draft, b"".join(map(_line, lines)))
+    folder.write_new(run.draft, b"".join(map(_line, lines)), mode=_mode(folder, run))
     status = folder.status(run.draft)
     folder.append(run.draft, _line({"begun": len(run.changes), "inode": status.st_ino if status else 0}))
     folder.rename(run.draft, run.journal)
     folder.sync()
+
+
+def _mode(folder: Folder, run: Run) -> int:
+    """No more people may read a journal than each of the photos whose EXIF blocks are in it."""
+    mode = 0o644
+    for rewrite in run.rewrites:
+        status = folder.status(rewrite.name)
+        mode &= 0o600 if status is None else status.st_mode | 0o600
+    return mode
 
 
 def finish(folder: Folder, run: Run) -> None:
@@ -328,6 +337,8 @@ def _unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
         raise ValueError("it lacks its end, but there are files under its hidden names")
     if None in lines[1:-1]:
         raise ValueError("lines are missing")
+    if not any(lines[1:]):
+        raise ValueError("it has no whole line but the first")
     for change in (_change(run, line) for line in lines[1:] if line):
         name = change.old if isinstance(change, Move) else change.name
         try:

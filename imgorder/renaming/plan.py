@@ -113,7 +113,7 @@ def make_plan(
         PhotoError: if a file cannot be reached.
     """
     problems: list[str] = []
-    sets = [_planned_set(each, template, companions, problems) for each in ordered]
+    sets = [_planned_set(each, template, companions, copy_to is not None, problems) for each in ordered]
     if problems:
         raise ProblemsError(problems)
     target = None if copy_to is None else Path(os.path.abspath(copy_to))
@@ -192,7 +192,9 @@ def is_whole_folder(folder: Path, names: Sequence[str]) -> bool:
     return {file.name for file in photos.files} == set(names)
 
 
-def _planned_set(ordered: OrderedSet, template: Template, companions: bool, problems: list[str]) -> PlannedSet:
+def _planned_set(
+    ordered: OrderedSet, template: Template, companions: bool, copied: bool, problems: list[str]
+) -> PlannedSet:
     folder = ordered.photos.folder
     names = [ordered.photos.name(file) for file in ordered.files]
     belonging = companions_of(folder, names, problems) if companions else {}
@@ -209,10 +211,10 @@ def _planned_set(ordered: OrderedSet, template: Template, companions: bool, prob
         new = template.fill(values)
         if problem := _strange_ending(file, new):
             problems.append(problem)
-        files.append(_planned_file(folder, name, new, None))
+        files.append(_planned_file(folder, name, new, None, copied))
         for companion in belonging.get(name, ()):
             old = os.path.join(os.path.dirname(name), companion.name)
-            files.append(_planned_file(folder, old, companion.new_name(new), name))
+            files.append(_planned_file(folder, old, companion.new_name(new), name, copied))
     return PlannedSet(
         Path(os.path.abspath(folder)),
         is_whole_folder(folder, names),
@@ -269,9 +271,11 @@ def _files_in(folder: Path) -> list[str]:
         raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
 
 
-def _planned_file(folder: Path, old: str, new: str, companion_of: str | None) -> PlannedFile:
+def _planned_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
     try:
-        return PlannedFile(old, new, companion_of, FileState.of(os.lstat(folder / old)))
+        # A link is renamed itself, and copied as the file that it leads to.
+        status = os.stat(folder / old) if copied else os.lstat(folder / old)
+        return PlannedFile(old, new, companion_of, FileState.of(status))
     except OSError as error:
         raise PhotoError(f"{show(folder / old)}: cannot be reached ({error.strerror}); try again") from error
 

@@ -155,10 +155,22 @@ def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes,
                 with nullcontext() if owned else suppress(OSError):
                     os.chown(descriptor, status.st_uid, -1)
         shutil.copystat(path, stage)
+        _drop_other_attributes(path, stage)
         os.utime(stage, ns=(status.st_atime_ns, mtime_ns))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _drop_other_attributes(path: str, stage: str) -> None:
+    """Attributes that a folder gives new files are not the photo's, above all a list of who else may read them."""
+    if not hasattr(os, "listxattr"):
+        return
+    with suppress(OSError):  # a file system without them
+        for name in set(os.listxattr(stage)) - set(os.listxattr(path)):
+            with suppress(OSError):  # a label of the system's
+                os.removexattr(stage, name)
+        os.chmod(stage, stat.S_IMODE(os.stat(path).st_mode))
 
 
 def _content(folder: Folder, rewrite: Rewrite) -> str | None:

@@ -134,7 +134,7 @@ def _take_back(folder: Folder, run: Run, error: BaseException) -> Recovery:
         journal.reopen(folder, run)
         # Whatever of the journal is on disk, this process knows what it was about to do.
         return recover(folder, replace(run, status=journal.BEGUN))
-    except (OSError, ImgorderError, KeyboardInterrupt) as second:
+    except (OSError, ImgorderError, KeyboardInterrupt, SystemExit) as second:
         raise ImgorderError(
             f"{_reason(folder, error)}; taking back what was done failed too ({_reason(folder, second)}). "
             f"Run: {undo_command(folder.path, '--recover')}"
