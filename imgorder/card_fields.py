@@ -9,13 +9,12 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from imgorder.errors import ModelError
-from imgorder.names import show
+from imgorder.names import is_line, show
 
 SIZES = (3, 4, 5, 6)
 CURE = "mend this card or remove it"
 ENDINGS = {"onnx": ".onnx", "torch": ".safetensors"}
 
-_REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 Check = Callable[[Any], bool]
 
@@ -56,7 +55,7 @@ def _faults(card: Any) -> Iterator[str]:
     hub = card.get("hub")
     if hub and not re.fullmatch("[0-9a-f]{40}", hub["revision"]):
         yield f"the Hub revision {hub['revision']!r} is no full commit hash; pin one"
-    if hub and not is_repo_id(hub["repo_id"]):
+    if hub and not re.fullmatch(r"[\w.-]+/[\w.-]+", hub["repo_id"], re.ASCII):
         yield f"the Hub repository {hub['repo_id']!r} is not OWNER/NAME"
     names = [(backend, entry["file"]) for backend, entry in card.get("files", {}).items()]
     for _, name in names:
@@ -67,16 +66,6 @@ def _faults(card: Any) -> Iterator[str]:
             yield f"{name!r} is neither .onnx nor .safetensors; nothing else is ever loaded"
         elif not name.endswith(ENDINGS.get(backend, ())):
             yield f"{name!r} is no file for the {backend} backend"
-
-
-def is_repo_id(text: str) -> bool:
-    """Whether the Hub takes a name of a repository; somewhat stricter than it is.
-
-    `huggingface_hub` has its rules too, but a card is read without its network code.
-    """
-    return bool(_REPO_ID.fullmatch(text)) and not (
-        "--" in text or ".." in text or text.endswith(".git") or len(text) > 96
-    )
 
 
 def _is(*kinds: type) -> Check:
@@ -111,7 +100,7 @@ def _members(value: Any) -> bool:
 
 
 def _text(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable()  # it is shown on terminals
+    return isinstance(value, str) and is_line(value)  # it is shown on terminals
 
 
 _TEXT, _WHOLE, _NUMBER = _text, _is(int), _is(int, float)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from imgorder.names import is_line
 from imgorder.permutations import MAX_IMAGES
 from imgorder.preprocess import DEFAULT, Preprocessing
 
@@ -69,7 +70,7 @@ class ModelMetadata:
         """
         if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
             raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
-        if not properties["name"].isprintable() or not properties["name"]:
+        if not properties["name"] or not is_line(properties["name"]):
             raise ValueError(f"name {properties['name']!r}")  # it is shown on terminals
         sizes = tuple(json.loads(properties["sizes"]))
         if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_IMAGES for n in sizes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,11 @@ def show(path: str | os.PathLike[str]) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def is_line(text: str) -> bool:
+    """Whether a text is one line of characters, without any that steer a terminal."""
+    return not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text)
 
 
 def first_line(error: Exception) -> str:

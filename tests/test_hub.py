@@ -221,6 +221,18 @@ def test_wrong_bytes_are_taken_out_of_the_cache_with_the_blob_that_held_them(hub
     assert not blob.exists()
 
 
+def test_wrong_bytes_do_not_stay_in_a_cache_that_is_a_link(
+    hub: HubServer, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "disk")
+    hub.repositories[REPO] = Repository()
+    revision = hub.repositories[REPO].commit({name: bytes(len(content)) for name, content in FILES.items()})
+    write_card(models, hub={"repo_id": REPO, "revision": revision, "files": {"onnx": ONNX, "torch": WEIGHTS}})
+    assert "fetched twice" in refused("models", "pull", "far")
+    assert kept() == []
+
+
 def test_a_folder_in_the_place_of_a_file_of_the_cache_is_one_line(hub: HubServer, models: Path, photos: Path) -> None:
     cached().mkdir(parents=True)
     for command in (("models", "pull", "far"), ("sort", photos, "--model", "far")):

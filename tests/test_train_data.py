@@ -227,6 +227,16 @@ def test_a_validation_split_that_first_weights_saw_is_not_validated_on(
     assert trained == {"g0", "g3"}
 
 
+def test_a_run_that_has_begun_keeps_to_its_split(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
+    path.write_text(path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"'))
+    monkeypatch.setattr("imgorder.training.sources.held_out_from", lambda _: ("g2",))
+    data, config = find_data([path]), make_config({"seq_len": 3, "init": "weights"})
+    source = make_source(config, data, open_store(data, tmp_path / "frames"), resumed=True)
+    assert config.held_out_groups == ()
+    assert {group_of(source.store, numbers) for numbers in source.validation()["n3"]} == {"g1"}
+
+
 def group_of(store: FrameStore, frames: np.ndarray) -> str:
     return store.clips[int(np.searchsorted(store.first, frames[0], side="right")) - 1].group
 

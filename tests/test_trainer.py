@@ -462,8 +462,9 @@ def test_growing_a_model_file_and_training_it(
     assert read_network(tmp_path / "l.safetensors")[1].held_out_groups == make_source_groups(clips, frames)
     flags = shlex.split(said.split("train it with ")[1])
     assert flags[:2] == ["--init", str(tmp_path / "l.safetensors")]
-    plain = {name: value for name, value in TRIDAB.items() if name != "network"}
-    told = {**plain, **parse_settings(flags[3::2]), "init": flags[1]}
+    assert flags[2:4] == ["--recipe", "fast"]
+    plain = {name: value for name, value in TRIDAB.items() if name not in ("network", "recipe")}
+    told = {**plain, **parse_settings(flags[5::2]), "recipe": flags[3], "init": flags[1]}
     assert make_trainer(clips, frames, tmp_path / "told", **told).taken == f"all weights of {flags[1]}"
     larger = {**TRIDAB, "network": {**TINY, **json.loads(LARGER)}, "init": str(tmp_path / "l.safetensors")}
     assert make_trainer(clips, frames, tmp_path / "large", **larger).taken == f"all weights of {tmp_path}/l.safetensors"
@@ -667,6 +668,8 @@ def test_groups_that_weights_have_not_seen_are_told_by_the_file_alone(
     other = next(group for group in groups if group not in make_source_groups(clips, frames))
     make_trainer(clips, frames, tmp_path / "run", **TRIDAB, held_out_groups=[other]).train()
     shutil.copy(tmp_path / "run" / "model.safetensors", tmp_path / "alone.safetensors")
+    assert make_source_groups(clips, frames, init=str(tmp_path / "alone.safetensors")) == (other,)
+    (tmp_path / "config.toml").write_text('held_out_groups = ["of another run"]')
     assert make_source_groups(clips, frames, init=str(tmp_path / "alone.safetensors")) == (other,)
 
 

@@ -32,7 +32,7 @@ def _warn(folder: Path) -> None:
 
     try:
         runs = journal.unfinished(folder)
-        lost = journal.stray_problem(folder)
+        lost = journal.stray_problem(folder, runs)
     except ImgorderError as error:
         tell("warning", str(error))
         return

@@ -104,9 +104,11 @@ def write_heatmaps(
         names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
         folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
     own = {file.parent for photos in sets for file in photos.files}
+    # Links among the photos may lead to where maps are to go.
+    kept = {_identity(file) for photos in sets for file in photos.files}
     for photos, folder in zip(sets, folders, strict=True):
         _check_folder(folder, own)
-        _check_targets(photos, folder, wanted, sets)
+        _check_targets(photos, folder, wanted, kept)
     taken = [set_maps(loaded, photos.files, wanted.decision, threads) for photos in sets]
     for photos, folder, maps in zip(sets, folders, taken, strict=True):
         _make_folder(folder)
@@ -198,11 +200,19 @@ def _unusable(folder: Path, why: str) -> ImgorderError:
     return ImgorderError(f"{show(folder)}: cannot be a folder of maps ({why}); choose another --out")
 
 
-def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted, sets: Sequence[PhotoSet]) -> None:
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Device and inode of what is under a name; None for nothing."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted, kept: Set[tuple[int, int] | None]) -> None:
     for files in _targets(photos, folder, wanted).values():
         for file in (each for each in files if os.path.lexists(each)):
-            # A link among the photos may lead there.
-            if any(same_file(file, photo) for each in sets for photo in each.files):
+            if _identity(file) in kept - {None}:
                 raise ImgorderError(f"{show(file)}: is one of the photos; choose another --out")
             if not wanted.force:
                 raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from imgorder.files import same_file
 from imgorder.registry import Card, HubPlace
 
 _YES = ("1", "ON", "YES", "TRUE")
@@ -41,7 +42,7 @@ def forget(place: HubPlace, path: Path) -> None:
     """
     content = Path(os.path.normpath(path.parent / path.readlink())) if path.is_symlink() else None
     path.unlink(missing_ok=True)
-    if content is not None and content.parent == Path(os.path.normpath(_repository(place) / "blobs")):
+    if content is not None and same_file(content.parent, _repository(place) / "blobs"):
         content.unlink(missing_ok=True)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from imgorder import __version__
-from imgorder.card_fields import is_repo_id
 from imgorder.errors import ModelError, UsageError
 from imgorder.hub import LIBRARY, cache
 from imgorder.hub.library import importing
 from imgorder.model_files import damage, fault, find_file, missing
 from imgorder.registry import Card, HubPlace
+
+# Somewhat stricter than the Hub. `huggingface_hub` has its rules too, but a dry run does without its network code.
+_REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 
 def check_repo_id(text: str) -> str:
@@ -19,7 +22,7 @@ def check_repo_id(text: str) -> str:
     Raises:
         UsageError: if it is not ``OWNER/NAME``, or the Hub takes no such name.
     """
-    if not is_repo_id(text):
+    if not _REPO_ID.fullmatch(text) or "--" in text or ".." in text or text.endswith(".git") or len(text) > 96:
         raise UsageError(f"--repo is OWNER/NAME, letters, digits, '-', '_' and '.'; not {text!r}")
     return text
 

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from imgorder.errors import ImgorderError
@@ -17,6 +18,14 @@ from imgorder.renaming.moves import rename_exclusive
 PREFIX = ".imgorder-"  # of every hidden name that is ours
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LOCK_FILE = ".imgorder.lock"  # on Windows only, where a folder itself cannot be locked
+
+
+@dataclass(frozen=True)
+class Readers:
+    """Who may read a file: its mode, and the group that the mode speaks of."""
+
+    mode: int
+    group: int
 
 
 class Folder:
@@ -64,10 +73,16 @@ class Folder:
             raise ImgorderError(f"{show(self.at(name))}: not the same file as {show(kept)}; look at both by hand")
         os.unlink(self.at(name))
 
-    def write_new(self, name: str, *parts: bytes, mode: int = 0o644) -> None:
-        """A new file, on disk when this returns; each part is on disk before the next is written."""
-        descriptor = create_new(self.at(name), mode)
+    def write_new(self, name: str, *parts: bytes, readers: Readers | None = None) -> None:
+        """A new file, on disk when this returns; each part is on disk before the next is written.
+
+        Args:
+            readers: who may read it, before anything is in it; else whoever may read new files here.
+        """
+        descriptor = create_new(self.at(name), 0o644 if readers is None else 0o600)
         try:
+            if readers is not None:
+                _admit(descriptor, readers)
             for part in parts:
                 write_all(descriptor, part)
                 os.fsync(descriptor)
@@ -110,6 +125,21 @@ def _bring_to_disk(folder: int) -> None:
     except OSError as error:
         if error.errno not in _NO_SUCH_CALL:
             raise
+
+
+def _admit(descriptor: int, readers: Readers) -> None:
+    if not hasattr(os, "fchown"):
+        return
+    mode = readers.mode
+    if hasattr(os, "removexattr"):
+        with suppress(OSError):  # what the folder grants new files, where it does
+            os.removexattr(descriptor, "system.posix_acl_access")
+    if os.fstat(descriptor).st_gid != readers.group:
+        try:
+            os.fchown(descriptor, -1, readers.group)
+        except OSError:  # not one of ours: no group then
+            mode &= ~0o070
+    os.fchmod(descriptor, mode)
 
 
 def reason_of(error: OSError, folder: Path) -> str:

@@ -23,7 +23,7 @@ from imgorder.errors import ImgorderError
 from imgorder.fields import Record, integer, optional_text, text
 from imgorder.names import show
 from imgorder.renaming.commands import undo_command
-from imgorder.renaming.folder import PREFIX, Folder
+from imgorder.renaming.folder import PREFIX, Folder, Readers
 from imgorder.renaming.records import FileState, bare_name
 
 VERSION = 1
@@ -193,20 +193,23 @@ def begin(folder: Folder, run: Run) -> None:
     }
     lines = [header, *(change.record() for change in run.changes)]
     # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
-    folder.write_new(run.draft, b"".join(map(_line, lines)), mode=_mode(folder, run))
+    folder.write_new(run.draft, b"".join(map(_line, lines)), readers=_readers(folder, run))
     status = folder.status(run.draft)
     folder.append(run.draft, _line({"begun": len(run.changes), "inode": status.st_ino if status else 0}))
     folder.rename(run.draft, run.journal)
     folder.sync()
 
 
-def _mode(folder: Folder, run: Run) -> int:
-    """No more people may read a journal than each of the photos whose EXIF blocks are in it."""
+def _readers(folder: Folder, run: Run) -> Readers | None:
+    """No more people than may read each photo whose EXIF block is in the journal; None where there is none."""
+    found = [status for rewrite in run.rewrites if (status := folder.status(rewrite.name)) is not None]
+    if not found:
+        return None
     mode = 0o644
-    for rewrite in run.rewrites:
-        status = folder.status(rewrite.name)
-        mode &= 0o600 if status is None else status.st_mode | 0o600
-    return mode
+    for status in found:
+        mode &= status.st_mode | 0o600
+    groups = {status.st_gid for status in found}
+    return Readers(mode if len(groups) == 1 else mode & ~0o070, min(groups))
 
 
 def finish(folder: Folder, run: Run) -> None:
@@ -286,13 +289,17 @@ def refuse_unfinished(path: Path) -> None:
         raise ImgorderError(lost)
 
 
-def stray_problem(path: Path) -> str | None:
+def stray_problem(path: Path, runs: Sequence[Run] | None = None) -> str | None:
     """One line about files under hidden names of runs whose journal is gone; None if there are none.
+
+    Args:
+        runs: the unfinished ones, if they are read already.
 
     Raises:
         ImgorderError: as `read_runs` does.
     """
-    return _stray_problem(path, {change.stage for run in unfinished(path) for change in run.changes})
+    known = unfinished(path) if runs is None else runs
+    return _stray_problem(path, {change.stage for run in known for change in run.changes})
 
 
 def _stray_problem(path: Path, known: set[str]) -> str | None:

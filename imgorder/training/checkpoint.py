@@ -21,6 +21,8 @@ from imgorder.files import written_whole
 from imgorder.names import show
 from imgorder.training.config import TrainConfig, as_plain, make_config
 
+WEIGHTS = "model.safetensors"  # of a run, for use; its config.toml lies beside it
+
 
 @dataclass
 class Progress:

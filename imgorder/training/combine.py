@@ -64,11 +64,14 @@ def read_member(text: str) -> Member:
         if wrong := fault(weights, entry):
             raise ModelError(f"{show(weights)} {wrong}")
         network, metadata = read_network(weights)
-        training = {key: card["training"][key] for key in FACTS}
     except Exception as error:  # of the card, safetensors or torch
         raise UsageError(f"{show(Path(path))}: not the card of a released model beside its files ({error})") from error
     if not isinstance(network, TriDAB):
         raise UsageError(f"{card['name']}: an ensemble is made of TriDABs, and this is a {metadata.family}")
+    try:
+        training = {key: card["training"][key] for key in FACTS}
+    except KeyError as error:
+        raise UsageError(f"{show(Path(path))}: not the card of a released model, without {error}") from error
     try:
         resized = TriDAB(replace(network.config, image_size=int(size or network.config.image_size)))
     except ValueError as error:

@@ -124,10 +124,8 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
     spec = metadata.preprocessing
     if config.image_size != spec.crop:
         spec = replace(spec, shorter_edge=max(config.image_size, spec.shorter_edge), crop=config.image_size)
-    groups = metadata.held_out_groups or held_out_from(model)
-    about = replace(
-        metadata, name=out.stem, settings=asdict(config), preprocessing=spec, held_out_groups=groups, temperatures={}
-    )
+    groups = held_out_from(model)
+    about = replace(metadata, name=show(out.stem), settings=asdict(config), preprocessing=spec, held_out_groups=groups)
     with written_whole(out) as partial:
         write_network(large, about, partial)
     before, after = (sum(each.numel() for each in network.parameters()) for network in (small, large))
@@ -137,6 +135,7 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
 
 def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
     """What `imgorder train` has to be told of a network and of what it sees."""
+    yield "--recipe fast"
     usual = asdict(TriDABConfig())
     for name, value in asdict(config).items():
         if value != usual[name] and name not in OF_USE:

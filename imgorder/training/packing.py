@@ -16,6 +16,7 @@ from imgorder.datasets.frames import read_set
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
 from imgorder.datasets.video import open_video
 from imgorder.datasets.videos import grouped_videos
+from imgorder.ending import orderly_end
 from imgorder.errors import ImgorderError
 from imgorder.names import natural_key, show
 from imgorder.preprocess import to_scaled
@@ -93,26 +94,27 @@ def open_store(
         warn(line)
     writer = StoreWriter(folder, data.source)
     added = complaints = 0
-    try:
-        for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
-            complaints += bool(complaint)
-            if complaint and complaints <= COMPLAINTS:
-                warn(complaint)
-            if frames is not None:
-                writer.add(job.name, job.group, frames, job.numbers)
-                added += 1
-            if progress:
-                progress(done, len(data.jobs))
-        if complaints > COMPLAINTS:
-            warn(f"{complaints - COMPLAINTS} more clips were left out in the same way")
-        if not added:
-            raise ImgorderError(
-                f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded; "
-                "if the videos were moved, make the manifests anew"
-            )
-        return writer.close()
-    finally:
-        writer.abandon()
+    with orderly_end():  # what is half written goes
+        try:
+            for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
+                complaints += bool(complaint)
+                if complaint and complaints <= COMPLAINTS:
+                    warn(complaint)
+                if frames is not None:
+                    writer.add(job.name, job.group, frames, job.numbers)
+                    added += 1
+                if progress:
+                    progress(done, len(data.jobs))
+            if complaints > COMPLAINTS:
+                warn(f"{complaints - COMPLAINTS} more clips were left out in the same way")
+            if not added:
+                raise ImgorderError(
+                    f"{show(data.jobs[0].path)}: neither this nor any other clip could be decoded; "
+                    "if the videos were moved, make the manifests anew"
+                )
+            return writer.close()
+        finally:
+            writer.abandon()
 
 
 def _from_folders(folders: Sequence[Path]) -> Data:

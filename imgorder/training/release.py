@@ -17,7 +17,7 @@ from imgorder.export import export_onnx
 from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
 from imgorder.model_files import digest_and_size
-from imgorder.names import first_line, show
+from imgorder.names import first_line, is_line, show
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.preprocess import Preprocessing
@@ -187,11 +187,18 @@ def _entry(path: Path) -> dict[str, str | int]:
 def add_release_options(parser: argparse.ArgumentParser) -> None:
     """What every release has to be told."""
     parser.add_argument("--frames", type=Path, required=True, help="decoded frames, for the temperatures")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--about", required=True, help="one line for `imgorder models`")
-    parser.add_argument("--licence", default="", help="of the weights, an SPDX identifier")
-    parser.add_argument("--data", default="", help="what it was trained on, in words")
+    parser.add_argument("--name", type=_line, required=True)
+    parser.add_argument("--about", type=_line, required=True, help="one line for `imgorder models`")
+    parser.add_argument("--licence", type=_line, default="", help="of the weights, an SPDX identifier")
+    parser.add_argument("--data", type=_line, default="", help="what it was trained on, in words")
     parser.add_argument("--out", type=Path, default=Path("models"), help="folder of the files")
+
+
+def _line(text: str) -> str:
+    """What a card says of a model; a card takes lines only."""
+    if not is_line(text):
+        raise argparse.ArgumentTypeError(f"{show(text)} is not one line of text")
+    return text
 
 
 def _table(text: str) -> dict[str, Any]:

@@ -18,13 +18,13 @@ from imgorder.files import written_whole
 from imgorder.names import show
 from imgorder.preprocess import DEFAULT
 from imgorder.registry import known_card
-from imgorder.training.checkpoint import read_config
+from imgorder.training.checkpoint import WEIGHTS, read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
 from imgorder.training.setup import make_accelerator, network_settings
 from imgorder.training.sources import make_source, need_steps
 from imgorder.training.store import FrameStore
-from imgorder.training.trainer import STATE, WEIGHTS, Trainer
+from imgorder.training.trainer import STATE, Trainer
 from imgorder.training.warm_start import check_weights
 
 CONFIG = "config.toml"
@@ -125,7 +125,7 @@ def train_network(
     # One process decodes, the others find it done.
     with accelerator.main_process_first():
         store = _store(data, folder, workers, progress if accelerator.is_main_process else None, warn)
-    trainer = Trainer(config, make_source(config, data, store), run, accelerator)
+    trainer = Trainer(config, make_source(config, data, store, resume), run, accelerator)
     if resume:
         trainer.resume()
     if accelerator.is_main_process:

@@ -36,14 +36,17 @@ class Source(Protocol):
         """Held-out sets in temporal order, ``(S, n)`` each, by the name of their figure."""
 
 
-def make_source(config: TrainConfig, data: Data, store: FrameStore) -> Source:
+def make_source(config: TrainConfig, data: Data, store: FrameStore, resumed: bool = False) -> Source:
     """The source for some data; fills in ``config.held_out_groups`` where it is empty.
+
+    Args:
+        resumed: whether the config is of a run that has begun, which keeps to its split.
 
     Raises:
         ImgorderError: if there is nothing to train on at a set size of the config.
         UsageError: if the config does not fit the data.
     """
-    return ManifestSource(config, data.manifests, store) if data.manifests else ClipSource(config, store)
+    return ManifestSource(config, data.manifests, store, resumed) if data.manifests else ClipSource(config, store)
 
 
 class ManifestSource:
@@ -53,7 +56,9 @@ class ManifestSource:
     ``permutations = "one"``, a set in a random order.
     """
 
-    def __init__(self, config: TrainConfig, manifests: Sequence[Manifest], store: FrameStore) -> None:
+    def __init__(
+        self, config: TrainConfig, manifests: Sequence[Manifest], store: FrameStore, resumed: bool = False
+    ) -> None:
         self.config = config
         self.store = store
         place = {
@@ -63,9 +68,9 @@ class ManifestSource:
         }
         found = {n: [each for m in manifests if m.seq_len == n for each in _sets(m)] for n in config.seq_len}
         everything = [each for sets in found.values() for each in sets]
-        if not config.held_out_groups:
+        own_split = any(each.split == "validation" for each in everything)
+        if not config.held_out_groups and not (own_split and resumed):
             clips = {(each.clip, each.group) for each in everything}
-            own_split = any(each.split == "validation" for each in everything)
             config.held_out_groups = _draw_groups(config, [group for _, group in clips], not own_split)
         _check_groups(config, [each.group for each in everything])
         self._train: dict[int, Indices] = {}

@@ -24,7 +24,7 @@ from imgorder.metadata import ModelMetadata
 from imgorder.names import show
 from imgorder.networks.registry import build_network, settings_of, sizes_of
 from imgorder.networks.weights import write_network
-from imgorder.training.checkpoint import Progress, load_checkpoint, read_config, save_checkpoint
+from imgorder.training.checkpoint import WEIGHTS, Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
 from imgorder.training.journal import Journal
 from imgorder.training.pixels import Pixels, lit, make_pixels, normalise, to_device
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 STATE = "state.safetensors"
-WEIGHTS = "model.safetensors"
 VALIDATION_BATCH = 32
 SEEDS = 2**63  # torch takes no larger ones
 
@@ -409,7 +408,7 @@ class Trainer:
         network = self.ema.module
         sizes = sizes_of(self.config.family, self.settings)
         metadata = ModelMetadata(
-            name=self.run.resolve().name,
+            name=show(self.run.resolve().name),
             family=self.config.family,
             settings=settings_of(network),
             sizes=sizes,

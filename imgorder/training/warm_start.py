@@ -18,6 +18,7 @@ from imgorder.model_files import refuse_pickles, usable_file
 from imgorder.names import show
 from imgorder.networks.registry import build_network
 from imgorder.registry import cards, known_card
+from imgorder.training.checkpoint import WEIGHTS
 from imgorder.training.config import TrainConfig, read_toml
 from imgorder.training.setup import network_settings
 
@@ -103,12 +104,21 @@ def held_out_from(source: str) -> tuple[str, ...]:
     card = known_card(source)
     if card is not None:
         return tuple(card.training.get("settings", {}).get("held_out_groups", ()))
-    config = Path(source).with_name("config.toml")
-    if os.path.isfile(config):
-        return tuple(read_toml(config).get("held_out_groups", ()))
-    with suppress(Exception), _opened(Path(source)) as file:  # none there, or weights without metadata
+    ways = (_told_by_file, _told_beside)
+    if Path(source).name == WEIGHTS:  # of a run; any other file may lie beside a run that it is not of
+        ways = ways[::-1]
+    return next((groups for way in ways if (groups := way(Path(source)))), ())
+
+
+def _told_by_file(path: Path) -> tuple[str, ...]:
+    with suppress(Exception), _opened(path) as file:  # none there, or weights without metadata
         return ModelMetadata.from_properties(file.metadata()).held_out_groups
     return ()
+
+
+def _told_beside(path: Path) -> tuple[str, ...]:
+    config = path.with_name("config.toml")
+    return tuple(read_toml(config).get("held_out_groups", ())) if os.path.isfile(config) else ()
 
 
 @contextmanager
