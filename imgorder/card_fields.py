@@ -13,8 +13,9 @@ from imgorder.names import is_line, show
 
 SIZES = (3, 4, 5, 6)
 CURE = "mend this card or remove it"
-ENDINGS = {"onnx": ".onnx", "torch": ".safetensors"}
 
+# Backend -> ending of the model files that it runs.
+ENDINGS = {"onnx": ".onnx", "torch": ".safetensors"}
 
 Check = Callable[[Any], bool]
 
@@ -62,7 +63,7 @@ def _faults(card: Any) -> Iterator[str]:
         if PurePath(name).name != name:
             yield f"the file {name!r} does not lie beside the card"
     for backend, name in (*names, *(hub["files"].items() if hub else ())):
-        if not name.endswith((".onnx", ".safetensors")):
+        if not name.endswith(tuple(ENDINGS.values())):
             yield f"{name!r} is neither .onnx nor .safetensors; nothing else is ever loaded"
         elif not name.endswith(ENDINGS.get(backend, ())):
             yield f"{name!r} is no file for the {backend} backend"

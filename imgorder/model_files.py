@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from imgorder import registry
+from imgorder.card_fields import ENDINGS
 from imgorder.errors import ModelError
 from imgorder.hub import cache
 from imgorder.names import show
 from imgorder.registry import Card
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
-
-
 # Ending of a model file -> what runs it.
-_BACKENDS = {".onnx": "onnx", ".safetensors": "torch"}
+_BACKENDS = {ending: backend for backend, ending in ENDINGS.items()}
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def undo(
         raise UsageError("--list, --recover and RUN do not go together; give one of them")
     if list_:
         _print_list(undoing.list_runs(folder))
-        if lost := journal.stray_problem(folder):
+        if lost := journal.stray_problem(folder, journal.unfinished(folder)):
             tell("warning", lost)
         return
     try:
@@ -77,7 +77,7 @@ def _recover(folder: Path) -> None:
     from imgorder.renaming import undo as undoing
 
     recoveries = undoing.recover(folder)
-    lost = journal.stray_problem(folder)
+    lost = journal.stray_problem(folder, journal.unfinished(folder))
     ways = {
         "back": "taken back; the folder is as it was before",
         "forward": "finished, since it could not be taken back (an old name is taken by now)",

@@ -97,22 +97,17 @@ def evaluate_models(
 
 def told_apart(results: Sequence[Measured]) -> list[Measured]:
     """The results, with the source's name beside the data set's where several have one name and set size."""
-    sources: dict[tuple[str, int], list[str]] = {}
+    sources: dict[tuple[str, int], dict[str, str]] = {}  # of a data set and set size: source -> its name
     for each in results:
-        own = sources.setdefault((each.row.dataset, each.row.seq_len), [])
-        own += [each.source] if each.source not in own else []
-    names = {
-        (key, source): f"{key[0]} ({name})"
-        for key, own in sources.items()
-        if len(own) > 1
-        for source, name in zip(own, short_names([Path(source) for source in own]), strict=True)
-    }
-    rows = (replace(each.row, dataset=names.get(_place(each), each.row.dataset)) for each in results)
-    return [replace(each, row=row) for each, row in zip(results, rows, strict=True)]
-
-
-def _place(each: Measured) -> tuple[tuple[str, int], str]:
-    return (each.row.dataset, each.row.seq_len), each.source
+        sources.setdefault((each.row.dataset, each.row.seq_len), {})[each.source] = ""
+    for own in sources.values():
+        own.update(zip(own, short_names([Path(source) for source in own]), strict=True))
+    apart = []
+    for each in results:
+        own = sources[each.row.dataset, each.row.seq_len]
+        named = replace(each.row, dataset=f"{each.row.dataset} ({own[each.source]})")
+        apart.append(replace(each, row=named) if len(own) > 1 else each)
+    return apart
 
 
 def _refuse_twins(data: Sequence[Path]) -> None:

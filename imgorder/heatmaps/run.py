@@ -105,7 +105,7 @@ def write_heatmaps(
         folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
     own = {file.parent for photos in sets for file in photos.files}
     # Links among the photos may lead to where maps are to go.
-    kept = {_identity(file) for photos in sets for file in photos.files}
+    kept = {_identity(file) for photos in sets for file in photos.files} - {None}
     for photos, folder in zip(sets, folders, strict=True):
         _check_folder(folder, own)
         _check_targets(photos, folder, wanted, kept)
@@ -212,7 +212,7 @@ def _identity(file: Path) -> tuple[int, int] | None:
 def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted, kept: Set[tuple[int, int] | None]) -> None:
     for files in _targets(photos, folder, wanted).values():
         for file in (each for each in files if os.path.lexists(each)):
-            if _identity(file) in kept - {None}:
+            if _identity(file) in kept:
                 raise ImgorderError(f"{show(file)}: is one of the photos; choose another --out")
             if not wanted.force:
                 raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")

@@ -285,24 +285,17 @@ def refuse_unfinished(path: Path) -> None:
         raise ImgorderError(
             f"{show(path)}: a {run.title} was interrupted here; first run: {undo_command(path, '--recover')}"
         )
-    if lost := _stray_problem(path, set()):
+    if lost := stray_problem(path, ()):
         raise ImgorderError(lost)
 
 
-def stray_problem(path: Path, runs: Sequence[Run] | None = None) -> str | None:
+def stray_problem(path: Path, runs: Sequence[Run]) -> str | None:
     """One line about files under hidden names of runs whose journal is gone; None if there are none.
 
     Args:
-        runs: the unfinished ones, if they are read already.
-
-    Raises:
-        ImgorderError: as `read_runs` does.
+        runs: the `unfinished` ones of the folder.
     """
-    known = unfinished(path) if runs is None else runs
-    return _stray_problem(path, {change.stage for run in known for change in run.changes})
-
-
-def _stray_problem(path: Path, known: set[str]) -> str | None:
+    known = {change.stage for run in runs for change in run.changes}
     strays = sorted(name for name in os.listdir(path) if _STAGE.fullmatch(name) and name not in known)
     if not strays:
         return None

@@ -16,7 +16,7 @@ from typing import Any
 from torch import nn
 
 from imgorder.card_fields import read_fields
-from imgorder.errors import ImgorderError, ModelError, UsageError
+from imgorder.errors import ModelError, UsageError
 from imgorder.metadata import ModelMetadata
 from imgorder.model_files import fault
 from imgorder.names import show
@@ -28,6 +28,7 @@ from imgorder.registry import Card
 from imgorder.training.held_out import clips_of
 from imgorder.training.release import add_release_options, counted, fit_temperatures, make_folder, write_release
 from imgorder.training.store import FrameStore
+from imgorder.training.tool import one_line_errors
 
 FAMILY = "tridab-ensemble"
 FACTS = ("commit", "steps", "recipe", "settings")
@@ -147,11 +148,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("members", nargs="+", metavar="CARD[:SIZE]", help="cards of TriDABs, and the images they see")
     add_release_options(parser)
     args = parser.parse_args(argv)
-    try:
+    with one_line_errors(parser):
         members = [read_member(text) for text in args.members]
         combine(members, FrameStore(args.frames), args.name, args.about, args.out, args.licence, args.data)
-    except ImgorderError as error:
-        parser.exit(error.exit_code, f"imgorder: {error}\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
 from imgorder.preprocess import Preprocessing
 from imgorder.training.config import TrainConfig
+from imgorder.training.tool import one_line_errors
 from imgorder.training.warm_start import held_out_from, weights_file
 
 # The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
@@ -96,10 +97,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="the safetensors file, for `imgorder train --init`")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
-    try:
+    with one_line_errors(parser):
         print(_grow_file(args.model, args.network, args.out, args.seed))
-    except ImgorderError as error:
-        parser.exit(error.exit_code, f"imgorder: {error}\n")
 
 
 def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
@@ -136,13 +135,13 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
 def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
     """What `imgorder train` has to be told of a network and of what it sees."""
     yield "--recipe fast"
-    usual = asdict(TriDABConfig())
+    usual, run = asdict(TriDABConfig()), TrainConfig()
     for name, value in asdict(config).items():
         if value != usual[name] and name not in OF_USE:
             yield f"--set 'network.{name}={json.dumps(value)}'"
     seen = {"shorter_edge": spec.shorter_edge, "image_size": spec.crop, "squeeze": spec.squeeze}
     for name, value in seen.items():
-        if value != getattr(TrainConfig(), name):
+        if value != getattr(run, name):
             yield f"--set {name}={value}"
 
 

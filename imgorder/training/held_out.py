@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from imgorder.errors import ImgorderError
 from imgorder.evaluation.measure import Measured, measure
 from imgorder.evaluation.report import results_json, results_markdown
 from imgorder.evaluation.sets import TimedSet
@@ -15,6 +14,7 @@ from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
 from imgorder.training.checkpoint import read_config
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
+from imgorder.training.tool import one_line_errors
 from imgorder.training.trainer import STATE
 
 DATASET = "held-out clips"
@@ -74,12 +74,10 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if not arguments.results.absolute().parent.is_dir():
         parser.error(f"there is no folder for {arguments.results}; make it first")
-    try:
+    with one_line_errors(parser):
         store = FrameStore(arguments.frames)
         clips = held_out_clips(store, *arguments.runs)
         models = [load_model(name) for name in arguments.models]
-    except ImgorderError as error:
-        parser.exit(error.exit_code, f"imgorder: {error}\n")
     if not clips:
         parser.error(f"no clip of {arguments.frames} is of a group that {', '.join(map(str, arguments.runs))} held out")
     results = measure_held_out(models, store, clips, arguments.seq_len, arguments.spacing)

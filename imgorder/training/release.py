@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from imgorder.errors import ImgorderError, UsageError
+from imgorder.errors import UsageError
 from imgorder.export import export_onnx
 from imgorder.files import written_whole
 from imgorder.metadata import ModelMetadata
@@ -28,6 +28,7 @@ from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.held_out import clips_of, held_out_clips
 from imgorder.training.setup import network_settings
 from imgorder.training.store import FrameStore
+from imgorder.training.tool import one_line_errors
 from imgorder.training.trainer import STATE
 
 
@@ -221,7 +222,7 @@ def main(argv: list[str] | None = None) -> None:
         "--set", type=_table, default={}, metavar="JSON", help='run\'s settings to change: {"image_size": 128}'
     )
     arguments = parser.parse_args(argv)
-    try:
+    with one_line_errors(parser):
         release(
             arguments.run,
             FrameStore(arguments.frames),
@@ -233,8 +234,6 @@ def main(argv: list[str] | None = None) -> None:
             arguments.licence,
             arguments.data,
         )
-    except ImgorderError as error:
-        parser.exit(error.exit_code, f"imgorder: {error}\n")
 
 
 if __name__ == "__main__":
