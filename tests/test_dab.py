@@ -44,6 +44,15 @@ def test_is_the_sum_of_the_equations(n: int, window: int | None, mode: DABMode) 
     torch.testing.assert_close(accumulate_differences(f_c, mode, window), written_out(f_c, mode, window))
 
 
+@pytest.mark.parametrize(("n", "window"), CASES)
+def test_channels_that_come_last_in_memory_stay_last(n: int, window: int | None) -> None:
+    f_c = features(n)
+    last = f_c.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (-1, n))
+    f_s = accumulate_differences(last, "signed", window)
+    torch.testing.assert_close(f_s, written_out(f_c, "signed", window), check_stride=False)
+    assert f_s.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
+
+
 @pytest.mark.parametrize("n", range(2, 7))
 def test_the_full_signed_sum_is_n_times_the_image_less_all(n: int) -> None:
     f_c = features(n)
