@@ -95,6 +95,7 @@ def main() -> None:
     held_out = held_out_clips(store, arguments.run)
     trained = sorted(set(range(len(store.clips))) - set(held_out))
     chosen = np.random.default_rng(0).choice(trained, CALIBRATION_CLIPS, replace=False).tolist()
+    path = load_model("path")
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
         full = load_model(name, "onnx", 1)
@@ -107,9 +108,9 @@ def main() -> None:
             small = load_model(target, threads=1)
             for n in full.sizes:
                 measured = [
-                    measure_held_out([model], store, held_out, [n], arguments.spacing) for model in (full, small)
+                    measure_held_out([model], store, held_out, [n], arguments.spacing) for model in (full, small, path)
                 ]
-                before, after = (
+                before, after, baseline = (
                     sum(each.row.accuracy * each.row.sets for each in one) / sum(each.row.sets for each in one)
                     for one in measured
                 )
@@ -123,6 +124,7 @@ def main() -> None:
                         "permutations": 1,
                         "accuracy": round(before, 2),
                         "accuracy_int8": round(after, 2),
+                        "baseline": round(baseline, 2),
                         "time_ratio": round(time_ratio(full, small, n), 2),
                         "bytes": source.stat().st_size,
                         "bytes_int8": target.stat().st_size,

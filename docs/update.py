@@ -59,8 +59,9 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     readme, accuracy, card = ROOT / "README.md", ROOT / "docs" / "accuracy.md", ROOT / "models" / "README.md"
     for document in (readme, accuracy, card):
         yield document, "accuracy", accuracy_table(davis)
-    for document in (accuracy, card):
+    for document in (readme, accuracy, card):
         yield document, "held-out", accuracy_table(held_out, with_paper=False)
+    for document in (accuracy, card):
         yield document, "calibration", calibration_table(davis)
     together = json.loads(read(RESULTS / "davis-dev.json"))["pooled"]
     for document in (accuracy, card):
@@ -237,15 +238,16 @@ def throughput_table(results: list[dict[str, Any]]) -> str:
 def int8_table(rows: list[dict[str, Any]]) -> str:
     """What 8-bit integers lose and save, as Markdown."""
     lines = [
-        "| model | data | n | spacings | sets | permutations | float | int8 | change | time | bytes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| model | data | n | spacings | sets | permutations | float | int8 | change | path | time | bytes |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         spacings = ", ".join(map(str, row["spacings"]))
         change = f"{row['accuracy_int8'] - row['accuracy']:+.1f}"
         sizes = f"{row['bytes'] / 1e6:.1f} → {row['bytes_int8'] / 1e6:.1f} MB"
         cells = [row["model"], row["dataset"], row["seq_len"], spacings, row["sets"], row["permutations"]]
-        cells += [f"{row['accuracy']:.1f}", f"{row['accuracy_int8']:.1f}", change, f"×{row['time_ratio']:.2f}", sizes]
+        cells += [f"{row['accuracy']:.1f}", f"{row['accuracy_int8']:.1f}", change, f"{row['baseline']:.1f}"]
+        cells += [f"×{row['time_ratio']:.2f}", sizes]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,8 @@ MARGINS: dict[str, Margins] = {
     "dab-resnet18": {
         "dab.conv1": ((10.0, 5.0), (10.0, 3.0)),
         "dab.layer1": ((50.0, 4.0), (5.0, 3.0)),
-        "dab.layer2": ((5.0, 2.0), (1.2, 1.2)),
-        "dab.layer3": ((1.3, 1.3), (0.9, 1.1)),
+        "dab.layer2": ((5.0, 2.0), (1.0, 1.1)),
+        "dab.layer3": ((1.3, 1.3), (0.9, 1.0)),
     },
 }
 
@@ -111,14 +112,18 @@ def check_margins(model: str, margins: Margins) -> None:
 
 
 def check_depth_blurs(model: str) -> None:
-    """Each stage has less of its map on the disc, for the region's area; the last loses more than its cells explain."""
+    """Each stage has less of its map on the disc, for the region's area; the last loses more than its cells explain.
+
+    Where the camera shakes, stages that tell next to nothing may be alike.
+    """
     for shake in (0, 4):
         found = lights(model, shake)
         means = [
             np.mean([[each.share, each.area, each.best] for each in found[f"dab.layer{i}"]], axis=0) for i in "1234"
         ]
         concentration = [share / area for share, area, _ in means]
-        assert concentration == sorted(concentration, reverse=True)
+        alike = 0.1 if shake else 0.0
+        assert all(later < earlier + alike for earlier, later in pairwise(concentration))
         share, area, best = means[-1]
         assert share - area < (best - area) / 2
         assert best - share > 1 - best
