@@ -25,6 +25,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from imgorder import registry
+from imgorder.evaluation.pooled import pooled
 from imgorder.predictor import OrderingModel, load_model
 from imgorder.training.held_out import held_out_clips, held_out_sets, measure_held_out
 from imgorder.training.store import FrameStore
@@ -107,24 +108,21 @@ def main() -> None:
             quantise(source, target, sets)
             small = load_model(target, threads=1)
             for n in full.sizes:
-                measured = [
-                    measure_held_out([model], store, held_out, [n], arguments.spacing) for model in (full, small, path)
-                ]
                 before, after, baseline = (
-                    sum(each.row.accuracy * each.row.sets for each in one) / sum(each.row.sets for each in one)
-                    for one in measured
+                    pooled(measure_held_out([model], store, held_out, [n], arguments.spacing))[0]
+                    for model in (full, small, path)
                 )
                 rows.append(
                     {
                         "model": name,
-                        "dataset": measured[0][0].row.dataset,
+                        "dataset": before.dataset,
                         "seq_len": n,
                         "spacings": arguments.spacing,
-                        "sets": sum(each.row.sets for each in measured[0]),
-                        "permutations": 1,
-                        "accuracy": round(before, 2),
-                        "accuracy_int8": round(after, 2),
-                        "baseline": round(baseline, 2),
+                        "sets": before.sets,
+                        "permutations": before.permutations,
+                        "accuracy": before.accuracy,
+                        "accuracy_int8": after.accuracy,
+                        "baseline": baseline.accuracy,
                         "time_ratio": round(time_ratio(full, small, n), 2),
                         "bytes": source.stat().st_size,
                         "bytes_int8": target.stat().st_size,

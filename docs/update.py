@@ -59,12 +59,10 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     readme, accuracy, card = ROOT / "README.md", ROOT / "docs" / "accuracy.md", ROOT / "models" / "README.md"
     for document in (readme, accuracy, card):
         yield document, "accuracy", accuracy_table(davis)
-    for document in (readme, accuracy, card):
         yield document, "held-out", accuracy_table(held_out, with_paper=False)
-    for document in (accuracy, card):
-        yield document, "calibration", calibration_table(davis)
     together = json.loads(read(RESULTS / "davis-dev.json"))["pooled"]
     for document in (accuracy, card):
+        yield document, "calibration", calibration_table(davis)
         yield document, "pooled", pooled_markdown(PooledRow(**row) for row in together)
     views = [row for row in davis if row.model == "path"] + read_results(RESULTS / "path-views.json")
     yield accuracy, "path-views", accuracy_table(views, with_paper=False)
