@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from imgorder.evaluation.run import evaluate_models
+from imgorder.evaluation.evaluate import evaluate_models
 from imgorder.evaluation.sets import TimedSet, shuffled
+from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.permutations import class_to_order
-from imgorder.predictor import OrderingModel, load_model
 from imgorder.training.checkpoint import read_config, read_step
 from imgorder.training.held_out import DATASET, held_out_clips, held_out_sets, measure_held_out
 from imgorder.training.packing import find_data, open_store

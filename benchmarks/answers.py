@@ -12,9 +12,9 @@ import numpy.typing as npt
 from imgorder.evaluation.measure import BATCH, percent
 from imgorder.evaluation.metrics import bootstrap_interval
 from imgorder.evaluation.sets import shuffled
+from imgorder.inference.predictor import OrderingModel
+from imgorder.media.preprocess import Tensor
 from imgorder.permutations import class_count, class_to_order
-from imgorder.predictor import OrderingModel
-from imgorder.preprocess import Tensor
 
 
 @dataclass(frozen=True)

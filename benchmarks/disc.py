@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import Array
 from imgorder.heatmaps.overlay import stride_of, strips, whole
-from imgorder.heatmaps.run import maps_in_order
-from imgorder.predictor import OrderingModel
-from imgorder.preprocess import Preprocessing, preprocess_set, seen_box
+from imgorder.inference.predictor import OrderingModel
+from imgorder.media.preprocess import Preprocessing, preprocess_set, seen_box
 
 SIZE = (480, 360)
 RADIUS = 34

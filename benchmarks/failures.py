@@ -23,10 +23,10 @@ from facts import PROPERTIES, facts
 
 from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import kendall_tau
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.preprocess import centre, preprocess_set
 from imgorder.names import natural_key
 from imgorder.permutations import permutation_classes
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import centre, preprocess_set
 from imgorder.training.held_out import DATASET, held_out_clips
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore

@@ -29,10 +29,10 @@ import numpy.typing as npt
 from disc import look, ratio, render
 
 from imgorder.datasets.davis import davis_sequences
+from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import last, title
-from imgorder.heatmaps.run import maps_in_order
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import Preprocessing, normalise, to_pixels
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.preprocess import Preprocessing, normalise, to_pixels
 
 Pixels = npt.NDArray[np.uint8]
 Sequences = list[list[Pixels]]

@@ -24,9 +24,9 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from imgorder import registry
 from imgorder.evaluation.pooled import pooled
-from imgorder.predictor import OrderingModel, load_model
+from imgorder.inference import cards as registry
+from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.training.held_out import held_out_clips, held_out_sets, measure_held_out
 from imgorder.training.store import FrameStore
 

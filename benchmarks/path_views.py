@@ -12,13 +12,13 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from imgorder.backends.path import PathBackend
 from imgorder.evaluation.measure import Measured, measure
-from imgorder.evaluation.report import results_json
 from imgorder.evaluation.sets import DavisWindows
-from imgorder.predictor import load_model
-from imgorder.preprocess import Preprocessing
-from imgorder.registry import BASELINE
+from imgorder.evaluation.tables import results_json
+from imgorder.inference.backends.path import PathBackend
+from imgorder.inference.cards import BASELINE
+from imgorder.inference.predictor import load_model
+from imgorder.media.preprocess import Preprocessing
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "path-views.json"
 WHOLE = Preprocessing(112, 112, squeeze=1.8)

@@ -50,12 +50,12 @@ def fresh_process(files: int, folder: Path | None) -> dict[str, float]:
 
 def measure(files: int, where: Path | None) -> dict[str, float]:
     """Seconds of each step, and peak memory in MiB."""
-    from imgorder.ordered import OrderedSet
-    from imgorder.photos import find_sets
-    from imgorder.renaming.apply import apply_plan
-    from imgorder.renaming.plan import make_plan
-    from imgorder.renaming.template import parse_template
-    from imgorder.renaming.undo import undo
+    from imgorder.changes.apply import apply_plan
+    from imgorder.changes.plan import make_plan
+    from imgorder.changes.template import parse_template
+    from imgorder.changes.undo import undo
+    from imgorder.media.photos import find_sets
+    from imgorder.sorting import SortedSet
 
     with tempfile.TemporaryDirectory(dir=where) as home:
         folder = Path(home) / "photos"
@@ -66,7 +66,7 @@ def measure(files: int, where: Path | None) -> dict[str, float]:
         idle = peak()
         start = time.perf_counter()
         (photos,) = find_sets([folder])
-        ordered = OrderedSet(photos, photos.files, 1.0, "given", "none", "none")
+        ordered = SortedSet(photos, tuple(range(len(photos.files))), 1.0, "given", "none", "none")
         plan = make_plan([ordered], parse_template("{index:06d}{ext}"))
         planned = time.perf_counter()
         apply_plan(plan)

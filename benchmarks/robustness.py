@@ -25,9 +25,9 @@ from conditions import CONDITIONS, PLAIN, Condition, Pixels
 from imgorder.datasets.davis import davis_sequences
 from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import bootstrap_interval
-from imgorder.photos import open_photo
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import Preprocessing, Tensor, preprocess_set, upright_rgb
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.photos import open_photo
+from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, upright_rgb
 from imgorder.training.held_out import DATASET, held_out_clips
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore

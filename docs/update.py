@@ -18,7 +18,7 @@ from statistics import mean
 from typing import Any
 
 from imgorder.evaluation.pooled import PooledRow
-from imgorder.evaluation.report import (
+from imgorder.evaluation.tables import (
     accuracy_table,
     calibration_table,
     filled,
@@ -26,7 +26,7 @@ from imgorder.evaluation.report import (
     read_results,
     results_markdown,
 )
-from imgorder.hub.model_card import recipe_table
+from imgorder.inference.hub.model_card import recipe_table
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"

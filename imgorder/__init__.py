@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from imgorder.errors import ImgorderError, ModelError, PhotoError, SetSizeError, UsageError
+    from imgorder.inference.predictor import OrderingModel, load_model
+    from imgorder.media.preprocess import Preprocessing, preprocess
     from imgorder.ordering import Ordering
     from imgorder.permutations import class_to_order, order_to_class, permutation_classes
-    from imgorder.predictor import OrderingModel, load_model
-    from imgorder.preprocess import Preprocessing, preprocess
 
 __version__ = "0.2.0.dev0"
 
@@ -32,10 +32,10 @@ _HOMES = {
     "class_to_order": "permutations",
     "order_to_class": "permutations",
     "permutation_classes": "permutations",
-    "OrderingModel": "predictor",
-    "load_model": "predictor",
-    "Preprocessing": "preprocess",
-    "preprocess": "preprocess",
+    "OrderingModel": "inference.predictor",
+    "load_model": "inference.predictor",
+    "Preprocessing": "media.preprocess",
+    "preprocess": "media.preprocess",
 }
 
 __all__ = [

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from imgorder.errors import ImgorderError, UsageError
+from imgorder.errors import ImgorderError
 from imgorder.fields import probability
 from imgorder.files import same_file
-from imgorder.names import show
-from imgorder.ordered import OrderedSet
-from imgorder.photos import PhotoSet, find_sets
-from imgorder.renaming.commands import quoted
+from imgorder.known import Known
+from imgorder.media.photos import PhotoSet, find_sets
+from imgorder.names import quoted, show
+from imgorder.sorting import SortedSet
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class OrderFile:
     """
 
     path: Path
-    sets: tuple[OrderedSet, ...]
+    sets: tuple[SortedSet, ...]
     written: int | None = None
 
     @property
@@ -52,20 +52,17 @@ def read_file(file: Path) -> OrderFile:
     return OrderFile(file, tuple(_set_of(record) for record in _records(file, content)), written)
 
 
-def read_order(
-    order: OrderFile, paths: Sequence[Path] = (), *, first: Sequence[Path] = (), reverse: bool = False
-) -> list[OrderedSet]:
+def read_order(order: OrderFile, paths: Sequence[Path] = (), known: Known = Known()) -> list[SortedSet]:
     """Take the order from a file.
 
     Args:
         order: its folders are as they were given to `sort`, so relative ones count from the current folder.
         paths: if given, photos are looked for here, and have to be those of the file, which may have been moved.
-        first: photos known to be the first of their sets: the first or last ones of the file's orders.
-        reverse: turn every order round.
+        known: its first photos have to be the first or last ones of the file's orders.
 
     Raises:
         ImgorderError: if the file names other photos than there are.
-        UsageError: if ``first`` is none of the ends, or both of one set.
+        UsageError: if a first photo is none of the ends, or both ends of one set are.
     """
     file, sets = order.path, list(order.sets)
     if paths:
@@ -73,21 +70,17 @@ def read_order(
     else:
         for photos in sets:
             find_sets(photos.files)  # they are there
-    unused = set(first)
-    turned = []
-    for each in sets:
-        heads = {wanted for wanted in first if _is_file(wanted, each.files[0])}
-        tails = {wanted for wanted in first if _is_file(wanted, each.files[-1])}
-        if heads and tails:
-            raise UsageError(f"--first {show(min(tails))}: its set has another first photo already")
-        unused -= heads | tails
-        if heads or tails or reverse:
-            turn = reverse or not heads
-            each = replace(each, files=each.files[::-1] if turn else each.files, direction="given")
-        turned.append(each)
-    for wanted in unused:
-        raise UsageError(f"--first {show(wanted)}: neither first nor last in {show(file)}; sort again with --first")
-    return turned
+    ends = [(each.files[0], each.files[-1]) for each in sets]
+    starts = known.starts(ends, f"neither first nor last in {show(file)}; sort again with --first")
+    return [_directed(each, start, known) for each, start in zip(sets, starts, strict=True)]
+
+
+def _directed(each: SortedSet, start: int | None, known: Known) -> SortedSet:
+    """A set in the direction that is known; ``start``: 0 for the file's first photo, 1 for its last, None for none."""
+    if known.direction(start) == "unknown":
+        return each
+    turned = known.reverse or start == 1
+    return replace(each, order=each.order[::-1] if turned else each.order, direction="given")
 
 
 def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
@@ -110,12 +103,12 @@ def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
     return list(records)
 
 
-def _set_of(record: dict[str, Any]) -> OrderedSet:
+def _set_of(record: dict[str, Any]) -> SortedSet:
     folder = Path(record["folder"])
     files = tuple(folder / name for name in record["order"])
-    return OrderedSet(
+    return SortedSet(
         PhotoSet(folder, files),
-        files,
+        tuple(range(len(files))),
         float(record["confidence"]),
         record["direction"],
         record["model"],
@@ -123,7 +116,7 @@ def _set_of(record: dict[str, Any]) -> OrderedSet:
     )
 
 
-def _among(file: Path, sets: Sequence[OrderedSet], found: Sequence[PhotoSet]) -> list[OrderedSet]:
+def _among(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]) -> list[SortedSet]:
     """The sets of a file with the photos that were given; each set of the file has to be among them."""
     if len(sets) != len(found):
         raise ImgorderError(f"{show(file)}: {len(sets)} sets, but {len(found)} were given; give the same ones")
@@ -137,13 +130,13 @@ def _among(file: Path, sets: Sequence[OrderedSet], found: Sequence[PhotoSet]) ->
     return [_with_photos(file, each, partners[index]) for index, each in enumerate(sets)]
 
 
-def _same(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
+def _same(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
     """The given set in the very folder of the file's, of several there the one with these names."""
     there = [photos for photos in found if same_file(photos.folder, each.photos.folder)]
     return next((photos for photos in there if _names(photos) == _names(each.photos)), there[0] if there else None)
 
 
-def _moved(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet:
+def _moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet:
     """The given set that has to be the file's, whose folder is elsewhere by now, or was named from elsewhere.
 
     Raises:
@@ -163,20 +156,14 @@ def _moved(file: Path, each: OrderedSet, found: Sequence[PhotoSet]) -> PhotoSet:
     return alike[0]
 
 
-def _with_photos(file: Path, each: OrderedSet, photos: PhotoSet) -> OrderedSet:
-    by_name = {photos.name(path): path for path in photos.files}
+def _with_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
+    by_name = {photos.name(path): index for index, path in enumerate(photos.files)}
     names = [each.photos.name(path) for path in each.files]
     for name in sorted({*names} ^ {*by_name}):
         where = "not in the order of" if name in by_name else "not there any more, but in the order of"
         raise ImgorderError(f"{show(photos.folder / name)}: {where} {show(file)}; sort again")
-    return replace(each, photos=photos, files=tuple(by_name[name] for name in names))
+    return replace(each, photos=photos, order=tuple(by_name[name] for name in names))
 
 
 def _names(photos: PhotoSet) -> set[str]:
     return {photos.name(path) for path in photos.files}
-
-
-def _is_file(wanted: Path, file: Path) -> bool:
-    if os.path.abspath(wanted) == os.path.abspath(file) or (wanted.parent == Path() and wanted.name == file.name):
-        return True
-    return same_file(wanted, file)

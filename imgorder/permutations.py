@@ -20,6 +20,9 @@ import numpy.typing as npt
 
 Order = tuple[int, ...]
 
+SIZES = (3, 4, 5, 6)
+"""The set sizes that networks are made for, and that commands take; the baseline takes them too."""
+
 MIN_IMAGES = 2
 MAX_IMAGES = 8  # 20,160 classes; above that a table of all classes is no longer a sensible tool
 

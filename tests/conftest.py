@@ -56,7 +56,7 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("imgorder.predictor._gpu_in_sight", lambda: False)
+    monkeypatch.setattr("imgorder.inference.predictor._gpu_in_sight", lambda: False)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -69,7 +69,7 @@ def shared_sessions() -> Iterator[None]:
     # Not above: it reads its variables, which are set above, as it is imported.
     import onnxruntime
 
-    from imgorder.backends.onnx import start_session
+    from imgorder.inference.backends.onnx import start_session
 
     released = (ROOT / "models").resolve()
     opened = lru_cache(start_session)
@@ -78,7 +78,7 @@ def shared_sessions() -> Iterator[None]:
         return (opened if path.resolve().parent == released else start_session)(path, threads)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("imgorder.backends.onnx.start_session", shared)
+        patch.setattr("imgorder.inference.backends.onnx.start_session", shared)
         yield
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from imgorder.renaming import moves
+from imgorder.changes import folder as moves  # MERGED
 
 # fmt: off
 CALLS = (  # of `os`
@@ -112,21 +112,21 @@ def killed(kill: Kill, way: str = "renameat2", sync: bool = False) -> Iterator[K
 def act(folder: Path, action: str) -> None:
     """What is interrupted: the rename in ``plan.json`` beside the folder, the stamp of it, or an undo."""
     if action == "rename":
-        from imgorder.renaming.apply import apply_plan
-        from imgorder.renaming.plan import read_plan
+        from imgorder.changes.apply import apply_plan
+        from imgorder.changes.plan import read_plan
 
         apply_plan(read_plan(folder.parent / "plan.json"))
     elif action == "stamp":
-        from imgorder.stamping import apply_stamps
+        from imgorder.changes.stamp import apply_stamps
         from tests.renaming import stamp_plan
 
         apply_stamps(stamp_plan(folder))
     elif action == "undo":
-        from imgorder.renaming.undo import undo
+        from imgorder.changes.undo import undo
 
         undo(folder)
     else:
-        from imgorder.renaming.undo import recover
+        from imgorder.changes.undo import recover
 
         recover(folder)
 

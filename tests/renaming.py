@@ -14,12 +14,12 @@ from pathlib import Path
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from imgorder.changes.plan import Plan, PlannedFile, PlannedSet
+from imgorder.changes.records import FileState
+from imgorder.changes.stamp import StampPlan, make_stamps
 from imgorder.cli import app
-from imgorder.ordered import OrderedSet
-from imgorder.photos import PhotoSet
-from imgorder.renaming.plan import Plan, PlannedFile, PlannedSet
-from imgorder.renaming.records import FileState
-from imgorder.stamping import StampPlan, make_stamps
+from imgorder.media.photos import PhotoSet
+from imgorder.sorting import SortedSet
 
 Snapshot = dict[str, tuple[bytes, int]]
 
@@ -99,9 +99,9 @@ def jpegs(folder: Path, n: int = 3) -> Path:
     return fill(folder, {**{f"{index}.jpg": jpeg(index) for index in range(n)}, **BYSTANDERS})
 
 
-def ordered(folder: Path, names: list[str]) -> OrderedSet:
+def ordered(folder: Path, names: list[str]) -> SortedSet:
     files = tuple(folder / name for name in names)
-    return OrderedSet(PhotoSet(folder, files), files, 1.0, "given", "path", "numpy")
+    return SortedSet(PhotoSet(folder, files), tuple(range(len(files))), 1.0, "given", "path", "numpy")
 
 
 def stamp_plan(folder: Path, n: int = 3) -> StampPlan:

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 import imgorder
-from imgorder.backends.path import PathBackend
+from imgorder.inference.backends.path import PathBackend
+from imgorder.inference.predictor import OrderingModel
+from imgorder.media.preprocess import preprocess_set
 from imgorder.ordering import canonical_ranks, from_probabilities
 from imgorder.permutations import order_to_class, permutation_classes
-from imgorder.predictor import OrderingModel
-from imgorder.preprocess import preprocess_set
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from imgorder import photos as photo_files
 from imgorder.cli import app
 from imgorder.errors import PhotoError
 from imgorder.files import written_whole
-from imgorder.photos import open_photo
-from imgorder.preprocess import to_pixels
+from imgorder.media import photos as photo_files
+from imgorder.media.photos import open_photo
+from imgorder.media.preprocess import to_pixels
 from tests.conftest import EXAMPLE, open_the_way
 
 
@@ -92,7 +92,7 @@ def test_a_decompression_bomb(photos: Path) -> None:
 def test_a_large_tiff_is_no_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("L", (100, 100), 90).save(tmp_path / "large.tif", compression="tiff_lzw")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # of which Pillow takes twice as many
-    monkeypatch.setattr("imgorder.photos._PILLOWS_LIMIT", 1000)
+    monkeypatch.setattr("imgorder.media.photos._PILLOWS_LIMIT", 1000)
     assert open_photo(tmp_path / "large.tif").getpixel((0, 0)) == 90
     assert Image.MAX_IMAGE_PIXELS == 1000
 

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from imgorder.cli import app
-from imgorder.metadata import ModelMetadata
+from imgorder.model_format import ModelMetadata
 from tests.conftest import ROOT
 from tests.test_bad_input import fails
 

@@ -14,11 +14,11 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from imgorder.metadata import ModelMetadata  # noqa: E402
+from imgorder.model_format import ModelMetadata  # noqa: E402
 from imgorder.networks.deepimseq import DeepImSeq, class_logits, table_entries  # noqa: E402
 from imgorder.networks.encoder import Encoder  # noqa: E402
+from imgorder.networks.families import build_network, make_config, settings_of, sizes_of  # noqa: E402
 from imgorder.networks.opn import OPN  # noqa: E402
-from imgorder.networks.registry import build_network, make_config, settings_of, sizes_of  # noqa: E402
 from imgorder.networks.weights import read_network, write_network  # noqa: E402
 from imgorder.permutations import class_count, order_to_class, permutation_classes, relabel_classes  # noqa: E402
 
@@ -151,8 +151,8 @@ def test_eight_sets_are_learned_by_heart(family: str) -> None:
 @pytest.mark.parametrize("family", TINY)
 def test_export_agrees_with_torch_for_any_batch(family: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
-    from imgorder.backends.onnx import OnnxBackend
-    from imgorder.export import export_onnx
+    from imgorder.inference.backends.onnx import OnnxBackend
+    from imgorder.training.export import export_onnx
 
     network = tiny(family, seq_len=3)
     full = settings_of(network)

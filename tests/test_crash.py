@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
+from imgorder.changes import folder as moves  # MERGED
+from imgorder.changes import journal
+from imgorder.changes.apply import apply_plan
+from imgorder.changes.folder import Folder
+from imgorder.changes.plan import write_plan
+from imgorder.changes.stamp import apply_stamps
+from imgorder.changes.undo import list_runs, recover, undo
 from imgorder.errors import ImgorderError, ProblemsError
-from imgorder.renaming import journal, moves
-from imgorder.renaming.apply import apply_plan
-from imgorder.renaming.folder import Folder
-from imgorder.renaming.plan import write_plan
-from imgorder.renaming.undo import list_runs, recover, undo
-from imgorder.stamping import apply_stamps
 from tests import killing
 from tests import renaming as cli
 from tests.conftest import ROOT
@@ -561,7 +562,7 @@ def test_a_stamp_that_this_version_would_write_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     """An interrupted undo needs the stamped content again; if it cannot be had, the undo is finished."""
-    from imgorder import exif
+    from imgorder.media import exif
 
     folder = prepared(tmp_path, "undo stamp")
     stamped = snapshot(folder)

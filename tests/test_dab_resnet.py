@@ -12,7 +12,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from imgorder.networks.dab import DABConv  # noqa: E402
 from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config  # noqa: E402
-from imgorder.networks.registry import build_network, make_config, settings_of, sizes_of  # noqa: E402
+from imgorder.networks.families import build_network, make_config, settings_of, sizes_of  # noqa: E402
 
 FAMILIES = ["dab-resnet18", "dab-resnet50"]
 

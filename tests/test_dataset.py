@@ -34,7 +34,7 @@ from imgorder.datasets.select import moving_windows
 from imgorder.datasets.split import held_out_groups
 from imgorder.datasets.ucf101 import build_ucf101
 from imgorder.errors import ImgorderError
-from imgorder.preprocess import preprocess_set
+from imgorder.media.preprocess import preprocess_set
 
 UCF_FILES = ["ucf101-n3.jsonl", "ucf101-n4.jsonl", "ucf101-n5.jsonl", "ucf101-n6.jsonl"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from imgorder.evaluation.measure import Answers, Measured, Row
-from imgorder.evaluation.report import results_json
+from imgorder.evaluation.tables import results_json
 from tests.conftest import ROOT, load_script
 
 RESULTS = ROOT / "docs" / "results"

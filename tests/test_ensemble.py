@@ -16,12 +16,12 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
 from imgorder.errors import UsageError  # noqa: E402
+from imgorder.inference.predictor import load_model  # noqa: E402
+from imgorder.media.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
 from imgorder.networks.activations import activations  # noqa: E402
 from imgorder.networks.ensemble import Downscaler, EnsembleConfig, TriDABEnsemble  # noqa: E402
-from imgorder.networks.registry import build_network, settings_of  # noqa: E402
+from imgorder.networks.families import build_network, settings_of  # noqa: E402
 from imgorder.networks.tridab import TriDABConfig  # noqa: E402
-from imgorder.predictor import load_model  # noqa: E402
-from imgorder.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
 from imgorder.training import held_out  # noqa: E402
 from imgorder.training import release as release_module  # noqa: E402
 from imgorder.training.calibrate import held_out_logits  # noqa: E402

@@ -19,11 +19,11 @@ from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
-from imgorder.evaluation.report import accuracy_table, cell, filled, read_results
 from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, shuffled, windows
+from imgorder.evaluation.tables import accuracy_table, cell, filled, read_results
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from imgorder.permutations import permutation_classes
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from tests.conftest import ROOT
 
 LARGE = Preprocessing(144, 144)
@@ -214,7 +214,7 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
     """Models that `evaluate` finds by name: two want photos as usual, one larger and uncropped."""
     specs = {"path": DEFAULT, "usual": DEFAULT, "large": LARGE}
     models = {name: OrderingModel(name, Seeing(), (4,), spec, {}) for name, spec in specs.items()}
-    monkeypatch.setattr("imgorder.evaluation.run.load_model", lambda name, *rest: models[name])
+    monkeypatch.setattr("imgorder.evaluation.evaluate.load_model", lambda name, *rest: models[name])
     return models
 
 
@@ -240,7 +240,7 @@ def test_models_that_want_other_photos_see_the_same_sets_in_the_same_listings(
         data, sets, reads = tmp_path / "m.jsonl", 6, 2 * 6  # and sets as well
         write_manifest(Manifest("made", davis, 4, 0, tuple(entries)), data)
     read = []
-    where = "sets.davis_tensors" if kind == "davis" else "run.preprocess_set"
+    where = "sets.davis_tensors" if kind == "davis" else "evaluate.preprocess_set"
     real = davis_tensors if kind == "davis" else preprocess_set
     counted = lambda what, spec: read.append(spec) or real(what, spec)  # noqa: E731
     monkeypatch.setattr(f"imgorder.evaluation.{where}", counted)

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imgorder.capture import exposure_time
-from imgorder.exif import ExifError, capture_time, parse_time, restored, with_capture_time
+from imgorder.media.capture import exposure_time
+from imgorder.media.exif import ExifError, capture_time, parse_time, restored, with_capture_time
 
 TIME = datetime(2024, 2, 29, 13, 5, 9, 120_000)
 BEFORE = b"2001:02:03 04:05:06\0"

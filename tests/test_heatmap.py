@@ -14,15 +14,15 @@ import pytest
 from PIL import Image, ImageCms
 from typer.testing import CliRunner, Result
 
-from imgorder import registry
 from imgorder.cli import app
 from imgorder.heatmaps.colormap import PATHS, colours
 from imgorder.heatmaps.grid import LABEL, MARGIN, TILE
+from imgorder.heatmaps.heatmap import set_maps
 from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import upsample
-from imgorder.heatmaps.run import set_maps
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import Preprocessing, seen_box, to_pixels
+from imgorder.inference import cards as registry
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.preprocess import Preprocessing, seen_box, to_pixels
 from tests.conftest import ROOT, load_script
 
 disc = load_script(ROOT / "benchmarks" / "disc.py")
@@ -90,8 +90,8 @@ def lights(name: str, shake: int) -> dict[str, list[Any]]:
 def small_dab_resnet(folder: Path) -> Path:
     """A DAB-ResNet that has learned nothing."""
     torch = pytest.importorskip("torch")
-    from imgorder.metadata import ModelMetadata
-    from imgorder.networks.registry import build_network
+    from imgorder.model_format import ModelMetadata
+    from imgorder.networks.families import build_network
     from imgorder.networks.weights import write_network
 
     torch.manual_seed(0)
@@ -238,7 +238,7 @@ def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
     pixels[max(0, y) : y + side[1], max(0, x) : x + side[0]] = 255
     photos = save([Image.fromarray(pixels)] * 3, tmp_path / "photos", orientation)
     model = OrderingModel("eighth", Eighth(), (3,), spec, {})
-    monkeypatch.setattr("imgorder.heatmaps.run.load_model", lambda *arguments: model)
+    monkeypatch.setattr("imgorder.inference.predictor.load_model", lambda *arguments: model)
     result = heatmap(photos, "--out", tmp_path / "maps", "--raw", "--layers", "--colormap", "grey", "--alpha", "1")
     assert result.exit_code == 0, result.output
     values = np.load(next((tmp_path / "maps").glob("*.npy")))

@@ -10,8 +10,8 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from imgorder.predictor import load_model
-from imgorder.preprocess import DEFAULT, Preprocessing, centre, normalise
+from imgorder.inference.predictor import load_model
+from imgorder.media.preprocess import DEFAULT, Preprocessing, centre, normalise
 from imgorder.training.held_out import held_out_sets, measure_held_out
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore, StoreWriter

@@ -27,11 +27,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import imgorder
-from imgorder import registry
-from imgorder.backends.onnx import OnnxBackend
 from imgorder.cli import app
-from imgorder.hub import cache
-from imgorder.preprocess import Preprocessing
+from imgorder.inference import cards as registry
+from imgorder.inference.backends.onnx import OnnxBackend
+from imgorder.inference.hub import cache
+from imgorder.media.preprocess import Preprocessing
 from tests.conftest import ROOT, open_the_way
 from tests.hub_server import HubServer, Repository
 
@@ -119,8 +119,9 @@ def test_a_cached_model_needs_no_network_code_and_one_that_comes_along_neither(
     hub.stop()
     hub.dies = True
     code = (
-        "import sys; from pathlib import Path; from imgorder import registry; from imgorder.cli import app\n"
-        "import imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
+        "import sys; from pathlib import Path; from imgorder.inference import cards as registry\n"
+        "from imgorder.cli import app\n"
+        "import imgorder.inference.predictor; imgorder.inference.predictor._gpu_in_sight = lambda: False\n"
         "def run(*arguments):\n"
         "    try: app(arguments)\n"
         "    except SystemExit as end: assert end.code == 0, end.code\n"
@@ -150,7 +151,7 @@ def test_pull_brings_all_files_and_says_where_they_are(hub: HubServer, models: P
 def test_in_a_process_of_its_own_the_variables_of_the_hub_hold(hub: HubServer, models: Path) -> None:
     """HF_ENDPOINT and HF_HOME as huggingface_hub reads them; a bar on a terminal, and nowhere else."""
     code = (
-        "import sys; from pathlib import Path; from imgorder import registry\n"
+        "import sys; from pathlib import Path; from imgorder.inference import cards as registry\n"
         "folder = Path(sys.argv.pop(1)); registry.models_folder = lambda: folder\n"
         "from imgorder.cli import main; main()"
     )
@@ -257,7 +258,7 @@ def test_a_folder_in_the_place_of_a_file_of_the_cache_is_one_line(hub: HubServer
 def test_every_answer_has_its_cure(
     hub: HubServer, status: int, token: str | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgorder.hub.trouble import explain
+    from imgorder.inference.hub.client import explain
 
     if token:
         monkeypatch.setenv("HF_TOKEN", token)
@@ -285,7 +286,7 @@ def test_every_answer_has_its_cure(
 def test_what_is_the_disk_s_and_what_the_network_s(
     hub: HubServer, error: Any, again: bool, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgorder.hub.trouble import explain, may_pass
+    from imgorder.inference.hub.client import explain, may_pass
 
     monkeypatch.setenv("HF_TOKEN", "mine")
     if callable(error):
@@ -498,7 +499,7 @@ def test_offline_nothing_is_asked(hub: HubServer, models: Path, photos: Path, mo
 def test_the_cache_is_where_huggingface_hub_has_it() -> None:
     code = (
         "import json, os, sys; from importlib import reload; from huggingface_hub import constants\n"
-        "from imgorder.hub import cache\n"
+        "from imgorder.inference.hub import cache\n"
         "for variables in json.loads(sys.argv[1]):\n"
         "    os.environ.update(variables)\n"
         "    assert str(cache.folder()) == reload(constants).HF_HUB_CACHE, (variables, cache.folder())\n"

@@ -16,11 +16,11 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import imgorder
-from imgorder import registry
 from imgorder.cli import app
-from imgorder.heatmaps.run import set_maps
-from imgorder.predictor import preprocessing_of
-from imgorder.preprocess import Preprocessing, preprocess_set
+from imgorder.heatmaps.heatmap import set_maps
+from imgorder.inference import cards as registry
+from imgorder.inference.predictor import preprocessing_of
+from imgorder.media.preprocess import Preprocessing, preprocess_set
 from tests.conftest import EXAMPLE
 
 onnx = pytest.importorskip("onnx")
@@ -124,7 +124,7 @@ def test_probabilities_are_by_the_temperature_of_the_member(models: Path, scene:
 def test_a_network_is_opened_when_the_first_set_of_its_size_comes(
     models: Path, scene: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgorder.backends.onnx import OnnxBackend
+    from imgorder.inference.backends.onnx import OnnxBackend
 
     opened: list[str] = []
     real = OnnxBackend.open
@@ -311,7 +311,7 @@ def test_a_card_with_another_preprocessing_than_there_is(models: Path, sets: dic
 
 
 def test_what_wants_one_file_names_the_members(models: Path) -> None:
-    from imgorder.model_files import usable_file
+    from imgorder.inference.model_files import usable_file
 
     with pytest.raises(
         imgorder.ModelError,

@@ -9,14 +9,14 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
-from imgorder.backends.onnx import OnnxBackend  # noqa: E402
-from imgorder.backends.torch import TorchBackend  # noqa: E402
-from imgorder.export import export_onnx  # noqa: E402
-from imgorder.metadata import CLASS_ORDER, ModelMetadata  # noqa: E402
-from imgorder.networks.registry import build_network, settings_of, sizes_of  # noqa: E402
+from imgorder.inference.backends.onnx import OnnxBackend  # noqa: E402
+from imgorder.inference.backends.torch import TorchBackend  # noqa: E402
+from imgorder.media.preprocess import DEFAULT, Preprocessing  # noqa: E402
+from imgorder.model_format import CLASS_ORDER, ModelMetadata  # noqa: E402
+from imgorder.networks.families import build_network, settings_of, sizes_of  # noqa: E402
 from imgorder.networks.weights import read_network, round_kernels, write_network  # noqa: E402
 from imgorder.permutations import class_count  # noqa: E402
-from imgorder.preprocess import DEFAULT, Preprocessing  # noqa: E402
+from imgorder.training.export import export_onnx  # noqa: E402
 
 TRIDAB = {
     "trunk_widths": [4, 6, 8],

@@ -15,14 +15,15 @@ from PIL import Image, ImageCms, ImageFont
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
+from imgorder.inference.predictor import load_model
+from imgorder.media.photos import PhotoSet
 from imgorder.ordering import Ordering
 from imgorder.permutations import order_to_class, permutation_classes
-from imgorder.photos import PhotoSet, find_sets
 from imgorder.pictures import animation, lettering, outputs
 from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
 from imgorder.pictures.outputs import Staged
 from imgorder.pictures.sheet import draw_sheet
-from imgorder.sorting import SortedSet
+from imgorder.sorting import SortedSet, Sorting
 from tests.conftest import EXAMPLE, open_the_way
 from tests.test_bad_input import as_nobody
 
@@ -64,21 +65,22 @@ def coloured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for index in range(4):
         plain(COLOURS[index]).save(folder / f"{index + 1}.png")
-    monkeypatch.setattr("imgorder.sorting.sort_photos", in_fixed_order)
+    monkeypatch.setattr("imgorder.sorting.sort_sets", in_fixed_order)
     return folder
 
 
-def in_fixed_order(paths: Sequence[Path], **rest: Any) -> list[SortedSet]:
-    def known(photos: PhotoSet) -> SortedSet:
+def in_fixed_order(sets: Sequence[PhotoSet], *rest: Any) -> list[Sorting]:
+    def known(photos: PhotoSet) -> Sorting:
         n = len(photos.files)
         order = {3: (1, 0, 2), 4: (2, 0, 3, 1)}[n]
         classes = permutation_classes(n)
         probabilities = np.full(len(classes), 0.125 / (len(classes) - 1))
         probabilities[order_to_class(order)] = 0.875
         ordering = Ordering(order, 0.875, probabilities, classes, tuple(order.index(i) for i in range(n)))
-        return SortedSet(photos, ordering, "unknown", "known", "none")
+        result = SortedSet(photos, order, 0.875, "unknown", "known", "none", ordering=ordering)
+        return Sorting(result, ordering, load_model("path"), np.empty(0), None, [])
 
-    return [known(photos) for photos in find_sets(paths)]
+    return [known(photos) for photos in sets]
 
 
 def frames_of(path: Path) -> Iterator[Image.Image]:
@@ -172,7 +174,7 @@ def test_an_mp4_where_opencv_is_missing_is_one_line_before_the_sorting(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
     result = run("sort", photos, "--animate", tmp_path / "out.mp4")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert "out.mp4: an mp4 needs OpenCV; run: pip install 'imgorder[train]', or name" in result.stderr
@@ -394,7 +396,7 @@ def test_what_does_not_fit_is_a_usage_error_before_anything_is_sorted(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
     before = files_in(tmp_path)
     result = run("sort", photos, *options)
     assert (result.exit_code, result.stdout) == (2, ""), result.stderr
@@ -405,7 +407,7 @@ def refused(photos: Path, monkeypatch: pytest.MonkeyPatch, *options: str | Path)
     """The one line of an error that comes before the sorting and leaves everything as it was."""
     before = {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()}
     with monkeypatch.context() as patched:
-        patched.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+        patched.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
         result = run("sort", photos, *options)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
     assert {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()} == before
@@ -538,12 +540,12 @@ def test_a_written_file_has_usual_permissions(coloured: Path, tmp_path: Path) ->
 def test_a_photo_that_vanished_meanwhile_is_one_line(
     coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vanishing(paths: Sequence[Path], **rest: Any) -> list[SortedSet]:
-        results = in_fixed_order(paths)
+    def vanishing(sets: Sequence[PhotoSet], *rest: Any) -> list[Sorting]:
+        results = in_fixed_order(sets)
         (coloured / "4.png").unlink()
         return results
 
-    monkeypatch.setattr("imgorder.sorting.sort_photos", vanishing)
+    monkeypatch.setattr("imgorder.sorting.sort_sets", vanishing)
     result = run("sort", coloured, "--sheet", tmp_path / "out.png")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "4.png: no such file" in result.stderr
@@ -553,7 +555,7 @@ def test_a_photo_that_vanished_meanwhile_is_one_line(
 def test_sorting_alone_imports_no_drawing(photos: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from imgorder.cli import app\n"
-        "import imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
+        "import imgorder.inference.predictor; imgorder.inference.predictor._gpu_in_sight = lambda: False\n"
         "def run(*arguments):\n"
         "    try: app(['sort', sys.argv[1], *arguments])\n"
         "    except SystemExit as end: assert end.code == 0, end.code\n"

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels
+from imgorder.media.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels
 
-preprocess_module = importlib.import_module("imgorder.preprocess")
+preprocess_module = importlib.import_module("imgorder.media.preprocess")
 
 
 def picture(width: int = 240, height: int = 180) -> Image.Image:

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgorder import registry
-from imgorder.backends.onnx import OnnxBackend
-from imgorder.predictor import preprocessing_of
-from imgorder.preprocess import preprocess_set, to_pixels
+from imgorder.inference import cards as registry
+from imgorder.inference.backends.onnx import OnnxBackend
+from imgorder.inference.predictor import preprocessing_of
+from imgorder.media.preprocess import preprocess_set, to_pixels
 from tests.conftest import ROOT, load_script
 
 CARDS = [card for card in registry.cards() if card.files]
@@ -56,7 +56,7 @@ def test_the_default_model_is_there() -> None:
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene: list[Image.Image]) -> None:
     torch = pytest.importorskip("torch")
-    from imgorder.backends.torch import TorchBackend
+    from imgorder.inference.backends.torch import TorchBackend
     from imgorder.training.trainer import normalise
 
     spec = preprocessing_of(card)

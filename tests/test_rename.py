@@ -19,15 +19,15 @@ import piexif
 import pytest
 from PIL import Image
 
+from imgorder.changes import check
+from imgorder.changes.apply import apply_plan
+from imgorder.changes.check import find_problems, name_problems
+from imgorder.changes.companions import find_companions, stem_of
+from imgorder.changes.folder import locked
+from imgorder.changes.plan import read_plan
+from imgorder.changes.template import parse_template
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
-from imgorder.renaming import check
-from imgorder.renaming.apply import apply_plan
-from imgorder.renaming.check import find_problems, name_problems
-from imgorder.renaming.commands import undo_command
-from imgorder.renaming.companions import find_companions, stem_of
-from imgorder.renaming.folder import locked
-from imgorder.renaming.plan import read_plan
-from imgorder.renaming.template import parse_template
+from imgorder.names import undo_command
 from tests import killing
 from tests.conftest import ROOT
 from tests.killing import Kill, killed, refusing
@@ -686,7 +686,7 @@ def test_a_name_with_a_leading_dash_is_given_after_two_dashes(
 def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     code = (
-        "import sys; from pathlib import Path; from imgorder.renaming.folder import locked\n"
+        "import sys; from pathlib import Path; from imgorder.changes.folder import locked\n"
         "with locked(Path(sys.argv[1])):\n"
         "    print('locked', flush=True); sys.stdin.readline()\n"
     )

@@ -20,30 +20,32 @@ import pytest
 from PIL import Image, ImageCms, ImageFile
 from typer.testing import CliRunner, Result
 
-from imgorder.backends.onnx import OnnxBackend
-from imgorder.backends.path import PathBackend
-from imgorder.capture import exposure_time
 from imgorder.cli import app
-from imgorder.exif import parse_offset, with_capture_time
+from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.overlay import Look
-from imgorder.heatmaps.run import maps_in_order
-from imgorder.model_files import digest_and_size
+from imgorder.inference.backends.onnx import OnnxBackend
+from imgorder.inference.backends.path import PathBackend
+from imgorder.inference.cards import models_folder
+from imgorder.inference.model_files import digest_and_size
+from imgorder.inference.options import ModelOptions
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.known import Known
+from imgorder.media.capture import exposure_time
+from imgorder.media.exif import parse_offset, with_capture_time
+from imgorder.media.lookalikes import Twin, alike
+from imgorder.media.photos import find_sets
+from imgorder.media.preprocess import Preprocessing, preprocess_set
 from imgorder.names import show
 from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
-from imgorder.photos import find_sets
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import Preprocessing, preprocess_set
-from imgorder.registry import models_folder
 from imgorder.report import words
+from imgorder.report.compose import make_report
 from imgorder.report.embed import EDGE, MOST, encoded
 from imgorder.report.facts import Maker, Report
 from imgorder.report.markup import Html, fill
 from imgorder.report.page import page
-from imgorder.report.run import make_report
 from imgorder.report.times import judge
-from imgorder.sorting import sort_sets
-from imgorder.twins import Twin, alike
+from imgorder.sorting import Sorting, sort_sets
 
 CHROMIUM = shutil.which("chromium")
 NOON = datetime(2024, 5, 1, 12)
@@ -93,6 +95,11 @@ class Page(HTMLParser):
         return [b64decode(each["src"].split(",")[1]) for each in self.all("img") if each["class"] == kind]
 
 
+def sorted_now(folder: Path, known: Known = Known()) -> Sorting:
+    (sorting,) = sort_sets(find_sets([folder]), ModelOptions(backend="onnx"), known)
+    return sorting
+
+
 @pytest.fixture
 def page_of(tmp_path: Path) -> Any:
     """Writes a report and reads it."""
@@ -113,7 +120,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, scene: list[Image.Image]) 
     folder = tmp_path_factory.mktemp("six")
     for name, image in zip("dacbfe", scene, strict=True):
         image.save(folder / f"{name}.png")
-    report = make_report(sort_sets(find_sets([folder]), backend="onnx"), 0, Look())
+    report = make_report(sorted_now(folder), Look())
     out = tmp_path_factory.mktemp("page") / "report.html"
     out.write_text(page(report), "utf-8")
     return out, report
@@ -504,24 +511,24 @@ def test_the_baseline_is_told_whether_it_agrees_or_not(
         logits[0, 6] = 9
         return logits
 
-    sorting = sort_sets(find_sets([photos]), backend="onnx")
+    sorting = sorted_now(photos)
     monkeypatch.setattr(PathBackend, "logits", other)
-    report = make_report(sorting, 0, Look())
+    report = make_report(sorting, Look())
     assert report.baseline is not None
     assert not report.baseline_agrees
-    told = load_model("path").order(sorting.results[0].photos.files).order
-    place = {image: number for number, image in enumerate(sorting.results[0].ordering.order, start=1)}
+    told = load_model("path").order(sorting.result.photos.files).order
+    place = {image: number for number, image in enumerate(sorting.ordering.order, start=1)}
     assert report.baseline in (tuple(place[i] for i in told), tuple(place[i] for i in told[::-1]))
     assert f"gives another order: {words.listed(report.baseline)}." in Page(page(report)).text
 
 
 def test_a_tie_of_the_baseline_is_no_agreement(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sorting = sort_sets(find_sets([photos]), backend="onnx")
-    small = preprocess_set(sorting.results[0].photos.files)  # as the baseline sees them
+    sorting = sorted_now(photos)
+    small = preprocess_set(sorting.result.photos.files)  # as the baseline sees them
 
     def tied(with_winner: bool) -> Report:
         def logits(self: PathBackend, tensors: Any) -> Any:
-            order = sorting.results[0].ordering
+            order = sorting.ordering
             place = canonical_ranks(small)
             found = np.zeros((1, 12), np.float32)
             for candidate, _ in order.ranking()[0 if with_winner else 1 :][:2]:
@@ -529,7 +536,7 @@ def test_a_tie_of_the_baseline_is_no_agreement(photos: Path, monkeypatch: pytest
             return found
 
         monkeypatch.setattr(PathBackend, "logits", logits)
-        return make_report(sorting, 0, Look())
+        return make_report(sorting, Look())
 
     report = tied(with_winner=True)
     assert report.baseline == (1, 2, 3, 4)
@@ -622,8 +629,7 @@ def test_a_model_file_is_named_by_its_hash(photos: Path, tmp_path: Path, page_of
 
 
 def test_first_fixes_the_direction_of_all_that_is_said(photos: Path) -> None:
-    sets = find_sets([photos])
-    report = make_report(sort_sets(sets, backend="onnx", first=[photos / "img1.jpg"]), 0, Look())
+    report = make_report(sorted_now(photos, Known(first=(photos / "img1.jpg",))), Look())
     assert report.photos[0].name == "img1.jpg"
     assert {candidate.numbers[0] for candidate in report.candidates} == {1}
     assert report.baseline is not None
@@ -645,7 +651,7 @@ def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path, monk
     out = tmp_path / "report.html"
     out.write_bytes(b"mine")
     with monkeypatch.context() as patched:
-        patched.setattr("imgorder.report.run.sort_sets", lambda *a, **k: pytest.fail("sorted"))
+        patched.setattr("imgorder.report.compose.sort_sets", lambda *a, **k: pytest.fail("sorted"))
         refused = write(photos, "--out", out)
     assert refused.exit_code == 1
     assert refused.stdout == ""
@@ -910,7 +916,7 @@ def test_an_ordering_without_rivals_has_no_second_choice(example: tuple[Path, Re
 
 
 def test_heat_maps_go_by_the_order_that_was_found(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sorting = sort_sets(find_sets([photos]), backend="onnx", reverse=True)
+    sorting = sorted_now(photos, Known(reverse=True))
     monkeypatch.setattr(OrderingModel, "order_tensors", lambda *a: pytest.fail("asked again"))
-    maps = maps_in_order(sorting.model, sorting.tensors[0], sorting.results[0].ordering)
-    assert maps.order == sorting.results[0].ordering.order
+    maps = maps_in_order(sorting.model, sorting.tensors, sorting.ordering)
+    assert maps.order == sorting.ordering.order

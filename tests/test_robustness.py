@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from imgorder import registry
-from imgorder.hub.model_card import readme
-from imgorder.predictor import load_model
-from imgorder.preprocess import preprocess, preprocess_set
+from imgorder.inference import cards as registry
+from imgorder.inference.hub.model_card import readme
+from imgorder.inference.predictor import load_model
+from imgorder.media.preprocess import preprocess, preprocess_set
 from tests.conftest import ROOT, load_script
 
 Pixels = npt.NDArray[np.uint8]

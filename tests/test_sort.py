@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
-from imgorder.registry import cards
+from imgorder.inference.cards import cards
 from tests.conftest import EXAMPLE, ROOT
 
 TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[
@@ -241,7 +241,7 @@ def shell(*arguments: str | Path, **variables: str) -> subprocess.CompletedProce
 def test_the_base_commands_never_import_torch_or_opencv(photos: Path, tmp_path: Path) -> None:
     code = (
         "import sys; from imgorder.cli import app\n"
-        "import imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
+        "import imgorder.inference.predictor; imgorder.inference.predictor._gpu_in_sight = lambda: False\n"
         "sort = ['sort', sys.argv[1]]\n"
         "report = ['report', *sys.argv[1:2], '--out', sys.argv[2]]\n"
         "others = (report, ['models'], ['--help'])\n"
@@ -328,8 +328,8 @@ def test_a_file_with_a_models_name_is_in_nobodys_way(photos: Path, monkeypatch: 
 def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dataclasses import replace
 
-    from imgorder import predictor
-    from imgorder.preprocess import Preprocessing
+    from imgorder.inference import predictor
+    from imgorder.media.preprocess import Preprocessing
 
     seen = []
 
@@ -375,7 +375,8 @@ def test_a_model_name_that_no_file_can_have_is_one_line(photos: Path) -> None:
 
 @pytest.mark.parametrize("installed", [{"torch"}, {"torch", "safetensors"}])
 def test_the_backend_follows_what_is_there(monkeypatch: pytest.MonkeyPatch, installed: set[str]) -> None:
-    from imgorder import predictor, registry
+    from imgorder.inference import cards as registry
+    from imgorder.inference import predictor
 
     monkeypatch.setattr(predictor, "find_spec", lambda name: name if name in installed else None)
     monkeypatch.setattr(predictor, "_gpu_in_sight", lambda: True)

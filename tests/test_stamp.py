@@ -14,11 +14,11 @@ import piexif
 import pytest
 from PIL import Image
 
-from imgorder import stamping
+from imgorder.changes import rewriting
+from imgorder.changes import stamp as stamping
+from imgorder.changes.stamp import apply_stamps, parse_start, parse_step
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.exif import capture_time, with_capture_time
-from imgorder.renaming import rewriting
-from imgorder.stamping import apply_stamps, parse_start, parse_step
+from imgorder.media.exif import capture_time, with_capture_time
 from tests.renaming import command, done, jpegs, refused, snapshot, stamp_plan, without_journals, write_order
 
 AT = ("--start", "2024-05-01 12:00:00")

@@ -19,7 +19,8 @@ from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
 from imgorder.errors import PhotoError
-from imgorder.pictures import sixel, terminal
+from imgorder.pictures import graphics as terminal
+from imgorder.pictures import sixel
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.strip import TILE, draw_strip
 
@@ -182,7 +183,7 @@ def test_nothing_of_it_goes_into_a_pipe(photos: Path, monkeypatch: pytest.Monkey
 def test_what_does_not_fit_is_a_usage_error(
     photos: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
 ) -> None:
-    monkeypatch.setattr("imgorder.sorting.sort_photos", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
     result = sort(photos, *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
@@ -199,7 +200,7 @@ def in_a_terminal(*arguments: str | Path, pixels: int = 0, **environment: str) -
     left_out = ("TMUX", "STY", "ZELLIJ", "KITTY_WINDOW_ID", "TERM_PROGRAM", "LC_TERMINAL")
     known = {name: value for name, value in os.environ.items() if name not in left_out}
     code = (
-        "import sys, imgorder.predictor; imgorder.predictor._gpu_in_sight = lambda: False\n"
+        "import sys, imgorder.inference.predictor; imgorder.inference.predictor._gpu_in_sight = lambda: False\n"
         "from imgorder.cli import main\n"
         "try: main()\n"
         "finally:\n"
@@ -279,7 +280,7 @@ def test_a_photo_that_fails_on_the_way_to_the_terminal_leaves_no_sheet(
         raise PhotoError("img1.jpg: gone")
 
     monkeypatch.setattr("imgorder.cli._thumbnails.protocol", lambda *a: "kitty")
-    monkeypatch.setattr("imgorder.pictures.terminal.thumbnails", fail)
+    monkeypatch.setattr("imgorder.pictures.graphics.thumbnails", fail)
     result = CliRunner().invoke(app, ["sort", str(photos), "--thumbnails", "--sheet", str(tmp_path / "sheet.png")])
     assert result.exit_code == 1
     assert "img1.jpg: gone" in result.stderr

@@ -13,12 +13,12 @@ pytest.importorskip("cv2")
 
 from imgorder.datasets.manifest import read_manifest  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
+from imgorder.media.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E402
 from imgorder.permutations import class_count, class_to_order  # noqa: E402
-from imgorder.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E402
+from imgorder.training.batch_plan import Plan, classes_of, draw_orders, middle_boxes, plain_plan  # noqa: E402
 from imgorder.training.config import TrainConfig, make_config  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.pixels import DevicePixels, HostPixels, crop, lit, normalise  # noqa: E402
-from imgorder.training.plan import Plan, classes_of, draw_orders, middle_boxes, plain_plan  # noqa: E402
 from imgorder.training.sources import (  # noqa: E402
     ClipSource,
     ManifestSource,

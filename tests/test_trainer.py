@@ -22,19 +22,19 @@ from torch.optim.swa_utils import AveragedModel  # noqa: E402
 
 from imgorder.cli import app  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
-from imgorder.networks.registry import build_network  # noqa: E402
+from imgorder.inference.cards import known_card  # noqa: E402
+from imgorder.inference.predictor import load_model  # noqa: E402
+from imgorder.networks.families import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
-from imgorder.predictor import load_model  # noqa: E402
-from imgorder.registry import known_card  # noqa: E402
-from imgorder.training import run as run_module  # noqa: E402
-from imgorder.training import setup  # noqa: E402
+from imgorder.training import build as setup  # noqa: E402
+from imgorder.training import train as run_module  # noqa: E402
+from imgorder.training.build import make_accelerator, network_settings, running_average  # noqa: E402
 from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
 from imgorder.training.grow import main as grow_main  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
-from imgorder.training.setup import make_accelerator, network_settings, running_average  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402

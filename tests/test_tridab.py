@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch")
 
 from imgorder.errors import UsageError  # noqa: E402
 from imgorder.networks import triples as tables  # noqa: E402
+from imgorder.networks.families import build_network, make_config, settings_of  # noqa: E402
 from imgorder.networks.matching import Matcher  # noqa: E402
-from imgorder.networks.registry import build_network, make_config, settings_of  # noqa: E402
 from imgorder.networks.tridab import TriDAB, TriDABConfig, pair_row  # noqa: E402
 from imgorder.permutations import permutation_classes, relabel_classes  # noqa: E402
 from imgorder.training.grow import grown  # noqa: E402

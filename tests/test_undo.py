@@ -17,14 +17,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from imgorder.changes import journal, transaction
+from imgorder.changes.apply import apply_plan
+from imgorder.changes.check import find_problems
+from imgorder.changes.folder import Folder
+from imgorder.changes.undo import list_runs, recover, undo
 from imgorder.errors import ImgorderError, ProblemsError
-from imgorder.names import show
-from imgorder.renaming import journal, transaction
-from imgorder.renaming.apply import apply_plan
-from imgorder.renaming.check import find_problems
-from imgorder.renaming.commands import undo_command
-from imgorder.renaming.folder import Folder
-from imgorder.renaming.undo import list_runs, recover, undo
+from imgorder.names import show, undo_command
 from tests import killing
 from tests.conftest import EXAMPLE
 from tests.killing import Kill, killed
@@ -211,7 +210,7 @@ def test_renames_are_undone_through_a_stamp_and_its_undo(tmp_path: Path) -> None
     folder = jpegs(tmp_path / "photos")
     before = snapshot(folder)
     renamed(folder, {"0.jpg": "1.jpg", "1.jpg": "0.jpg"})
-    from imgorder.stamping import apply_stamps
+    from imgorder.changes.stamp import apply_stamps
 
     for _ in range(2):
         apply_stamps(stamp_plan(folder))
@@ -435,7 +434,7 @@ def test_journals_without_groups_are_read(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_looked_at_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = jpegs(tmp_path / "photos")
-    from imgorder.stamping import apply_stamps
+    from imgorder.changes.stamp import apply_stamps
 
     apply_stamps(stamp_plan(folder))
     real = Folder.read

@@ -15,15 +15,15 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import imgorder
-from imgorder import predictor
-from imgorder.backends.voting import Voting, listings
 from imgorder.cli import app
-from imgorder.evaluation.run import evaluate_models
+from imgorder.evaluation.evaluate import evaluate_models
 from imgorder.evaluation.sets import shuffled
+from imgorder.inference import predictor
+from imgorder.inference.backends.voting import Voting, listings
+from imgorder.inference.predictor import OrderingModel
+from imgorder.media.photos import find_sets
+from imgorder.media.preprocess import preprocess_set
 from imgorder.permutations import class_count, order_to_class, permutation_classes
-from imgorder.photos import find_sets
-from imgorder.predictor import OrderingModel
-from imgorder.preprocess import preprocess_set
 
 
 class ByPlace:
@@ -189,14 +189,14 @@ def test_json_tells_the_votes_that_were_had(
 def test_heat_maps_go_by_the_order_of_votes(
     photos: Path, tmp_path: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgorder.heatmaps.run.load_model", lambda *a: by_place)
+    monkeypatch.setattr("imgorder.inference.predictor.load_model", lambda *a: by_place)
     orders = []
 
     def maps(model: OrderingModel, tensors: Any, ordering: Any, decision: bool) -> Any:
         orders.append(tuple(ordering.order))
         raise imgorder.ImgorderError("far enough")
 
-    monkeypatch.setattr("imgorder.heatmaps.run.maps_in_order", maps)
+    monkeypatch.setattr("imgorder.heatmaps.heatmap.maps_in_order", maps)
     for votes in (1, 24):
         command("heatmap", photos, "--out", tmp_path / "maps", "--votes", str(votes))
     files = find_sets([photos])[0].files
@@ -223,7 +223,9 @@ def test_evaluated_networks_vote_and_say_how_often(
     davis: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = imgorder.load_model("path")
-    monkeypatch.setattr("imgorder.evaluation.run.load_model", lambda name, *rest: path if name == "path" else by_place)
+    monkeypatch.setattr(
+        "imgorder.evaluation.evaluate.load_model", lambda name, *rest: path if name == "path" else by_place
+    )
     found = {}
     for votes in (1, 5):
         measured = evaluate_models([davis], models=["by-place"], seq_lens=[3, 4], spacings=[1], votes=votes)
@@ -246,7 +248,7 @@ def test_evaluated_networks_vote_and_say_how_often(
 def test_no_more_votes_are_told_than_there_are_listings(
     davis: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("imgorder.evaluation.run.load_model", lambda name, *rest: replace(by_place, name=name))
+    monkeypatch.setattr("imgorder.evaluation.evaluate.load_model", lambda name, *rest: replace(by_place, name=name))
     options = ("--model", "net", "--seq-len", "3,4", "--spacing", "1", "--votes", "10", "--json")
     rows = json.loads(command("evaluate", davis, *options).stdout)["rows"]
     assert [(row["seq_len"], row["model"]) for row in rows if row["model"] != "path"] == [

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from imgorder import __version__
-from imgorder.cli._output import writable_output
+from imgorder.cli._terminal import writable_output
 from imgorder.cli.dataset import dataset
 from imgorder.cli.evaluate import evaluate
 from imgorder.cli.heatmap import heatmap

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from imgorder.cli._errors import tell
+from imgorder.cli._terminal import print_message, print_warning
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,26 +26,28 @@ def protocol(thumbnails: bool, graphics: str | None, as_json: bool) -> str | Non
         return None
     if as_json:
         raise UsageError("--json is for programs, --thumbnails for people at a terminal; give one of them")
-    from imgorder.pictures import terminal  # only now: sorting needs no drawing
+    from imgorder.pictures import graphics as terminal  # only now: sorting needs no drawing
 
     known = tuple(terminal.ENCODERS)
     if graphics not in (None, "auto", *known):
         raise UsageError(f"--graphics is auto, {', '.join(known)}; not {graphics!r}")
     if not sys.stdout.isatty():
-        tell("warning", "--thumbnails: the output is no terminal, none are shown; --sheet FILE.png writes a picture")
+        print_message(
+            "warning", "--thumbnails: the output is no terminal, none are shown; --sheet FILE.png writes a picture"
+        )
         return None
     if graphics in known:
         return graphics
     detected = terminal.detect(os.environ)
     if detected is None:
         cure = f"if it does, add --graphics {', '.join(known[:-1])} or {known[-1]}"
-        tell("warning", f"--thumbnails: this terminal is not known to show pictures, none are shown; {cure}")
+        print_warning(f"--thumbnails: this terminal is not known to show pictures, none are shown; {cure}")
     return detected
 
 
 def strips(results: Sequence[SortedSet], chosen: str) -> list[str]:
     """The thumbnails of each set, as the terminal takes them; raises PhotoError."""
-    from imgorder.pictures import terminal
+    from imgorder.pictures import graphics as terminal
 
     width = terminal.width_of(sys.stdout)
     return [terminal.thumbnails(result, chosen, width) for result in results]

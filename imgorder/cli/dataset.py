@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._errors import one_line_errors, tell
-from imgorder.cli._numbers import parse_numbers
-from imgorder.cli._paths import named_path
-from imgorder.cli._progress import counting
+from imgorder.cli._options import named_path, parse_numbers
+from imgorder.cli._terminal import counting, one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
@@ -167,7 +165,7 @@ def _progress_bar(working: Path) -> Iterator[Progress | None]:
         with counting("videos") as progress:
             yield progress
     except KeyboardInterrupt as error:
-        tell("stopped", f"what is done is in {show(working)}; the same command goes on from there")
+        print_message("stopped", f"what is done is in {show(working)}; the same command goes on from there")
         raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
@@ -175,7 +173,7 @@ def _write(built: Built, out: Path, sources: str) -> None:
     from imgorder.datasets.manifest import write_manifest
 
     for each in built.skipped:
-        tell("warning", f"{show(each.name)}: left out: {each.reason}")
+        print_warning(f"{show(each.name)}: left out: {each.reason}")
     if not any(manifest.sets for manifest in built.manifests):
         raise ImgorderError(
             f"{show(built.manifests[0].root)}: no sets: {built.sources} {sources} read, "

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._errors import one_line_errors
-from imgorder.cli._numbers import number_or_all, parse_numbers
-from imgorder.cli._paths import named_path
+from imgorder.cli._options import named_path, number_or_all, parse_numbers
+from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
 
 if TYPE_CHECKING:
@@ -57,10 +56,10 @@ def evaluate(
     true neighbours found, and the expected calibration error; all up to reversal. Every model is shown the same
     sets in the same listings, preprocessed as it wants them.
     """
-    from imgorder.cli._progress import track
+    from imgorder.cli._terminal import track
+    from imgorder.evaluation.evaluate import evaluate_models
     from imgorder.evaluation.pooled import pooled
-    from imgorder.evaluation.report import pooled_markdown, results_csv, results_json, results_markdown
-    from imgorder.evaluation.run import evaluate_models
+    from imgorder.evaluation.tables import pooled_markdown, results_csv, results_json, results_markdown
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other; give one of them")
@@ -92,7 +91,7 @@ def evaluate(
 
 
 def _per_video(results: list[Measured]) -> str:
-    from imgorder.evaluation.report import cell
+    from imgorder.evaluation.tables import cell
 
     lines = ["", "| video | n | spacing | model | exact match |", "| --- | --- | --- | --- | --- |"]
     for each in results:

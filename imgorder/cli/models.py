@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._errors import one_line_errors
+from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import ModelError, ProblemsError, UsageError
 from imgorder.names import show
 
 if TYPE_CHECKING:
-    from imgorder.registry import Card
+    from imgorder.inference.cards import Card
 
 models = typer.Typer(
     name="models",
@@ -40,7 +40,7 @@ def listing(
     from rich.table import Table
     from rich.text import Text
 
-    from imgorder import registry
+    from imgorder.inference import cards as registry
 
     cards = registry.cards()
     within = {name for card in cards for name in card.members.values()}
@@ -81,7 +81,7 @@ def pull(
 
     A damaged file in the cache is fetched again. A model of several networks has the files of all of them.
     """
-    from imgorder.model_files import usable_file
+    from imgorder.inference.model_files import usable_file
 
     places = [
         (card, {backend: usable_file(card, backend, offline, mend=True) for backend in card.files})
@@ -101,8 +101,8 @@ def verify(
     Ends with code 1 if one differs, or if one is missing that belongs to the package, or if a model that is named
     has no file here.
     """
-    from imgorder import registry
-    from imgorder.model_files import damage, fault, find_file, missing, only_in_package
+    from imgorder.inference import cards as registry
+    from imgorder.inference.model_files import damage, fault, find_file, missing, only_in_package
 
     problems: list[str] = []
     places: list[tuple[Card, dict[str, Path]]] = []
@@ -145,7 +145,7 @@ def push(
     or that of `hf auth login`. What is printed at the end goes into the model's card, models/NAME.json, so that
     this very commit is fetched.
     """
-    from imgorder.hub import publish
+    from imgorder.inference.hub import publish
 
     repo_id = publish.check_repo_id(repo)
     several = bool(_card(name).members)
@@ -169,13 +169,14 @@ def push(
 
 def _networks(name: str) -> list[Card]:
     """The cards behind a name that have files: one, or those of a group's members."""
-    from imgorder import registry
+    from imgorder.inference import cards as registry
 
     return registry.networks(_card(name))
 
 
 def _card(name: str) -> Card:
-    from imgorder import model_files, registry
+    from imgorder.inference import cards as registry
+    from imgorder.inference import model_files
 
     model_files.refuse_pickles(name)
     card = registry.known_card(name)

@@ -7,29 +7,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli import _ordered
-from imgorder.cli._errors import one_line_errors, tell
-from imgorder.cli._numbers import number_or_all
-from imgorder.cli._paths import named_path
+from imgorder.cli import _options
+from imgorder.cli._options import named_path, number_or_all, spread_options
+from imgorder.cli._terminal import one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_UNSURE, UsageError
+from imgorder.inference.options import ModelOptions
+from imgorder.known import Known
 
 if TYPE_CHECKING:
-    from imgorder.pictures.job import PictureJob
+    from imgorder.pictures.picture_job import PictureJob
 
 
 @one_line_errors
+@spread_options
 def sort(
-    paths: _ordered.Photos,
-    first: _ordered.First = None,
-    reverse: _ordered.Reverse = False,
+    paths: _options.Photos,
+    known: Known = Known(),
     classes: Annotated[
         str, typer.Option("--classes", metavar="K|all", help="How many orders to list with their probability.")
     ] = "2",
-    min_confidence: _ordered.MinConfidence = 0.0,
-    model: _ordered.Model = "default",
-    backend: _ordered.Backend = "auto",
-    threads: _ordered.Threads = None,
-    votes: _ordered.Votes = 1,
+    min_confidence: _options.MinConfidence = 0.0,
+    options: ModelOptions = ModelOptions(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     sheet: Annotated[
         Path | None,
@@ -61,36 +59,28 @@ def sort(
     Each folder is a set of its own; photos given one by one make one set.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.cli import _sorted, _thumbnails
-    from imgorder.cli._interrupted import warn_interrupted
-    from imgorder.sorting import sort_photos
+    from imgorder.cli import _show_order, _thumbnails
+    from imgorder.cli._terminal import warn_interrupted
+    from imgorder.media.photos import find_sets
+    from imgorder.sorting import sort_sets
 
     shown = number_or_all(classes, "--classes")
-    _ordered.one_direction(first, reverse)
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
-    targets = job.check(paths, lambda message: tell("warning", message)) if job else []
+    sets = find_sets(paths)
+    targets = job.check(sets, print_warning) if job else []
     protocol = _thumbnails.protocol(thumbnails, graphics, as_json)
-    results = sort_photos(
-        paths,
-        model=model,
-        backend=backend,
-        threads=threads,
-        votes=votes,
-        first=first or [],
-        reverse=reverse,
-        warn=lambda message: tell("warning", message),
-    )
+    results = [sorting.result for sorting in sort_sets(sets, options, known, print_warning)]
     strips = _thumbnails.strips(results, protocol) if protocol else []
     if job:  # last of what can fail
         job.write(results, targets)
     if as_json:
-        print(_sorted.as_json(results, shown))
+        print(_show_order.as_json(results, shown))
     else:
-        _sorted.print_tables(results, shown, targets, strips)
+        _show_order.print_tables(results, shown, targets, strips)
     unsure = [result for result in results if result.confidence < min_confidence]
     for result in unsure:
-        tell("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")
+        print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")
     if unsure:
         raise typer.Exit(EXIT_UNSURE)
 
@@ -104,6 +94,6 @@ def _picture_job(
         if force:
             raise UsageError("--force lets --sheet and --animate replace files; without them it has no use")
         return None
-    from imgorder.pictures.job import DEFAULT_FPS, PictureJob  # only now: sorting needs no drawing
+    from imgorder.pictures.picture_job import DEFAULT_FPS, PictureJob  # only now: sorting needs no drawing
 
     return PictureJob(sheet, animate, DEFAULT_FPS if fps is None else fps, pingpong, force)

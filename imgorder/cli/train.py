@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imgorder.cli._errors import one_line_errors, tell
-from imgorder.cli._numbers import parse_numbers
-from imgorder.cli._paths import named_path
-from imgorder.cli._progress import counting
+from imgorder.cli._options import named_path, parse_numbers
+from imgorder.cli._terminal import counting, one_line_errors, print_message
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
 if TYPE_CHECKING:
-    from imgorder.training.run import Trained
+    from imgorder.training.train import Trained
 
 
 @one_line_errors
@@ -86,7 +84,7 @@ def train(
     """
     try:
         from imgorder.training.config import parse_settings, read_toml
-        from imgorder.training.run import train_network
+        from imgorder.training.train import train_network
     except ImportError as error:
         raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
 
@@ -119,11 +117,11 @@ def train(
                 minutes=float("inf") if minutes is None else minutes,
                 workers=workers,
                 progress=progress,
-                warn=lambda line: tell("warning", line),
-                say=lambda line: tell("training", line),
+                warn=lambda line: print_message("warning", line),
+                say=lambda line: print_message("training", line),
             )
     except KeyboardInterrupt as error:
-        tell("stopped", "nothing is saved yet; the same command begins anew")
+        print_message("stopped", "nothing is saved yet; the same command begins anew")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     except ImgorderError as error:
         if os.environ.get("RANK", "0") != "0":  # what stops all processes is said by the first
@@ -137,9 +135,11 @@ def train(
 
 def _tell_result(trained: Trained) -> None:
     if not trained.finished:
-        tell("stopped", f"after step {trained.step} of {trained.steps}; --resume goes on from there")
+        print_message("stopped", f"after step {trained.step} of {trained.steps}; --resume goes on from there")
     elif trained.step < trained.steps:
-        tell("finished", f"after step {trained.step}: the validation loss no longer falls at the lowest learning rate")
+        print_message(
+            "finished", f"after step {trained.step}: the validation loss no longer falls at the lowest learning rate"
+        )
     if trained.weights is None:
         return  # before the first validation
     loss = "" if trained.best_loss is None else f", validation loss {trained.best_loss:.3f}"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._errors import one_line_errors, tell
-from imgorder.cli._paths import named_path
-from imgorder.ending import exit_code
+from imgorder.cli._options import named_path
+from imgorder.cli._terminal import one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INPUT, UsageError
+from imgorder.files import exit_code
 from imgorder.names import show
 
 if TYPE_CHECKING:
-    from imgorder.renaming.undo import Listed
+    from imgorder.changes.undo import Listed
 
 
 @one_line_errors
@@ -38,9 +38,9 @@ def undo(
 
     Files that have changed since are named and left alone.
     """
-    from imgorder.renaming import journal
-    from imgorder.renaming import undo as undoing
-    from imgorder.renaming.commands import undo_command
+    from imgorder.changes import journal
+    from imgorder.changes import undo as undoing
+    from imgorder.names import undo_command
 
     if run is None and not os.path.isdir(folder) and journal.RUN_ID.fullmatch(str(folder)):
         folder, run = Path("."), str(folder)
@@ -49,7 +49,7 @@ def undo(
     if list_:
         _print_list(undoing.list_runs(folder))
         if lost := journal.stray_problem(folder, journal.unfinished(folder)):
-            tell("warning", lost)
+            print_warning(lost)
         return
     try:
         if recover:
@@ -57,24 +57,26 @@ def undo(
         else:
             _undo(folder, run)
     except (KeyboardInterrupt, SystemExit) as stop:
-        tell("stopped", f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}")
+        print_message(
+            "stopped", f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}"
+        )
         raise typer.Exit(exit_code(stop)) from stop
 
 
 def _undo(folder: Path, run: str | None) -> None:
-    from imgorder.renaming import undo as undoing
+    from imgorder.changes import undo as undoing
 
     undone = undoing.undo(folder, run)
     print(f"{show(folder)}: {undone.files} of {undone.files + len(undone.refused)} files of {undone.run.id} taken back")
     for line in undone.refused:
-        tell("error", line)
+        print_message("error", line)
     if undone.refused:
         raise typer.Exit(EXIT_INPUT)
 
 
 def _recover(folder: Path) -> None:
-    from imgorder.renaming import journal
-    from imgorder.renaming import undo as undoing
+    from imgorder.changes import journal
+    from imgorder.changes import undo as undoing
 
     recoveries = undoing.recover(folder)
     lost = journal.stray_problem(folder, journal.unfinished(folder))
@@ -90,9 +92,9 @@ def _recover(folder: Path) -> None:
         way = f"taken back, but for {left} files" if left and recovery.way == "back" else ways[recovery.way]
         print(f"{show(folder)}: the interrupted {recovery.run.title}: {way}")
         for line in recovery.left_alone:
-            tell("error", f"{show(folder)}: {line}")
+            print_message("error", f"{show(folder)}: {line}")
     if lost:
-        tell("error", lost)
+        print_message("error", lost)
     if lost or any(recovery.left_alone for recovery in recoveries):
         raise typer.Exit(EXIT_INPUT)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from imgorder.datasets.built import Built, Skipped, even_set
 from imgorder.datasets.manifest import Manifest
 from imgorder.errors import PhotoError
+from imgorder.media.photos import find_sets
 from imgorder.names import natural_key, show
-from imgorder.photos import find_sets
 
 FRAMES = "JPEGImages/480p"
 

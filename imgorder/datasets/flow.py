@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.datasets.video import VideoError, open_video, opencv
+from imgorder.media.video import VideoError, open_video, opencv
 
 # Flow is estimated on grey frames whose shorter side has this many px, …
 FLOW_SIDE = 80

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from imgorder.datasets.manifest import Manifest, SetEntry
-from imgorder.datasets.video import VideoError, open_video
 from imgorder.errors import ImgorderError
+from imgorder.media.photos import find_sets
+from imgorder.media.video import VideoError, open_video
 from imgorder.names import show
-from imgorder.photos import find_sets
 
 Frame = npt.NDArray[np.uint8]
 
@@ -26,7 +26,7 @@ _threads = threading.local()
 
 
 def read_set(manifest: Manifest, entry: SetEntry) -> list[Frame] | list[Path]:
-    """The images of one set, in temporal order, as `imgorder.preprocess.preprocess` takes them.
+    """The images of one set, in temporal order, as `imgorder.media.preprocess.preprocess` takes them.
 
     The video read last stays open, one for each thread: sets in the order of the manifest are read
     without decoding a frame twice; going back in a video decodes it again from its first frame.

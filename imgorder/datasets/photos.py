@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from imgorder.capture import zoned_time
 from imgorder.datasets.built import Built, Skipped
 from imgorder.datasets.manifest import Manifest, SetEntry
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
+from imgorder.media.capture import zoned_time
+from imgorder.media.photos import SUFFIXES, find_sets, open_photo
 from imgorder.names import natural_key, show
-from imgorder.photos import SUFFIXES, find_sets, open_photo
 
 
 def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:

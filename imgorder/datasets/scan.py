@@ -22,8 +22,8 @@ import numpy as np
 
 from imgorder.datasets.built import Progress, Skipped
 from imgorder.datasets.flow import FLOW_SIDE, UNIT_SIDE, ClipFlow, measure_flow
-from imgorder.datasets.video import VideoError, opencv
 from imgorder.errors import ImgorderError
+from imgorder.media.video import VideoError, opencv
 from imgorder.names import show
 
 

@@ -17,8 +17,8 @@ from imgorder.datasets.scan import scan_videos
 from imgorder.datasets.select import moving_windows
 from imgorder.datasets.split import held_out_groups
 from imgorder.datasets.tree import find_files
-from imgorder.datasets.video import SUFFIXES
 from imgorder.errors import ImgorderError
+from imgorder.media.video import SUFFIXES
 from imgorder.names import natural_key, show
 
 NAME = re.compile(r"v_(?P<action>.+)_(?P<group>g\d+)_c\d+\.\w+")

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.sets import TimedSet, shuffled
+from imgorder.inference.predictor import OrderingModel
 from imgorder.permutations import class_count, class_to_order, order_to_class
-from imgorder.predictor import OrderingModel
 
 # On a CPU a few sets at once are quicker than many: what is computed stays in the cache.
 BATCH = 4

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from imgorder.datasets.davis import davis_sequences
-from imgorder.preprocess import DEFAULT, Preprocessing, Tensor, preprocess_set
+from imgorder.media.preprocess import DEFAULT, Preprocessing, Tensor, preprocess_set
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from imgorder.heatmaps.maps import Array, scales, title
 from imgorder.heatmaps.overlay import Look, paint
+from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.pictures.lettering import fit_text
-from imgorder.preprocess import DEFAULT, Preprocessing
 
 TILE = 224
 MARGIN = 8

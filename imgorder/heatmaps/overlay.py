@@ -15,7 +15,7 @@ from PIL import Image
 
 from imgorder.errors import UsageError
 from imgorder.heatmaps.colormap import LEVELS, PATHS, colours
-from imgorder.preprocess import DEFAULT, Preprocessing, seen_box
+from imgorder.media.preprocess import DEFAULT, Preprocessing, seen_box
 
 Map = npt.NDArray[np.float32]
 

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from imgorder.media.preprocess import SCALING
 from imgorder.networks.scoring import TripleScorer, mean_scores
 from imgorder.networks.settings import config_of
 from imgorder.networks.tridab import TriDAB, TriDABConfig
-from imgorder.preprocess import SCALING
 
 
 @dataclass(frozen=True)

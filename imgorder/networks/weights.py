@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from imgorder.metadata import ModelMetadata
-from imgorder.networks.registry import build_network
+from imgorder.model_format import ModelMetadata
+from imgorder.networks.families import build_network
 
 
 def write_network(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:

@@ -82,7 +82,7 @@ def opencv() -> Any:
     Raises:
         ImgorderError: if it is not installed.
     """
-    from imgorder.datasets import video
+    from imgorder.media import video
 
     try:
         return video.opencv()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from imgorder.photos import open_photo
-from imgorder.preprocess import to_rgb, upright_turn
+from imgorder.media.photos import open_photo
+from imgorder.media.preprocess import to_rgb, upright_turn
 
 LIMIT = 1280
 """Longest side of anything that is written, in px."""

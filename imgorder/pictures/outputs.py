@@ -14,11 +14,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from imgorder.ending import orderly_end
 from imgorder.errors import ImgorderError
-from imgorder.files import same_file
+from imgorder.files import orderly_end, same_file
+from imgorder.media.photos import SUFFIXES, PhotoSet
 from imgorder.names import show
-from imgorder.photos import SUFFIXES, PhotoSet
 
 
 def numbered(target: Path, count: int) -> list[Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from imgorder.heatmaps.overlay import Look
-from imgorder.preprocess import Preprocessing
+from imgorder.media.preprocess import Preprocessing
 from imgorder.report.times import Times
 
 Numbers = tuple[int, ...]

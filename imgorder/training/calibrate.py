@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from imgorder.evaluation.metrics import expected_calibration_error
+from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.permutations import class_count
-from imgorder.preprocess import DEFAULT, Preprocessing
+from imgorder.training.batch_plan import draw_orders, plain_plan
 from imgorder.training.pixels import crop, normalise
-from imgorder.training.plan import draw_orders, plain_plan
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore
 

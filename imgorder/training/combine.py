@@ -15,16 +15,16 @@ from typing import Any
 
 from torch import nn
 
-from imgorder.card_fields import read_fields
 from imgorder.errors import ModelError, UsageError
-from imgorder.metadata import ModelMetadata
-from imgorder.model_files import fault
+from imgorder.inference.card_fields import read_fields
+from imgorder.inference.cards import Card
+from imgorder.inference.model_files import fault
+from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
-from imgorder.networks.registry import settings_of
+from imgorder.networks.families import settings_of
 from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
-from imgorder.registry import Card
 from imgorder.training.held_out import clips_of
 from imgorder.training.release import add_release_options, counted, fit_temperatures, make_folder, write_release
 from imgorder.training.store import FrameStore

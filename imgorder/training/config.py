@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import UsageError
+from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
-from imgorder.preprocess import Preprocessing
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-# What people call a network -> its family in `imgorder.networks.registry`.
+# What people call a network -> its family in `imgorder.networks.families`.
 BACKBONES = {
     "resnet18": "dab-resnet18",
     "resnet50": "dab-resnet50",

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import written_whole
+from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
-from imgorder.networks.registry import make_config
+from imgorder.networks.families import make_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
-from imgorder.preprocess import Preprocessing
 from imgorder.training.config import TrainConfig
 from imgorder.training.tool import one_line_errors
 from imgorder.training.warm_start import held_out_from, weights_file

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from imgorder.evaluation.measure import Measured, measure
-from imgorder.evaluation.report import results_json, results_markdown
 from imgorder.evaluation.sets import TimedSet
-from imgorder.predictor import OrderingModel, load_model
-from imgorder.preprocess import DEFAULT, Preprocessing, preprocess_set
+from imgorder.evaluation.tables import results_json, results_markdown
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess_set
 from imgorder.training.checkpoint import read_config
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore

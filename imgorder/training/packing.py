@@ -14,12 +14,12 @@ import numpy as np
 
 from imgorder.datasets.frames import read_set
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
-from imgorder.datasets.video import open_video
 from imgorder.datasets.videos import grouped_videos
-from imgorder.ending import orderly_end
 from imgorder.errors import ImgorderError
+from imgorder.files import orderly_end
+from imgorder.media.preprocess import to_scaled
+from imgorder.media.video import open_video
 from imgorder.names import natural_key, show
-from imgorder.preprocess import to_scaled
 from imgorder.training.store import Frames, FrameStore, StoreWriter
 
 # A longer video is cut here: it would fill the memory, and its windows would drown those of others.

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from imgorder.preprocess import IMAGENET_MEAN, IMAGENET_STD, SCALING
-from imgorder.training.plan import Box, Plan
+from imgorder.media.preprocess import IMAGENET_MEAN, IMAGENET_STD, SCALING
+from imgorder.training.batch_plan import Box, Plan
 from imgorder.training.store import Frames, FrameStore
 
 # Plan to images ``(B, n, size, size, 3)`` in 0…255 on the device; uint8 or float32.
@@ -174,7 +174,7 @@ def lit(images: Tensor, plan: Plan) -> Tensor:
 
 
 def normalise(images: Tensor) -> Tensor:
-    """``(B, n, H, W, 3)`` in 0…255 to ImageNet-normalised ``(B, n, 3, H, W)``, as `imgorder.preprocess` does."""
+    """``(B, n, H, W, 3)`` in 0…255 to ImageNet-normalised ``(B, n, 3, H, W)``, as `imgorder.media.preprocess` does."""
     mean, std = _imagenet(images.device, torch.get_default_dtype())
     return ((images.float() - mean) / std).permute(0, 1, 4, 2, 3)
 

@@ -13,20 +13,20 @@ from typing import Any
 from torch import nn
 
 from imgorder.errors import UsageError
-from imgorder.export import export_onnx
 from imgorder.files import written_whole
-from imgorder.metadata import ModelMetadata
-from imgorder.model_files import digest_and_size
+from imgorder.inference.cards import Card
+from imgorder.inference.model_files import digest_and_size
+from imgorder.media.preprocess import Preprocessing
+from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, is_line, show
-from imgorder.networks.registry import build_network, settings_of, sizes_of
+from imgorder.networks.families import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
-from imgorder.preprocess import Preprocessing
-from imgorder.registry import Card
+from imgorder.training.build import network_settings
 from imgorder.training.calibrate import fit_temperature, held_out_logits
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
 from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.training.export import export_onnx
 from imgorder.training.held_out import clips_of, held_out_clips
-from imgorder.training.setup import network_settings
 from imgorder.training.store import FrameStore
 from imgorder.training.tool import one_line_errors
 from imgorder.training.trainer import STATE

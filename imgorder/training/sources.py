@@ -14,9 +14,9 @@ from imgorder.datasets.manifest import Manifest
 from imgorder.datasets.split import held_out_groups
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.permutations import class_count, permutation_classes
+from imgorder.training.batch_plan import Box, Drawn, Indices, draw_box, draw_orders, middle_boxes
 from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
-from imgorder.training.plan import Box, Drawn, Indices, draw_box, draw_orders, middle_boxes
 from imgorder.training.store import CELL, Clip, Frames, FrameStore
 from imgorder.training.warm_start import held_out_from
 

@@ -20,17 +20,17 @@ from torch.optim.swa_utils import AveragedModel
 
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import written_whole
-from imgorder.metadata import ModelMetadata
+from imgorder.model_format import ModelMetadata
 from imgorder.names import show
-from imgorder.networks.registry import build_network, settings_of, sizes_of
+from imgorder.networks.families import build_network, settings_of, sizes_of
 from imgorder.networks.weights import write_network
+from imgorder.training.batch_plan import Indices, Plan, draw_orders, make_plan, plain_plan
+from imgorder.training.build import make_accelerator, make_optimizer, network_settings, running_average
 from imgorder.training.checkpoint import WEIGHTS, Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
-from imgorder.training.journal import Journal
+from imgorder.training.metrics_log import Journal
 from imgorder.training.pixels import Pixels, lit, make_pixels, normalise, to_device
-from imgorder.training.plan import Indices, Plan, draw_orders, make_plan, plain_plan
 from imgorder.training.schedule import Schedule
-from imgorder.training.setup import make_accelerator, make_optimizer, network_settings, running_average
 from imgorder.training.sources import Source
 from imgorder.training.sync_norm import synchronise_batch_norm
 from imgorder.training.warm_start import take_weights

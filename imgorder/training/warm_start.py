@@ -13,14 +13,14 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.metadata import ModelMetadata
-from imgorder.model_files import refuse_pickles, usable_file
+from imgorder.inference.cards import cards, known_card
+from imgorder.inference.model_files import refuse_pickles, usable_file
+from imgorder.model_format import ModelMetadata
 from imgorder.names import show
-from imgorder.networks.registry import build_network
-from imgorder.registry import cards, known_card
+from imgorder.networks.families import build_network
+from imgorder.training.build import network_settings
 from imgorder.training.checkpoint import WEIGHTS
 from imgorder.training.config import TrainConfig, read_toml
-from imgorder.training.setup import network_settings
 
 OTHER = "give a model of its kind and width, or leave out --init"
 NAMED = 5  # new weights that are named; of a network with another head there can be a hundred

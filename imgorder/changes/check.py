@@ -1,0 +1,259 @@
+"""Everything that can be wrong with a plan, found before anything is touched, all of it at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from imgorder.changes.folder import PREFIX
+from imgorder.changes.plan import Plan, PlannedFile, PlannedSet, companions_of, is_whole_folder
+from imgorder.changes.records import MAX_BYTES, FileState, is_bare_name, same_name
+from imgorder.errors import ImgorderError
+from imgorder.media.photos import find_sets
+from imgorder.names import show
+
+_RESERVED = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL
+)
+_REFUSED_BY_WINDOWS = re.compile(r'[<>:"\\|?*\x00-\x1f]')
+
+
+def find_problems(plan: Plan) -> list[str]:
+    """One line for each problem, with the file's name and the cure; empty if the plan can be carried out."""
+    problems = [problem for planned in plan.sets for problem in _changed_since(planned, plan.copy_to is not None)]
+    if plan.companions:
+        problems += [problem for planned in plan.sets for problem in _new_companions(planned)]
+    problems += _shared_folders(plan)
+    for planned in plan.sets:
+        changing = planned.files if plan.copy_to else planned.changing
+        problems += [problem for file in changing for problem in name_problems(file.new)]
+    if plan.copy_to is not None:
+        problems += _copy_problems(plan, plan.copy_to)
+    else:
+        for planned in plan.sets:
+            problems += _rename_problems(planned)
+        problems += _broken_links(plan)
+    return list(dict.fromkeys(problems))
+
+
+def name_problems(name: str) -> Iterator[str]:
+    """What is wrong with a name that a file is to get, on this system or on one that it may be copied to."""
+    if name == "":
+        yield "an empty name; use {stem} or {index} in --template"
+        return
+    if "\0" in name or "/" in name or not is_bare_name(name):
+        yield f"{show(name)}: not a file name; --template makes names, not folders"
+        return
+    try:
+        size = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        yield f"{show(name)}: cannot be written as a file name; use other characters in --template"
+        return
+    if size > MAX_BYTES:
+        yield f"{show(name)}: {size} bytes; a name has at most {MAX_BYTES}, use a shorter --template"
+    if name.startswith(PREFIX):
+        yield f"{show(name)}: names that begin with {PREFIX} are kept for journals"
+    if _RESERVED.fullmatch(name):
+        yield f"{show(name)}: a name that Windows keeps for a device; use another --template"
+    if name[-1] in ". ":
+        yield f"{show(name)}: Windows drops a dot or space at the end; use another --template"
+    if sys.platform == "win32" and (refused := _REFUSED_BY_WINDOWS.search(name)):
+        yield f"{show(name)}: Windows takes no {refused[0]!r} in names; use another --template"
+
+
+def folder_problems(folder: Path) -> Iterator[str]:
+    """Whether names in a folder can be changed."""
+    if not os.path.isdir(folder):
+        yield f"{show(folder)}: not a folder (any more); make a new plan"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield f"{show(folder)}: nothing can be changed in this folder; check its permissions"
+
+
+def file_problems(folder: Path, name: str) -> Iterator[str]:
+    """Whether a file of a folder can be changed; it is there."""
+    path = folder / name
+    status = os.lstat(path)
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+        yield f"{show(path)}: neither a file nor a link; leave it out"
+    elif status.st_dev != os.stat(folder).st_dev:
+        yield f"{show(path)}: on another file system than its folder; leave it out"
+    elif stat.S_ISREG(status.st_mode) and not (status.st_mode & 0o222 and os.access(path, os.W_OK)):
+        yield f"{show(path)}: read-only; make it writable (chmod u+w) or leave it out"
+
+
+def state_problem(path: Path, state: FileState, follow: bool = False) -> str | None:
+    """Whether a file, or where asked for what a link leads to, is no longer what it was when the plan was made."""
+    try:
+        now = FileState.of(os.stat(path) if follow else os.lstat(path))
+    except (OSError, ValueError):
+        return f"{show(path)}: gone since the plan was made; make a new one"
+    return None if now == state else f"{show(path)}: changed since the plan was made; make a new one"
+
+
+def _changed_since(planned: PlannedSet, copied: bool) -> Iterator[str]:
+    for file in planned.files:
+        if problem := state_problem(planned.folder / file.old, file.state, copied):
+            yield problem
+    names = [file.old for file in planned.photos]
+    if planned.whole_folder and os.path.isdir(planned.folder) and not is_whole_folder(planned.folder, names):
+        try:
+            more = {file.name for file in find_sets([planned.folder])[0].files} - set(names)
+        except Exception:  # what is missing is told above
+            more = set()
+        for name in sorted(more):
+            yield f"{show(planned.folder / name)}: not there when the plan was made; make a new one"
+
+
+def _new_companions(planned: PlannedSet) -> Iterator[str]:
+    """Files that belong to the photos by now, but are not in the plan; and those that two photos claim by now."""
+    problems: list[str] = []
+    known = {file.old for file in planned.files}
+    try:
+        found = companions_of(planned.folder, [file.old for file in planned.photos], problems)
+    except ImgorderError:  # a folder that is gone is told elsewhere
+        return
+    yield from problems
+    for photo, companions in found.items():
+        for companion in companions:
+            name = os.path.join(os.path.dirname(photo), companion.name)
+            if name not in known:
+                yield (
+                    f"{show(planned.folder / name)}: belongs to {show(os.path.basename(photo))}, but was not there "
+                    "when the plan was made; make a new one"
+                )
+
+
+def _broken_links(plan: Plan) -> Iterator[str]:
+    """Links to files that get another name: they would lead to nothing, or to another photo."""
+    leaving = {
+        os.path.join(os.path.realpath(planned.folder), file.old) for planned in plan.sets for file in planned.changing
+    }
+    for planned in plan.sets:
+        for file in planned.files:
+            path = planned.folder / file.old
+            try:
+                text = os.readlink(path)
+            except (OSError, ValueError):  # not a link
+                continue
+            target = os.path.join(os.path.realpath(planned.folder), os.path.dirname(file.old), text)
+            direct = os.path.join(os.path.realpath(os.path.dirname(target)), os.path.basename(target))
+            if {direct, os.path.realpath(target)} & leaving:
+                yield (
+                    f"{show(path)}: a link to {show(text)}, which gets another name; leave the link out and make it "
+                    "anew afterwards, or give --copy-to"
+                )
+
+
+def _shared_folders(plan: Plan) -> Iterator[str]:
+    seen: dict[tuple[int, int], Path] = {}
+    files: dict[str, str] = {}
+    for planned in plan.sets:
+        for file in planned.files:
+            path = os.path.realpath(planned.folder / os.path.dirname(file.old)) + os.sep + os.path.basename(file.old)
+            if path in files:
+                yield f"{show(path)}: in two sets; give it once"
+            files[path] = file.new
+        try:
+            status = os.stat(planned.folder)
+        except OSError:
+            continue
+        key = (status.st_dev, status.st_ino)
+        if key in seen and plan.copy_to is None:
+            yield f"{show(planned.folder)}: holds two of the sets; rename them one after the other"
+        seen[key] = planned.folder
+
+
+def _rename_problems(planned: PlannedSet) -> Iterator[str]:
+    folder = planned.folder
+    apart = [file.old for file in planned.photos if not is_bare_name(file.old)]
+    if apart:
+        listed = ", ".join(map(show, apart))
+        yield f"{show(folder)}: photos of one set lie in different folders ({listed}); give one folder, or --copy-to"
+        return
+    strange = [file.old for file in planned.files if not is_bare_name(file.old)]
+    if strange:
+        yield from (f"{show(name)}: not a file name; make a new plan" for name in strange)
+        return
+    if not planned.changing:
+        return
+    yield from folder_problems(folder)
+    there = [file for file in planned.files if os.path.lexists(folder / file.old)]
+    for file in there:
+        if file.old != file.new:
+            yield from file_problems(folder, file.old)
+    yield from _twins(folder, there)
+    yield from _duplicates([(file.old, file.new) for file in planned.files])
+    yield from _taken(folder, planned)
+
+
+def _taken(folder: Path, planned: PlannedSet) -> Iterator[str]:
+    leaving = {file.old for file in planned.changing}
+    inodes = {file.state.inode for file in planned.changing}
+    staying = {same_name(file.old) for file in planned.files if file.old == file.new}
+    try:
+        names = set(os.listdir(folder))
+    except OSError:
+        return
+    for file in planned.changing:
+        if file.new in leaving or same_name(file.new) in staying or not is_bare_name(file.new):
+            continue  # free by then, or told as a duplicate, or as no name
+        try:
+            status = os.lstat(folder / file.new)
+        except (OSError, ValueError):  # ValueError: a name that cannot be encoded, told elsewhere
+            continue
+        if file.new not in names and status.st_ino in inodes:
+            continue  # a.JPG where case does not count: one of the files that are leaving, in other letters
+        yield f"{show(folder / file.new)}: is there already; use another --template, or move it elsewhere"
+
+
+def _twins(folder: Path, files: Sequence[PlannedFile]) -> Iterator[str]:
+    seen: dict[int, str] = {}
+    for file in files:
+        if file.state.inode in seen:
+            yield (
+                f"{show(folder / file.old)}: the same file as {show(seen[file.state.inode])} (a hard link); "
+                "leave one of them out"
+            )
+        seen[file.state.inode] = file.old
+
+
+def _duplicates(names: Sequence[tuple[str, str]]) -> Iterator[str]:
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for old, new in names:
+        groups.setdefault(same_name(new), []).append((old, new))
+    for group in groups.values():
+        if len(group) > 1 and any(old != new for old, new in group):
+            olds = " and ".join(show(old) for old, _ in group)
+            yield f"{show(group[0][1])}: {olds} would all get this name; use {{index}} or {{stem}} in --template"
+
+
+def _copy_problems(plan: Plan, target: Path) -> Iterator[str]:
+    if os.path.lexists(target):
+        if not os.path.isdir(target):
+            yield f"{show(target)}: not a folder; give another --copy-to"
+            return
+        yield from folder_problems(target)
+    elif not os.path.isdir(target.parent):
+        yield f"{show(target)}: its parent folder is not there; make it, or give another --copy-to"
+        return
+    else:
+        yield from folder_problems(target.parent)
+    files = [(planned, file) for planned in plan.sets for file in planned.files]
+    for planned, file in files:
+        path = planned.folder / file.old
+        if os.path.lexists(path) and not (os.path.isfile(path) and os.access(path, os.R_OK)):
+            yield f"{show(path)}: cannot be read; check its permissions"
+        if is_bare_name(file.new) and _exists(target / file.new):
+            yield f"{show(target / file.new)}: is there already; give another --copy-to"
+    yield from _duplicates([(os.path.join(planned.folder, file.old), file.new) for planned, file in files])
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return os.path.lexists(path)
+    except ValueError:
+        return False

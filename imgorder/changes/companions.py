@@ -1,0 +1,97 @@
+"""Files that belong to a photo and move with it: its RAW file, its Live Photo video, its edits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from imgorder.changes.records import same_name
+from imgorder.media.photos import SUFFIXES
+
+# fmt: off
+RAW = (
+    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr",
+    ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".ori",
+    ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
+)
+# fmt: on
+MOVING = (".mov", ".mp4")  # Live Photos and motion photos
+XMP = ".xmp"
+ENDINGS = (*RAW, *MOVING, ".aae", XMP)
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A file that moves with a photo.
+
+    Attributes:
+        name: its name.
+        photos: the photos that claim it; more than one is a problem.
+        after_stem: whether its name is the photo's stem and a tail, else the photo's whole name and a tail.
+        tail: its ending or endings, spelt as they are.
+    """
+
+    name: str
+    photos: tuple[str, ...]
+    after_stem: bool
+    tail: str
+
+    def new_name(self, new_photo: str) -> str:
+        """What it is called when its photo is called something new."""
+        stem = stem_of(new_photo, os.path.splitext(self.photos[0])[1])
+        return (stem if self.after_stem else new_photo) + self.tail
+
+
+def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Companion]:
+    """The companions of photos among the names of their folder, whatever the case and Unicode form of the letters.
+
+    ``IMG_1.jpg`` has ``IMG_1.CR3``, ``img_1.mov``, ``IMG_1.xmp``, ``IMG_1.jpg.xmp`` and, since the RAW file
+    moves along, ``IMG_1.CR3.xmp``. A photo is never a companion. Other photos of the folder claim theirs, too; a
+    file that is spelt as one photo's is not also one of a photo that is spelt in another way.
+    """
+    taken = set(photos)
+    by_name: dict[str, list[str]] = {}
+    others = []
+    for name in names:
+        if name in taken:
+            continue
+        by_name.setdefault(same_name(name), []).append(name)
+        if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
+            others.append(name)
+    claims: dict[str, list[Companion]] = {}
+    for photo in (*photos, *others):
+        stem = same_name(os.path.splitext(photo)[0])
+        for ending in ENDINGS:
+            for name in by_name.get(stem + ending, ()):
+                own = os.path.splitext(name)[1]
+                _claim(claims, Companion(name, (photo,), True, own))
+                if ending in RAW:
+                    for edits in by_name.get(same_name(name) + XMP, ()):
+                        _claim(claims, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
+        for name in by_name.get(same_name(photo) + XMP, ()):
+            _claim(claims, Companion(name, (photo,), False, os.path.splitext(name)[1]))
+    merged = (_merged(claims[name]) for name in sorted(claims))
+    return [companion for companion in merged if taken.intersection(companion.photos)]
+
+
+def stem_of(name: str, ending: str) -> str:
+    """A new name without its ending. ``2024.05.01`` has none: only the photo's own ending and known ones count."""
+    stem, last = os.path.splitext(name)
+    return stem if last == ending or last.lower() in (*SUFFIXES, *ENDINGS) else name
+
+
+def _claim(claims: dict[str, list[Companion]], companion: Companion) -> None:
+    claims.setdefault(companion.name, []).append(companion)
+
+
+def _merged(claims: Sequence[Companion]) -> Companion:
+    """One companion of all photos that claim a file; of those that spell it exactly, if there are any."""
+    exact = [each for each in claims if _spelt_as(each)]
+    first, *_ = kept = exact or claims
+    return replace(first, photos=tuple(dict.fromkeys(each.photos[0] for each in kept)))
+
+
+def _spelt_as(companion: Companion) -> bool:
+    (photo,) = companion.photos
+    return companion.name == (os.path.splitext(photo)[0] if companion.after_stem else photo) + companion.tail

@@ -1,0 +1,81 @@
+"""Copies under new names: the originals are only read. All copies get their names, or none does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from imgorder.changes.folder import PREFIX, Folder, create_new, locked, reason_of, sync_folder, write_all
+from imgorder.changes.journal import new_run_id, refuse_unfinished
+from imgorder.changes.records import FileState
+from imgorder.errors import ImgorderError
+from imgorder.names import show
+
+_CHUNK = 1 << 20
+
+
+def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
+    """Copy files into a folder, which is made if it is missing.
+
+    Args:
+        files: source and bare new name of each; a link is copied as the file that it leads to.
+        target: the folder.
+
+    Raises:
+        ImgorderError: if one cannot be copied; what was copied is removed again.
+    """
+    made = not os.path.isdir(target)
+    try:
+        if made:
+            os.mkdir(target)
+            sync_folder(target.parent)
+        with locked(target) as folder:
+            refuse_unfinished(target)
+            _copy_all(folder, files)
+    except OSError as error:
+        raise ImgorderError(f"{reason_of(error, target)}; nothing was copied") from error
+    finally:
+        if made and os.path.isdir(target) and not os.listdir(target):
+            os.rmdir(target)
+
+
+def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> None:
+    run = new_run_id()
+    # Not the hidden names of a rename: those are photos, these are copies and can be removed.
+    stages = [f"{PREFIX}{run}.copy-{index:06d}" for index in range(len(files))]
+    inodes: dict[str, int] = {}  # of copies that are whole
+    try:
+        for stage, (source, _) in zip(stages, files, strict=True):
+            inodes[stage] = _copy(source, folder.at(stage))
+        folder.sync()
+        for stage, (_, new) in zip(stages, files, strict=True):
+            folder.rename(stage, new)
+        folder.sync()
+    except BaseException:
+        for stage, (_, new) in zip(stages, files, strict=True):
+            status = folder.status(new) if stage in inodes else None
+            if status is not None and status.st_ino == inodes[stage]:
+                folder.remove(new)
+            if folder.status(stage) is not None:
+                folder.remove(stage)
+        raise
+
+
+def _copy(source: Path, target: str) -> int:
+    """Copy one file with its times and mode, onto the disk; gives the copy's inode."""
+    with source.open("rb") as original:
+        before = FileState.of(os.fstat(original.fileno()))
+        descriptor = create_new(target)
+        try:
+            while chunk := original.read(_CHUNK):
+                write_all(descriptor, chunk)
+            shutil.copystat(source, target)
+            os.fsync(descriptor)
+            made = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        if FileState.of(os.fstat(original.fileno())) != before or made.st_size != before.size:
+            raise ImgorderError(f"{show(source)}: changed while it was copied; nothing was copied, try again")
+    return made.st_ino

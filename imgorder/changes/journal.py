@@ -1,0 +1,436 @@
+"""The journal of a run: what it is about to change, on disk before it changes anything.
+
+A journal is a hidden file of JSON lines in the folder itself: a header, one line for each file, a line
+``begun``, and at the end a line ``done``. It is written under a name for drafts and gets its own when ``begun``
+is on disk, so that one without ``begun`` has been damaged since, while a draft can always be removed. With
+``begun`` but without ``done`` the run was interrupted. Finished journals stay, for `imgorder undo`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from imgorder.changes.folder import PREFIX, Folder, Readers
+from imgorder.changes.records import FileState, bare_name
+from imgorder.errors import ImgorderError
+from imgorder.fields import Record, integer, optional_text, text
+from imgorder.names import show, undo_command
+
+VERSION = 1
+RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_FILE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.jsonl")
+_DRAFT = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.part\.jsonl")
+_STAGE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})-\d{{6,}}")
+_KINDS = ("rename", "stamp", "undo")
+
+UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A file that goes from its old name through a hidden one to its new name.
+
+    Attributes:
+        group: the same for files that stay together, a photo and its companions; None for a file on its own.
+    """
+
+    old: str
+    stage: str
+    new: str
+    state: FileState
+    group: str | None = None
+
+    @property
+    def final_name(self) -> str:
+        """When the run is done."""
+        return self.new
+
+    def record(self) -> dict[str, Any]:
+        """As a line of the journal."""
+        return {"old": self.old, "stage": self.stage, "new": self.new, "group": self.group, **self.state.record()}
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """A JPEG whose EXIF block is changed, or changed back.
+
+    Attributes:
+        name: of the file; it stays.
+        stage: hidden name under which the new content is written.
+        time: the capture time that one of the two contents has, in ISO 8601.
+        segment: the EXIF block, in base64, that the other has.
+        stamps: whether the time is written (else the old block is).
+        before, after: SHA-256 of the whole file.
+        state: before.
+    """
+
+    name: str
+    stage: str
+    time: str
+    segment: str
+    stamps: bool
+    before: str
+    after: str
+    state: FileState
+
+    @property
+    def final_name(self) -> str:
+        """When the run is done."""
+        return self.name
+
+    def record(self) -> dict[str, Any]:
+        """As a line of the journal."""
+        return {
+            "name": self.name,
+            "stage": self.stage,
+            "time": self.time,
+            "segment": self.segment,
+            "stamps": self.stamps,
+            "before": self.before,
+            "after": self.after,
+            **self.state.record(),
+        }
+
+
+Change = Move | Rewrite
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a journal says.
+
+    Attributes:
+        id: unique; part of every hidden name.
+        number: counts the runs of a folder, since clocks go back at times.
+        kind: ``rename``, ``stamp`` or ``undo``.
+        of: for an undo, the run that it takes back.
+        time: when it began, local time, ISO 8601.
+        changes: one for each file.
+        status: ``unbegun``, ``begun`` (interrupted, unless it is under way), ``done``, or ``back``: interrupted
+            and taken back, but for some files.
+        stable: whether inodes are still those of the time of the run.
+        inodes: by final name, the inode of each file that has another one since: all that were rewritten, and
+            those that a layered file system copied when it renamed them.
+        left_alone: of one that is ``back``, one line for each file that somebody else had changed or removed.
+    """
+
+    id: str
+    number: int
+    kind: str
+    of: str | None
+    time: str
+    changes: tuple[Change, ...]
+    status: str = UNBEGUN
+    stable: bool = True
+    inodes: Mapping[str, int] = field(default_factory=dict)
+    left_alone: tuple[str, ...] = ()
+
+    @property
+    def journal(self) -> str:
+        """The journal's name."""
+        return f"{PREFIX}{self.id}.jsonl"
+
+    @property
+    def draft(self) -> str:
+        """The journal's name until it is whole."""
+        return f"{PREFIX}{self.id}.part.jsonl"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing of it is left to be put right."""
+        return self.status in (DONE, BACK)
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The changes, where they are moves."""
+        return tuple(change for change in self.changes if isinstance(change, Move))
+
+    @property
+    def rewrites(self) -> tuple[Rewrite, ...]:
+        """The changes, where they are rewrites."""
+        return tuple(change for change in self.changes if isinstance(change, Rewrite))
+
+    @property
+    def title(self) -> str:
+        """For people: ``rename of 2024-05-01 12:00:00``."""
+        what = f"undo of {self.of}" if self.of else self.kind
+        return f"{what} ({self.time.replace('T', ' ')})" if self.time else what
+
+
+def new_run_id() -> str:
+    """Unique, and readable as a time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def stage_name(run: str, index: int) -> str:
+    """The hidden name of a run's file."""
+    return f"{PREFIX}{run}-{index:06d}"
+
+
+def begin(folder: Folder, run: Run) -> None:
+    """Write the journal; it is on disk, and its name too, when this returns.
+
+    Raises:
+        OSError: if it cannot be written; nothing else has happened then.
+    """
+    header = {
+        "imgorder": VERSION,
+        "run": run.id,
+        "number": run.number,
+        "kind": run.kind,
+        "of": run.of,
+        "time": run.time,
+    }
+    lines = [header, *(change.record() for change in run.changes)]
+    # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
+    folder.write_new(run.draft, b"".join(map(_line, lines)), readers=_readers(folder, run))
+    status = folder.status(run.draft)
+    folder.append(run.draft, _line({"begun": len(run.changes), "inode": status.st_ino if status else 0}))
+    folder.rename(run.draft, run.journal)
+    folder.sync()
+
+
+def _readers(folder: Folder, run: Run) -> Readers | None:
+    """No more people than may read each photo whose EXIF block is in the journal; None where there is none."""
+    found = [status for rewrite in run.rewrites if (status := folder.status(rewrite.name)) is not None]
+    if not found:
+        return None
+    mode = 0o644
+    for status in found:
+        mode &= status.st_mode | 0o600
+    groups = {status.st_gid for status in found}
+    return Readers(mode if len(groups) == 1 else mode & ~0o070, min(groups))
+
+
+def finish(folder: Folder, run: Run) -> None:
+    """Write that the run is done."""
+    _end(folder, run, {"done": True, "inodes": _other_inodes(folder, run.changes)})
+
+
+def finish_back(folder: Folder, run: Run, left_alone: Sequence[str]) -> None:
+    """Write that the run was taken back, but for some files: its journal stays, since it knows their names."""
+    inodes = _other_inodes(folder, run.rewrites)  # what was moved back is no longer under its final name
+    _end(folder, run, {"done": True, "back": True, "left_alone": list(left_alone), "inodes": inodes})
+
+
+def _other_inodes(folder: Folder, changes: Sequence[Change]) -> dict[str, int]:
+    inodes = {}
+    for change in changes:
+        status = folder.status(change.final_name)
+        if status is not None and status.st_ino != change.state.inode:
+            inodes[change.final_name] = status.st_ino
+    return inodes
+
+
+def _end(folder: Folder, run: Run, record: Record) -> None:
+    folder.append(run.journal, b"\n" + _line(record))  # a crash may have cut the line before
+
+
+def reopen(folder: Folder, run: Run) -> None:
+    """Take the line ``done`` back, should there be one: from here on files move back."""
+    if folder.status(run.journal) is None:
+        return
+    size = 0
+    for line in folder.read(run.journal).splitlines(keepends=True):
+        if (_parsed(line) or {}).get("done") is True:
+            folder.cut(run.journal, size)
+            return
+        size += len(line)
+
+
+def discard(folder: Folder, run: Run) -> None:
+    """Remove the journal of a run that has left no trace."""
+    there = [name for name in (run.journal, run.draft) if folder.status(name) is not None]
+    for name in there:
+        folder.remove(name)
+    if there:
+        folder.sync()
+
+
+def read_runs(path: Path) -> list[Run]:
+    """All runs of a folder, oldest first.
+
+    Raises:
+        ImgorderError: if the folder or a journal cannot be read, or a journal is damaged.
+    """
+    try:
+        names = os.listdir(path)
+    except OSError as error:
+        raise ImgorderError(f"{show(path)}: the folder cannot be read ({error.strerror}); check the path") from error
+    found = {match[1]: name for name in names if (match := _FILE.fullmatch(name))}
+    runs = [_read(path / name, run) for run, name in found.items()]
+    drafts = {match[1] for name in names if (match := _DRAFT.fullmatch(name))}
+    runs += [Run(run, 0, "run", None, "", ()) for run in drafts - set(found)]
+    return sorted(runs, key=lambda run: (run.number, run.id))
+
+
+def unfinished(path: Path) -> list[Run]:
+    """The runs of a folder that were interrupted, newest first. Meaningful only under the folder's lock."""
+    return [run for run in read_runs(path) if not run.is_finished][::-1]
+
+
+def refuse_unfinished(path: Path) -> None:
+    """Raise an ImgorderError if a run in the folder was interrupted."""
+    for run in unfinished(path):
+        raise ImgorderError(
+            f"{show(path)}: a {run.title} was interrupted here; first run: {undo_command(path, '--recover')}"
+        )
+    if lost := stray_problem(path, ()):
+        raise ImgorderError(lost)
+
+
+def stray_problem(path: Path, runs: Sequence[Run]) -> str | None:
+    """One line about files under hidden names of runs whose journal is gone; None if there are none.
+
+    Args:
+        runs: the `unfinished` ones of the folder.
+    """
+    known = {change.stage for run in runs for change in run.changes}
+    strays = sorted(name for name in os.listdir(path) if _STAGE.fullmatch(name) and name not in known)
+    if not strays:
+        return None
+    more = f" and {len(strays) - 1} more" if len(strays) > 1 else ""
+    return (
+        f"{show(path / strays[0])}{more}: hidden files of an interrupted run without its journal; "
+        "they are your photos: put the journal back, or give them names"
+    )
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, allow_nan=False).encode("ascii") + b"\n"  # names that are not UTF-8 as lone surrogates
+
+
+def _read(path: Path, run: str) -> Run:
+    try:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise _damaged(path, "not a file")
+        content = path.read_bytes()
+    except OSError as error:
+        raise ImgorderError(
+            f"{show(path)}: a journal that cannot be read ({error.strerror}); check its permissions"
+        ) from error
+    lines = [_parsed(line) for line in content.splitlines(keepends=True)]
+    begun = next((place for place, line in enumerate(lines) if line and "begun" in line), None)
+    try:
+        if begun is None:
+            return _unbegun(path.parent, run, lines)
+        return _run(run, lines, begun, status.st_ino)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
+    """A run without ``begun``, if it is certain that it has changed nothing; raises ValueError."""
+    header = _header(run, lines)
+    if any(name.startswith(f"{PREFIX}{run}-") for name in os.listdir(folder)):
+        raise ValueError("it lacks its end, but there are files under its hidden names")
+    if None in lines[1:-1]:
+        raise ValueError("lines are missing")
+    if not any(lines[1:]):
+        raise ValueError("it has no whole line but the first")
+    for change in (_change(run, line) for line in lines[1:] if line):
+        name = change.old if isinstance(change, Move) else change.name
+        try:
+            state = FileState.of(os.lstat(folder / name))
+        except FileNotFoundError:
+            state = None
+        if state is None or (state.inode, state.size) != (change.state.inode, change.state.size):
+            raise ValueError(f"it lacks its end, but {show(name)} is not as before the run")
+    return Run(run, integer(header, "number"), text(header, "kind"), None, "", ())
+
+
+def _header(run: str, lines: list[dict[str, Any] | None]) -> dict[str, Any]:
+    """The first line, if it is this run's and can be understood here; raises ValueError."""
+    header = lines[0] if lines else None
+    if header is None:
+        raise ValueError("its first line cannot be read" if lines else "it is empty")
+    if header.get("imgorder") != VERSION:
+        raise ValueError(f"written by another version of imgorder ({header.get('imgorder')!r})")
+    if text(header, "run") != run:
+        raise ValueError("lines are missing or of another run")
+    if (kind := text(header, "kind")) not in _KINDS:
+        raise ValueError(f"of a kind not known here ({kind!r})")
+    return header
+
+
+def _run(run: str, lines: list[dict[str, Any] | None], begun: int, inode: int) -> Run:
+    header, last = _header(run, lines), lines[begun] or {}
+    records = [line for line in lines[1:begun] if line]
+    if len(records) != begun - 1 or integer(last, "begun") != len(records):
+        raise ValueError("lines are missing or of another run")
+    changes = tuple(_change(run, record) for record in records)
+    if len({change.stage for change in changes}) != len(changes) or len({type(each) for each in changes}) > 1:
+        raise ValueError("its lines contradict one another")
+    done = next((line for line in lines[begun:] if line and line.get("done") is True), None)
+    left_alone = (done or {}).get("left_alone", [])
+    if not isinstance(left_alone, list) or not all(isinstance(line, str) for line in left_alone):
+        raise ValueError("left_alone is no list of texts")
+    return Run(
+        run,
+        integer(header, "number"),
+        text(header, "kind"),
+        optional_text(header, "of"),
+        text(header, "time"),
+        changes,
+        BEGUN if done is None else BACK if done.get("back") is True else DONE,
+        integer(last, "inode") == inode,
+        _inodes(done),
+        tuple(left_alone),
+    )
+
+
+def _change(run: str, record: Record) -> Change:
+    stage = bare_name(record, "stage")
+    if not stage.startswith(f"{PREFIX}{run}-"):
+        raise ValueError("a hidden name of another run")
+    state = FileState.read(record)
+    if "old" in record:
+        return Move(bare_name(record, "old"), stage, bare_name(record, "new"), state, optional_text(record, "group"))
+    stamps = record.get("stamps")
+    if not isinstance(stamps, bool):
+        raise ValueError("stamps is neither true nor false")
+    return Rewrite(
+        bare_name(record, "name"),
+        stage,
+        text(record, "time"),
+        text(record, "segment"),
+        stamps,
+        text(record, "before"),
+        text(record, "after"),
+        state,
+    )
+
+
+def _inodes(done: Record | None) -> dict[str, int]:
+    record = {} if done is None else done.get("inodes", {})
+    if not isinstance(record, dict):
+        raise ValueError("inodes is no object")
+    return {name: integer(record, name) for name in record}
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """A line as an object; None for an empty line and for one that a crash cut."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _damaged(path: Path, reason: str) -> ImgorderError:
+    return ImgorderError(
+        f"{show(path)}: this journal is damaged ({reason}); nothing was changed. Look into it for old and new "
+        "names, put the files right by hand, then move it elsewhere"
+    )

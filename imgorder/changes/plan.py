@@ -1,0 +1,324 @@
+"""What is to be renamed: old name, new name and state of every file, with a digest over all of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from imgorder.changes.companions import Companion, find_companions
+from imgorder.changes.folder import PREFIX
+from imgorder.changes.records import FileState
+from imgorder.changes.template import Template
+from imgorder.errors import ImgorderError, PhotoError, ProblemsError
+from imgorder.fields import Record, boolean, optional_text, path_text, probability, text
+from imgorder.media.photos import find_sets
+from imgorder.names import show
+from imgorder.sorting import SortedSet
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class PlannedFile:
+    """One file.
+
+    Attributes:
+        old: relative to the set's folder.
+        new: a bare name.
+        companion_of: for a companion, its photo's old name.
+        state: when the plan was made.
+    """
+
+    old: str
+    new: str
+    companion_of: str | None
+    state: FileState
+
+
+@dataclass(frozen=True)
+class PlannedSet:
+    """The photos of one scene in temporal order, each followed by its companions.
+
+    Attributes:
+        folder: an absolute path.
+        whole_folder: whether the set was all photos of the folder, so that one more makes the plan stale.
+        confidence, direction, model, backend: of the order.
+        files: photos and companions.
+    """
+
+    folder: Path
+    whole_folder: bool
+    confidence: float
+    direction: str
+    model: str
+    backend: str
+    files: tuple[PlannedFile, ...]
+
+    @property
+    def photos(self) -> tuple[PlannedFile, ...]:
+        """The files that are no companions."""
+        return tuple(file for file in self.files if file.companion_of is None)
+
+    @property
+    def changing(self) -> tuple[PlannedFile, ...]:
+        """The files that get another name."""
+        return tuple(file for file in self.files if file.old != file.new)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a run will do.
+
+    Attributes:
+        template: the text that the names come from.
+        copy_to: absolute path of the folder that gets copies; None where the files themselves are renamed.
+        sets: one for each scene.
+        companions: whether files that belong to the photos come along, so that one more makes the plan stale.
+    """
+
+    template: str
+    copy_to: Path | None
+    sets: tuple[PlannedSet, ...]
+    companions: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """The stable JSON of ``docs/json.md``."""
+        content = {
+            "version": VERSION,
+            "template": self.template,
+            "copy_to": None if self.copy_to is None else str(self.copy_to),
+            "companions": self.companions,
+            "sets": [_set_record(each) for each in self.sets],
+        }
+        return {**content, "digest": _digest(content)}
+
+    @property
+    def digest(self) -> str:
+        """BLAKE2b over everything in the plan, 32 hex digits."""
+        return str(self.record()["digest"])
+
+
+def make_plan(
+    ordered: Sequence[SortedSet], template: Template, *, copy_to: Path | None = None, companions: bool = True
+) -> Plan:
+    """Name the photos of ordered sets. Reads only.
+
+    Raises:
+        ProblemsError: if a photo has no capture time and the template needs one, or a companion is claimed twice.
+        PhotoError: if a file cannot be reached.
+    """
+    problems: list[str] = []
+    sets = [_planned_set(each, template, companions, copy_to is not None, problems) for each in ordered]
+    if problems:
+        raise ProblemsError(problems)
+    target = None if copy_to is None else Path(os.path.abspath(copy_to))
+    return Plan(template.text, target, tuple(sets), companions)
+
+
+def read_plan(file: Path) -> Plan:
+    """Read a plan back.
+
+    Raises:
+        ImgorderError: if the file cannot be read, is no plan, or its digest shows that it was changed.
+    """
+    try:
+        content = json.loads(file.read_bytes())
+    except OSError as error:
+        raise ImgorderError(
+            f"{show(file)}: no plan can be read there ({error.strerror}); make one without --apply"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ImgorderError(f"{show(file)}: not a plan; make one with --plan and without --apply") from error
+    try:
+        if content["version"] != VERSION:
+            raise ValueError("written by another version of imgorder")
+        copy_to = None if content["copy_to"] is None else path_text(content, "copy_to")
+        plan = Plan(
+            text(content, "template"),
+            None if copy_to is None else Path(copy_to),
+            tuple(_read_set(record) for record in content["sets"]),
+            boolean(content, "companions"),
+        )
+        digest = text(content, "digest")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ImgorderError(f"{show(file)}: not a plan ({error}); make one with --plan and without --apply") from error
+    if digest != plan.digest:
+        raise ImgorderError(f"{show(file)}: changed since it was written (its digest differs); make a new plan")
+    return plan
+
+
+def write_plan(plan: Plan, file: Path) -> None:
+    """Write a plan as JSON; never over a file.
+
+    Raises:
+        ImgorderError: if there is such a file, or it cannot be written.
+    """
+    try:
+        stream = file.open("x", encoding="ascii")
+        try:
+            with stream:
+                stream.write(json.dumps(plan.record(), indent=2, allow_nan=False) + "\n")
+        except BaseException:
+            file.unlink()  # half a plan would stand in the way of the next try
+            raise
+    except FileExistsError as error:
+        raise ImgorderError(
+            f"{show(file)}: there is such a file already; remove it, or carry it out with --apply"
+        ) from error
+    except OSError as error:
+        raise ImgorderError(f"{show(file)}: cannot be written ({error.strerror}); check the path") from error
+
+
+def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
+    """Raise an ImgorderError if the photos under some paths are not those of a plan."""
+    found = {os.path.realpath(path) for photos in find_sets(paths) for path in photos.files}
+    planned = {os.path.realpath(each.folder / photo.old) for each in plan.sets for photo in each.photos}
+    for path in sorted(found ^ planned):
+        where = "not in the plan" if path in found else "not given, but in the plan"
+        raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
+
+
+def is_whole_folder(folder: Path, names: Sequence[str]) -> bool:
+    """Whether names are those of all photos in a folder."""
+    try:
+        (photos,) = find_sets([folder])
+    except ImgorderError:  # the folder of photos that are given one by one may hold none itself
+        return False
+    return {file.name for file in photos.files} == set(names)
+
+
+def _planned_set(
+    ordered: SortedSet, template: Template, companions: bool, copied: bool, problems: list[str]
+) -> PlannedSet:
+    folder = ordered.photos.folder
+    names = [ordered.photos.name(file) for file in ordered.files]
+    belonging = companions_of(folder, names, problems) if companions else {}
+    files = []
+    for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
+        values = _values(file, index, len(names), folder)
+        if template.uses_date:
+            values["date"] = _capture_time(file)
+            if values["date"] is None:
+                problems.append(
+                    f"{show(file)}: no capture time in it (EXIF DateTimeOriginal), which {{date}} in --template needs"
+                )
+                continue
+        new = template.fill(values)
+        if problem := _strange_ending(file, new):
+            problems.append(problem)
+        files.append(_planned_file(folder, name, new, None, copied))
+        for companion in belonging.get(name, ()):
+            old = os.path.join(os.path.dirname(name), companion.name)
+            files.append(_planned_file(folder, old, companion.new_name(new), name, copied))
+    return PlannedSet(
+        Path(os.path.abspath(folder)),
+        is_whole_folder(folder, names),
+        ordered.confidence,
+        ordered.direction,
+        ordered.model,
+        ordered.backend,
+        tuple(files),
+    )
+
+
+def _strange_ending(file: Path, new: str) -> str | None:
+    """Names under which a photo would not be found any more, by imgorder or by other programs."""
+    if new.startswith(".") and not new.startswith(PREFIX):
+        return f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
+    ending = os.path.splitext(file.name)[1]
+    if new and os.path.splitext(new)[1].casefold() != ending.casefold():
+        return f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
+    return None
+
+
+def _values(file: Path, index: int, n: int, folder: Path) -> dict[str, object]:
+    stem, ending = os.path.splitext(file.name)
+    return {
+        "index": index,
+        "stem": stem,
+        "ext": ending,
+        "n": n,
+        "folder": os.path.basename(os.path.abspath(folder)),
+    }
+
+
+def companions_of(folder: Path, names: Sequence[str], problems: list[str]) -> dict[str, list[Companion]]:
+    """The companions of each photo; those that two photos share, be one of them in the set, are a problem."""
+    belonging: dict[str, list[Companion]] = {}
+    for inside in dict.fromkeys(map(os.path.dirname, names)):
+        photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
+        for companion in find_companions(photos, _files_in(folder / inside)):
+            photo = next(each for each in companion.photos if each in photos)
+            belonging.setdefault(os.path.join(inside, photo), []).append(companion)
+            if len(companion.photos) > 1:
+                problems.append(
+                    f"{show(folder / inside / companion.name)}: belongs to "
+                    f"{' and '.join(map(show, companion.photos))}; leave one of them out, or give --no-companions"
+                )
+    return belonging
+
+
+def _files_in(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_symlink() or entry.is_file(follow_symlinks=False)]
+    except OSError as error:
+        raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
+
+
+def _planned_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
+    try:
+        # A link is renamed itself, and copied as the file that it leads to.
+        status = os.stat(folder / old) if copied else os.lstat(folder / old)
+        return PlannedFile(old, new, companion_of, FileState.of(status))
+    except OSError as error:
+        raise PhotoError(f"{show(folder / old)}: cannot be reached ({error.strerror}); try again") from error
+
+
+def _capture_time(file: Path) -> object:
+    from imgorder.media.capture import exposure_time
+
+    return exposure_time(file)
+
+
+def _set_record(planned: PlannedSet) -> dict[str, Any]:
+    return {
+        "folder": str(planned.folder),
+        "whole_folder": planned.whole_folder,
+        "confidence": planned.confidence,
+        "direction": planned.direction,
+        "model": planned.model,
+        "backend": planned.backend,
+        "files": [
+            {"old": file.old, "new": file.new, "companion_of": file.companion_of, **file.state.record()}
+            for file in planned.files
+        ],
+    }
+
+
+def _read_set(record: Record) -> PlannedSet:
+    files = tuple(
+        PlannedFile(
+            path_text(each, "old"), text(each, "new"), optional_text(each, "companion_of"), FileState.read(each)
+        )
+        for each in record["files"]
+    )
+    return PlannedSet(
+        Path(path_text(record, "folder")),
+        boolean(record, "whole_folder"),
+        probability(record, "confidence"),
+        text(record, "direction"),
+        text(record, "model"),
+        text(record, "backend"),
+        files,
+    )
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return hashlib.blake2b(canonical, digest_size=16).hexdigest()

@@ -1,0 +1,222 @@
+"""Capture times for photos in their order: one start, one step, written into each JPEG's EXIF block."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from imgorder.changes import journal, transaction
+from imgorder.changes.check import file_problems, folder_problems, state_problem
+from imgorder.changes.folder import locked
+from imgorder.changes.journal import Rewrite, Run
+from imgorder.changes.records import FileState, is_bare_name
+from imgorder.changes.rewriting import sha256
+from imgorder.errors import ImgorderError, ProblemsError, UsageError
+from imgorder.files import orderly_end
+from imgorder.media import exif
+from imgorder.names import show
+from imgorder.sorting import SortedSet
+
+_START = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?", re.ASCII)
+_STEP = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
+_UNITS = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+}
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """One photo.
+
+    Attributes:
+        name: of the file in the folder.
+        before: the capture time that it has, None if it has none.
+        time: the one that it is to get.
+        zone: of its capture time, which is left as it is; None if it names none.
+        segment: its EXIF block as it is, base64.
+        old, new: SHA-256 of the whole file, as it is and with the time.
+        state: when the plan was made.
+    """
+
+    name: str
+    before: datetime | None
+    time: datetime
+    zone: timezone | None
+    segment: str
+    old: str
+    new: str
+    state: FileState
+
+
+@dataclass(frozen=True)
+class StampPlan:
+    """The photos of one folder, in order, and their times."""
+
+    folder: Path
+    stamps: tuple[Stamp, ...]
+
+    @property
+    def changing(self) -> tuple[Stamp, ...]:
+        """Those whose bytes change."""
+        return tuple(stamp for stamp in self.stamps if stamp.old != stamp.new)
+
+    @property
+    def one_zone(self) -> bool:
+        """Whether the times are read in one zone; if not, programs that heed zones may show another order."""
+        return len({stamp.zone for stamp in self.stamps}) == 1
+
+
+def parse_start(text: str) -> datetime:
+    """``2024-05-01 12:00:00``, also with decimals; raises UsageError."""
+    match = _START.fullmatch(text.strip())
+    try:
+        if not match:
+            raise ValueError
+        date_and_time = [int(part or 0) for part in match.groups()[:-1]]
+        return datetime(*date_and_time, int((match[7] or "").ljust(6, "0")))  # type: ignore[arg-type, misc]
+    except ValueError:
+        raise UsageError(f"--start takes a time such as '2024-05-01 12:00:00', without a zone; not {text!r}") from None
+
+
+def parse_step(text: str) -> timedelta:
+    """``1s``, ``500ms``, ``2m``, ``1h``; raises UsageError."""
+    match = _STEP.fullmatch(text.strip())
+    try:
+        step = float(match[1]) * _UNITS[match[2]] if match else timedelta(0)
+    except OverflowError:
+        step = timedelta(0)
+    if step <= timedelta(0):
+        raise UsageError(f"--step takes a time from one photo to the next, such as 1s, 500ms or 2m; not {text!r}")
+    return step
+
+
+def make_stamps(
+    ordered: Sequence[SortedSet], start: datetime, step: timedelta, *, overwrite: bool = False
+) -> StampPlan:
+    """Give each photo its time. Reads only.
+
+    Args:
+        ordered: one set.
+        start: of the first photo.
+        step: from one photo to the next.
+        overwrite: whether photos that have a capture time may get another.
+
+    Raises:
+        UsageError: for several sets, and for times beyond the year 9999.
+        ProblemsError: with all reasons why a photo cannot be stamped.
+    """
+    if len(ordered) != 1:
+        raise UsageError("stamp takes one set at a time: one folder, or photos of one scene")
+    (photos,) = ordered
+    folder = photos.photos.folder
+    names = [photos.photos.name(file) for file in photos.files]
+    if not all(map(is_bare_name, names)):
+        raise ProblemsError([f"{show(folder)}: the photos lie in different folders; give one folder"])
+    problems = list(folder_problems(folder))
+    stamps = []
+    seen: dict[int, str] = {}
+    for index, name in enumerate(names):
+        try:
+            time = start + index * step
+        except OverflowError:
+            raise UsageError("--start and --step lead beyond the year 9999") from None
+        made = _stamp(folder, name, time, overwrite)
+        if isinstance(made, Stamp):
+            if made.state.inode in seen:
+                problems.append(
+                    f"{show(folder / name)}: the same file as {show(seen[made.state.inode])} (a hard link); "
+                    "leave one of them out"
+                )
+            seen[made.state.inode] = name
+            stamps.append(made)
+        else:
+            problems += made
+    if problems:
+        raise ProblemsError(problems)
+    return StampPlan(Path(os.path.abspath(folder)), tuple(stamps))
+
+
+def apply_stamps(plan: StampPlan) -> Run | None:
+    """Write the times: all of them or none.
+
+    Returns:
+        The run; None where the photos have these times already.
+
+    Raises:
+        ImgorderError: if a photo has changed since the plan was made, or something fails; all is then as before.
+        KeyboardInterrupt, SystemExit: by Ctrl-C or a signal to end; all is then as before.
+    """
+    if not plan.changing:
+        return None
+    with orderly_end(), locked(plan.folder) as folder:
+        journal.refuse_unfinished(plan.folder)
+        problems = list(folder_problems(plan.folder))
+        for stamp in plan.stamps:
+            changed = state_problem(plan.folder / stamp.name, stamp.state)
+            problems += [changed] if changed else file_problems(plan.folder, stamp.name)
+        if problems:
+            raise ProblemsError(problems)
+        return transaction.carry_out(folder, "stamp", lambda run: _rewrites(plan, run))
+
+
+def _rewrites(plan: StampPlan, run: str) -> list[Rewrite]:
+    return [
+        Rewrite(
+            stamp.name,
+            journal.stage_name(run, index),
+            stamp.time.isoformat(),
+            stamp.segment,
+            True,
+            stamp.old,
+            stamp.new,
+            stamp.state,
+        )
+        for index, stamp in enumerate(plan.changing)
+    ]
+
+
+def _stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Stamp | list[str]:
+    """A photo's stamp, or what stands against it."""
+    path = folder / name
+    try:
+        status = os.lstat(path)
+        if stat.S_ISLNK(status.st_mode):
+            return [f"{show(path)}: a symbolic link; give the photo that it leads to"]
+        problems = list(file_problems(folder, name))
+        data = path.read_bytes()
+    except OSError as error:
+        return [f"{show(path)}: cannot be read ({error.strerror}); check its permissions"]
+    if not data.startswith(b"\xff\xd8\xff"):
+        return [*problems, f"{show(path)}: not a JPEG; only JPEGs can be stamped, leave it out"]
+    if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
+        problems.append(f"{show(path)}: belongs to another user, who could not be kept as its owner; copy it first")
+    before = exif.capture_time(data)
+    if before is not None and before != time and not overwrite:
+        problems.append(
+            f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
+        )
+    elif before is None and not overwrite and (text := exif.capture_text(data)):
+        problems.append(
+            f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
+            "it, or leave it out"
+        )
+    try:
+        content, segment = exif.with_capture_time(data, time)
+        if exif.restored(content, segment) != data or exif.capture_time(content) != time:
+            raise ImgorderError("the change could not be taken back exactly")
+    except (exif.ExifError, ImgorderError) as error:
+        return [*problems, f"{show(path)}: cannot be stamped ({error}); leave it out"]
+    if problems:
+        return problems
+    encoded = base64.b64encode(segment).decode("ascii")
+    zone = exif.capture_zone(data)
+    return Stamp(name, before, time, zone, encoded, sha256(data), sha256(content), FileState.of(status))

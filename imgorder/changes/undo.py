@@ -1,0 +1,235 @@
+"""Taking back a run that is done, as a run of its own: what can go back does, what cannot is refused by name."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from imgorder.changes import journal, transaction
+from imgorder.changes.check import file_problems, folder_problems
+from imgorder.changes.folder import Folder, locked, reason_of
+from imgorder.changes.journal import BACK, DONE, Change, Move, Rewrite, Run
+from imgorder.changes.records import FileState
+from imgorder.changes.rewriting import sha256
+from imgorder.changes.transaction import Recovery
+from imgorder.errors import ImgorderError
+from imgorder.files import orderly_end
+from imgorder.names import show, undo_command
+
+UNDONE, INTERRUPTED, TAKEN_BACK = "undone", "interrupted", "taken back"
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What an undo did.
+
+    Attributes:
+        run: that was to be taken back.
+        files: how many went back.
+        refused: one line for each file that did not, with the reason.
+    """
+
+    run: Run
+    files: int
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A run and its state: ``done``, ``undone``, ``interrupted``, or ``taken back``, but for some files."""
+
+    run: Run
+    state: str
+    left: int  # files that can still be taken back
+
+
+def list_runs(folder: Path) -> list[Listed]:
+    """The runs of a folder, oldest first. Reads only; raises ImgorderError."""
+    runs = journal.read_runs(folder)
+    return [Listed(run, _state(run, runs), len(_left(run, runs))) for run in runs]
+
+
+def undo(path: Path, wanted: str | None = None) -> Undone:
+    """Take back the last run that is not undone yet, or a certain one.
+
+    Raises:
+        ImgorderError: if there is none, another process is at work, or a run was interrupted. Nothing was changed.
+    """
+    with orderly_end(), locked(path) as folder:
+        journal.refuse_unfinished(path)
+        runs = journal.read_runs(path)
+        run = _choose(path, runs, wanted)
+        for problem in folder_problems(path):
+            raise ImgorderError(problem)
+        changes, refused = _checked(folder, run, _left(run, runs), _successors(runs))
+        if changes:
+            transaction.carry_out(folder, "undo", lambda identity: _staged(changes, identity), run.id)
+        return Undone(run, len(changes), tuple(refused))
+
+
+def recover(path: Path) -> list[Recovery]:
+    """End all interrupted runs of a folder; see `transaction.recover`."""
+    with orderly_end(), locked(path) as folder:
+        recoveries = []
+        for run in journal.unfinished(path):
+            try:
+                recoveries.append(transaction.recover(folder, run))
+            except OSError as error:
+                raise ImgorderError(f"{reason_of(error, path)}; put that right and run --recover again") from error
+        return recoveries
+
+
+def _state(run: Run, runs: Sequence[Run]) -> str:
+    if not run.is_finished:
+        return INTERRUPTED
+    if run.status == BACK:
+        return TAKEN_BACK
+    return DONE if run.kind == "undo" or _left(run, runs) else UNDONE
+
+
+def _left(run: Run, runs: Sequence[Run]) -> list[Change]:
+    """The changes of a run that neither an undo nor a recovery has taken back."""
+    if run.status == BACK:
+        return []
+    back = {_key(change) for each in runs if each.of == run.id and each.status == DONE for change in each.changes}
+    return [change for change in run.changes if _key(_reversed(change)) not in back]
+
+
+def _key(change: Change) -> tuple[str, ...]:
+    return (change.old, change.new) if isinstance(change, Move) else (change.name, change.before, change.after)
+
+
+def _reversed(change: Change) -> Change:
+    if isinstance(change, Move):
+        return replace(change, old=change.new, new=change.old)
+    return replace(change, before=change.after, after=change.before, stamps=not change.stamps)
+
+
+def _staged(changes: Sequence[Change], run: str) -> list[Change]:
+    return [replace(change, stage=journal.stage_name(run, index)) for index, change in enumerate(changes)]
+
+
+def _choose(path: Path, runs: Sequence[Run], wanted: str | None) -> Run:
+    if wanted is not None:
+        for run in runs:
+            if run.id == wanted:
+                if run.kind == "undo":
+                    raise ImgorderError(f"{show(path)}: {wanted} is an undo itself; rename or stamp again instead")
+                if not _left(run, runs):
+                    raise ImgorderError(f"{show(path)}: {wanted} is undone already")
+                return run
+        raise ImgorderError(f"{show(path)}: no run {show(wanted)} here; see {undo_command(path, '--list')}")
+    for run in reversed(runs):
+        if run.kind != "undo" and _left(run, runs):
+            return run
+    raise ImgorderError(f"{show(path)}: nothing to undo in this folder; see {undo_command(path, '--list')}")
+
+
+def _successors(runs: Sequence[Run]) -> dict[int, set[int]]:
+    """For each inode those that took its place, above all when a stamp, or its undo, wrote the file anew."""
+    successors: dict[int, set[int]] = {}
+    for run in runs:
+        for change in run.changes:
+            if change.final_name in run.inodes:
+                successors.setdefault(change.state.inode, set()).add(run.inodes[change.final_name])
+    return successors
+
+
+def _became(inode: int, successors: dict[int, set[int]]) -> set[int]:
+    """An inode and all that have followed it."""
+    found, new = {inode}, {inode}
+    while new:
+        new = {each for known in new for each in successors.get(known, ())} - found
+        found |= new
+    return found
+
+
+def _checked(
+    folder: Folder, run: Run, changes: Sequence[Change], successors: dict[int, set[int]]
+) -> tuple[list[Change], list[str]]:
+    """The reversed changes that can be made, and why the others cannot."""
+    possible: list[Change] = []
+    refused = []
+    staying: dict[str | None, str] = {}  # of each group that cannot go back as a whole, the file that is the reason
+    for change in changes:
+        back = _reversed(change)
+        reason = _changed(folder, back, _became(back.state.inode, successors) if run.stable else None)
+        if isinstance(reason, str):
+            refused.append(reason)
+            if isinstance(back, Move):
+                staying.setdefault(back.group, back.old)
+        else:
+            possible.append(replace(back, state=reason))
+    moves = [change for change in possible if isinstance(change, Move)]
+    if len(moves) < len(possible):
+        return possible, refused
+    names = folder.names()
+    while True:  # each file that has to stay may keep another from its name, and all that belong to it
+        leaving = {move.old: move.state.inode for move in moves}
+        blocked = [move for move in moves if move.new not in leaving and _is_taken(folder, move.new, names, leaving)]
+        refused += [
+            f"{show(folder.at(move.old))}: its old name {show(move.new)} is taken; move that file elsewhere first"
+            for move in blocked
+        ]
+        for move in blocked:
+            staying.setdefault(move.group, move.old)
+        kept = [move for move in moves if move not in blocked and move.group is not None and move.group in staying]
+        refused += [
+            f"{show(folder.at(move.old))}: stays with {show(staying[move.group])}, which cannot go back "
+            f"and belongs to it; {show(move.new)} is not given back"
+            for move in kept
+        ]
+        if not blocked and not kept:
+            return list(moves), refused
+        moves = [move for move in moves if move not in blocked and move not in kept]
+
+
+def _changed(folder: Folder, back: Change, inodes: set[int] | None) -> FileState | str:
+    """The state of a file that can be changed back, or why it cannot."""
+    try:
+        return _changed_move(folder, back, inodes) if isinstance(back, Move) else _changed_rewrite(folder, back)
+    except (OSError, ValueError) as error:  # a foreign journal may name what no file can be called
+        name = back.old if isinstance(back, Move) else back.name
+        reason = error.strerror if isinstance(error, OSError) else error
+        return f"{show(folder.at(name))}: cannot be looked at ({reason}); check its permissions"
+
+
+def _changed_move(folder: Folder, back: Move, inodes: set[int] | None) -> FileState | str:
+    """The state of a file that can go back, or why it cannot. Its inode counts only where inodes are kept."""
+    path = folder.at(back.old)
+    status = folder.status(back.old)
+    if status is None:
+        return f"{show(path)}: gone since ({show(back.new)} before)"
+    state = FileState.of(status)
+    if not state.like(back.state):
+        return f"{show(path)}: changed since (its size or time differs); {show(back.new)} is not given back"
+    if inodes is not None and state.inode not in inodes:
+        return f"{show(path)}: another file by now; {show(back.new)} is not given back"
+    for problem in file_problems(folder.path, back.old):
+        return problem
+    return state
+
+
+def _changed_rewrite(folder: Folder, back: Rewrite) -> FileState | str:
+    path = folder.at(back.name)
+    status = folder.status(back.name)
+    if status is None:
+        return f"{show(path)}: gone since"
+    state = FileState.of(status)
+    if not stat.S_ISREG(status.st_mode):
+        return f"{show(path)}: another file by now"
+    if state.mtime_ns != back.state.mtime_ns or sha256(folder.read(back.name)) != back.before:
+        return f"{show(path)}: changed since; its old time is not given back"
+    for problem in file_problems(folder.path, back.name):
+        return problem
+    return state
+
+
+def _is_taken(folder: Folder, name: str, names: set[str], leaving: dict[str, int]) -> bool:
+    status = folder.status(name)
+    if status is None:
+        return False
+    # Where case does not count, a.JPG may be one of the files that go back, in other letters.
+    return name in names or status.st_ino not in leaving.values()

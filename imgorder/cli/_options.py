@@ -1,0 +1,193 @@
+"""What commands that order photos share: which photos, by what model, and in which order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import wraps
+from inspect import Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+from imgorder.cli._terminal import print_message, print_warning
+from imgorder.errors import UsageError
+from imgorder.inference.options import ModelOptions
+from imgorder.known import Known
+
+if TYPE_CHECKING:
+    from imgorder.order_file import OrderFile
+    from imgorder.sorting import SortedSet
+
+R = TypeVar("R")
+
+
+def named_path(text: str | Path) -> Path:
+    """A path that is not empty: `Path("")` would mean the current folder, as of a variable that is not set."""
+    if text == "":
+        raise typer.BadParameter("an empty name; give a path, or . for the current folder")
+    return Path(text)
+
+
+Photos = Annotated[
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.")
+]
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.", show_default=False
+    ),
+]
+Order = Annotated[
+    Path | None,
+    typer.Option("--order", metavar="FILE", parser=named_path, help="Take the order that `sort --json` wrote."),
+]
+First = Annotated[
+    list[Path] | None,
+    typer.Option("--first", metavar="FILE", parser=named_path, help="Taken first; fixes the direction. Repeatable."),
+]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Take the opposite direction.")]
+MinConfidence = Annotated[
+    float,
+    typer.Option(
+        "--min-confidence", min=0.0, max=1.0, help="Below this probability exit with code 3; no photo is changed."
+    ),
+]
+Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")]
+Backend = Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")]
+Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")]
+Votes = Annotated[
+    int,
+    typer.Option("--votes", metavar="K", min=1, help="Show the network each set in K listings; answer by the mean."),
+]
+Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
+
+
+# A command takes one of these objects under this name, and is called with one option for each field.
+_GROUPS: dict[str, dict[str, Any]] = {
+    "options": {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes},
+    "known": {"first": First, "reverse": Reverse},
+}
+_DEFAULTS = {each.name: each.default for each in fields(ModelOptions)} | {"first": None, "reverse": False}
+
+
+def spread_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Decorator: let Typer see one option for each field where a command takes ``options`` or ``known``."""
+    hints = get_type_hints(command, include_extras=True)
+    seen = []
+    for parameter in signature(command).parameters.values():
+        if parameter.name in _GROUPS:
+            seen += [
+                parameter.replace(name=name, annotation=annotation, default=_DEFAULTS[name])
+                for name, annotation in _GROUPS[parameter.name].items()
+            ]
+        else:
+            seen.append(parameter.replace(annotation=hints[parameter.name]))
+
+    @wraps(command)
+    def gathered(**given: Any) -> R:
+        for group, names in _GROUPS.items():
+            if group in hints:
+                values = {name: given.pop(name) for name in names}
+                given[group] = (
+                    ModelOptions(**values)
+                    if group == "options"
+                    else Known(tuple(values["first"] or ()), values["reverse"])
+                )
+        return command(**given)
+
+    gathered.__signature__ = Signature(seen)  # type: ignore[attr-defined]
+    gathered.__annotations__ = {parameter.name: parameter.annotation for parameter in seen}
+    del gathered.__wrapped__  # type: ignore[attr-defined]
+    return gathered
+
+
+def ordered_sets(
+    paths: Sequence[Path], order: OrderFile | None, known: Known, options: ModelOptions
+) -> Sequence[SortedSet]:
+    """The sets in their order: from the file, or else sorted.
+
+    Raises:
+        ImgorderError: for trouble with the photos or the file.
+        UsageError: for options that do not fit together.
+    """
+    if order is None:
+        from imgorder.sorting import sort_photos
+
+        return sort_photos(paths, options, known, print_warning)
+    if options != ModelOptions():
+        raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
+    from imgorder.changes.stale import refuse_stale
+    from imgorder.order_file import read_order
+
+    refuse_stale(order, order.files)
+    sets = read_order(order, paths, known)
+    if paths:  # the photos may lie elsewhere by now
+        refuse_stale(order, (path for each in sets for path in each.files))
+    return sets
+
+
+def read(order: Path | None) -> OrderFile | None:
+    """What ``--order`` names, read once: it may be a pipe. Raises ImgorderError."""
+    from imgorder.order_file import read_file
+
+    return None if order is None else read_file(order)
+
+
+def folders_of(paths: Sequence[Path], order: OrderFile | None) -> list[Path]:
+    """The folders in which the photos are said to lie, as far as they are there."""
+    if not paths and order is not None:
+        paths = order.files
+    folders = (path if os.path.isdir(path) else path.parent for path in paths)
+    return list(dict.fromkeys(folder for folder in folders if os.path.isdir(folder)))
+
+
+def sure(confidence: float, photos: int) -> str:
+    """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
+    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
+
+
+def likely(confidence: float, photos: int, direction: str) -> float:
+    """The probability that ``--min-confidence`` is held against: of two photos either may be the first."""
+    return 0.5 if photos == 2 and direction == "unknown" else confidence
+
+
+def tell_unsure(title: str, confidence: float, least: float) -> None:
+    """One line on stderr for a set whose order is not sure enough."""
+    print_message("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")
+
+
+def number_or_all(text: str, option: str) -> int | None:
+    """``"all"`` to None, else a number from 1 up.
+
+    Raises:
+        UsageError: for anything else; names the option.
+    """
+    if text == "all":
+        return None
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or int(text) < 1:
+        raise UsageError(f"{option} takes a number from 1 up, or all; not {text!r}")
+    return int(text)
+
+
+def parse_numbers(texts: Sequence[str], option: str, least: int, most: int) -> list[int]:
+    """``["3-5", "8,9"]`` as ``[3, 4, 5, 8, 9]``.
+
+    Raises:
+        UsageError: for anything else, and for numbers outside ``least`` … ``most``; names the option.
+    """
+    numbers: set[int] = set()
+    for part in re.split(r"[,\s]+", " ".join(texts).strip()):
+        match = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", part, re.ASCII)
+        if not match:
+            raise UsageError(f"{option} takes a number, or numbers as in 3-5 or 3,5; not {part!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UsageError(f"{option}: {part} is an empty range")
+        if first < least or last > most:
+            raise UsageError(f"{option} takes numbers from {least} to {most}; not {part}")
+        numbers.update(range(first, last + 1))
+    return sorted(numbers)

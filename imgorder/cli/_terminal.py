@@ -1,0 +1,184 @@
+"""Errors that a user can act on become one line on stderr and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import typer
+
+from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def print_message(kind: str, message: str) -> None:
+    """One line on stderr: ``imgorder: error: …`` or ``imgorder: warning: …``."""
+    if sys.stderr is None:  # closed by the caller; printing would go to stdout instead
+        return
+    line = f"imgorder: {kind}: {message}"
+    with suppress(OSError):  # stderr is full or gone: the exit code has to do
+        print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
+
+
+def print_warning(message: str) -> None:
+    """One line on stderr for what is odd but does not stop the job."""
+    print_message("warning", message)
+
+
+def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """Decorator for commands."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ImgorderError as error:
+            for message in error.problems if isinstance(error, ProblemsError) else (str(error),):
+                print_message("error", message)
+            raise typer.Exit(error.exit_code) from error
+        except FileNotFoundError as error:
+            if _is_somewhere():
+                raise
+            print_message("error", "the current folder is gone; change to one that is there")
+            raise typer.Exit(EXIT_INPUT) from error
+
+    return wrapped
+
+
+def _is_somewhere() -> bool:
+    """Whether the current folder is still there; names without a folder mean nothing where it is not."""
+    try:
+        return bool(os.getcwd())
+    except FileNotFoundError:
+        return False
+
+
+# A full disk or quota, a limit on a file's size, an error of the disk, and a stream that was closed.
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+@contextmanager
+def or_on_stderr(done: Iterable[str]) -> Iterator[None]:
+    """Print what was done; where stdout does not take it, the lines ``done`` say it on stderr."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError:
+        for line in done:
+            print_message("done", line)
+        raise
+
+
+@contextmanager
+def writable_output() -> Iterator[None]:
+    """Run a command so that trouble with its output ends in one line, not in a traceback."""
+    if sys.stdout is None:
+        print_message("error", "the output is closed; give it somewhere to go")
+        raise SystemExit(EXIT_INPUT)
+    if hasattr(signal, "SIGPIPE"):  # `imgorder … | head` ends as any other tool does
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the encoding cannot show
+    for library in ("PIL", "huggingface_hub"):  # what matters of it is said in an error that names the file
+        warnings.filterwarnings("ignore", module=library)
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        print_message("error", f"the output could not be written ({error.strerror})")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
+        raise SystemExit(EXIT_INPUT) from None
+
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
+    """Pass items on, with a bar on a terminal and silently elsewhere."""
+    from rich.console import Console
+    from rich.progress import track as bar
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from items
+        return
+    yield from bar(items, what, total=total, console=console, transient=True)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A function that is told how many are done and how many there are; None where there is no terminal.
+
+    The bar is there from the first call until all are done.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = bar.add_task(what, total=None)
+
+    def told(done: int, total: int) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total)
+        if done == total:
+            bar.stop()
+
+    try:
+        yield told
+    finally:
+        bar.stop()
+
+
+def warn_interrupted(paths: Iterable[Path]) -> None:
+    """One warning for each folder with an unfinished run: some of its photos may have hidden names."""
+    for folder in dict.fromkeys(path if os.path.isdir(path) else path.parent for path in paths):
+        if _has_hidden_files(folder):
+            _warn(folder)
+
+
+def _has_hidden_files(folder: Path) -> bool:
+    try:
+        with os.scandir(folder) as entries:
+            return any(entry.name.startswith(".imgorder-") for entry in entries)
+    except OSError:  # told by what reads the photos
+        return False
+
+
+def _warn(folder: Path) -> None:
+    from imgorder.changes import journal
+    from imgorder.errors import ImgorderError  # only now: most folders have no hidden files of ours
+    from imgorder.names import show, undo_command
+
+    try:
+        runs = journal.unfinished(folder)
+        lost = journal.stray_problem(folder, runs)
+    except ImgorderError as error:
+        print_warning(str(error))
+        return
+    if lost:
+        print_warning(lost)
+    for run in runs[:1]:
+        print_message(
+            "warning",
+            f"{show(folder)}: a {run.title} is under way or was interrupted here; photos may be hidden. "
+            f"Unless it is under way: {undo_command(folder, '--recover')}",
+        )

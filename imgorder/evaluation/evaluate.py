@@ -1,0 +1,192 @@
+"""All models on all data: what `imgorder evaluate` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from imgorder.datasets.davis import is_davis_root
+from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.evaluation.measure import Measured, measure_all
+from imgorder.evaluation.sets import DavisWindows, TimedSet
+from imgorder.inference.cards import BASELINE
+from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.media.preprocess import Preprocessing, preprocess_set
+from imgorder.names import short_names, show
+
+
+@dataclass(frozen=True)
+class Case:
+    """Sets of one size and spacing; ``sets(spec)`` makes them anew each time, the same ones for every preprocessing."""
+
+    source: str
+    dataset: str
+    seq_len: int
+    spacing: float
+    sets: Callable[[Preprocessing], Iterable[TimedSet]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A case for all models that want photos preprocessed alike: each set is preprocessed once for them."""
+
+    case: Case
+    spec: Preprocessing
+    models: tuple[OrderingModel, ...]
+
+
+def no_bar(jobs: Iterable[Job], total: int, what: str) -> Iterable[Job]:
+    """Progress that shows nothing."""
+    return jobs
+
+
+def evaluate_models(
+    data: Sequence[Path],
+    *,
+    models: Sequence[str],
+    seq_lens: Sequence[int],
+    spacings: Sequence[int],
+    permutations: int | None = 1,
+    split: str = "test",
+    backend: str = "auto",
+    threads: int | None = None,
+    votes: int = 1,
+    track: Callable[[Iterable[Job], int, str], Iterable[Job]] = no_bar,
+) -> list[Measured]:
+    """Measure every model, and the shortest-path baseline, on every case.
+
+    Each model is shown photos preprocessed in its own way, the baseline in the usual one; the sets and their
+    listings are the same for all, so that rows can be compared.
+
+    Args:
+        data: manifests, or roots of DAVIS.
+        models: names or files; the baseline is added if it is not among them.
+        seq_lens, spacings: of the windows on DAVIS; manifests bring their own.
+        permutations: in how many listings each set is shown; None for all n!.
+        split: of the manifests.
+        votes: in how many listings, all n! at most, a network is shown each set for one answer; its rows
+            then say in the model's name how many there were. The baseline has no use for it.
+        track: wraps the work for a progress bar.
+
+    Raises:
+        ImgorderError: for data or a model that cannot be read, or data without sets.
+        UsageError: for data that is given twice, whose sets would count twice.
+    """
+    _refuse_twins(data)
+    loaded = _load_all([BASELINE, *models], backend, threads)
+    cases = [case for path in data for case in _cases(path, seq_lens, spacings, split)]
+    _check_sizes(loaded, cases)
+    jobs = _jobs(loaded, cases)
+    found: dict[tuple[Case, str], Measured] = {}
+    for job in track(jobs, len(jobs), "evaluating"):
+        case = job.case
+        sets = case.sets(job.spec)
+        asked = [_voting(model, votes, case.seq_len) for model in job.models]
+        measured = measure_all(asked, case.dataset, sets, case.seq_len, case.spacing, permutations)
+        for model, each in zip(job.models, measured, strict=False):  # of no sets there is nothing
+            found[case, model.name] = replace(each, source=case.source)
+    results = [found[case, model.name] for case in cases for model in loaded if (case, model.name) in found]
+    if not results:
+        raise ImgorderError(f"{show(data[0])}: no sets of that size, spacing and split; try other options")
+    return told_apart(results)
+
+
+def told_apart(results: Sequence[Measured]) -> list[Measured]:
+    """The results, with the source's name beside the data set's where several have one name and set size."""
+    sources: dict[tuple[str, int], dict[str, str]] = {}  # of a data set and set size: source -> its name
+    for each in results:
+        sources.setdefault((each.row.dataset, each.row.seq_len), {})[each.source] = ""
+    for own in sources.values():
+        own.update(zip(own, short_names([Path(source) for source in own]), strict=True))
+    apart = []
+    for each in results:
+        own = sources[each.row.dataset, each.row.seq_len]
+        named = replace(each.row, dataset=f"{each.row.dataset} ({own[each.source]})")
+        apart.append(replace(each, row=named) if len(own) > 1 else each)
+    return apart
+
+
+def _refuse_twins(data: Sequence[Path]) -> None:
+    places: set[str] = set()
+    for path in data:
+        if os.path.realpath(path) in places:
+            raise UsageError(f"{show(path)}: is given twice; name it once")
+        places.add(os.path.realpath(path))
+
+
+def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None:
+    """Say what does not fit, and open what has to be there, before hours of work rather than after."""
+    for model in models:
+        fitting = {case.seq_len for case in cases if case.seq_len in model.sizes}
+        if cases and not fitting:
+            sizes = ", ".join(map(str, model.sizes))
+            raise ImgorderError(
+                f"{model.name}: takes sets of {sizes}, and there are none; choose data or --seq-len to fit"
+            )
+        for n in sorted(fitting):
+            model.check_size(n)
+
+
+def _jobs(models: Sequence[OrderingModel], cases: Sequence[Case]) -> list[Job]:
+    """All cases with one preprocessing, then all with the next: what is in memory of one serves all its cases."""
+    jobs = []
+    for spec in dict.fromkeys(model.preprocessing for model in models):
+        alike = [model for model in models if model.preprocessing == spec]
+        for case in cases:
+            fitting = tuple(model for model in alike if case.seq_len in model.sizes)
+            jobs += [Job(case, spec, fitting)] if fitting else []
+    return jobs
+
+
+def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: str) -> Iterator[Case]:
+    if os.path.isdir(path) and is_davis_root(path):
+        davis = DavisWindows(path)
+        for n in seq_lens:
+            for step in spacings:
+                yield Case(str(path), f"davis-{davis.sequences}", n, step, partial(davis.sets, n, step))
+        return
+    if os.path.isdir(path):
+        raise ImgorderError(f"{show(path)}: neither a manifest nor the root of DAVIS; make one with: imgorder dataset")
+    manifest = read_manifest(path)
+    entries = manifest.split(split)
+    if manifest.sets and not entries:
+        there = ", ".join(sorted({entry.split for entry in manifest.sets}))
+        raise ImgorderError(f"{show(path)}: has no {show(split)} split; it has {show(there)}, to be named with --split")
+    by_spacing: dict[float, list[SetEntry]] = {}
+    for entry in entries:
+        by_spacing.setdefault(entry.spacing, []).append(entry)
+    if not all(float(spacing).is_integer() for spacing in by_spacing):
+        # Photos: seconds, hardly ever twice the same. Sets of one size are then one case.
+        mean = round(sum(entry.spacing for entry in entries) / len(entries), 2)
+        by_spacing = {mean: list(entries)}
+    for spacing, chosen in sorted(by_spacing.items()):
+        yield Case(str(path), manifest.dataset, manifest.seq_len, spacing, partial(_manifest_sets, manifest, chosen))
+
+
+def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[OrderingModel]:
+    """Each model once; two that go by one name could not be told apart in the results."""
+    loaded: dict[str, tuple[str, OrderingModel]] = {}
+    for name in dict.fromkeys(names):
+        model = load_model(name, "auto" if name == BASELINE else backend, threads)
+        before = loaded.setdefault(model.name, (name, model))
+        if before[0] != name and {before[0], name} != {"default", model.name}:
+            raise ImgorderError(
+                f"{show(before[0])} and {show(name)}: both are called {model.name}; evaluate one at a time"
+            )
+    return [model for _, model in loaded.values()]
+
+
+def _voting(model: OrderingModel, votes: int, n: int) -> OrderingModel:
+    asked = model.with_votes(votes)
+    return asked if asked is model else replace(asked, name=f"{model.name} ({asked.votes(n)} votes)")
+
+
+def _manifest_sets(manifest: Manifest, entries: Sequence[SetEntry], spec: Preprocessing) -> Iterator[TimedSet]:
+    from imgorder.datasets.frames import read_set
+
+    for entry in entries:
+        yield TimedSet(entry.video, entry.group, preprocess_set(read_set(manifest, entry), spec))

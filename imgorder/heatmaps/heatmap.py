@@ -1,0 +1,296 @@
+"""From photos to heat maps: what `imgorder heatmap` does."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from imgorder.errors import ImgorderError, ModelError
+from imgorder.files import same_file, written_whole
+from imgorder.heatmaps.grid import layer_grid
+from imgorder.heatmaps.maps import Array, last, motion_maps, scales
+from imgorder.heatmaps.overlay import Look, paint, strips, whole
+from imgorder.inference.options import ModelOptions
+from imgorder.inference.predictor import OrderingModel
+from imgorder.media.photos import PhotoSet, find_sets, open_photo
+from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, seen_box, to_pixels, upright_rgb
+from imgorder.names import short_names, show
+from imgorder.ordering import Ordering, canonical_ranks
+from imgorder.pictures.canvas import in_srgb
+
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to write.
+
+    Attributes:
+        look: of the painted maps.
+        by_photo: a scale for each photo; else one for the set, so that its photos can be compared.
+        raw: also the values, as float32 .npy and 16-bit PNG.
+        layers: also the grid of all layers.
+        decision: also which regions raised the winner's score over the runner-up's (torch only).
+        force: overwrite files that are there.
+    """
+
+    look: Look = field(default_factory=Look)
+    by_photo: bool = False
+    raw: bool = False
+    layers: bool = False
+    decision: bool = False
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class SetMaps:
+    """Maps of one set.
+
+    Attributes:
+        order: indices of the photos in temporal order.
+        layers: layer -> ``(n, H, W)``, photo by photo as listed.
+        decision: ``(n, H, W)``, or None where it was not asked for.
+        spec: how the photos became the network's input; it says where on a photo the maps lie.
+    """
+
+    order: tuple[int, ...]
+    layers: dict[str, Array]
+    decision: Array | None
+    spec: Preprocessing
+
+
+def write_heatmaps(
+    paths: Sequence[Path],
+    out: Path,
+    wanted: Wanted,
+    options: ModelOptions = ModelOptions(),
+    written: Callable[[Path], None] = lambda path: None,
+) -> None:
+    """Paint the maps of every set under ``paths`` into a folder; photos are only read.
+
+    Args:
+        paths: folders of photos, or photos that make a set together.
+        out: folder, made if missing; each of several sets gets a folder of its own in it.
+        wanted: what to write.
+        options: how the model is asked for the order; the maps are those of one listing.
+        written: told of every file.
+
+    Raises:
+        ImgorderError: for photos or a model that cannot be used, a file that is there already, or a
+            folder that cannot be written or is the photos' own. All of it is looked at, and all maps are
+            taken, before the first folder is made; after that only a disk can fail, or a name that it does
+            not take, or a photo that can be read small but not whole.
+    """
+    sets = find_sets(paths)
+    if wanted.decision and options.backend == "auto":
+        options = replace(options, backend="torch")
+    loaded = options.load()
+    for photos in sets:
+        loaded.check_size(len(photos.files), photos.folder)
+        if len(photos.files) < 3:
+            raise ImgorderError(
+                f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
+                "to compare with"
+            )
+    folders = [out]
+    if len(sets) > 1:
+        names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
+        folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
+    own = {file.parent for photos in sets for file in photos.files}
+    # Links among the photos may lead to where maps are to go.
+    kept = {_identity(file) for photos in sets for file in photos.files} - {None}
+    for photos, folder in zip(sets, folders, strict=True):
+        _check_folder(folder, own)
+        _check_targets(photos, folder, wanted, kept)
+    taken = [set_maps(loaded, photos.files, wanted.decision, options.threads) for photos in sets]
+    for photos, folder, maps in zip(sets, folders, taken, strict=True):
+        _make_folder(folder)
+        _write_set(photos, folder, maps, wanted, written)
+
+
+def set_maps(
+    model: OrderingModel, files: Sequence[Path], decision: bool = False, threads: int | None = None
+) -> SetMaps:
+    """Order a set of 3 photos or more and take its maps.
+
+    Raises:
+        ModelError: if the model has no maps, or none of a decision.
+    """
+    tensors = preprocess_set(files, model.preprocessing, threads)
+    return maps_in_order(model, tensors, model.order_tensors([tensors])[0], decision)
+
+
+def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, decision: bool = False) -> SetMaps:
+    """Maps of a set that is ordered already.
+
+    Args:
+        tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``; 3 photos or more.
+
+    Raises:
+        ModelError: if the model has no maps, or none of a decision.
+    """
+    # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
+    listing = np.argsort(canonical_ranks(tensors))
+    place = np.argsort(listing)
+    activations = model.backend.activations(tensors[listing][None])
+    if not activations:
+        raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
+    in_listing = [int(place[image]) for image in ordering.order]
+    if not all(each.ndim == 5 and each.shape[:2] == (1, len(tensors)) for each in activations.values()):
+        raise ModelError(f"{show(model.file or model.name)}: has outputs that are no maps; fetch or export it again")
+    if not all(np.isfinite(each).all() for each in activations.values()):
+        raise ModelError(f"{show(model.file or model.name)}: its maps are not numbers; fetch or train it again")
+    layers = {name: motion_maps(name, activation[0], in_listing)[place] for name, activation in activations.items()}
+    contrast = None
+    if decision:
+        ranked = [[int(place[image]) for image in order] for order, _ in ordering.ranking()[:2]]
+        contrast = model.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
+    return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
+
+
+def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:
+    """Kind -> a file for each photo, in the order of the set; "layers" has one for the whole set."""
+    stems = _unique_stems(photos)
+    kinds = {"map": ".heat.jpg"}
+    if wanted.raw:
+        kinds |= {"values": ".heat.npy", "picture": ".heat.png"}
+    if wanted.decision:
+        kinds |= {"decision": ".decision.jpg"}
+    targets = {kind: [folder / f"{stem}{ending}" for stem in stems] for kind, ending in kinds.items()}
+    if wanted.layers:
+        targets["layers"] = [folder / "layers.png"]
+    return targets
+
+
+def _check_folder(folder: Path, of_photos: Set[Path]) -> None:
+    """Make sure that maps may be put there, as far as can be told without making it."""
+    if any(same_file(folder, each) for each in of_photos):
+        raise ImgorderError(
+            f"{show(folder)}: holds the photos, and their maps would be taken for photos next time; "
+            "choose another --out"
+        )
+    try:
+        above = folder.absolute().parents
+    except OSError as error:  # the current folder is gone
+        raise _unusable(folder, error.strerror or str(error)) from error
+    there = next((each for each in (folder, *above) if os.path.lexists(each)), None)
+    if there is None:
+        raise _unusable(folder, os.strerror(errno.ENOENT))
+    if not os.path.isdir(there):
+        raise _unusable(folder, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unusable(folder, os.strerror(errno.EACCES))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, error.strerror or str(error)) from error
+
+
+def _unusable(folder: Path, why: str) -> ImgorderError:
+    return ImgorderError(f"{show(folder)}: cannot be a folder of maps ({why}); choose another --out")
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Device and inode of what is under a name; None for nothing."""
+    try:
+        status = file.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted, kept: Set[tuple[int, int] | None]) -> None:
+    for files in _targets(photos, folder, wanted).values():
+        for file in (each for each in files if os.path.lexists(each)):
+            if _identity(file) in kept:
+                raise ImgorderError(f"{show(file)}: is one of the photos; choose another --out")
+            if not wanted.force:
+                raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")
+
+
+def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, written: Callable[[Path], None]) -> None:
+    targets = _targets(photos, folder, wanted)
+    heat = maps.layers[last(maps.layers)]
+    full = scales(heat, wanted.by_photo)
+    contrast = None if maps.decision is None else scales(maps.decision, wanted.by_photo)
+    look, spec = wanted.look, maps.spec
+    for index, file in enumerate(photos.files):
+        if contrast is not None and maps.decision is not None:
+            _paint_photo(file, maps.decision[index], contrast[index], look, spec, targets["decision"][index])
+        size = _paint_photo(file, heat[index], full[index], look, spec, targets["map"][index])
+        if wanted.raw:
+            _write_values(targets["values"][index], heat[index], size, spec)
+            _write_16_bit(targets["picture"][index], heat[index], full[index], size, spec)
+        for kind, files in targets.items():
+            if kind != "layers":
+                written(files[index])
+    if wanted.layers:
+        squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in maps.order]
+        names = [show(name) for name in short_names([photos.files[index] for index in maps.order])]
+        in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
+        grid = layer_grid(squares, names, in_order, wanted.by_photo, look, spec)
+        _save(grid, targets["layers"][0])
+        written(targets["layers"][0])
+
+
+def _paint_photo(
+    file: Path, heat: Array, full: float, look: Look, spec: Preprocessing, target: Path
+) -> tuple[int, int]:
+    """Write a photo with its map; returns the photo's width and height."""
+    # A function of its own, so that one photo at a time is in memory.
+    stored = open_photo(file)
+    picture = in_srgb(upright_rgb(stored), stored.info.get("icc_profile"))
+    picture.info = {}  # a comment of the photo's is not the map's
+    paint(picture, heat, full, look, spec)
+    _save(picture, target)
+    return picture.size
+
+
+def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preprocessing) -> None:
+    """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
+    with written_whole(path, "choose another --out") as partial:
+        values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
+        left, top, right, bottom = whole(seen_box(size, spec))
+        for first, strip in strips(heat, size, spec):
+            values[first : first + len(strip)] = np.nan
+            start, end = max(first, top), min(first + len(strip), bottom)
+            if start < end:
+                values[start:end, left:right] = strip[start - first : end - first, left:right]
+        values.flush()
+        del values
+
+
+def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], spec: Preprocessing) -> None:
+    """Grey, 65535 for the brightest value of the scale; 0 where the network does not look."""
+    values = np.zeros((size[1], size[0]), dtype=np.uint16)
+    for first, strip in strips(heat, size, spec):
+        values[first : first + len(strip)] = np.clip(strip / full, 0, 1) * 65535 + 0.5
+    _save(Image.fromarray(values), path)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    with written_whole(path, "choose another --out") as partial:
+        if path.suffix == ".jpg":
+            picture.save(partial, "JPEG", quality=JPEG_QUALITY)
+        else:
+            picture.save(partial, "PNG", compress_level=1)
+
+
+def _unique_stems(photos: PhotoSet) -> list[str]:
+    """Names for the maps: the photos' stems, or their whole names where two photos share a stem."""
+    names = [os.path.basename(photos.name(file)) for file in photos.files]
+    stems = [os.path.splitext(name)[0] for name in names]
+    if len({stem.casefold() for stem in stems}) == len(stems):
+        return stems
+    if len({name.casefold() for name in names}) == len(names):
+        return names
+    return [f"{index:02d}-{name}" for index, name in enumerate(names, start=1)]

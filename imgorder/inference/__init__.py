@@ -1,0 +1,1 @@
+"""Who answers: models, where their files are, and what runs them."""

@@ -1,0 +1,95 @@
+"""ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+# Its wheels report usage to their makers and keep an identifier in the home folder unless told not to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import onnxruntime
+
+from imgorder.errors import ModelError, UsageError
+from imgorder.inference.backends.answers import CURE, checked, running
+from imgorder.model_format import ModelMetadata
+from imgorder.names import show
+
+
+def start_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A quiet session on the CPU, with no more threads than there are cores.
+
+    Raises:
+        OSError: if the file cannot be read; all else that goes wrong is ONNX Runtime's own.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is said by whoever asks, in one line
+    if threads:
+        options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
+    # Read here, because ONNX Runtime takes no name that is not UTF-8, and calls what it may not read damaged.
+    # Its second attempt after a failure would be the same again, announced on stdout.
+    return onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+    )
+
+
+@dataclass(frozen=True)
+class OnnxBackend:
+    """An open ONNX Runtime session of a network that imgorder exported."""
+
+    session: onnxruntime.InferenceSession
+    metadata: ModelMetadata
+    path: Path
+    name: str = "onnx"
+
+    @classmethod
+    def open(cls, path: Path, threads: int | None = None) -> OnnxBackend:
+        """Open a model file.
+
+        Raises:
+            ModelError: if the file is missing, is no ONNX model, or was not exported by imgorder.
+        """
+        if not os.path.isfile(path):
+            raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
+        try:
+            session = start_session(path, threads)
+        except OSError as error:
+            raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); make it readable") from error
+        except Exception as error:  # ONNX Runtime has a dozen classes of its own, and none above them
+            raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {CURE}") from error
+        try:
+            metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
+            inputs, outputs = session.get_inputs(), session.get_outputs()
+            if [each.name for each in inputs] != ["images"] or "logits" not in [each.name for each in outputs]:
+                raise ValueError("other inputs or outputs")
+        except Exception as error:  # whatever nonsense in the metadata leads to
+            raise ModelError(
+                f"{show(path)}: an ONNX model, but not one that imgorder exported; give one of `imgorder models`"
+            ) from error
+        return cls(session, metadata, path)
+
+    def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
+        sets, n = tensors.shape[:2]
+        with running(self.path, n):
+            (logits,) = self.session.run(["logits"], {"images": tensors})
+            logits = np.asarray(logits, dtype=np.float32)
+        return checked(logits, self.path, sets, n)
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """What heat maps are made of, see `Backend`; files without further outputs have none."""
+        names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
+        with running(self.path, tensors.shape[1]):
+            outputs = self.session.run(names, {"images": tensors}) if names else []
+        return dict(zip(names, outputs, strict=True))
+
+    def decision(
+        self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """Refused: ONNX Runtime has no gradients."""
+        raise UsageError("what spoke for a decision needs gradients; give --backend torch")

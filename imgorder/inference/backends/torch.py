@@ -1,0 +1,103 @@
+"""PyTorch, on an accelerator where there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from imgorder.errors import ModelError
+from imgorder.inference.backends.answers import CURE, checked, running
+from imgorder.model_format import ModelMetadata
+from imgorder.names import first_line, show
+from imgorder.networks.activations import activations, by_image
+from imgorder.networks.weights import read_network
+from imgorder.permutations import order_to_class
+
+GPU_CURE = "free the GPU, or take --backend onnx"
+
+
+@dataclass(frozen=True)
+class TorchBackend:
+    """A network in evaluation mode on one device."""
+
+    network: torch.nn.Module
+    metadata: ModelMetadata
+    device: torch.device
+    path: Path
+    name: str = "torch"
+
+    @classmethod
+    def open(cls, path: Path, threads: int | None = None) -> TorchBackend:
+        """Load a safetensors checkpoint.
+
+        Raises:
+            ModelError: if the file cannot be read, is damaged, or not one of imgorder's.
+        """
+        try:
+            network, metadata = read_network(path)
+        except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
+            raise ModelError(f"{show(path)}: not a readable checkpoint of imgorder; {CURE}") from error
+        if threads:
+            torch.set_num_threads(min(threads, os.cpu_count() or 1))
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            network = network.to(device).eval()
+        except RuntimeError as error:
+            raise ModelError(f"{show(path)}: cannot be brought to the GPU ({first_line(error)}); {GPU_CURE}") from error
+        return cls(network, metadata, device, path)
+
+    def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
+        sets, n = tensors.shape[:2]
+        with running(self.path, n, self._cure), torch.inference_mode(), self._exact():
+            logits = self.network(torch.from_numpy(tensors).to(self.device)).float().cpu().numpy()
+        return checked(np.asarray(logits), self.path, sets, n)
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """See `Backend`."""
+        n = tensors.shape[1]
+        with (
+            running(self.path, n, self._cure),
+            torch.inference_mode(),
+            self._exact(),
+            activations(self.network) as seen,
+        ):
+            self.network(torch.from_numpy(tensors).to(self.device))
+        found = {name: by_image(output, n) for name, output in seen.items()}
+        return {name: np.asarray(value.float().cpu().numpy()) for name, value in found.items()}
+
+    @property
+    def _cure(self) -> str:
+        # What fails on a GPU mostly fails for want of memory, and never on the CPU for the same reason.
+        return GPU_CURE if self.device.type == "cuda" else CURE
+
+    def _exact(self) -> AbstractContextManager[None]:
+        # TF32 would move logits by more than the 1e-4 within which all backends agree.
+        return torch.backends.cudnn.flags(allow_tf32=False) if self.device.type == "cuda" else nullcontext()
+
+    def decision(
+        self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]
+    ) -> npt.NDArray[np.float32]:
+        """Gradient × activation of the winner's logit less the other's, at the last observed layer.
+
+        Summed over channels; only what speaks for the winner is kept.
+        """
+        n = tensors.shape[1]
+        with running(self.path, n, self._cure), torch.enable_grad(), activations(self.network) as seen:
+            # The weights need no gradient; the photos do, so that the layers in between have one.
+            logits = self.network(torch.from_numpy(tensors).to(self.device).requires_grad_())
+        if not seen:
+            raise ModelError(f"{self.metadata.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
+        layer = list(seen.values())[-1]
+        with running(self.path, n, self._cure):
+            margin = logits[0, order_to_class(winner)] - logits[0, order_to_class(other)]
+            (gradient,) = torch.autograd.grad(margin, layer)
+            contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)
+            return np.asarray(contribution.detach().float().cpu().numpy())

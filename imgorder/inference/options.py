@@ -1,0 +1,32 @@
+"""How a model is asked: which one, what runs it, and how often."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imgorder.inference.predictor import OrderingModel
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How a model is asked.
+
+    Attributes:
+        model: a name from `imgorder models`, ``"default"``, or the path of a model file.
+        backend: ``"auto"``, ``"onnx"`` or ``"torch"``, as `load_model` takes it.
+        threads: CPU threads; all cores if None.
+        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`.
+    """
+
+    model: str = "default"
+    backend: str = "auto"
+    threads: int | None = None
+    votes: int = 1
+
+    def load(self) -> OrderingModel:
+        """The model, ready to be asked; raises as `load_model` does."""
+        from imgorder.inference.predictor import load_model
+
+        return load_model(self.model, self.backend, self.threads).with_votes(self.votes)

@@ -1,0 +1,72 @@
+"""What is known of the order beside the pictures: which photo was first, or that it runs the other way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgorder.errors import UsageError
+from imgorder.files import same_file
+from imgorder.names import show
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a person says of the order.
+
+    Attributes:
+        first: photos that are the first of their sets.
+        reverse: every set runs in the direction opposite to the usual one.
+
+    Raises:
+        UsageError: if both are given.
+    """
+
+    first: tuple[Path, ...] = ()
+    reverse: bool = False
+
+    def __post_init__(self) -> None:
+        if self.first and self.reverse:
+            raise UsageError("--first and --reverse both fix the direction; give one of them")
+
+    def direction(self, start: int | None) -> str:
+        """``"given"`` or ``"unknown"``, for a set with this start."""
+        return "unknown" if start is None and not self.reverse else "given"
+
+    def starts(
+        self, sets: Sequence[Sequence[Path]], otherwise: str = "not one of the photos to sort"
+    ) -> list[int | None]:
+        """For each set, the index of the photo that is known to be first, if one is.
+
+        Args:
+            sets: the photos that may be first, set by set.
+            otherwise: what is said of a photo that is none of them.
+
+        Raises:
+            UsageError: if a photo of `first` is in no set, if its name does not tell which photo is meant, or if a
+                set has two first photos.
+        """
+        starts: list[int | None] = [None] * len(sets)
+        everywhere = [(number, index, file) for number, files in enumerate(sets) for index, file in enumerate(files)]
+        for wanted in self.first:
+            places: list[tuple[int, int]] = []
+            for matches in (_same_path, same_file, _same_bare_name):  # the surest way first
+                places = places or [(number, index) for number, index, file in everywhere if matches(wanted, file)]
+            if not places:
+                raise UsageError(f"--first {show(wanted)}: {otherwise}")
+            if len({number for number, _ in places}) < len(places):
+                raise UsageError(f"--first {show(wanted)}: several photos of one set have this name; give the path")
+            for number, index in places:
+                if starts[number] not in (None, index):
+                    raise UsageError(f"--first {show(wanted)}: its set has another first photo already")
+                starts[number] = index
+        return starts
+
+
+def _same_path(wanted: Path, file: Path) -> bool:
+    return file.absolute() == wanted.absolute()
+
+
+def _same_bare_name(wanted: Path, file: Path) -> bool:
+    return wanted.parent == Path() and file.name == wanted.name

@@ -1,0 +1,1 @@
+"""From files to tensors: photos found, read, and made ready for a network. Nothing here writes."""

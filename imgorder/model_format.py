@@ -1,0 +1,92 @@
+"""What a model file says about itself: the same strings in ONNX and in safetensors metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from imgorder.media.preprocess import DEFAULT, Preprocessing
+from imgorder.names import is_line
+from imgorder.permutations import MAX_IMAGES
+
+FORMAT = "imgorder/1"
+LEAST_TEMPERATURE = 1e-3  # far below any that was fitted; logits divided by less are infinite
+CLASS_ORDER = "lexicographic, first element smaller than last"
+
+
+@dataclass(frozen=True)
+class ModelMetadata:
+    """Facts that travel inside a model file.
+
+    Attributes:
+        name: of the model, as `imgorder models` shows it.
+        family, settings: the network, and the fields of its config.
+        sizes: set sizes n that it takes.
+        preprocessing: how photos become its input.
+        temperatures: set size -> divisor of the logits, fitted so that confidences can be believed.
+        training_commit: commit of imgorder with which it was trained.
+        held_out_groups: groups of videos that were kept out of training, as far as it is known.
+        weights_sha256: of the safetensors file that holds the weights (empty in that file itself).
+        opset: of the ONNX graph; 0 in a safetensors file.
+    """
+
+    name: str
+    family: str
+    settings: dict[str, Any]
+    sizes: tuple[int, ...]
+    preprocessing: Preprocessing = DEFAULT
+    temperatures: dict[int, float] = field(default_factory=dict)
+    training_commit: str = "unknown"
+    held_out_groups: tuple[str, ...] = ()
+    weights_sha256: str = ""
+    opset: int = 0
+
+    def to_properties(self) -> dict[str, str]:
+        """Strings for a file's metadata."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "family": self.family,
+            "settings": json.dumps(self.settings),
+            "sizes": json.dumps(self.sizes),
+            "preprocessing": self.preprocessing.to_json(),
+            "class_order": CLASS_ORDER,
+            "temperatures": json.dumps(self.temperatures),
+            "training_commit": self.training_commit,
+            "held_out_groups": json.dumps(self.held_out_groups),
+            "weights_sha256": self.weights_sha256,
+            "opset": str(self.opset),
+        }
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str]) -> ModelMetadata:
+        """Back from a file's metadata.
+
+        Raises:
+            Exception: KeyError, TypeError or ValueError, if these are not imgorder's properties; others for
+                nonsense, such as numbers of a thousand digits.
+        """
+        if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
+            raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
+        if not properties["name"] or not is_line(properties["name"]):
+            raise ValueError(f"name {properties['name']!r}")  # it is shown on terminals
+        sizes = tuple(json.loads(properties["sizes"]))
+        if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_IMAGES for n in sizes):
+            raise ValueError(f"set sizes {sizes}")
+        temperatures = {int(n): float(t) for n, t in dict(json.loads(properties["temperatures"])).items()}
+        if not all(LEAST_TEMPERATURE <= t <= 1 / LEAST_TEMPERATURE for t in temperatures.values()):
+            raise ValueError(f"temperatures {temperatures}")
+        return cls(
+            name=properties["name"],
+            family=properties["family"],
+            settings=json.loads(properties["settings"]),
+            sizes=sizes,
+            preprocessing=Preprocessing.from_json(properties["preprocessing"]),
+            temperatures=temperatures,
+            training_commit=properties["training_commit"],
+            held_out_groups=tuple(map(str, json.loads(properties.get("held_out_groups", "[]")))),
+            weights_sha256=properties["weights_sha256"],
+            opset=int(properties["opset"]),
+        )

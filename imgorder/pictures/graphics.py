@@ -1,0 +1,112 @@
+"""Pictures in a terminal: which way it takes them, and how they are sent."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+from base64 import standard_b64encode
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from io import BytesIO
+from typing import TextIO
+
+from PIL import Image
+
+from imgorder.pictures import sixel
+from imgorder.pictures.canvas import LIMIT, load_small
+from imgorder.pictures.strip import TILE, draw_strip
+from imgorder.sorting import SortedSet
+
+_KITTY_CHUNK = 4096  # bytes of base64 in one sequence, at most
+_COLUMN = 8  # px, where the terminal does not tell
+
+# TERM goes with the terminal that is really there, also through ssh. The others are inherited: a terminal
+# that was started from another one may still have those of the first.
+_TERMS = {
+    "xterm-kitty": "kitty",
+    "xterm-ghostty": "kitty",
+    "wezterm": "iterm",
+    "foot": "sixel",
+    "foot-extra": "sixel",
+    "mlterm": "sixel",
+    "contour": "sixel",
+}
+_PROGRAMS = {"ghostty": "kitty", "iTerm.app": "iterm", "WezTerm": "iterm", "mintty": "sixel"}
+_MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
+
+
+def detect(environment: Mapping[str, str]) -> str | None:
+    """How the terminal takes pictures: a key of `ENCODERS`; None if it is not known to take any.
+
+    Inside tmux and the like nothing is known: what the terminal can do does not go through them by itself.
+    """
+    term = environment.get("TERM", "")
+    if any(name in environment for name in _MULTIPLEXERS) or term.startswith(("screen", "tmux")) or term == "dumb":
+        return None
+    if term in _TERMS or term.endswith("-sixel"):
+        return _TERMS.get(term, "sixel")
+    program = environment.get("TERM_PROGRAM", "")
+    if program in _PROGRAMS:
+        return _PROGRAMS[program]
+    if "KITTY_WINDOW_ID" in environment:
+        return "kitty"
+    return "iterm" if environment.get("LC_TERMINAL") == "iTerm2" else None
+
+
+def width_of(stream: TextIO) -> int:
+    """Room in a terminal in px, at most `LIMIT`."""
+    pixels = 0
+    with suppress(ImportError, OSError, ValueError):  # not on Windows; not every terminal
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(stream.fileno(), termios.TIOCGWINSZ, bytes(8))
+        pixels = struct.unpack("HHHH", size)[2]
+    return min(LIMIT, pixels or _COLUMN * shutil.get_terminal_size().columns)
+
+
+def thumbnails(result: SortedSet, protocol: str, width: int) -> str:
+    """A strip of a set's photos in the predicted order, as it is sent to the terminal.
+
+    Args:
+        result: the sorted set.
+        protocol: a key of `ENCODERS`.
+        width: room in px.
+
+    Returns:
+        ASCII, without a line end.
+
+    Raises:
+        PhotoError: if a photo cannot be read any more.
+    """
+    pictures = [load_small(file, max(TILE)) for file in result.files]
+    return ENCODERS[protocol](draw_strip(pictures, width))
+
+
+def kitty(picture: Image.Image) -> str:
+    """Kitty's graphics protocol: a PNG in chunks."""
+    data = _png(picture)
+    chunks = [data[start : start + _KITTY_CHUNK] for start in range(0, len(data), _KITTY_CHUNK)]
+    # Transmit and show, a PNG, and no answer, which would arrive as if it were typed.
+    keys = ["a=T,f=100,q=2,", *[""] * (len(chunks) - 1)]
+    more = [*"1" * (len(chunks) - 1), "0"]
+    return "".join(
+        f"\x1b_G{each}m={follows};{chunk}\x1b\\" for each, follows, chunk in zip(keys, more, chunks, strict=True)
+    )
+
+
+def iterm(picture: Image.Image) -> str:
+    """iTerm2's inline images: a PNG."""
+    data = _png(picture)
+    size = len(data) * 3 // 4 - data.count("=")
+    return f"\x1b]1337;File=inline=1;size={size}:{data}\x07"
+
+
+def _png(picture: Image.Image) -> str:
+    stream = BytesIO()
+    picture.save(stream, "PNG")
+    return standard_b64encode(stream.getvalue()).decode("ascii")
+
+
+ENCODERS: dict[str, Callable[[Image.Image], str]] = {"kitty": kitty, "iterm": iterm, "sixel": sixel.encode}
+"""What a picture is sent as, by the protocol's name."""
