@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.names import show
 
 Entry = dict[str, Any]
@@ -111,7 +111,7 @@ def main(argv: list[str] | None = None) -> None:
         if os.path.lexists(out) and os.path.realpath(out) not in map(os.path.realpath, arguments.inputs):
             raise ImgorderError(f"{show(out)}: is there already; name it as the first input as well, or remove it")
         merged = merge([(path, read(path)) for path in arguments.inputs])
-        with written_whole(out) as partial:
+        with atomic_write(out) as partial:
             partial.write_text(json.dumps(merged, indent=1) + "\n", "utf-8")
     except ImgorderError as error:
         print(f"{parser.prog}: error: {error}", file=sys.stderr)

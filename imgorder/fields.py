@@ -1,15 +1,175 @@
-"""What is read back from files that may be foreign or damaged is checked field by field."""
+"""JSON that may be foreign or damaged, read into dataclasses: each field is checked against its annotation."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from imgorder.names import is_line
 
 Record = Mapping[str, Any]
+T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Check:
+    """What a value has to be beyond its type, for `Annotated`.
+
+    Attributes:
+        fits: whether it is so; a ValueError counts as no.
+        wanted: in words: "a number from 0 to 1".
+    """
+
+    fits: Callable[[Any], bool]
+    wanted: str
+
+
+class Inline:
+    """For `Annotated`: the fields of this dataclass stand among those of the one that holds it."""
+
+
+def _is_path(text: str) -> bool:
+    return b"\0" not in os.fsencode(text)  # what cannot be encoded raises a ValueError
+
+
+Probability = Annotated[float, Check(lambda value: 0 <= value <= 1, "a number from 0 to 1")]
+PathText = Annotated[str, Check(_is_path, "a path")]
+Line = Annotated[str, Check(is_line, "a line of text")]  # safe to show on a terminal
+
+_WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a table"}
+
+
+def read_record(kind: type[T], record: Any, *, only: bool = False) -> T:
+    """A dataclass from a JSON object.
+
+    Args:
+        kind: the dataclass. Fields with a default may be missing. Understood are bool, int, float, str, Path, Any,
+            Literal, ``X | None``, tuple, list, dict, other dataclasses, and `Annotated` with `Check` and `Inline`.
+        record: what was read.
+        only: refuse fields that the dataclass does not have.
+
+    Raises:
+        ValueError: names the field and says what it has to be.
+    """
+    if not isinstance(record, dict):
+        raise ValueError("not a table of fields")
+    values: dict[str, Any] = {}
+    for name, hint, inline, needed in _fields_of(kind):  # type: ignore[arg-type]
+        if inline:
+            values[name] = read_record(hint, record)
+        elif name in record:
+            values[name] = _read_value(hint, record[name], name)
+        elif needed:
+            raise ValueError(f"has no {name}")
+    if only and (unknown := record.keys() - _names_of(kind)):
+        raise ValueError(f"has a field {min(unknown)!r} that is not known")
+    return kind(**values)
+
+
+def as_record(value: Any) -> dict[str, Any]:
+    """A dataclass as a JSON object that `read_record` reads back; `Inline` fields lie among the others."""
+    record: dict[str, Any] = {}
+    for name, _, inline, _ in _fields_of(type(value)):  # type: ignore[arg-type]
+        own = getattr(value, name)
+        record.update(as_record(own)) if inline else record.update({name: _as_json(own)})
+    return record
+
+
+def _as_json(value: Any) -> Any:
+    if is_dataclass(value):
+        return as_record(value)
+    if isinstance(value, tuple | list):
+        return [_as_json(each) for each in value]
+    if isinstance(value, dict):
+        return {str(key): _as_json(each) for key, each in value.items()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def _names_of(kind: type) -> set[str]:
+    names = set()
+    for name, hint, inline, _ in _fields_of(kind):  # type: ignore[arg-type]
+        names |= _names_of(hint) if inline else {name}
+    return names
+
+
+@cache
+def _fields_of(kind: type) -> tuple[tuple[str, Any, bool, bool], ...]:
+    """Name, annotation, whether it is inline, and whether it is needed, of each field that can be given."""
+    hints = get_type_hints(kind, include_extras=True)
+    rows = []
+    for each in fields(kind):
+        if each.init:
+            hint = hints[each.name]
+            inline = Inline in get_args(hint)
+            needed = each.default is MISSING and each.default_factory is MISSING
+            rows.append((each.name, get_args(hint)[0] if inline else hint, inline, needed))
+    return tuple(rows)
+
+
+def _read_value(hint: Any, value: Any, key: str) -> Any:
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        base, *checks = arguments
+        wanted = [check.wanted for check in checks if isinstance(check, Check)]
+        try:
+            read = _read_value(base, value, key)
+            if all(check.fits(read) for check in checks if isinstance(check, Check)):
+                return read
+        except ValueError as error:
+            raise ValueError(f"{key} is not {wanted[-1]}" if wanted else str(error)) from error
+        raise ValueError(f"{key} is not {wanted[-1]}")
+    if origin in (Union, UnionType):
+        if value is None and NoneType in arguments:
+            return None
+        (hint,) = (each for each in arguments if each is not NoneType)
+        return _read_value(hint, value, key)
+    if origin in (tuple, list):
+        if not isinstance(value, list):
+            raise ValueError(f"{key} is not a list")
+        return origin(_read_value(arguments[0], each, key) for each in value)
+    if origin is dict:
+        _check_type(dict, value, key)
+        return {_read_key(arguments[0], name): _read_value(arguments[1], each, key) for name, each in value.items()}
+    if origin is Literal:
+        if value not in arguments:
+            raise ValueError(f"{key} is not one of {', '.join(map(str, arguments))}")
+        return value
+    if is_dataclass(hint):
+        try:
+            return read_record(hint, value)  # type: ignore[arg-type]  # a class, by its place
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+    if hint is Path:
+        return Path(_read_value(PathText, value, key))
+    if hint is not Any:
+        _check_type(hint, value, key)
+    return float(value) if hint is float else value
+
+
+def _check_type(kind: type, value: Any, key: str) -> None:
+    kinds: tuple[type, ...] = (int, float) if kind is float else (kind,)
+    fits = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
+    if fits and kind is float:
+        fits = abs(value) <= sys.float_info.max  # no infinity, and no NaN
+    if not fits:
+        raise ValueError(f"{key} is not {_WANTED[kind]}")
+
+
+def _read_key(hint: Any, name: str) -> Any:
+    if hint is int:
+        if not (name.isascii() and name.isdigit()):
+            raise ValueError(f"{name!r} is not a number")
+        return int(name)
+    return name
+
+
+# The former readers of single fields, until all records are dataclasses.
 def integer(record: Record, key: str) -> int:
     """A whole number; raises ValueError."""
     value = record.get(key)

@@ -16,7 +16,7 @@ from imgorder.names import show
 
 
 @contextmanager
-def written_whole(path: Path, cure: str = "free some space, or choose another place") -> Iterator[Path]:
+def atomic_write(path: Path, cure: str = "free some space, or choose another place") -> Iterator[Path]:
     """A hidden name beside the target; what was written there becomes the target when the block ends.
 
     A reader sees the old file or the new one, never a part of it; after an error, Ctrl-C, SIGTERM and SIGHUP nothing

@@ -66,10 +66,10 @@ def short_names(files: Sequence[Path]) -> list[str]:
 
 def undo_command(folder: Path, more: str = "") -> str:
     """``imgorder undo 'my photos' --recover``."""
-    return f"imgorder undo {quoted(folder)} {more}".rstrip()
+    return f"imgorder undo {quote_path(folder)} {more}".rstrip()
 
 
-def quoted(path: Path) -> str:
+def quote_path(path: Path) -> str:
     """A path as one word of a command, never taken for an option.
 
     What a terminal does not show as it is stands in ``$'…'`` by its bytes, as Bash, Zsh and Ksh read it.

@@ -15,7 +15,7 @@ from imgorder.fields import probability
 from imgorder.files import same_file
 from imgorder.known import Known
 from imgorder.media.photos import PhotoSet, find_sets
-from imgorder.names import quoted, show
+from imgorder.names import quote_path, show
 from imgorder.sorting import SortedSet
 
 
@@ -98,7 +98,7 @@ def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
                 raise ValueError
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ImgorderError(
-            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quoted(file)}"
+            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quote_path(file)}"
         ) from error
     return list(records)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from imgorder.errors import SetSizeError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
-from imgorder.media.lookalikes import Twin, find_twins
+from imgorder.media.lookalikes import Lookalike, find_lookalikes
 from imgorder.media.photos import PhotoSet, find_sets
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess_set
 from imgorder.names import show
@@ -88,7 +88,7 @@ class Sorting:
     model: OrderingModel
     tensors: Tensor
     start: int | None
-    twins: list[Twin]
+    twins: list[Lookalike]
 
 
 def sort_photos(
@@ -152,7 +152,7 @@ def _likely_preprocessing(model: str) -> Preprocessing:
 def _sort_set(
     photos: PhotoSet, tensors: Tensor, model: OrderingModel, known: Known, start: int | None, warn: Warn
 ) -> Sorting:
-    twins = find_twins(photos.files, tensors)
+    twins = find_lookalikes(photos.files, tensors)
     for twin in twins:
         warn(twin.warning(photos.files))
     ordering = model.order_tensors([tensors])[0]

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
 from imgorder.errors import PhotoError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.media import photos as photo_files
 from imgorder.media.photos import open_photo
 from imgorder.media.preprocess import to_pixels
@@ -310,7 +310,7 @@ def test_an_empty_path_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_file_that_is_half_written_goes_when_the_process_is_told_to_end(tmp_path: Path, number: int) -> None:
     def write() -> None:
-        with written_whole(tmp_path / "file") as partial:
+        with atomic_write(tmp_path / "file") as partial:
             partial.write_bytes(b"half")
             signal.raise_signal(number)
 
@@ -321,6 +321,6 @@ def test_a_file_that_is_half_written_goes_when_the_process_is_told_to_end(tmp_pa
 
 
 def test_a_file_may_have_as_long_a_name_as_there_is(tmp_path: Path) -> None:
-    with written_whole(tmp_path / ("x" * 255)) as partial:
+    with atomic_write(tmp_path / ("x" * 255)) as partial:
         partial.write_bytes(b"whole")
     assert (tmp_path / ("x" * 255)).read_bytes() == b"whole"

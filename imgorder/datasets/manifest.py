@@ -16,7 +16,7 @@ from typing import Any
 
 from imgorder import fields
 from imgorder.errors import ImgorderError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.names import show
 
 VERSION = 1
@@ -70,7 +70,7 @@ def write_manifest(manifest: Manifest, path: Path) -> None:
         "seed": manifest.seed,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as partial, partial.open("w", encoding="utf-8") as out:
+    with atomic_write(path) as partial, partial.open("w", encoding="utf-8") as out:
         out.write(json.dumps(header) + "\n")
         for entry in manifest.sets:
             out.write(json.dumps(asdict(entry)) + "\n")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from imgorder.errors import ImgorderError, ModelError
-from imgorder.files import same_file, written_whole
+from imgorder.files import atomic_write, same_file
 from imgorder.heatmaps.grid import layer_grid
 from imgorder.heatmaps.maps import Array, last, motion_maps, scales
 from imgorder.heatmaps.overlay import Look, paint, strips, whole
@@ -257,7 +257,7 @@ def _paint_photo(
 
 def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preprocessing) -> None:
     """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
-    with written_whole(path, "choose another --out") as partial:
+    with atomic_write(path, "choose another --out") as partial:
         values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
         left, top, right, bottom = whole(seen_box(size, spec))
         for first, strip in strips(heat, size, spec):
@@ -278,7 +278,7 @@ def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], s
 
 
 def _save(picture: Image.Image, path: Path) -> None:
-    with written_whole(path, "choose another --out") as partial:
+    with atomic_write(path, "choose another --out") as partial:
         if path.suffix == ".jpg":
             picture.save(partial, "JPEG", quality=JPEG_QUALITY)
         else:

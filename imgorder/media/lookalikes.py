@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Twin:
+class Lookalike:
     """A photo that is like an earlier one of its set.
 
     Attributes:
@@ -33,23 +33,23 @@ class Twin:
         return f"{show(files[self.one])} and {show(files[self.other])} {what}; their order is arbitrary"
 
 
-def find_twins(files: Sequence[Path], tensors: Tensor) -> list[Twin]:
+def find_lookalikes(files: Sequence[Path], tensors: Tensor) -> list[Lookalike]:
     """Each photo that is like an earlier one, with that one; files of the same bytes first.
 
     Args:
         files: of the set.
         tensors: what a model sees of them, ``(n, 3, crop, crop)``.
     """
-    twins = [Twin(files.index(one), files.index(other), True) for one, other in same_bytes(files)]
+    twins = [Lookalike(files.index(one), files.index(other), True) for one, other in same_bytes(files)]
     copies = {twin.other for twin in twins}
     originals = [index for index in range(len(files)) if index not in copies]
     for index in originals:
         like = (earlier for earlier in originals if earlier < index and (tensors[earlier] == tensors[index]).all())
-        twins += [Twin(earlier, index, False) for earlier in like][:1]
+        twins += [Lookalike(earlier, index, False) for earlier in like][:1]
     return twins
 
 
-def alike(twins: Sequence[Twin]) -> list[set[int]]:
+def group_lookalikes(twins: Sequence[Lookalike]) -> list[set[int]]:
     """The photos that are like one another, group by group."""
     groups: list[set[int]] = []
     for twin in twins:

@@ -20,7 +20,7 @@ from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
 from imgorder.media.capture import zoned_time
-from imgorder.media.lookalikes import alike
+from imgorder.media.lookalikes import group_lookalikes
 from imgorder.media.photos import PhotoSet, find_sets
 from imgorder.media.preprocess import Preprocessing, preprocess_set
 from imgorder.names import short_names, show
@@ -99,7 +99,7 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
         title=result.folder_name,
         photos=_photos(sorting, look),
         told=_told(result, start),
-        twins=tuple(tuple(sorted(number[image] for image in group)) for group in alike(sorting.twins)),
+        twins=tuple(tuple(sorted(number[image] for image in group)) for group in group_lookalikes(sorting.twins)),
         candidates=tuple(
             Candidate(_numbers(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]

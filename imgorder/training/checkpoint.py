@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from imgorder.errors import ImgorderError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.names import show
 from imgorder.training.config import TrainConfig, as_plain, make_config
 
@@ -62,7 +62,7 @@ def save_checkpoint(
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     metadata = {"config": json.dumps(as_plain(config)), "progress": json.dumps(vars(progress))}
-    with written_whole(path, "free some space, then go on with --resume") as partial:
+    with atomic_write(path, "free some space, then go on with --resume") as partial:
         try:
             save_file(contiguous, partial, metadata=metadata)
         except SafetensorError as error:  # its words for a full disk

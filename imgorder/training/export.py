@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.inference.backends.onnx import start_session
 from imgorder.model_format import ModelMetadata
 from imgorder.networks import triples as tables
@@ -63,7 +63,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
     helper.set_model_props(model, complete.to_properties())
     model.producer_name = "imgorder"
     onnx.checker.check_model(model, full_check=True)
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         onnx.save(model, partial)
         worst = compare(network, partial, metadata)
         if not worst <= TOLERANCE:  # also where it is no number

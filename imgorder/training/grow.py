@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
 from imgorder.networks.families import make_config
@@ -125,7 +125,7 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
         spec = replace(spec, shorter_edge=max(config.image_size, spec.shorter_edge), crop=config.image_size)
     groups = held_out_from(model)
     about = replace(metadata, name=show(out.stem), settings=asdict(config), preprocessing=spec, held_out_groups=groups)
-    with written_whole(out) as partial:
+    with atomic_write(out) as partial:
         write_network(large, about, partial)
     before, after = (sum(each.numel() for each in network.parameters()) for network in (small, large))
     flags = " ".join((f"--init {show(out)}", *_flags(config, spec)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from imgorder.errors import ImgorderError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 
 
 class Journal:
@@ -76,7 +76,7 @@ class Journal:
             return
         kept = [row for row in rows if float(row.partition(",")[0] or "inf") <= done]
         if len(kept) < len(rows):
-            with written_whole(self._csv) as partial:
+            with atomic_write(self._csv) as partial:
                 partial.write_text("".join(f"{line}\n" for line in [header, *kept]), "utf-8")
 
     def _append(self, row: dict[str, float]) -> None:

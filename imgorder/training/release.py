@@ -13,7 +13,7 @@ from typing import Any
 from torch import nn
 
 from imgorder.errors import UsageError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.inference.cards import Card
 from imgorder.inference.model_files import digest_and_size
 from imgorder.media.preprocess import Preprocessing
@@ -168,7 +168,7 @@ def write_release(
         licence=licence,
         data=data,
     )
-    with written_whole(folder / f"{name}.json") as partial:  # half a card would stop every command that looks at models
+    with atomic_write(folder / f"{name}.json") as partial:  # half a card would stop every command that looks at models
         partial.write_text(json.dumps(asdict(card), indent=1) + "\n", "utf-8")
     return card
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from imgorder.errors import ImgorderError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.names import show
 
 Frames = npt.NDArray[np.uint8]
@@ -123,7 +123,7 @@ class StoreWriter:
             partial.replace(self._folder / name)
         index = {"version": VERSION, "source": self._source, "clips": [asdict(clip) for clip in self._clips]}
         # The index comes last, and whole or not at all: without it there is no store.
-        with written_whole(self._folder / "clips.json") as partial:
+        with atomic_write(self._folder / "clips.json") as partial:
             partial.write_text(json.dumps(index), "utf-8")
         return FrameStore(self._folder)
 

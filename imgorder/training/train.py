@@ -14,7 +14,7 @@ from typing import Any
 import tomli_w
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.inference.cards import known_card
 from imgorder.media.preprocess import DEFAULT
 from imgorder.names import show
@@ -137,7 +137,7 @@ def train_network(
                 "nothing is held out for validation, so the last weights are kept; data of two groups or more allow it"
             )
     if accelerator.is_main_process:
-        with written_whole(run / CONFIG) as partial:
+        with atomic_write(run / CONFIG) as partial:
             partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
     with _finishing_the_step(trainer):
         finished = trainer.train(minutes)

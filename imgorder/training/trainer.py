@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.files import written_whole
+from imgorder.files import atomic_write
 from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 from imgorder.networks.families import build_network, settings_of, sizes_of
@@ -417,7 +417,7 @@ class Trainer:
             training_commit=self.config.commit,
             held_out_groups=self.config.held_out_groups,
         )
-        with written_whole(self.run / WEIGHTS) as partial:
+        with atomic_write(self.run / WEIGHTS) as partial:
             write_network(network, metadata, partial)
 
 
