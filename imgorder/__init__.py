@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from imgorder.ordering import Ordering
     from imgorder.permutations import class_to_order, order_to_class, permutation_classes
 
-__version__ = "0.2.0.dev0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "ImgorderError": "errors",
