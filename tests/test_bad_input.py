@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -180,12 +181,16 @@ def test_the_middle_of_a_strip_is_what_is_seen(tmp_path: Path) -> None:
     assert np.array_equal(seen, to_pixels(np.ascontiguousarray(pixels[:, 1500:2500])))
 
 
-def test_an_avif_of_the_wider_family_is_not_taken_for_heic(photos: Path, scene: list[Image.Image]) -> None:
+def test_an_avif_of_the_wider_family_is_not_taken_for_heic(
+    photos: Path, scene: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed: it reads AVIF as well
     scene[4].save(photos / "x.avif")
     content = (photos / "x.avif").read_bytes()
     assert content[8:12] == b"avif"
     (photos / "x.avif").write_bytes(content[:8] + b"mif1" + content[12:])
-    assert CliRunner().invoke(app, ["sort", str(photos)]).exit_code == 0
+    result = CliRunner().invoke(app, ["sort", str(photos)])
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_a_folder_named_like_a_photo(tmp_path: Path) -> None:
@@ -234,10 +239,10 @@ def test_an_odd_name_in_an_error_is_shown_on_one_line(photos: Path) -> None:
 
 def test_heic_without_the_plugin(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
-    real = photo_files.find_spec
-    monkeypatch.setattr(photo_files, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     message = fails(photos)
-    assert "phone.heic: HEIC needs one more package; run: pip install 'imgorder[heif]'" in message
+    assert "phone.heic: " in message
+    assert "pip install 'imgorder[heif]'" in message
 
 
 def test_heic_under_the_name_of_a_jpeg_is_read_as_what_it_is(photos: Path, scene: list[Image.Image]) -> None:

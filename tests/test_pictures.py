@@ -268,12 +268,17 @@ def test_strips_can_be_shown(tmp_path: Path, size: tuple[int, int]) -> None:
     assert max(frames[0].size) <= LIMIT
 
 
-def test_a_colour_profile_is_heeded_and_a_broken_one_ignored(tmp_path: Path) -> None:
-    grey = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+def test_colours_are_shown_as_the_profile_says(tmp_path: Path) -> None:
     ours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for name, profile in (("none", None), ("broken", b"nonsense"), ("foreign", grey), ("ours", ours)):
+    swapped = ours.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    of_lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    red = (208, 32, 32)
+    cases = {"none": (None, red), "ours": (ours, red), "swapped": (swapped, (32, 208, 32))}
+    cases |= {"broken": (b"nonsense", red), "of-lab": (of_lab, red)}  # of no use: the colours stay
+    for name, (profile, shown) in cases.items():
         plain("#d02020").save(tmp_path / f"{name}.png", icc_profile=profile)
-        assert nearest(load_small(tmp_path / f"{name}.png").getpixel((9, 9))) == 0
+        pixel = load_small(tmp_path / f"{name}.png").getpixel((9, 9))
+        assert pixel == pytest.approx(shown, abs=2), name
 
 
 def test_nothing_of_the_photos_metadata_is_passed_on(coloured: Path, tmp_path: Path) -> None:
