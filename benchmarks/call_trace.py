@@ -62,9 +62,7 @@ def compare(command: list[str], most_calls: int, most_changes: int) -> bool:
         stdout=subprocess.PIPE,
     )
     calls, changes = json.loads(done.stdout)
-    print(
-        f"{command[0]:8}{calls:6} calls (at most {most_calls}), {changes:5} changes of module (at most {most_changes})"
-    )
+    print(f"{command[0]:8}{calls:6} calls (target {most_calls}), {changes:5} changes of module (target {most_changes})")
     return bool(calls <= most_calls and changes <= most_changes)
 
 
