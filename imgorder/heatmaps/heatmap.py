@@ -23,7 +23,7 @@ from imgorder.media.photos import PhotoSet, find_sets, open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, seen_box, to_pixels, upright_rgb
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
-from imgorder.pictures.canvas import in_srgb
+from imgorder.pictures.canvas import convert_to_srgb
 
 JPEG_QUALITY = 92
 
@@ -249,7 +249,7 @@ def _paint_photo(
     """Write a photo with its map; returns the photo's width and height."""
     # A function of its own, so that only one photo is in memory.
     stored = open_photo(file)
-    picture = in_srgb(upright_rgb(stored), stored.info.get("icc_profile"))
+    picture = convert_to_srgb(upright_rgb(stored), stored.info.get("icc_profile"))
     picture.info = {}  # the photo's comments do not go into the map
     paint(picture, heat, full, look, spec)
     _save(picture, target)

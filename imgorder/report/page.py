@@ -122,11 +122,8 @@ def _choice(report: Report, candidate: Candidate) -> Html:
 
 
 def _paragraph(text: str | None, heading: str = "") -> Html:
-    """A paragraph after a heading in bold, if there is one; nothing for None."""
+    """A paragraph, after a heading in bold if there is one; nothing for None."""
     if text is None:
         return Html()
-    return (
-        fill("<p><strong>$heading</strong> $text</p>", heading=heading, text=text)
-        if heading
-        else fill("<p>$text</p>", text=text)
-    )
+    bold = fill("<strong>$heading</strong> ", heading=heading) if heading else Html()
+    return fill("<p>$bold$text</p>", bold=bold, text=text)
