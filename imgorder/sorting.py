@@ -124,7 +124,7 @@ def sort_sets(
         _check_size(photos)
     starts = known.starts([photos.files for photos in sets])
     with ThreadPoolExecutor(1) as pool:
-        # The first photos are decoded while the model's runtime is imported, the next set while one is sorted.
+        # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         likely = _likely_preprocessing(options.model)
         ahead = pool.submit(preprocess_set, sets[0].files, likely, options.threads)
         model = options.load()
@@ -141,7 +141,7 @@ def sort_sets(
 
 
 def _likely_preprocessing(model: str) -> Preprocessing:
-    """The preprocessing in the model's card, which is that of its file; no model is opened."""
+    """What the model's card says, which its file will say as well; no model is opened."""
     from imgorder.inference.cards import known_card
     from imgorder.inference.predictor import preprocessing_of
 
