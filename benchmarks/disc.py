@@ -15,7 +15,7 @@ from PIL import Image
 
 from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import Array
-from imgorder.heatmaps.overlay import stride_of, strips, whole
+from imgorder.heatmaps.overlay import find_stride, round_box, upsample_strips
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.preprocess import Preprocessing, preprocess_set, seen_box
 
@@ -113,7 +113,7 @@ def look(model: OrderingModel, scene: Scene) -> Seen:
     tensors = preprocess_set(scene.photos, model.preprocessing)
     maps = maps_in_order(model, tensors, model.order_tensors([tensors])[0])
     in_time = list(range(len(tensors)))
-    cells = {name: stride_of(heat[0], maps.spec.crop) * max(_zoom(maps.spec)) for name, heat in maps.layers.items()}
+    cells = {name: find_stride(heat[0], maps.spec.crop) * max(_zoom(maps.spec)) for name, heat in maps.layers.items()}
     lights = {name: _lights(heat, cells[name], scene, maps.spec) for name, heat in maps.layers.items()}
     return Seen(list(maps.order) in (in_time, in_time[::-1]), cells, lights)
 
@@ -124,13 +124,13 @@ def ratio(lights: Iterable[Light]) -> float:
 
 
 def _lights(maps: Array, cell: float, scene: Scene, spec: Preprocessing) -> list[Light]:
-    left, top, right, bottom = whole(seen_box(SIZE, spec))
+    left, top, right, bottom = round_box(seen_box(SIZE, spec))
     y, x = np.mgrid[top:bottom, left:right]
     distances = np.stack([np.hypot(x - cx, y - cy) for cx, cy in scene.centres])
     still = distances.min(axis=0) > RADIUS + max(NEAR, cell)
 
     def large(heat: Array) -> Array:
-        rows = [strip[:, left:right] for _, strip in strips(heat, SIZE, spec)]
+        rows = [strip[:, left:right] for _, strip in upsample_strips(heat, SIZE, spec)]
         return np.concatenate(rows)[top:bottom]
 
     found = []
@@ -145,7 +145,7 @@ def _lights(maps: Array, cell: float, scene: Scene, spec: Preprocessing) -> list
 
 def _covered(heat: Array, centre: npt.NDArray[np.float64], spec: Preprocessing) -> Array:
     """How much of each cell the disc covers; the i-th cell lies around pixel stride·i of the input, as maps do."""
-    stride, side = stride_of(heat, spec.crop), len(heat)
+    stride, side = find_stride(heat, spec.crop), len(heat)
     left, top, _, _ = seen_box(SIZE, spec)
     across, down = _zoom(spec)
     y, x = np.mgrid[0 : side * stride, 0 : side * stride] - stride // 2

@@ -30,7 +30,7 @@ from disc import look, ratio, render
 
 from imgorder.datasets.davis import davis_sequences
 from imgorder.heatmaps.heatmap import maps_in_order
-from imgorder.heatmaps.maps import last, title
+from imgorder.heatmaps.maps import last_layer, name_layer
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import Preprocessing, normalise, to_pixels
 
@@ -80,7 +80,7 @@ def on_videos(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: 
             ordering = replace(model.order_tensors([tensors])[0], order=tuple(range(N)))
             layers = maps_in_order(model, tensors, ordering).layers
             sets += 1
-            for place, heat in enumerate(layers[last(layers)]):
+            for place, heat in enumerate(last_layer(layers)):
                 near = [other for other in (place - 1, place + 1) if 0 <= other < N]
                 truth = np.mean([cells(moved(window[place], window[o]), heat.shape) for o in near], axis=0).ravel()
                 known = ~np.isnan(truth)
@@ -106,7 +106,7 @@ def on_discs(model: OrderingModel, shake: int, seeds: int) -> Iterator[dict[str,
         lights = [light for scene in scenes for light in scene.lights[layer]]
         brighter = ratio(lights)
         yield {
-            "layer": title(layer),
+            "layer": name_layer(layer),
             "cell": round(cell),
             "shake": shake,
             "seq_len": N,

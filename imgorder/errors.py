@@ -30,7 +30,7 @@ class SetSizeError(ImgorderError):
 
 
 class ProblemsError(ImgorderError):
-    """Several things that have to be put right before the job can be done: one line each."""
+    """Several problems that have to be solved before the job can be done: one line each."""
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -38,7 +38,7 @@ class ProblemsError(ImgorderError):
 
 
 class ModelError(ImgorderError):
-    """A model that cannot be found, or a model file that is broken or foreign."""
+    """A model that cannot be found, or a file that is broken or not a model of imgorder."""
 
 
 class UsageError(ImgorderError):

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and whether two names mean one."""
+"""Write a file completely or not at all, end in order on a signal, and compare names of files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from imgorder.names import show
 
 @contextmanager
 def atomic_write(path: Path, cure: str = "free some space, or choose another place") -> Iterator[Path]:
-    """A hidden name beside the target; what was written there becomes the target when the block ends.
+    """Give a hidden name beside the target; what was written there becomes the target when the block ends.
 
-    A reader sees the old file or the new one, never a part of it; after an error, Ctrl-C, SIGTERM and SIGHUP nothing
-    is left behind.
+    A reader sees the old file or the new one, never a part. After an error, Ctrl-C, SIGTERM or SIGHUP the hidden file
+    is removed.
 
     Args:
-        path: the target; replaced if it is there.
+        path: the target; replaced if it exists.
         cure: for the error message.
 
     Raises:
@@ -39,40 +39,40 @@ def atomic_write(path: Path, cure: str = "free some space, or choose another pla
         except OSError as error:
             raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror or error}); {cure}") from error
         finally:
-            with suppress(OSError):  # where nothing can be written there is nothing to remove
+            with suppress(OSError):  # if nothing could be written there is nothing to remove
                 partial.unlink(missing_ok=True)
 
 
 def same_file(a: Path, b: Path) -> bool:
-    """Whether both are there and are one, whatever links and capitals lead to it."""
+    """Whether both names lead to one existing file, through links or other capitals too."""
     try:
         return a.samefile(b)
     except (OSError, ValueError):
         return False
 
 
-_NUMBERS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def exit_code(stop: KeyboardInterrupt | SystemExit) -> int:
-    """What a command ends with that Ctrl-C or a signal to end has stopped."""
+    """The exit code of a command that was stopped by Ctrl-C or a signal."""
     return stop.code if isinstance(stop, SystemExit) and isinstance(stop.code, int) else EXIT_INTERRUPTED
 
 
 @contextmanager
 def orderly_end() -> Iterator[None]:
-    """A context in which SIGTERM and SIGHUP raise SystemExit, with the exit code that a shell gives for the signal.
+    """Turn SIGTERM and SIGHUP into SystemExit, with a shell's exit code for the signal, so that cleanup runs.
 
-    A signal that is ignored, as under ``nohup``, or handled already stays so; and so does everything outside the
-    main thread, to which signals do not come.
+    A signal that is ignored, as under ``nohup``, or handled already stays so. Outside the main thread, which gets no
+    signals, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    taken = [number for number in _NUMBERS if signal.getsignal(number) is signal.SIG_DFL]
+    taken = [number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
 
     def end(number: int, frame: FrameType | None) -> None:
-        for each in taken:  # a second one shall not disturb the clearing up
+        for each in taken:  # a second signal must not disturb the cleanup
             signal.signal(each, signal.SIG_IGN)
         raise SystemExit(128 + number)
 

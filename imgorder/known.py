@@ -1,4 +1,4 @@
-"""What is known of the order beside the pictures: which photo was first, or that it runs the other way."""
+"""What a person knows of the order: which photo was first, or that it runs the other way."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Known:
     def starts(
         self, sets: Sequence[Sequence[Path]], otherwise: str = "not one of the photos to sort"
     ) -> list[int | None]:
-        """For each set, the index of the photo that is known to be first, if one is.
+        """For each set, the index of the photo that is known to be first, or None.
 
         Args:
             sets: the photos that may be first, set by set.
-            otherwise: what is said of a photo that is none of them.
+            otherwise: for the error about a photo that is not among them.
 
         Raises:
-            UsageError: if a photo of `first` is in no set, if its name does not tell which photo is meant, or if a
-                set has two first photos.
+            UsageError: if a photo of `first` is in no set, if several photos have its name, or if a set has two
+                first photos.
         """
         starts: list[int | None] = [None] * len(sets)
         everywhere = [(number, index, file) for number, files in enumerate(sets) for index, file in enumerate(files)]

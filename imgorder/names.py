@@ -1,4 +1,4 @@
-"""File names, and what libraries say, for people: sorted as people count, shown without hurting the terminal."""
+"""File names and other texts for people: sorted as people count, safe to show on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-_LENGTH = 160  # of what a library says of an error; the rest of it helps nobody
+_LENGTH = 160  # of a library's error message
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -31,12 +31,12 @@ def show(path: str | os.PathLike[str]) -> str:
 
 
 def is_line(text: str) -> bool:
-    """Whether a text is one line of characters, without any that steer a terminal."""
+    """Whether a text is one line without control characters."""
     return not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text)
 
 
 def first_line(error: Exception) -> str:
-    """What a library says of an error, as far as it belongs into one line of ours; if it says nothing, the kind."""
+    """The first line of an error message, to go into one line of ours; if it is empty, the kind of error."""
     return show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
 
 
@@ -53,7 +53,7 @@ def common_folder(files: list[Path]) -> Path:
 
 
 def short_names(files: Sequence[Path]) -> list[str]:
-    """The files' names alone; those that are there more than once with as many of their folders as tell them apart."""
+    """The files' names; equal ones with as many of their folders as are needed to tell them apart."""
     parts = [Path(os.path.abspath(file)).parts for file in files]
     names = []
     for own in parts:
@@ -70,9 +70,9 @@ def undo_command(folder: Path, more: str = "") -> str:
 
 
 def quote_path(path: Path) -> str:
-    """A path as one word of a command, never taken for an option.
+    """A path as one word of a shell command, never taken for an option.
 
-    What a terminal does not show as it is stands in ``$'…'`` by its bytes, as Bash, Zsh and Ksh read it.
+    Unprintable characters become bytes within ``$'…'``, as Bash, Zsh and Ksh read it.
     """
     text = os.path.join(".", path) if os.fspath(path).startswith("-") else os.fspath(path)
     if text.isprintable():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.permutations import Order, class_to_order, permutation_classes, relabel_classes
+from imgorder.permutations import Order, permutation_classes, relabel_classes
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,30 +33,34 @@ class Ordering:
     ranks: Order = field(repr=False)
     backwards: bool = field(default=False, repr=False)
 
-    def directed(self, order: Sequence[int]) -> Order:
-        """An order or its reverse, whichever begins with the image of the lower rank; the other one, if backwards."""
-        forward = _by_ends(order, self.ranks)
-        return forward[::-1] if self.backwards else forward
-
     def ranking(self) -> list[tuple[Order, float]]:
         """All classes with their probabilities, the most probable first, each in its fixed direction."""
-        orders = [_by_ends(order, self.ranks) for order in self.classes]
+        ranks = self.ranks
+        orders = [order if ranks[order[0]] < ranks[order[-1]] else order[::-1] for order in self.classes]
         rows = zip(orders, self.probabilities.tolist(), strict=True)
-        by_probability = sorted(rows, key=lambda row: (-row[1], [self.ranks[i] for i in row[0]]))
-        return [(self.directed(order), p) for order, p in by_probability]
+        by_probability = sorted(rows, key=lambda row: (-row[1], [ranks[i] for i in row[0]]))
+        return [(order[::-1] if self.backwards else order, p) for order, p in by_probability]
+
+    def restricted(self, allowed: npt.NDArray[np.bool_]) -> Ordering:
+        """The same set when only some of its classes are possible.
+
+        Args:
+            allowed: ``(n!/2,)``, in the order of `classes`; at least one is true.
+
+        Returns:
+            The probabilities of the other classes are 0; those of the allowed ones are scaled to a sum of one.
+        """
+        kept = np.where(allowed, self.probabilities, 0.0)
+        total = kept.sum()
+        probabilities = kept / total if total > 0 else allowed / allowed.sum()
+        return _from_probabilities(probabilities, self.ranks, self.backwards)
 
     def with_end(self, image: int) -> Ordering:
-        """The same set when ``image`` is known to be first: only orders that it begins count.
-
-        The probabilities are those of the remaining classes, scaled to a sum of one.
-        """
+        """The same set when ``image`` is known to be first: only orders that begin with it are possible."""
         ends = np.array([image in (order[0], order[-1]) for order in self.classes])
-        kept = np.where(ends, self.probabilities, 0.0)
-        total = kept.sum()
-        probabilities = kept / total if total > 0 else ends / ends.sum()
-        # The image that is known to be first outranks all others, which also fixes the direction.
+        # The first image gets the lowest rank, which also fixes the direction.
         ranks = tuple(-1 if i == image else rank for i, rank in enumerate(self.ranks))
-        return _from_probabilities(probabilities, ranks)
+        return replace(self, ranks=ranks, backwards=False).restricted(ends)
 
     def reversed(self) -> Ordering:
         """The same classes, shown in the opposite direction."""
@@ -86,19 +89,14 @@ def from_probabilities(by_rank: npt.NDArray[np.float64], ranks: Order) -> Orderi
     return _from_probabilities(probabilities, ranks)
 
 
-def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order) -> Ordering:
-    n = len(ranks)
-    classes = permutation_classes(n)
+def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order, backwards: bool = False) -> Ordering:
+    classes = permutation_classes(len(ranks))
     best = probabilities.max()
     # Equal probabilities are told apart by rank, never by the place in the listing.
     winner = min(
-        (class_to_order(n, int(k)) for k in np.flatnonzero(probabilities == best)),
+        (classes[k] for k in np.flatnonzero(probabilities == best)),
         key=lambda order: sorted([[ranks[i] for i in order], [ranks[i] for i in order[::-1]]]),
     )
-    return Ordering(_by_ends(winner, ranks), float(best), probabilities, classes, ranks)
-
-
-def _by_ends(order: Sequence[int], ranks: Order) -> Order:
-    """An order or its reverse, whichever begins with the image of the lower rank."""
-    forward = tuple(order)
-    return forward if ranks[forward[0]] < ranks[forward[-1]] else forward[::-1]
+    forward = ranks[winner[0]] < ranks[winner[-1]]
+    order = winner if forward != backwards else winner[::-1]
+    return Ordering(order, float(best), probabilities, classes, ranks, backwards)

@@ -53,7 +53,8 @@ def order_to_class(order: Sequence[int]) -> int:
     Raises:
         ValueError: if ``order`` is not a permutation of ``0 … n−1`` with n in 2…8.
     """
-    return _class_indices(len(order))[representative(order)]
+    _check_order(order)
+    return _class_indices(len(order))[tuple(order)]
 
 
 def class_to_order(n: int, index: int) -> Order:
@@ -77,13 +78,14 @@ def relabel_classes(relabelling: Sequence[int]) -> npt.NDArray[np.int64]:
     names = tuple(relabelling)
     _check_order(names)
     index = _class_indices(len(names))
-    moved = [index[representative([names[i] for i in order])] for order in permutation_classes(len(names))]
+    moved = [index[tuple([names[i] for i in order])] for order in permutation_classes(len(names))]
     return np.array(moved, dtype=np.int64)
 
 
 @cache
 def _class_indices(n: int) -> dict[Order, int]:
-    return {order: index for index, order in enumerate(permutation_classes(n))}
+    """The class of every order: an order and its reverse have the same one."""
+    return {each: index for index, order in enumerate(permutation_classes(n)) for each in (order, order[::-1])}
 
 
 def _check_size(n: int) -> None:
@@ -91,7 +93,7 @@ def _check_size(n: int) -> None:
         raise ValueError(f"permutation classes are listed for {MIN_IMAGES} to {MAX_IMAGES} images, not {n}")
 
 
-def _check_order(order: Order) -> None:
+def _check_order(order: Sequence[int]) -> None:
     _check_size(len(order))
     if sorted(order) != list(range(len(order))):
-        raise ValueError(f"not a permutation of 0 to {len(order) - 1}: {order}")
+        raise ValueError(f"not a permutation of 0 to {len(order) - 1}: {tuple(order)}")

@@ -35,8 +35,8 @@ class SortedSet:
         order: indices into ``photos.files``, in temporal order.
         confidence: probability of the order, 0 to 1, rounded as it is shown and compared.
         direction: ``"given"`` by the user or ``"unknown"``.
-        model, backend: what decided.
-        votes: in how many listings the network was shown the set.
+        model, backend: what gave the order.
+        votes: in how many listings the network saw the set.
         ordering: all that the model said, with indices into ``photos.files``; None for an order from a file.
     """
 
@@ -61,7 +61,7 @@ class SortedSet:
 
     @property
     def folder_name(self) -> str:
-        """The folder's own name: what is passed on need not tell where its owner keeps photos."""
+        """The folder's own name, for what is passed on: it does not show where its owner keeps photos."""
         folder = Path(os.path.abspath(self.photos.folder))
         return show(folder.name or folder)
 
@@ -72,15 +72,15 @@ class SortedSet:
 
 @dataclass(frozen=True)
 class Sorting:
-    """One sorted set, with what its order was made of.
+    """One sorted set, and what its order was made from.
 
     Attributes:
         result: the set in its order.
         ordering: all that the model said.
-        model: what decided.
+        model: what gave the order.
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``.
-        start: index of the photo that is known to be first, if one is.
-        twins: photos that the model cannot tell apart.
+        start: index of the photo that is known to be first, or None.
+        lookalikes: photos that the model cannot tell apart.
     """
 
     result: SortedSet
@@ -88,7 +88,7 @@ class Sorting:
     model: OrderingModel
     tensors: Tensor
     start: int | None
-    twins: list[Lookalike]
+    lookalikes: list[Lookalike]
 
 
 def sort_photos(
@@ -102,7 +102,7 @@ def sort_photos(
     Args:
         options: how the model is asked.
         known: what is known of the orders.
-        warn: is told what is odd but does not stop the job.
+        warn: called with each warning.
 
     Raises:
         ImgorderError: with one line that names the file and the cure.
@@ -116,9 +116,9 @@ def sort_sets(
     known: Known = Known(),
     warn: Warn = lambda message: None,
 ) -> Iterator[Sorting]:
-    """As `sort_photos`, of sets that are found already: one after the other, each with what it was made of.
+    """As `sort_photos`, for sets that are found already, one after the other.
 
-    All that can be said without decoding a photo is looked at before the first set.
+    Before the first set, everything is checked that can be checked without decoding a photo.
     """
     for photos in sets:
         _check_size(photos)
@@ -152,9 +152,9 @@ def _likely_preprocessing(model: str) -> Preprocessing:
 def _sort_set(
     photos: PhotoSet, tensors: Tensor, model: OrderingModel, known: Known, start: int | None, warn: Warn
 ) -> Sorting:
-    twins = find_lookalikes(photos.files, tensors)
-    for twin in twins:
-        warn(twin.warning(photos.files))
+    lookalikes = find_lookalikes(photos.files, tensors)
+    for each in lookalikes:
+        warn(each.warning(photos.files))
     ordering = model.order_tensors([tensors])[0]
     if start is not None:
         ordering = ordering.with_end(start)
@@ -170,7 +170,7 @@ def _sort_set(
         model.votes(len(photos.files)),
         ordering,
     )
-    return Sorting(result, ordering, model, tensors, start, twins)
+    return Sorting(result, ordering, model, tensors, start, lookalikes)
 
 
 def _check_size(photos: PhotoSet) -> None:

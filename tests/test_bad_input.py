@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -40,41 +41,43 @@ def fails(path: Path, *options: str) -> str:
     return result.stderr
 
 
+def names(message: str, file: Path, cure: str = "") -> bool:
+    """Whether an error is about this file, and says this of what to do."""
+    return message.startswith(f"imgorder: error: {file}: ") and cure in message
+
+
 def test_a_missing_path(tmp_path: Path) -> None:
-    assert "nowhere: no such file or folder" in fails(tmp_path / "nowhere")
+    assert names(fails(tmp_path / "nowhere"), tmp_path / "nowhere", "check the path")
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
-    assert f"{tmp_path}: no photos in this folder; known are .jpg" in fails(tmp_path)
+    assert names(fails(tmp_path), tmp_path, "known are .jpg")
 
 
 def test_a_folder_of_folders(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
-    assert "sub-folders" in fails(tmp_path)
+    assert names(fails(tmp_path), tmp_path, "give one of its 1 sub-folders")
 
 
 def test_a_single_photo(tmp_path: Path, scene: list[Image.Image]) -> None:
     scene[0].save(tmp_path / "only.jpg")
-    assert "only.jpg: a single photo has no order; give 3 to 6" in fails(tmp_path)
+    assert names(fails(tmp_path), tmp_path / "only.jpg", "give 3 to 6")
 
 
 def test_a_truncated_jpeg(photos: Path) -> None:
     cut = photos / "img2.jpg"
     cut.write_bytes(cut.read_bytes()[:4000])
-    message = fails(photos)
-    assert "img2.jpg" in message
-    assert "copy it again" in message
+    assert names(fails(photos), cut, "copy it again")
 
 
 def test_text_named_jpg(photos: Path) -> None:
     (photos / "img2.jpg").write_text("not a photo at all\n" * 20)
-    message = fails(photos)
-    assert "img2.jpg: not a photo in a format known here" in message
+    assert names(fails(photos), photos / "img2.jpg", "leave it out")
 
 
 def test_an_empty_file(photos: Path) -> None:
     (photos / "img2.jpg").write_bytes(b"")
-    assert "img2.jpg: the file is empty (0 bytes)" in fails(photos)
+    assert names(fails(photos), photos / "img2.jpg", "copy it again")
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -86,7 +89,8 @@ def png_header(width: int, height: int) -> bytes:
 def test_a_decompression_bomb(photos: Path) -> None:
     (photos / "bomb.png").write_bytes(png_header(20_000, 20_000) + b"\0\0\0\0IEND\xaeB`\x82")
     message = fails(photos)
-    assert "bomb.png: claims 400 megapixels; the limit is 300" in message
+    assert names(message, photos / "bomb.png", "scale it down")
+    assert "400 megapixels" in message
 
 
 def test_a_large_tiff_is_no_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,12 +184,16 @@ def test_the_middle_of_a_strip_is_what_is_seen(tmp_path: Path) -> None:
     assert np.array_equal(seen, to_pixels(np.ascontiguousarray(pixels[:, 1500:2500])))
 
 
-def test_an_avif_of_the_wider_family_is_not_taken_for_heic(photos: Path, scene: list[Image.Image]) -> None:
+def test_an_avif_of_the_wider_family_is_not_taken_for_heic(
+    photos: Path, scene: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # not installed: it reads AVIF as well
     scene[4].save(photos / "x.avif")
     content = (photos / "x.avif").read_bytes()
     assert content[8:12] == b"avif"
     (photos / "x.avif").write_bytes(content[:8] + b"mif1" + content[12:])
-    assert CliRunner().invoke(app, ["sort", str(photos)]).exit_code == 0
+    result = CliRunner().invoke(app, ["sort", str(photos)])
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_a_folder_named_like_a_photo(tmp_path: Path) -> None:
@@ -229,15 +237,13 @@ def test_odd_names_are_sorted_and_shown_on_one_line(photos: Path, name: bytes, s
 
 def test_an_odd_name_in_an_error_is_shown_on_one_line(photos: Path) -> None:
     (photos / os.fsdecode(b"bad\n\xff.jpg")).write_bytes(b"")
-    assert r"bad\n\xff.jpg: the file is empty" in fails(photos)
+    assert r"bad\n\xff.jpg: " in fails(photos)
 
 
 def test_heic_without_the_plugin(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
-    real = photo_files.find_spec
-    monkeypatch.setattr(photo_files, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
-    message = fails(photos)
-    assert "phone.heic: HEIC needs one more package; run: pip install 'imgorder[heif]'" in message
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert names(fails(photos), photos / "phone.heic", "pip install 'imgorder[heif]'")
 
 
 def test_heic_under_the_name_of_a_jpeg_is_read_as_what_it_is(photos: Path, scene: list[Image.Image]) -> None:
@@ -250,21 +256,21 @@ def test_heic_under_the_name_of_a_jpeg_is_read_as_what_it_is(photos: Path, scene
 def test_a_loop_of_links(photos: Path) -> None:
     (photos / "a.jpg").symlink_to(photos / "b.jpg")
     (photos / "b.jpg").symlink_to(photos / "a.jpg")
-    assert "a.jpg: a symbolic link that leads back to itself" in fails(photos)
+    assert names(fails(photos), photos / "a.jpg", "remove it")
 
 
 def test_a_link_to_nothing(photos: Path) -> None:
     (photos / "gone.jpg").symlink_to(photos / "deleted.jpg")
-    assert "gone.jpg: a link to a file that is not there" in fails(photos)
+    assert names(fails(photos), photos / "gone.jpg", "link")
 
 
 def test_a_name_that_is_too_long(tmp_path: Path) -> None:
-    assert "cannot be reached" in fails(tmp_path / ("x" * 300))
+    assert names(fails(tmp_path / ("x" * 300)), tmp_path / ("x" * 300))
 
 
 def test_what_is_neither_file_nor_folder(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
-    assert "neither a file nor a folder" in fails(tmp_path / "pipe.jpg")
+    assert names(fails(tmp_path / "pipe.jpg"), tmp_path / "pipe.jpg", "give photos or a folder")
 
 
 def test_a_damaged_png_is_one_line(photos: Path) -> None:
@@ -272,7 +278,7 @@ def test_a_damaged_png_is_one_line(photos: Path) -> None:
     content = bytearray((photos / "x.png").read_bytes())
     content[60:70] = b"\xff" * 10
     (photos / "x.png").write_bytes(content)
-    assert "x.png: the picture is damaged" in fails(photos)
+    assert names(fails(photos), photos / "x.png", "copy it again")
 
 
 def test_the_same_errors_reach_python(tmp_path: Path) -> None:

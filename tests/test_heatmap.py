@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
-from imgorder.heatmaps.colormap import PATHS, colours
+from imgorder.heatmaps.colormap import PATHS, make_colours
 from imgorder.heatmaps.grid import LABEL, MARGIN, TILE
 from imgorder.heatmaps.heatmap import set_maps
 from imgorder.heatmaps.maps import motion_maps
@@ -502,7 +502,7 @@ def test_heat_maps_need_no_torch(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PATHS)
 def test_lightness_rises_evenly(name: str) -> None:
-    table = colours(name).astype(float) / 255
+    table = make_colours(name).astype(float) / 255
     linear = np.where(table <= 0.04045, table / 12.92, ((table + 0.055) / 1.055) ** 2.4)
     luminance = linear @ np.array([0.2126, 0.7152, 0.0722])
     lightness = np.where(luminance > 0.008856, 116 * np.cbrt(luminance) - 16, 903.3 * luminance)

@@ -21,7 +21,7 @@ from imgorder.ordering import Ordering
 from imgorder.permutations import order_to_class, permutation_classes
 from imgorder.pictures import animation, lettering, outputs
 from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
-from imgorder.pictures.outputs import Staged
+from imgorder.pictures.outputs import write_all
 from imgorder.pictures.sheet import draw_sheet
 from imgorder.sorting import SortedSet, Sorting
 from tests.conftest import EXAMPLE, open_the_way
@@ -268,12 +268,17 @@ def test_strips_can_be_shown(tmp_path: Path, size: tuple[int, int]) -> None:
     assert max(frames[0].size) <= LIMIT
 
 
-def test_a_colour_profile_is_heeded_and_a_broken_one_ignored(tmp_path: Path) -> None:
-    grey = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+def test_colours_are_shown_as_the_profile_says(tmp_path: Path) -> None:
     ours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    for name, profile in (("none", None), ("broken", b"nonsense"), ("foreign", grey), ("ours", ours)):
+    swapped = ours.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")
+    of_lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    red = (208, 32, 32)
+    cases = {"none": (None, red), "ours": (ours, red), "swapped": (swapped, (32, 208, 32))}
+    cases |= {"broken": (b"nonsense", red), "of-lab": (of_lab, red)}  # of no use: the colours stay
+    for name, (profile, shown) in cases.items():
         plain("#d02020").save(tmp_path / f"{name}.png", icc_profile=profile)
-        assert nearest(load_small(tmp_path / f"{name}.png").getpixel((9, 9))) == 0
+        pixel = load_small(tmp_path / f"{name}.png").getpixel((9, 9))
+        assert pixel == pytest.approx(shown, abs=2), name
 
 
 def test_nothing_of_the_photos_metadata_is_passed_on(coloured: Path, tmp_path: Path) -> None:
@@ -613,7 +618,7 @@ def test_a_set_of_links_is_drawn(coloured: Path, tmp_path: Path) -> None:
 SLOW = """
 import signal, sys, time
 from pathlib import Path
-from imgorder.pictures.outputs import Staged
+from imgorder.pictures.outputs import write_all
 
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that run under nohup pass on that it is ignored
@@ -624,9 +629,7 @@ def slow(file):
     print("begun", flush=True)
     time.sleep(60)
 
-with Staged(False) as staged:
-    staged.write(Path(sys.argv[1]), slow)
-    staged.place()
+write_all([(Path(sys.argv[1]), slow)], force=False)
 """
 
 
@@ -646,11 +649,12 @@ def test_nothing_is_left_behind_by_a_signal_to_end(tmp_path: Path, number: int) 
 def test_signals_are_as_they_were_after_writing(tmp_path: Path) -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is ignored stays so
     try:
-        with Staged(False):
-            assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        during: list[Any] = []
+        write_all([(tmp_path / "a", lambda file: during.append(signal.getsignal(signal.SIGTERM)))], force=False)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        with Staged(False):
-            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+        write_all([(tmp_path / "b", lambda file: during.append(signal.getsignal(signal.SIGTERM)))], force=False)
+        assert during[0] is signal.SIG_IGN
+        assert during[1] is not signal.SIG_DFL
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from imgorder.media.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels
+from tests.conftest import EXAMPLE
 
 preprocess_module = importlib.import_module("imgorder.media.preprocess")
 
@@ -122,6 +125,27 @@ def test_grey_of_any_depth_is_that_grey(tmp_path: Path, name: str, make) -> None
 
 
 @pytest.mark.parametrize(
+    ("factor", "shown"),
+    [
+        (1, lambda grey: grey),  # 8-bit values in 32 bits
+        (257, lambda grey: grey),  # 16-bit values
+        (1 << 23, lambda grey: grey // 2),  # more: counted from 0 to 2^32, of which a TIFF's lower half is read
+    ],
+)
+def test_grey_of_32_bits_is_shown_by_the_range_it_uses(tmp_path: Path, factor: int, shown) -> None:  # type: ignore[no-untyped-def]
+    Image.fromarray(grey().astype(np.int32) * np.int32(factor)).save(tmp_path / "grey.tif")
+    with Image.open(tmp_path / "grey.tif") as stored:
+        assert stored.mode == "I"
+    pixels = to_pixels(tmp_path / "grey.tif")
+    assert distance(pixels, to_pixels(Image.fromarray(shown(grey())))) < 1.2
+
+
+def test_dark_grey_of_16_bits_stays_dark(tmp_path: Path) -> None:
+    Image.fromarray(grey().astype(np.uint16)).save(tmp_path / "dark.png")
+    assert to_pixels(tmp_path / "dark.png").max() == 0
+
+
+@pytest.mark.parametrize(
     ("name", "mode", "tolerance"),
     [
         ("a.png", "RGB", 0.0),
@@ -219,6 +243,22 @@ def test_jpegs_are_decoded_at_no_less_than_twice_the_target(tmp_path: Path, monk
     assert sizes == [(600, 450)]  # a quarter; an eighth would be 225 px, less than 2·136
     to_pixels(tmp_path / "a.jpg", Preprocessing(shorter_edge=112))
     assert sizes[1:] == [(300, 225)]
+
+
+def test_the_package_has_the_function_whatever_is_imported() -> None:
+    code = (
+        "import imgorder, importlib, pkgutil\n"
+        "for each in pkgutil.walk_packages(imgorder.__path__, 'imgorder.'):\n"
+        "    if each.name != 'imgorder.__main__':\n"
+        "        try: importlib.import_module(each.name)\n"
+        "        except ModuleNotFoundError as error: assert not error.name.startswith('imgorder'), error\n"
+        "assert imgorder.preprocess(sys.argv[1]).shape == (3, 112, 112)\n"
+    )
+    photo = next(EXAMPLE.glob("*.jpg"))
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}", str(photo)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_normalise_moves_channels_first_for_any_leading_axes() -> None:

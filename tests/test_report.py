@@ -32,7 +32,7 @@ from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
 from imgorder.media.capture import exposure_time
 from imgorder.media.exif import parse_offset, with_capture_time
-from imgorder.media.lookalikes import Lookalike, alike
+from imgorder.media.lookalikes import Lookalike, group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import Preprocessing, preprocess_set
 from imgorder.names import show
@@ -40,10 +40,10 @@ from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
 from imgorder.report import words
 from imgorder.report.compose import make_report
-from imgorder.report.embed import EDGE, MOST, encoded
+from imgorder.report.embed import EDGE, MOST, encode_picture
 from imgorder.report.facts import Maker, Report
 from imgorder.report.markup import Html, fill
-from imgorder.report.page import page
+from imgorder.report.page import make_page
 from imgorder.report.times import judge
 from imgorder.sorting import Sorting, sort_sets
 
@@ -122,7 +122,7 @@ def example(tmp_path_factory: pytest.TempPathFactory, scene: list[Image.Image]) 
         image.save(folder / f"{name}.png")
     report = make_report(sorted_now(folder), Look())
     out = tmp_path_factory.mktemp("page") / "report.html"
-    out.write_text(page(report), "utf-8")
+    out.write_text(make_page(report), "utf-8")
     return out, report
 
 
@@ -195,7 +195,7 @@ def test_headings_ids_and_labels_are_in_order(example: tuple[Path, Report]) -> N
     ids=str,
 )
 def test_it_tells_what_was_looked_at(spec: Preprocessing, said: str) -> None:
-    assert said in words.preprocessing(Maker("m", "onnx", "", spec, 1, "0"))
+    assert said in words.describe_preprocessing(Maker("m", "onnx", "", spec, 1, "0"))
 
 
 def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_of: Any) -> None:
@@ -205,7 +205,7 @@ def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_
     found = page_of(photos)
     alts = [image["alt"] for image in found.all("img") if image["class"] == "photo"]
     assert alts == [f"Photo {number} of 4: {name}" for number, name in enumerate(sorted_set["order"], start=1)]
-    shares = [words.percent(each["probability"]) for each in sorted_set["classes"]]
+    shares = [words.show_percent(each["probability"]) for each in sorted_set["classes"]]
     assert re.findall(r"[\d.]+%", found.text.split("most probable orders")[1]) == [
         share.removeprefix("under ").removeprefix("over ") for share in shares
     ]
@@ -213,7 +213,7 @@ def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_
     numbers = [sorted_set["order"].index(name) + 1 for name in runner_up]
     said = re.search(r"Second choice: ([\d, ]+) with (.*?%)\.", found.text)
     assert said is not None
-    assert said[1] in (words.listed(numbers), words.listed(numbers[::-1]))
+    assert said[1] in (words.join_items(numbers), words.join_items(numbers[::-1]))
     assert said[2] == shares[1]
     model = load_model().member(4)
     assert model.file is not None
@@ -377,7 +377,7 @@ def test_capture_times_are_held_against_the_order(
     assert (judged.verdict, judged.forward) == (verdict, forward)
     backward = judge(taken[::-1])
     assert (backward.verdict, backward.forward) == (verdict, None if forward is None else not forward)
-    said = f"{words.times(judged)} {words.times_in_short(judged)}"
+    said = f"{words.describe_times(judged)} {words.judge_times(judged)}"
     assert bool(re.search(r"\bagree", said)) == (verdict == "agree")
 
 
@@ -519,7 +519,7 @@ def test_the_baseline_is_told_whether_it_agrees_or_not(
     told = load_model("path").order(sorting.result.photos.files).order
     place = {image: number for number, image in enumerate(sorting.ordering.order, start=1)}
     assert report.baseline in (tuple(place[i] for i in told), tuple(place[i] for i in told[::-1]))
-    assert f"gives another order: {words.listed(report.baseline)}." in Page(page(report)).text
+    assert f"gives another order: {words.join_items(report.baseline)}." in Page(make_page(report)).text
 
 
 def test_a_tie_of_the_baseline_is_no_agreement(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -540,31 +540,29 @@ def test_a_tie_of_the_baseline_is_no_agreement(photos: Path, monkeypatch: pytest
 
     report = tied(with_winner=True)
     assert report.baseline == (1, 2, 3, 4)
-    found = Page(page(report))
+    found = Page(make_page(report))
     assert "finds several orders equally short, this one among them." in found.text
     assert "Shortest path a tie" in found.text
     assert not [each for each in found.all("li") if each.get("class") == "good"]
     report = tied(with_winner=False)
     assert report.baseline in [candidate.numbers for candidate in report.candidates[1:3]]
-    text = Page(page(report)).text
-    assert f"equally short, but not this one; one is {words.listed(report.baseline)}." in text
+    text = Page(make_page(report)).text
+    assert f"equally short, but not this one; one is {words.join_items(report.baseline)}." in text
     assert "Shortest path another order" in text
 
 
-def test_photos_that_look_the_same_are_told(photos: Path, tmp_path: Path, page_of: Any) -> None:
+def test_photos_that_look_the_same_are_named(photos: Path, tmp_path: Path, page_of: Any) -> None:
     assert "look the same" not in page_of(photos).text
     for name in IN_ORDER[1:]:
         shutil.copy(photos / IN_ORDER[0], photos / name)
     found = page_of(photos)
-    assert (
-        "Photos 1, 2, 3 and 4 look the same: nothing in the pictures tells their order among themselves." in found.text
-    )
-    assert "Only where photos look the same, the order of their names decides." in found.text
+    assert "Photos 1, 2, 3 and 4 look the same, so their order" in found.text
+    assert "Photos that look the same are in the order of their names." in found.text
     assert "Shortest path a tie" in found.text
     assert not [each for each in found.all("li") if each.get("class") == "good"]
 
 
-def test_twins_are_told_by_their_numbers(photos: Path, tmp_path: Path, page_of: Any) -> None:
+def test_lookalikes_are_named_by_their_numbers(photos: Path, tmp_path: Path, page_of: Any) -> None:
     shutil.copy(photos / "img2.jpg", photos / "copy.jpg")
     Image.open(photos / "img10.jpg").save(photos / "same.bmp")  # the same pixels in another file
     found = page_of(photos)
@@ -577,19 +575,22 @@ def test_twins_are_told_by_their_numbers(photos: Path, tmp_path: Path, page_of: 
     assert sorted([[int(told[1]), int(told[2])], [int(told[3]), int(told[4])]]) == sorted(pairs)
 
 
-def test_groups_of_twins_are_joined() -> None:
-    assert alike([]) == []
-    assert alike([Lookalike(1, 2, True), Lookalike(3, 4, True), Lookalike(0, 1, False)]) == [{3, 4}, {0, 1, 2}]
+def test_groups_of_lookalikes_are_merged() -> None:
+    assert group_lookalikes([]) == []
+    assert group_lookalikes([Lookalike(1, 2, True), Lookalike(3, 4, True), Lookalike(0, 1, False)]) == [
+        {3, 4},
+        {0, 1, 2},
+    ]
 
 
 def test_it_says_what_the_order_comes_from(photos: Path, page_of: Any) -> None:
-    alone = "The order comes from the pictures alone: neither file names nor capture times were used for it."
+    alone = "The order comes from the pictures alone, not from file names or capture times."
     assert alone in page_of(photos).text
     turned = page_of(photos, "--reverse").text
     assert alone in turned
     assert "The direction was given" in turned
     first = page_of(photos, "--first", photos / "img1.jpg").text
-    assert "img1.jpg was given as the first photo; all else comes from the pictures: neither" in first
+    assert "img1.jpg was given as the first photo. The rest of the order comes from the pictures, not from" in first
     assert "from the pictures alone" not in first
 
 
@@ -606,7 +607,7 @@ def test_votes_decide_and_are_told(photos: Path, page_of: Any, monkeypatch: pyte
     assert "listings" not in page_of(photos, "--backend", "onnx").text
     assert len(asked) == 1
     asked.clear()
-    assert "Shown the photos in 3 listings" in page_of(photos, "--backend", "onnx", "--votes", "3").text
+    assert "It saw the photos in 3 listings" in page_of(photos, "--backend", "onnx", "--votes", "3").text
     assert len(asked) == 3
     assert write(photos, "--out", "votes.html", "--votes", "0").exit_code == 2
 
@@ -739,11 +740,11 @@ def test_what_is_filled_in_is_escaped() -> None:
     [(1, "100.0%"), (0.99996, "over 99.9%"), (0.902, "90.2%"), (0.0004, "under 0.1%"), (0, "0.0%")],
 )
 def test_percentages_do_not_claim_certainty(probability: float, text: str) -> None:
-    assert words.percent(probability) == text
+    assert words.show_percent(probability) == text
 
 
-def test_a_picture_keeps_its_size_however_it_is_encoded() -> None:
-    picture = encoded(Image.new("RGB", (300, 200), "red"))
+def test_a_picture_keeps_its_size_however_it_is_encode_picture() -> None:
+    picture = encode_picture(Image.new("RGB", (300, 200), "red"))
     assert (picture.width, picture.height) == Image.open(BytesIO(picture.jpeg)).size == (300, 200)
 
 
@@ -911,8 +912,8 @@ def test_switches_show_heat_maps_without_script(example: tuple[Path, Report], tm
 
 def test_an_ordering_without_rivals_has_no_second_choice(example: tuple[Path, Report]) -> None:
     alone = replace(example[1], candidates=example[1].candidates[:1])
-    assert words.second_choice(alone) is None
-    assert "Second choice" not in Page(page(alone)).text
+    assert words.describe_second_choice(alone) is None
+    assert "Second choice" not in Page(make_page(alone)).text
 
 
 def test_heat_maps_go_by_the_order_that_was_found(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

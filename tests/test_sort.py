@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
@@ -222,10 +223,35 @@ def test_version_and_help() -> None:
     from imgorder import __version__
 
     assert run("--version").stdout.strip() == f"imgorder {__version__}"
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The words of all commands and groups, the whole program first."""
+    found: list[tuple[str, ...]] = [()]
+    for words in found:
+        command: Any = get_command(app)
+        for word in words:
+            command = command.commands[word]
+        found += [(*words, name) for name in getattr(command, "commands", {})]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda words: " ".join(words) or "imgorder")
+def test_help_speaks_of_options_and_not_of_types(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert not re.search("<(bool|int|float|str|list|path)", result.stdout)
+    assert "--help" in result.stdout
+
+
+def test_help_has_an_example_and_two_groups_of_commands() -> None:
     for command in ((), ("sort",), ("models",)):
-        result = run(*command, "--help")
-        assert result.exit_code == 0
-        assert "Example: imgorder" in result.stdout
+        assert "Example: imgorder" in run(*command, "--help").stdout
+    photos, models = run("--help").stdout.split(" Photos ")[1].split(" Models ")
+    assert [
+        name for name in ("sort", "heatmap", "report", "rename", "stamp", "undo") if f" {name} " not in photos
+    ] == []
+    assert [name for name in ("models", "dataset", "evaluate", "train") if f" {name} " not in models] == []
 
 
 def test_destructive_options_do_not_exist_in_sort() -> None:

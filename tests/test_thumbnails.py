@@ -279,8 +279,8 @@ def test_a_photo_that_fails_on_the_way_to_the_terminal_leaves_no_sheet(
     def fail(*arguments: object) -> str:
         raise PhotoError("img1.jpg: gone")
 
-    monkeypatch.setattr("imgorder.cli._thumbnails.protocol", lambda *a: "kitty")
-    monkeypatch.setattr("imgorder.pictures.graphics.thumbnails", fail)
+    monkeypatch.setattr("imgorder.cli._show_order.choose_protocol", lambda *a: "kitty")
+    monkeypatch.setattr("imgorder.pictures.graphics.draw_thumbnails", fail)
     result = CliRunner().invoke(app, ["sort", str(photos), "--thumbnails", "--sheet", str(tmp_path / "sheet.png")])
     assert result.exit_code == 1
     assert "img1.jpg: gone" in result.stderr

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from imgorder import __version__
+from imgorder.cli._options import Commands
 from imgorder.cli._terminal import writable_output
 from imgorder.cli.dataset import dataset
 from imgorder.cli.evaluate import evaluate
@@ -19,24 +20,27 @@ from imgorder.cli.stamp import stamp
 from imgorder.cli.train import train
 from imgorder.cli.undo import undo
 
-app = typer.Typer(
+app = Commands(
     name="imgorder",
     help="Put a handful of photos of one moving scene into the order in which they were taken.",
     epilog="Example: imgorder sort ./photos/",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command(epilog="Example: imgorder sort ./photos/ --first IMG_2041.jpg")(sort)
-app.command(epilog="Example: imgorder heatmap ./photos/ --out maps/")(heatmap)
-app.command(epilog="Example: imgorder report ./photos/ --out report.html")(report)
-app.command(epilog="Example: imgorder rename ./photos/ --first IMG_2041.jpg --apply")(rename)
-app.command(epilog="Example: imgorder stamp ./photos/ --start '2024-05-01 12:00:00' --step 1s --apply")(stamp)
-app.command(epilog="Example: imgorder undo ./photos/")(undo)
-app.add_typer(models, name="models")
-app.add_typer(dataset, name="dataset")
-app.command(epilog="Example: imgorder evaluate DAVIS/ --model tridab-s --seq-len 4 --spacing 1-8")(evaluate)
-app.command(epilog="Example: imgorder train sets/ucf101-n4.jsonl --seq-len 4 --out runs/paper")(train)
+_PHOTOS, _MODELS = "Photos", "Models"
+for command, panel, example in (
+    (sort, _PHOTOS, "sort ./photos/ --first IMG_2041.jpg"),
+    (heatmap, _PHOTOS, "heatmap ./photos/ --out maps/"),
+    (report, _PHOTOS, "report ./photos/ --out report.html"),
+    (rename, _PHOTOS, "rename ./photos/ --first IMG_2041.jpg --apply"),
+    (stamp, _PHOTOS, "stamp ./photos/ --start '2024-05-01 12:00:00' --step 1s --apply"),
+    (undo, _PHOTOS, "undo ./photos/"),
+    (evaluate, _MODELS, "evaluate DAVIS/ --model tridab-s --seq-len 4 --spacing 1-8"),
+    (train, _MODELS, "train sets/ucf101-n4.jsonl --seq-len 4 --out runs/paper"),
+):
+    app.command(rich_help_panel=panel, epilog=f"Example: imgorder {example}")(command)
+for group in (models, dataset):
+    app.add_typer(group, rich_help_panel=_MODELS)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,22 +1,24 @@
-"""What commands that order photos share: which photos, by what model, and in which order."""
+"""What the commands share: their options, how `--help` shows them, and what the options say of the photos."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from functools import wraps
-from inspect import Signature, signature
+from inspect import Signature, cleandoc, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from imgorder.cli._terminal import print_message, print_warning
-from imgorder.errors import UsageError
+from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
+from imgorder.names import show, undo_command
 
 if TYPE_CHECKING:
     from imgorder.order_file import OrderFile
@@ -32,6 +34,44 @@ def named_path(text: str | Path) -> Path:
     return Path(text)
 
 
+class _PlainHelp:
+    """Help pages whose options say their metavar and nothing of Python's types; a flag says nothing."""
+
+    help: str | None
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        if self.help:  # Typer would keep the line ends of a docstring
+            self.help = "\n\n".join(" ".join(part.split()) for part in cleandoc(self.help).split("\n\n"))
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        parameters: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for each in parameters:
+            # An argument's metavar stands in the column of names already.
+            shown = (each.metavar or "N") if each.param_type_name == "option" and not each.is_flag else ""
+            each.display_type_rich = lambda ctx, shown=shown: shown
+        return parameters
+
+
+class _Command(_PlainHelp, TyperCommand):
+    pass
+
+
+class _Group(_PlainHelp, TyperGroup):
+    pass
+
+
+class Commands(typer.Typer):
+    """A group of commands with plain help pages; ``command`` takes an example for the end of the page."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, **settings)
+
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[Callable[..., R]], Callable[..., R]]:  # type: ignore[override]
+        """As Typer's."""
+        return super().command(name, cls=_Command, **settings)
+
+
 Photos = Annotated[
     list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.")
 ]
@@ -41,29 +81,52 @@ Paths = Annotated[
         metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.", show_default=False
     ),
 ]
-Order = Annotated[
-    Path | None,
-    typer.Option("--order", metavar="FILE", parser=named_path, help="Take the order that `sort --json` wrote."),
-]
-First = Annotated[
-    list[Path] | None,
-    typer.Option("--first", metavar="FILE", parser=named_path, help="Taken first; fixes the direction. Repeatable."),
-]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Take the opposite direction.")]
 MinConfidence = Annotated[
     float,
     typer.Option(
-        "--min-confidence", min=0.0, max=1.0, help="Below this probability exit with code 3; no photo is changed."
+        "--min-confidence",
+        metavar="P",
+        min=0.0,
+        max=1.0,
+        help="If an order is less sure than this, change nothing and exit with code 3.",
     ),
 ]
-Model = Annotated[str, typer.Option("--model", metavar="NAME|PATH", help="See `imgorder models`; or a model file.")]
-Backend = Annotated[str, typer.Option("--backend", metavar="auto|onnx|torch", help="What runs the model.")]
-Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")]
+Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+
+def in_panel(panel: str, option: str, **settings: Any) -> Any:
+    """An option under a heading of its own in the help."""
+    return typer.Option(option, rich_help_panel=panel, **settings)
+
+
+_ORDER, _MODEL = "Order", "Model"
+Order = Annotated[
+    Path | None,
+    in_panel(
+        _ORDER, "--order", metavar="FILE", parser=named_path, help="Take the order that `sort --json` wrote to FILE."
+    ),
+]
+First = Annotated[
+    list[Path] | None,
+    in_panel(
+        _ORDER, "--first", metavar="FILE", parser=named_path, help="The photo taken first; give one for each set."
+    ),
+]
+Reverse = Annotated[bool, in_panel(_ORDER, "--reverse", help="Take the opposite direction.")]
+Model = Annotated[
+    str, in_panel(_MODEL, "--model", metavar="NAME|PATH", help="A name that `imgorder models` lists, or a model file.")
+]
+Backend = Annotated[str, in_panel(_MODEL, "--backend", metavar="auto|onnx|torch", help="What runs the model.")]
+Threads = Annotated[
+    int | None, in_panel(_MODEL, "--threads", metavar="N", min=1, help="CPU threads (default: all cores).")
+]
 Votes = Annotated[
     int,
-    typer.Option("--votes", metavar="K", min=1, help="Show the network each set in K listings; answer by the mean."),
+    in_panel(
+        _MODEL, "--votes", metavar="K", min=1, help="Ask the model K times, photos listed differently; take the mean."
+    ),
 ]
-Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Without it nothing is changed.")]
 
 
 # A command takes one of these objects under this name, and is called with one option for each field.
@@ -158,6 +221,36 @@ def likely(confidence: float, photos: int, direction: str) -> float:
 def tell_unsure(title: str, confidence: float, least: float) -> None:
     """One line on stderr for a set whose order is not sure enough."""
     print_message("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")
+
+
+def warn_interrupted(paths: Iterable[Path]) -> None:
+    """One warning for each folder with an unfinished run, since some of its photos may have hidden names."""
+    for folder in dict.fromkeys(path if os.path.isdir(path) else path.parent for path in paths):
+        try:
+            with os.scandir(folder) as entries:
+                hidden = any(entry.name.startswith(".imgorder-") for entry in entries)
+        except OSError:  # reading the photos will say so
+            hidden = False
+        if hidden:
+            _warn_unfinished(folder)
+
+
+def _warn_unfinished(folder: Path) -> None:
+    from imgorder.changes import journal  # only now: most folders have no hidden files of ours
+
+    try:
+        runs = journal.unfinished(folder)
+        lost = journal.stray_problem(folder, runs)
+    except ImgorderError as error:
+        print_warning(str(error))
+        return
+    if lost:
+        print_warning(lost)
+    for run in runs[:1]:
+        print_warning(
+            f"{show(folder)}: a {run.title} is under way or was interrupted here; photos may be hidden. "
+            f"Unless it is under way: {undo_command(folder, '--recover')}"
+        )
 
 
 def number_or_all(text: str, option: str) -> int | None:

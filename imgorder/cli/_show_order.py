@@ -1,8 +1,10 @@
-"""How `sort` shows its results: tables for people, JSON for programs."""
+"""How `sort` shows its results: tables and thumbnails for people, JSON for programs."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from imgorder.cli._terminal import print_warning
+from imgorder.errors import UsageError
 from imgorder.names import show
-from imgorder.ordering import Ordering
 from imgorder.sorting import SortedSet
 
 UNKNOWN_DIRECTION = (
@@ -21,7 +24,7 @@ UNKNOWN_DIRECTION = (
 
 
 def as_json(results: Sequence[SortedSet], limit: int | None) -> str:
-    """The stable JSON of ``docs/json.md``. Names with bytes that are not UTF-8 hold lone surrogates."""
+    """The JSON of ``docs/json.md``. A name with bytes that are not UTF-8 has lone surrogates in their place."""
     return json.dumps({"version": 1, "sets": [_set_as_json(result, limit) for result in results]}, indent=2)
 
 
@@ -29,24 +32,61 @@ def print_tables(
     results: Sequence[SortedSet],
     limit: int | None,
     written: Sequence[Sequence[Path]] = (),
-    strips: Sequence[str] = (),
+    thumbnails: Sequence[str] = (),
 ) -> None:
-    """A listing, the predicted order beside the runner-up, and what is not known, set by set.
+    """Print for each set its photos, the predicted order beside the runner-up, and what is not known.
 
     Args:
         limit: how many orders to list with their probability; None for all.
         written: the files written for each set.
-        strips: thumbnails of each set, as the terminal takes them.
+        thumbnails: from `draw_thumbnails`.
     """
     console = Console(highlight=False)
     for number, result in enumerate(results):
         if number:
             console.print()
         _print_set(console, result, limit)
-        if strips:
-            print(strips[number])
+        if thumbnails:
+            print(thumbnails[number])
         if written:
             console.print(Text(f"Written: {', '.join(show(file) for file in written[number])}"), soft_wrap=True)
+
+
+def choose_protocol(thumbnails: bool, graphics: str | None, as_json: bool) -> str | None:
+    """How to send thumbnails; None for no thumbnails. If the output cannot show any, a warning says so.
+
+    Raises:
+        UsageError: for options that do not fit together.
+    """
+    if not thumbnails:
+        if graphics is not None:
+            raise UsageError("--graphics says how the terminal takes thumbnails; add --thumbnails")
+        return None
+    if as_json:
+        raise UsageError("--json is for programs, --thumbnails for people at a terminal; give one of them")
+    from imgorder.pictures import graphics as terminal  # only now: sorting needs no drawing
+
+    known = tuple(terminal.ENCODERS)
+    if graphics not in (None, "auto", *known):
+        raise UsageError(f"--graphics is auto, {', '.join(known)}; not {graphics!r}")
+    if not sys.stdout.isatty():
+        print_warning("--thumbnails: the output is no terminal, none are shown; --sheet FILE.png writes a picture")
+        return None
+    if graphics in known:
+        return graphics
+    detected = terminal.detect(os.environ)
+    if detected is None:
+        cure = f"if it does, add --graphics {', '.join(known[:-1])} or {known[-1]}"
+        print_warning(f"--thumbnails: this terminal is not known to show pictures, none are shown; {cure}")
+    return detected
+
+
+def draw_thumbnails(results: Sequence[SortedSet], protocol: str) -> list[str]:
+    """The thumbnails of each set, as the terminal takes them; raises PhotoError."""
+    from imgorder.pictures import graphics as terminal
+
+    width = terminal.measure_width(sys.stdout)
+    return [terminal.draw_thumbnails(result.files, protocol, width) for result in results]
 
 
 def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
@@ -74,29 +114,23 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
         console.print("Two photos: nothing to order, since an order and its reverse are one.")
         if result.direction == "unknown":
             return
-    assert result.ordering is not None
+    assert result.ordering is not None  # it was sorted now
     ranking = result.ordering.ranking()
     table = Table()
     table.add_column("", justify="right")
     table.add_column(f"order ({ranking[0][1]:.1%})", overflow="fold", style="bold")
-    columns = [ranking[0][0]]
     if len(ranking) > 1:
         table.add_column(f"runner-up ({ranking[1][1]:.1%})", overflow="fold", style="dim")
-        columns.append(ranking[1][0])
-    for place, row in enumerate(zip(*(result.names(order) for order in columns), strict=True), start=1):
+    for place, row in enumerate(zip(*(result.names(order) for order, _ in ranking[:2]), strict=True), start=1):
         table.add_row(str(place), *(Text(show(name)) for name in row))
     console.print(table)
     if limit is None or limit > 2:
-        _print_classes(console, result, result.ordering, limit)
+        listed = ranking[:limit]
+        table = Table(title=f"{len(listed)} of {len(ranking)} orders")
+        table.add_column("probability", justify="right")
+        table.add_column("order", overflow="fold")
+        for order, probability in listed:
+            table.add_row(f"{probability:.2%}", Text(", ".join(show(name) for name in result.names(order))))
+        console.print(table)
     if result.direction == "unknown":
         console.print(UNKNOWN_DIRECTION, soft_wrap=True)
-
-
-def _print_classes(console: Console, result: SortedSet, ordering: Ordering, limit: int | None) -> None:
-    ranking = ordering.ranking()[:limit]
-    table = Table(title=f"{len(ranking)} of {len(ordering.classes)} orders")
-    table.add_column("probability", justify="right")
-    table.add_column("order", overflow="fold")
-    for order, probability in ranking:
-        table.add_row(f"{probability:.2%}", Text(", ".join(show(name) for name in result.names(order))))
-    console.print(table)

@@ -1,4 +1,4 @@
-"""Errors that a user can act on become one line on stderr and an exit code, never a traceback."""
+"""What a person at the terminal sees beside the results: one line for an error, warnings, progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -26,17 +25,17 @@ def print_message(kind: str, message: str) -> None:
     if sys.stderr is None:  # closed by the caller; printing would go to stdout instead
         return
     line = f"imgorder: {kind}: {message}"
-    with suppress(OSError):  # stderr is full or gone: the exit code has to do
+    with suppress(OSError):  # stderr is full or gone: the exit code must be enough
         print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
 
 
 def print_warning(message: str) -> None:
-    """One line on stderr for what is odd but does not stop the job."""
+    """One line on stderr about something that does not stop the job."""
     print_message("warning", message)
 
 
 def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Decorator for commands."""
+    """Decorator: an error that a user can act on becomes one line on stderr and an exit code, never a traceback."""
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -47,7 +46,7 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
                 print_message("error", message)
             raise typer.Exit(error.exit_code) from error
         except FileNotFoundError as error:
-            if _is_somewhere():
+            if _has_current_folder():
                 raise
             print_message("error", "the current folder is gone; change to one that is there")
             raise typer.Exit(EXIT_INPUT) from error
@@ -55,8 +54,7 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-def _is_somewhere() -> bool:
-    """Whether the current folder is still there; names without a folder mean nothing where it is not."""
+def _has_current_folder() -> bool:
     try:
         return bool(os.getcwd())
     except FileNotFoundError:
@@ -69,7 +67,7 @@ _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 @contextmanager
 def or_on_stderr(done: Iterable[str]) -> Iterator[None]:
-    """Print what was done; where stdout does not take it, the lines ``done`` say it on stderr."""
+    """Print what was done; if stdout fails, print the lines ``done`` on stderr."""
     try:
         yield
         sys.stdout.flush()
@@ -81,7 +79,7 @@ def or_on_stderr(done: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def writable_output() -> Iterator[None]:
-    """Run a command so that trouble with its output ends in one line, not in a traceback."""
+    """Run a command so that an error of its output ends in one line, not in a traceback."""
     if sys.stdout is None:
         print_message("error", "the output is closed; give it somewhere to go")
         raise SystemExit(EXIT_INPUT)
@@ -89,8 +87,8 @@ def writable_output() -> Iterator[None]:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     for stream in (sys.stdout, sys.stderr):
         if stream is not None and hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # a name that the encoding cannot show
-    for library in ("PIL", "huggingface_hub"):  # what matters of it is said in an error that names the file
+            stream.reconfigure(errors="backslashreplace")  # for names that the encoding cannot show
+    for library in ("PIL", "huggingface_hub"):  # our own errors say what matters, and name the file
         warnings.filterwarnings("ignore", module=library)
     try:
         try:
@@ -101,7 +99,7 @@ def writable_output() -> Iterator[None]:
         if error.errno not in _UNWRITABLE:
             raise
         print_message("error", f"the output could not be written ({error.strerror})")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
         raise SystemExit(EXIT_INPUT) from None
 
 
@@ -109,7 +107,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Pass items on, with a bar on a terminal and silently elsewhere."""
+    """Pass items on; on a terminal a bar shows how many."""
     from rich.console import Console
     from rich.progress import track as bar
 
@@ -122,10 +120,7 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A function that is told how many are done and how many there are; None where there is no terminal.
-
-    The bar is there from the first call until all are done.
-    """
+    """A function that shows a bar when it is called with (done, total); None where there is no terminal."""
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
@@ -136,49 +131,13 @@ def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(what, total=None)
 
-    def told(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         bar.start()
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()
 
     try:
-        yield told
+        yield show
     finally:
         bar.stop()
-
-
-def warn_interrupted(paths: Iterable[Path]) -> None:
-    """One warning for each folder with an unfinished run: some of its photos may have hidden names."""
-    for folder in dict.fromkeys(path if os.path.isdir(path) else path.parent for path in paths):
-        if _has_hidden_files(folder):
-            _warn(folder)
-
-
-def _has_hidden_files(folder: Path) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return any(entry.name.startswith(".imgorder-") for entry in entries)
-    except OSError:  # told by what reads the photos
-        return False
-
-
-def _warn(folder: Path) -> None:
-    from imgorder.changes import journal
-    from imgorder.errors import ImgorderError  # only now: most folders have no hidden files of ours
-    from imgorder.names import show, undo_command
-
-    try:
-        runs = journal.unfinished(folder)
-        lost = journal.stray_problem(folder, runs)
-    except ImgorderError as error:
-        print_warning(str(error))
-        return
-    if lost:
-        print_warning(lost)
-    for run in runs[:1]:
-        print_message(
-            "warning",
-            f"{show(folder)}: a {run.title} is under way or was interrupted here; photos may be hidden. "
-            f"Unless it is under way: {undo_command(folder, '--recover')}",
-        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import named_path, parse_numbers
+from imgorder.cli._options import Commands, named_path, parse_numbers
 from imgorder.cli._terminal import counting, one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
@@ -18,7 +18,7 @@ from imgorder.names import show
 if TYPE_CHECKING:
     from imgorder.datasets.built import Built, Progress
 
-dataset = typer.Typer(
+dataset = Commands(
     name="dataset",
     help="Make sets with a known order from videos or photos, for training and evaluation.",
     no_args_is_help=True,

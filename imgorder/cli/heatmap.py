@@ -1,4 +1,4 @@
-"""``imgorder heatmap``: paint what the network saw move."""
+"""``imgorder heatmap``: paint over photos where the network saw motion."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from imgorder.cli import _options
-from imgorder.cli._options import named_path, spread_options
+from imgorder.cli._options import in_panel, named_path, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.names import show
 
-Alpha = Annotated[float, typer.Option("--alpha", min=0.0, max=1.0, help="How strongly colour covers.")]
-Colormap = Annotated[str, typer.Option("--colormap", metavar="ember|ocean|grey", help="Colours.")]
+_LOOK = "Look"
+Alpha = Annotated[
+    float, in_panel(_LOOK, "--alpha", metavar="X", min=0.0, max=1.0, help="How strongly the colours cover the photo.")
+]
+Colormap = Annotated[str, in_panel(_LOOK, "--colormap", metavar="ember|ocean|grey", help="The colours.")]
 
 
 @one_line_errors
@@ -29,22 +32,24 @@ def heatmap(
     alpha: Alpha = 0.7,
     colormap: Colormap = "ember",
     normalise: Annotated[
-        str, typer.Option("--normalise", metavar="set|photo", help="One scale for the set, or one for each photo.")
+        str, in_panel(_LOOK, "--normalise", metavar="set|photo", help="One scale for the set, or one for each photo.")
     ] = "set",
     raw: Annotated[bool, typer.Option("--raw", help="Also write the values: .npy and 16-bit PNG.")] = False,
-    layers: Annotated[bool, typer.Option("--layers", help="Also write a grid of all layers, first to last.")] = False,
-    decision: Annotated[
-        bool, typer.Option("--decision", help="Also paint what spoke for the order against the runner-up (torch).")
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also write a picture of all layers, first to last.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite maps that are there already.")] = False,
+    decision: Annotated[
+        bool, typer.Option("--decision", help="Also show what favoured this order over the runner-up (needs torch).")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace maps that exist already.")] = False,
     options: ModelOptions = ModelOptions(),
 ) -> None:
-    """Paint a motion heat map over each photo, into a folder of their own. Photos are only read.
+    """Show where photos differ, as colours over a copy of each. No photo is changed.
 
-    Bright is where the network saw the photo differ from its neighbours in time. What the network
-    does not look at is grey.
+    Bright is where the network saw a photo differ from its neighbours in time. The network does not see the grey
+    edges.
     """
-    from imgorder.cli._terminal import warn_interrupted
+    # Imported here, so that `--help` does not wait for them.
     from imgorder.heatmaps.heatmap import Wanted, write_heatmaps
     from imgorder.heatmaps.overlay import Look
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from imgorder.cli._options import Commands
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import ModelError, ProblemsError, UsageError
 from imgorder.names import show
@@ -16,7 +17,7 @@ from imgorder.names import show
 if TYPE_CHECKING:
     from imgorder.inference.cards import Card
 
-models = typer.Typer(
+models = Commands(
     name="models",
     invoke_without_command=True,
     epilog="Example: imgorder models --json",

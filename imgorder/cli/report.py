@@ -1,4 +1,4 @@
-"""``imgorder report``: one HTML file that shows the order and what speaks for it."""
+"""``imgorder report``: one HTML file with the order and the reasons for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from imgorder.cli import _options
-from imgorder.cli._options import named_path, spread_options
+from imgorder.cli._options import named_path, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors, print_warning
 from imgorder.cli.heatmap import Alpha, Colormap
 from imgorder.inference.options import ModelOptions
@@ -20,24 +20,22 @@ from imgorder.names import show
 @spread_options
 def report(
     paths: _options.Photos,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", parser=named_path, help="The file to write.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", parser=named_path, help="File to write.")],
     known: Known = Known(),
     alpha: Alpha = 0.7,
     colormap: Colormap = "ember",
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there, never a photo.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists, but never a photo.")] = False,
     options: ModelOptions = ModelOptions(),
 ) -> None:
-    """Write one HTML file with the photos in order, their heat maps, and what speaks for and against the order.
+    """Write an HTML file: the photos in order, their heat maps, and how sure the order is.
 
-    It opens in any browser, without network or script. Photos are only read.
+    It opens in any browser, without network or script. No photo is changed.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.cli._terminal import warn_interrupted
     from imgorder.heatmaps.overlay import Look
     from imgorder.report.compose import write_reports
 
     look = Look(alpha, colormap)
     warn_interrupted(paths)
-    written = write_reports(paths, out, look, options, known, force=force, warn=print_warning)
-    for path in written:
+    for path in write_reports(paths, out, look, options, known, force=force, warn=print_warning):
         print(show(path))

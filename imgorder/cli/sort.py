@@ -1,4 +1,4 @@
-"""``imgorder sort``: print the order of photos, and draw it where that is asked for; change no photo."""
+"""``imgorder sort``: print the order of photos, and draw it if asked; change no photo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli import _options
-from imgorder.cli._options import named_path, number_or_all, spread_options
+from imgorder.cli._options import in_panel, named_path, number_or_all, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.inference.options import ModelOptions
@@ -16,6 +16,9 @@ from imgorder.known import Known
 
 if TYPE_CHECKING:
     from imgorder.pictures.picture_job import PictureJob
+
+
+_PICTURES = "Pictures"
 
 
 @one_line_errors
@@ -28,29 +31,37 @@ def sort(
     ] = "2",
     min_confidence: _options.MinConfidence = 0.0,
     options: ModelOptions = ModelOptions(),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    as_json: _options.Json = False,
     sheet: Annotated[
         Path | None,
-        typer.Option("--sheet", metavar="FILE.png", parser=named_path, help="Also write a contact sheet, in order."),
+        in_panel(_PICTURES, "--sheet", metavar="FILE.png", parser=named_path, help="Also write a contact sheet."),
     ] = None,
     animate: Annotated[
         Path | None,
-        typer.Option("--animate", metavar="FILE.gif|.webp|.mp4", parser=named_path, help="Also write an animation."),
+        in_panel(
+            _PICTURES, "--animate", metavar="FILE.gif|.webp|.mp4", parser=named_path, help="Also write an animation."
+        ),
     ] = None,
-    pingpong: Annotated[bool, typer.Option("--pingpong", help="Let the animation run back and forth.")] = False,
+    pingpong: Annotated[bool, in_panel(_PICTURES, "--pingpong", help="Play the animation forward and back.")] = False,
     fps: Annotated[
-        float | None, typer.Option("--fps", min=0.1, max=30.0, help="Photos a second in the animation (default: 3).")
+        float | None,
+        in_panel(
+            _PICTURES, "--fps", metavar="N", min=0.1, max=30.0, help="Photos a second in the animation (default: 3)."
+        ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Let --sheet and --animate replace files, never photos.")
+        bool, in_panel(_PICTURES, "--force", help="Let --sheet and --animate replace files, but never photos.")
     ] = False,
     thumbnails: Annotated[
-        bool, typer.Option("--thumbnails", help="Also show the photos, small and in order, in the terminal.")
+        bool, in_panel(_PICTURES, "--thumbnails", help="Also show the photos, small, in the terminal.")
     ] = False,
     graphics: Annotated[
         str | None,
-        typer.Option(
-            "--graphics", metavar="auto|kitty|iterm|sixel", help="How the terminal takes thumbnails (default: auto)."
+        in_panel(
+            _PICTURES,
+            "--graphics",
+            metavar="auto|kitty|iterm|sixel",
+            help="How the terminal takes thumbnails (default: auto).",
         ),
     ] = None,
 ) -> None:
@@ -59,25 +70,24 @@ def sort(
     Each folder is a set of its own; photos given one by one make one set.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.cli import _show_order, _thumbnails
-    from imgorder.cli._terminal import warn_interrupted
+    from imgorder.cli import _show_order
     from imgorder.media.photos import find_sets
     from imgorder.sorting import sort_sets
 
-    shown = number_or_all(classes, "--classes")
+    limit = number_or_all(classes, "--classes")
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
     sets = find_sets(paths)
     targets = job.check(sets, print_warning) if job else []
-    protocol = _thumbnails.protocol(thumbnails, graphics, as_json)
+    protocol = _show_order.choose_protocol(thumbnails, graphics, as_json)
     results = [sorting.result for sorting in sort_sets(sets, options, known, print_warning)]
-    strips = _thumbnails.strips(results, protocol) if protocol else []
+    strips = _show_order.draw_thumbnails(results, protocol) if protocol else []
     if job:  # last of what can fail
         job.write(results, targets)
     if as_json:
-        print(_show_order.as_json(results, shown))
+        print(_show_order.as_json(results, limit))
     else:
-        _show_order.print_tables(results, shown, targets, strips)
+        _show_order.print_tables(results, limit, targets, strips)
     unsure = [result for result in results if result.confidence < min_confidence]
     for result in unsure:
         print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")

@@ -1,7 +1,7 @@
-"""Colours for values from 0 to 1: lightness rises evenly, so that no step looks larger than it is.
+"""Colours for values from 0 to 1: lightness rises evenly, so that equal steps look equal.
 
 A map is a line through OKLab (B. Ottosson's space of even perceived steps): lightness grows linearly from
-dark to bright while the hue turns. Nothing is stored but the ends of that line.
+dark to bright while the hue turns. Only the ends of that line are stored.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PATHS = {
 
 
 @lru_cache
-def colours(name: str) -> npt.NDArray[np.uint8]:
+def make_colours(name: str) -> npt.NDArray[np.uint8]:
     """A table from dark to bright, uint8 ``(256, 3)``.
 
     Raises:
@@ -43,7 +43,7 @@ def colours(name: str) -> npt.NDArray[np.uint8]:
     lightness = 0.2 + 0.74 * t
     hue = np.radians(path.first + (path.last - path.first) * t)
     chroma = np.full(LEVELS, path.chroma)
-    for _ in range(60):  # less chroma where the screen has not that colour
+    for _ in range(60):  # less chroma where screens cannot show the colour
         rgb = _linear_rgb(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
         outside = ((rgb < 0) | (rgb > 1)).any(axis=1)
         chroma = np.where(outside, chroma * 0.95, chroma)

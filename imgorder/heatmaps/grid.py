@@ -1,4 +1,4 @@
-"""The way from conv1 to the last layer as one picture: a row for each photo, a column for each layer."""
+"""All layers as one picture: a row for each photo, a column for each layer from first to last."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from imgorder.heatmaps.maps import Array, scales, title
+from imgorder.heatmaps.maps import Array, find_scales, name_layer
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.pictures.lettering import fit_text
@@ -18,7 +18,7 @@ MARGIN = 8
 LABEL = 28
 
 
-def layer_grid(
+def draw_grid(
     squares: Sequence[Image.Image],
     names: Sequence[str],
     maps: Mapping[str, Array],
@@ -41,7 +41,7 @@ def layer_grid(
     sheet = Image.new("RGB", (width, height), (24, 24, 24))
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(15)
-    for column, text in enumerate(["photo", *map(title, maps)]):
+    for column, text in enumerate(["photo", *map(name_layer, maps)]):
         draw.text((MARGIN + column * (TILE + MARGIN), 6), text, fill=(230, 230, 230), font=font)
     for row, (square, name) in enumerate(zip(squares, names, strict=True)):
         y = LABEL + row * (TILE + LABEL + MARGIN)
@@ -51,8 +51,8 @@ def layer_grid(
         draw.text((MARGIN, y + TILE + 4), label, fill=(230, 230, 230), font=lettering)
         for column, layer in enumerate(maps.values(), start=1):
             painted = tile.copy()
-            # The tile is what is seen alone: a photo of which nothing is cut off.
+            # The tile holds only what is seen, so nothing of it is cut off.
             uncropped = replace(spec, shorter_edge=spec.crop)
-            paint(painted, np.asarray(layer[row]), scales(layer, by_photo)[row], look, uncropped)
+            paint(painted, np.asarray(layer[row]), find_scales(layer, by_photo)[row], look, uncropped)
             sheet.paste(painted, (MARGIN + column * (TILE + MARGIN), y))
     return sheet

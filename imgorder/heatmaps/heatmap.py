@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,16 @@ from PIL import Image
 
 from imgorder.errors import ImgorderError, ModelError
 from imgorder.files import atomic_write, same_file
-from imgorder.heatmaps.grid import layer_grid
-from imgorder.heatmaps.maps import Array, last, motion_maps, scales
-from imgorder.heatmaps.overlay import Look, paint, strips, whole
+from imgorder.heatmaps.grid import draw_grid
+from imgorder.heatmaps.maps import Array, find_scales, last_layer, motion_maps
+from imgorder.heatmaps.overlay import Look, paint, round_box, upsample_strips
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.photos import PhotoSet, find_sets, open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, seen_box, to_pixels, upright_rgb
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
-from imgorder.pictures.canvas import in_srgb
+from imgorder.pictures.canvas import convert_to_srgb
 
 JPEG_QUALITY = 92
 
@@ -37,7 +38,7 @@ class Wanted:
         raw: also the values, as float32 .npy and 16-bit PNG.
         layers: also the grid of all layers.
         decision: also which regions raised the winner's score over the runner-up's (torch only).
-        force: overwrite files that are there.
+        force: overwrite existing files.
     """
 
     look: Look = field(default_factory=Look)
@@ -55,7 +56,7 @@ class SetMaps:
     Attributes:
         order: indices of the photos in temporal order.
         layers: layer -> ``(n, H, W)``, photo by photo as listed.
-        decision: ``(n, H, W)``, or None where it was not asked for.
+        decision: ``(n, H, W)``; None if it was not wanted.
         spec: how the photos became the network's input; it says where on a photo the maps lie.
     """
 
@@ -79,13 +80,12 @@ def write_heatmaps(
         out: folder, made if missing; each of several sets gets a folder of its own in it.
         wanted: what to write.
         options: how the model is asked for the order; the maps are those of one listing.
-        written: told of every file.
+        written: called with each file.
 
     Raises:
-        ImgorderError: for photos or a model that cannot be used, a file that is there already, or a
-            folder that cannot be written or is the photos' own. All of it is looked at, and all maps are
-            taken, before the first folder is made; after that only a disk can fail, or a name that it does
-            not take, or a photo that can be read small but not whole.
+        ImgorderError: for photos or a model that cannot be used, a file that exists already, or a folder that
+            cannot be written or holds the photos. All this is checked, and all maps are computed, before the first
+            folder is made. After that only the disk can fail, or a photo that can be read small but not whole.
     """
     sets = find_sets(paths)
     if wanted.decision and options.backend == "auto":
@@ -102,26 +102,23 @@ def write_heatmaps(
     if len(sets) > 1:
         names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
         folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
-    own = {file.parent for photos in sets for file in photos.files}
+    targets = [_name_targets(photos, folder, wanted) for photos, folder in zip(sets, folders, strict=True)]
+    photo_folders = {file.parent for photos in sets for file in photos.files}
     # Links among the photos may lead to where maps are to go.
     kept = {_identity(file) for photos in sets for file in photos.files} - {None}
-    for photos, folder in zip(sets, folders, strict=True):
-        _check_folder(folder, own)
-        _check_targets(photos, folder, wanted, kept)
+    for folder, files in zip(folders, targets, strict=True):
+        _check_folder(folder, photo_folders)
+        _check_targets(chain(*files.values()), wanted.force, kept)
     taken = [set_maps(loaded, photos.files, wanted.decision, options.threads) for photos in sets]
-    for photos, folder, maps in zip(sets, folders, taken, strict=True):
+    for photos, folder, files, maps in zip(sets, folders, targets, taken, strict=True):
         _make_folder(folder)
-        _write_set(photos, folder, maps, wanted, written)
+        _write_set(photos, files, maps, wanted, written)
 
 
 def set_maps(
     model: OrderingModel, files: Sequence[Path], decision: bool = False, threads: int | None = None
 ) -> SetMaps:
-    """Order a set of 3 photos or more and take its maps.
-
-    Raises:
-        ModelError: if the model has no maps, or none of a decision.
-    """
+    """Order a set of 3 photos or more and compute its maps; raises as `maps_in_order` does."""
     tensors = preprocess_set(files, model.preprocessing, threads)
     return maps_in_order(model, tensors, model.order_tensors([tensors])[0], decision)
 
@@ -154,9 +151,9 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
     return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
 
 
-def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:
+def _name_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:
     """Kind -> a file for each photo, in the order of the set; "layers" has one for the whole set."""
-    stems = _unique_stems(photos)
+    stems = _choose_stems(photos)
     kinds = {"map": ".heat.jpg"}
     if wanted.raw:
         kinds |= {"values": ".heat.npy", "picture": ".heat.png"}
@@ -169,7 +166,7 @@ def _targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[P
 
 
 def _check_folder(folder: Path, of_photos: Set[Path]) -> None:
-    """Make sure that maps may be put there, as far as can be told without making it."""
+    """Check as much as possible that maps can go there, without making the folder."""
     if any(same_file(folder, each) for each in of_photos):
         raise ImgorderError(
             f"{show(folder)}: holds the photos, and their maps would be taken for photos next time; "
@@ -208,48 +205,52 @@ def _identity(file: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _check_targets(photos: PhotoSet, folder: Path, wanted: Wanted, kept: Set[tuple[int, int] | None]) -> None:
-    for files in _targets(photos, folder, wanted).values():
-        for file in (each for each in files if os.path.lexists(each)):
+def _check_targets(files: Iterable[Path], force: bool, kept: Set[tuple[int, int] | None]) -> None:
+    for file in files:
+        if os.path.lexists(file):
             if _identity(file) in kept:
                 raise ImgorderError(f"{show(file)}: is one of the photos; choose another --out")
-            if not wanted.force:
+            if not force:
                 raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")
 
 
-def _write_set(photos: PhotoSet, folder: Path, maps: SetMaps, wanted: Wanted, written: Callable[[Path], None]) -> None:
-    targets = _targets(photos, folder, wanted)
-    heat = maps.layers[last(maps.layers)]
-    full = scales(heat, wanted.by_photo)
-    contrast = None if maps.decision is None else scales(maps.decision, wanted.by_photo)
-    look, spec = wanted.look, maps.spec
+def _write_set(
+    photos: PhotoSet,
+    targets: dict[str, list[Path]],
+    maps: SetMaps,
+    wanted: Wanted,
+    written: Callable[[Path], None],
+) -> None:
+    heat, look, spec = last_layer(maps.layers), wanted.look, maps.spec
+    painted = {"map": heat} if maps.decision is None else {"map": heat, "decision": maps.decision}
+    scales = {kind: find_scales(values, wanted.by_photo) for kind, values in painted.items()}
     for index, file in enumerate(photos.files):
-        if contrast is not None and maps.decision is not None:
-            _paint_photo(file, maps.decision[index], contrast[index], look, spec, targets["decision"][index])
-        size = _paint_photo(file, heat[index], full[index], look, spec, targets["map"][index])
+        for kind, values in painted.items():
+            size = _paint_photo(file, values[index], scales[kind][index], look, spec, targets[kind][index])
         if wanted.raw:
             _write_values(targets["values"][index], heat[index], size, spec)
-            _write_16_bit(targets["picture"][index], heat[index], full[index], size, spec)
+            _write_16_bit(targets["picture"][index], heat[index], scales["map"][index], size, spec)
         for kind, files in targets.items():
             if kind != "layers":
                 written(files[index])
     if wanted.layers:
-        squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in maps.order]
-        names = [show(name) for name in short_names([photos.files[index] for index in maps.order])]
-        in_order = {name: each[list(maps.order)] for name, each in maps.layers.items()}
-        grid = layer_grid(squares, names, in_order, wanted.by_photo, look, spec)
-        _save(grid, targets["layers"][0])
-        written(targets["layers"][0])
+        order = list(maps.order)
+        squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in order]
+        names = [show(name) for name in short_names([photos.files[index] for index in order])]
+        in_order = {name: each[order] for name, each in maps.layers.items()}
+        (target,) = targets["layers"]
+        _save(draw_grid(squares, names, in_order, wanted.by_photo, look, spec), target)
+        written(target)
 
 
 def _paint_photo(
     file: Path, heat: Array, full: float, look: Look, spec: Preprocessing, target: Path
 ) -> tuple[int, int]:
     """Write a photo with its map; returns the photo's width and height."""
-    # A function of its own, so that one photo at a time is in memory.
+    # A function of its own, so that only one photo is in memory.
     stored = open_photo(file)
-    picture = in_srgb(upright_rgb(stored), stored.info.get("icc_profile"))
-    picture.info = {}  # a comment of the photo's is not the map's
+    picture = convert_to_srgb(upright_rgb(stored), stored.info.get("icc_profile"))
+    picture.info = {}  # the photo's comments do not go into the map
     paint(picture, heat, full, look, spec)
     _save(picture, target)
     return picture.size
@@ -259,8 +260,8 @@ def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preproce
     """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
     with atomic_write(path, "choose another --out") as partial:
         values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
-        left, top, right, bottom = whole(seen_box(size, spec))
-        for first, strip in strips(heat, size, spec):
+        left, top, right, bottom = round_box(seen_box(size, spec))
+        for first, strip in upsample_strips(heat, size, spec):
             values[first : first + len(strip)] = np.nan
             start, end = max(first, top), min(first + len(strip), bottom)
             if start < end:
@@ -272,7 +273,7 @@ def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preproce
 def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], spec: Preprocessing) -> None:
     """Grey, 65535 for the brightest value of the scale; 0 where the network does not look."""
     values = np.zeros((size[1], size[0]), dtype=np.uint16)
-    for first, strip in strips(heat, size, spec):
+    for first, strip in upsample_strips(heat, size, spec):
         values[first : first + len(strip)] = np.clip(strip / full, 0, 1) * 65535 + 0.5
     _save(Image.fromarray(values), path)
 
@@ -285,7 +286,7 @@ def _save(picture: Image.Image, path: Path) -> None:
             picture.save(partial, "PNG", compress_level=1)
 
 
-def _unique_stems(photos: PhotoSet) -> list[str]:
+def _choose_stems(photos: PhotoSet) -> list[str]:
     """Names for the maps: the photos' stems, or their whole names where two photos share a stem."""
     names = [os.path.basename(photos.name(file)) for file in photos.files]
     stems = [os.path.splitext(name)[0] for name in names]

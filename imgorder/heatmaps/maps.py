@@ -19,7 +19,7 @@ def motion_maps(name: str, activation: Array, order: Sequence[int]) -> Array:
 
     DAB-ResNet (the paper's section on motion heat maps): the mean over channels of |F_s^i|. TriDAB: the
     mean over channels of |2·f_b − f_a − f_c|, the accumulator of Eq. 2 for the image b between its
-    neighbours a and c in the order; the first and the last are taken against their one neighbour twice.
+    neighbours a and c in the order; the first and the last use their one neighbour twice.
 
     Args:
         name: of the layer.
@@ -40,17 +40,17 @@ def motion_maps(name: str, activation: Array, order: Sequence[int]) -> Array:
     return maps
 
 
-def title(name: str) -> str:
-    """What people call a layer: ``layer4``, ``stride 8``."""
+def name_layer(name: str) -> str:
+    """A layer's name for people: ``layer4``, ``stride 8``."""
     return name.removeprefix(DAB).removeprefix(FEATURES).replace("stride", "stride ")
 
 
-def last(activations: Mapping[str, Array]) -> str:
-    """The layer nearest to the output, whose map is the one to look at."""
-    return list(activations)[-1]
+def last_layer(layers: Mapping[str, Array]) -> Array:
+    """The maps of the layer nearest to the output: those to look at."""
+    return list(layers.values())[-1]
 
 
-def scales(maps: Array, by_photo: bool) -> list[float]:
-    """The value of each map that gets the brightest colour: the 99th percentile of the set, or of each photo."""
+def find_scales(maps: Array, by_photo: bool) -> list[float]:
+    """The value that gets the brightest colour in each map: the 99th percentile of the set, or of each photo."""
     parts = list(maps) if by_photo else [maps] * len(maps)
     return [float(np.percentile(part, 99)) or 1.0 for part in parts]

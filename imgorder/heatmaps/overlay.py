@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from imgorder.errors import UsageError
-from imgorder.heatmaps.colormap import LEVELS, PATHS, colours
+from imgorder.heatmaps.colormap import LEVELS, PATHS, make_colours
 from imgorder.media.preprocess import DEFAULT, Preprocessing, seen_box
 
 Map = npt.NDArray[np.float32]
@@ -35,17 +35,13 @@ class Look:
     colormap: str = "ember"
 
     def __post_init__(self) -> None:
-        """Check the name, before anything is looked at.
-
-        Raises:
-            UsageError: for colours that are not known.
-        """
+        """Raises UsageError for colours that are not known."""
         if self.colormap not in PATHS:
             raise UsageError(f"--colormap is {', '.join(PATHS)}; not {self.colormap!r}")
 
 
 def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Preprocessing = DEFAULT) -> None:
-    """Lay a map over a photo, in place. What the network does not see turns grey and darker, behind a line.
+    """Lay a map over a photo, in place. What the network does not see becomes grey and darker, outside a frame.
 
     Args:
         picture: upright, RGB.
@@ -53,10 +49,10 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
         full: the value that gets the brightest colour.
         spec: how the photo became the network's input.
     """
-    table = colours(look.colormap).astype(np.float32)
-    left, top, right, bottom = whole(seen_box(picture.size, spec))
+    table = make_colours(look.colormap).astype(np.float32)
+    left, top, right, bottom = round_box(seen_box(picture.size, spec))
     width = picture.width
-    for first, values in strips(heat, picture.size, spec):
+    for first, values in upsample_strips(heat, picture.size, spec):
         rows = len(values)
         area = np.asarray(picture.crop((0, first, width, first + rows)), dtype=np.float32)
         grey = area @ np.array([0.299, 0.587, 0.114], dtype=np.float32) * 0.45
@@ -71,19 +67,19 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
     _frame(picture, (left, top, right, bottom))
 
 
-def strips(
+def upsample_strips(
     heat: Map, size: tuple[int, int], spec: Preprocessing = DEFAULT, rows: int = STRIP
 ) -> Iterator[tuple[int, Map]]:
-    """A map at the size of its photo: first row and values of strip after strip; 0 outside what is seen.
+    """A map at the size of its photo, strip by strip: first row and values; 0 where the network does not see.
 
     Args:
-        heat: ``(H, W)``, over what is seen.
+        heat: ``(H, W)``, over what the network sees.
         size: width and height of the photo in px, upright.
         spec: how the photo became the network's input.
         rows: of a strip.
     """
     width, height = size
-    left, top, right, bottom = whole(seen_box(size, spec))
+    left, top, right, bottom = round_box(seen_box(size, spec))
     for first in range(0, height, rows):
         count = min(rows, height - first)
         values = np.zeros((count, width), dtype=np.float32)
@@ -94,14 +90,14 @@ def strips(
         yield first, values
 
 
-def whole(box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
-    """A box in whole px, at least one each way: of a strip 1 px wide the network sees less than that."""
+def round_box(box: tuple[float, float, float, float]) -> tuple[int, int, int, int]:
+    """A box in whole px, at least 1×1: of a photo 1 px wide the network sees less than a pixel."""
     left, top, right, bottom = (round(edge) for edge in box)
     return left, top, max(right, left + 1), max(bottom, top + 1)
 
 
-def stride_of(heat: Map, crop: int) -> int:
-    """How many px of a network's input, ``crop`` px wide, a cell of a map is from the next."""
+def find_stride(heat: Map, crop: int) -> int:
+    """The distance between two cells of a map, in px of the network's input, which is ``crop`` px wide."""
     # Each layer that halves the side rounds it up, so the last cell may reach over the edge.
     return int(2 ** ceil(log2(crop / len(heat))))
 
@@ -116,7 +112,7 @@ def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int], crop: int 
         heat: square, over the network's whole input.
         crop: side of that input in px.
     """
-    stride = stride_of(heat, crop)
+    stride = find_stride(heat, crop)
     padded = np.pad(heat, ((0, 1), (0, 1)), mode="edge")
     low = 0.5 - 0.5 / stride
     cells = crop / stride

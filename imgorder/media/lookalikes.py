@@ -1,4 +1,4 @@
-"""Photos of one set that a model cannot tell apart: whatever order they get among themselves is arbitrary."""
+"""Look-alikes: photos of one set that a model cannot tell apart, so their order among themselves is arbitrary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgorder.media.photos import same_bytes
+from imgorder.media.photos import find_same_bytes
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -34,25 +34,26 @@ class Lookalike:
 
 
 def find_lookalikes(files: Sequence[Path], tensors: Tensor) -> list[Lookalike]:
-    """Each photo that is like an earlier one, with that one; files of the same bytes first.
+    """Each photo that is like an earlier one, with that one; first those with the same bytes.
 
     Args:
         files: of the set.
         tensors: what a model sees of them, ``(n, 3, crop, crop)``.
     """
-    twins = [Lookalike(files.index(one), files.index(other), True) for one, other in same_bytes(files)]
-    copies = {twin.other for twin in twins}
+    found = [Lookalike(files.index(one), files.index(other), True) for one, other in find_same_bytes(files)]
+    copies = {each.other for each in found}
     originals = [index for index in range(len(files)) if index not in copies]
     for index in originals:
         like = (earlier for earlier in originals if earlier < index and (tensors[earlier] == tensors[index]).all())
-        twins += [Lookalike(earlier, index, False) for earlier in like][:1]
-    return twins
+        found += [Lookalike(earlier, index, False) for earlier in like][:1]
+    return found
 
 
-def group_lookalikes(twins: Sequence[Lookalike]) -> list[set[int]]:
+def group_lookalikes(lookalikes: Sequence[Lookalike]) -> list[set[int]]:
     """The photos that are like one another, group by group."""
     groups: list[set[int]] = []
-    for twin in twins:
-        joined = {twin.one, twin.other}.union(*(group for group in groups if group & {twin.one, twin.other}))
-        groups = [group for group in groups if not group & joined] + [joined]
+    for each in lookalikes:
+        pair = {each.one, each.other}
+        merged = pair.union(*(group for group in groups if group & pair))
+        groups = [group for group in groups if not group & merged] + [merged]
     return groups

@@ -1,7 +1,6 @@
 """Photos on disk: which files make a set, and one file's pixels.
 
-Nothing here ever writes. Every way in which a file can be wrong ends in a `PhotoError` that names
-the file and the cure.
+Nothing here writes. Whatever is wrong with a file ends in a `PhotoError` that names the file and the cure.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ HEIF = (".heic", ".heif", ".hif")
 AVIF = (".avif",)
 SUFFIXES = (*JPEG, ".png", ".webp", ".tif", ".tiff", ".bmp", *HEIF, *AVIF)
 
-# What Pillow may try: a photo set needs no PostScript, PDF or icon reader. The first three are loaded
-# with Pillow itself; naming them first spares the common case the import of all its plugins.
+# What Pillow may try: photos need no PostScript, PDF or icon reader. The first three are loaded with Pillow
+# itself; with these first, it need not import all its plugins for most photos.
 _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF")
 
 # Phones make 200-megapixel photos; a header that claims much more is more likely an attack.
@@ -40,7 +39,7 @@ HEIF_HINT = "pip install 'imgorder[heif]'"
 
 _EXIF = 0x8769  # where the Exif directory is
 
-_PILLOWS_LIMIT = 80_000_000  # px; a little below that at which it warns
+_PILLOWS_LIMIT = 80_000_000  # px; a little below the size at which it warns
 
 _opening = threading.Lock()
 
@@ -75,7 +74,7 @@ def find_sets(paths: Sequence[Path]) -> list[PhotoSet]:
     for path in paths:
         mode = _stat(path).st_mode
         if stat.S_ISDIR(mode):
-            sets.append(PhotoSet(path, tuple(_photos_in(path))))
+            sets.append(PhotoSet(path, tuple(_list_photos(path))))
         elif stat.S_ISREG(mode):
             if not any(_same_path(path, file) for file in files):
                 files.append(path)
@@ -104,7 +103,7 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     Raises:
         PhotoError: if the file cannot be read or is not a whole picture of a known format.
     """
-    with _opened(path) as image:
+    with _open_header(path) as image:
         if draft_edge is not None:
             image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
         # Pillow's TIFF reader asks for its limit once more; the size is within ours already.
@@ -115,12 +114,12 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
 
 
 def exif_fields(path: Path) -> Mapping[int, object]:
-    """Tag -> value of the Exif directory of a photo, which is not decoded for it; none where the block is broken.
+    """Tag -> value of a photo's Exif directory, without decoding the photo; empty if the block is broken.
 
     Raises:
         PhotoError: if the file cannot be read, or does not begin as a picture of a known format.
     """
-    with _opened(path) as image:
+    with _open_header(path) as image:
         try:
             return dict(image.getexif().get_ifd(_EXIF))
         except Exception:  # readers raise nearly anything on a broken block
@@ -128,8 +127,8 @@ def exif_fields(path: Path) -> Mapping[int, object]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """A photo whose header was read; what goes wrong meanwhile is a `PhotoError`."""
+def _open_header(path: Path) -> Iterator[Image.Image]:
+    """A photo whose header was read; errors within the block become a `PhotoError`."""
     status = _stat(path)
     if stat.S_ISDIR(status.st_mode):
         raise PhotoError(f"{show(path)}: a folder, not a photo")
@@ -166,24 +165,24 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def same_bytes(files: Iterable[Path]) -> list[tuple[Path, Path]]:
+def find_same_bytes(files: Iterable[Path]) -> list[tuple[Path, Path]]:
     """Pairs of files with the same bytes, each with the first file that has them."""
     by_size: dict[int, list[Path]] = {}
     for file in files:
         by_size.setdefault(_stat(file).st_size, []).append(file)
-    twins = []
+    pairs = []
     for group in by_size.values():
         seen: dict[bytes, Path] = {}
         for file in group if len(group) > 1 else []:
             digest = blake2b(_read(file)).digest()
             if digest in seen:
-                twins.append((seen[digest], file))
+                pairs.append((seen[digest], file))
             else:
                 seen[digest] = file
-    return twins
+    return pairs
 
 
-def _photos_in(folder: Path) -> list[Path]:
+def _list_photos(folder: Path) -> list[Path]:
     try:
         entries = sorted((entry.name for entry in os.scandir(folder)), key=natural_key)
     except OSError as error:
@@ -231,7 +230,7 @@ def _read(path: Path) -> bytes:
 
 
 def _formats() -> list[str]:
-    # Pillow knows HEIF only once pillow-heif is registered, and fails on a format that it does not know.
+    # Pillow knows HEIF only after pillow-heif is registered, and fails on a format that it does not know.
     return [*_FORMATS, "HEIF"] if "HEIF" in Image.OPEN else [*_FORMATS]
 
 
@@ -262,9 +261,9 @@ def _unreadable(path: Path, error: OSError) -> PhotoError:
 
 @contextmanager
 def _without_pixel_limit() -> Iterator[None]:
-    # Pillow's limit is one global, too low for 200-megapixel phones and raised before the size can be
-    # read. It is lifted only while the header is read (no pixel is decoded), and `_opened` checks; and for
-    # large TIFFs that it has found to be no larger than they may be.
+    # Pillow's limit is global, too low for phones with 200 megapixels, and checked before the size can be
+    # read. It is lifted only while the header is read (no pixel is decoded), and `_open_header` checks; and for
+    # large TIFFs whose size was found to be allowed.
     with _opening:
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None

@@ -1,8 +1,8 @@
 """Photo to tensor: the one preprocessing that training, torch and ONNX share.
 
 Orient by EXIF, scale the shorter edge to 136, take the centre 112×112, normalise as ImageNet. A model may
-ask for other sizes, and for longer edges to be squeezed rather than cut off. The steps are public because
-training crops at random between `to_scaled` and `normalise`.
+have other sizes, and squeeze longer edges rather than cut them off. The steps are public because training
+crops at random between `to_scaled` and `normalise`.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from imgorder.media.photos import open_photo
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# How pixels are resampled, in training as well: photos softer or sharper than those that were trained on are
-# judged worse.
+# How pixels are resampled, in training as well: networks do worse on photos that are softer or sharper than
+# those they were trained on.
 SCALING = Image.Resampling.BICUBIC
 
 ImageLike = str | os.PathLike[str] | Image.Image | npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8]
 Tensor = npt.NDArray[np.float32]
 
-# More than any network asks for. Model files come from anywhere, and a photo must not fill the memory.
+# More than any network needs. Model files come from anywhere, and a photo must not fill the memory.
 _LARGEST_EDGE = 4096
 
-# Of a longer edge no more is scaled than so many times the shorter one.
+# At most this many times the shorter edge is scaled of a longer one.
 _REACH = 8
 
 # Tag 0x0112. How to turn the stored picture so that it stands upright.
@@ -58,8 +58,8 @@ class Preprocessing:
     Attributes:
         shorter_edge: the photo is scaled so that its shorter edge has this many px.
         crop: side of the square taken from the centre, in px.
-        squeeze: of a longer edge the middle is seen, up to so many times the shorter one, and squeezed to its
-            length. At 1 nothing is squeezed: a square is cut out.
+        squeeze: the middle of a longer edge, up to this many times the shorter one, is squeezed to its length. At 1
+            a square is cut out and nothing is squeezed.
         mean, std: per channel (RGB), of values in 0…1.
         draft_factor: a JPEG is decoded at no less than this many times the shorter edge.
     """
@@ -72,7 +72,7 @@ class Preprocessing:
     squeeze: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError or TypeError for what no photo can be prepared by."""
+        """Raises ValueError or TypeError for values that make no sense."""
         if not 1 <= self.crop <= self.shorter_edge <= _LARGEST_EDGE:
             raise ValueError(f"a crop of {self.crop} px of a shorter edge of {self.shorter_edge} px")
         if not 1 <= self.draft_factor <= 16:
@@ -150,8 +150,8 @@ def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     picture = _open(image, spec)
     turn = upright_turn(picture)
     picture = to_rgb(picture)
-    # Of a strip that is much longer than wide only the middle, which holds all that is seen, is scaled:
-    # scaled whole, 1 px by 60,000 would need gigabytes.
+    # Of a strip that is much longer than wide only the middle is scaled, which holds all that is seen: the whole
+    # of 1×60,000 px would need gigabytes.
     reach = _seen_length(min(picture.size), spec)
     width, height = min(picture.width, reach), min(picture.height, reach)
     left, top = (picture.width - width) // 2, (picture.height - height) // 2
@@ -173,7 +173,7 @@ def centre(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Pixels:
 
 
 def seen_box(size: tuple[int, int], spec: Preprocessing = DEFAULT) -> tuple[float, float, float, float]:
-    """Where what the network sees lies in an upright photo: a square, unless the preprocessing squeezes.
+    """The part of an upright photo that the network sees: a square, unless the preprocessing squeezes.
 
     Args:
         size: width and height of the photo in px, upright.
@@ -214,12 +214,12 @@ def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:
 
 
 def upright_turn(picture: Image.Image) -> Image.Transpose | None:
-    """How to turn a picture, as it was read, so that it stands upright by its EXIF orientation; None if it does."""
+    """How to turn a picture, as it was read, so that it is upright by its EXIF orientation; None for not at all."""
     return _UPRIGHT.get(_orientation(picture))
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
-    """A picture at its own size as people see it: turned by its EXIF orientation, RGB."""
+    """A picture at its own size in RGB, turned by its EXIF orientation."""
     turn = upright_turn(picture)
     plain = to_rgb(picture)
     return plain if turn is None else plain.transpose(turn)
@@ -249,10 +249,10 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _deep_grey_to_8_bit(values: npt.NDArray[Any]) -> Pixels:
-    """16-bit grey by its top byte; wider integers and floats by the range they are written in."""
+    """16-bit grey by its top byte; wider integers and floats by the range that their values use."""
     if values.dtype.kind == "f":
         top = float(values.max(initial=0, where=np.isfinite(values)))
-        # Resampling overshoots: what goes a little beyond a range is still of that range.
+        # Resampling overshoots: values may go a little beyond their range.
         full = next((each for each in (1.0, 255.0, 65535.0) if top <= 2 * each), top)
         return np.asarray(np.clip(np.nan_to_num(values / full, posinf=1.0), 0, 1) * 255 + 0.5, dtype=np.uint8)
     top = int(values.max(initial=0))

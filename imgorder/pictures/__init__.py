@@ -1,4 +1,4 @@
 """Pictures of an answer: a contact sheet and an animation, in the predicted order.
 
-Imported only where one is asked for.
+Imported only when one is to be made.
 """

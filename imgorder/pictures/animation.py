@@ -26,7 +26,7 @@ def make_frames(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.I
 
     Args:
         pictures: the photos, in order, as `load_small` gives them.
-        pingpong: forward and back again; neither end is shown twice when it is played in a loop.
+        pingpong: forward and back; in a loop neither end is shown twice.
     """
     size = canvas_size(pictures)
     frames = [letterbox(picture, size, BARS) for picture in pictures]
@@ -34,7 +34,7 @@ def make_frames(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.I
 
 
 def write_gif(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
-    """An endless GIF. All frames share their colours, so that what stands still does not flicker."""
+    """Write an endless GIF. All frames share their colours, so that still parts do not flicker."""
     strip = Image.new("RGB", (_SAMPLE, _SAMPLE * len(frames)))
     for number, frame in enumerate(frames):
         # The nearest pixel, not a mean: small bright things keep their colour.
@@ -45,21 +45,21 @@ def write_gif(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None
 
 
 def write_webp(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
-    """An endless WebP, lossy as a JPEG is."""
+    """Write an endless WebP, lossy like a JPEG."""
     first, *rest = frames
     first.save(file, "WEBP", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=85)
 
 
 def write_mp4(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
-    """An MP4 with MPEG-4 video, which OpenCV can write everywhere; needs OpenCV.
+    """Write an MP4 with MPEG-4 video, which every OpenCV can write.
 
     Raises:
         ImgorderError: if OpenCV is not installed.
         OSError: if the video could not be written.
     """
     cv2 = opencv()
-    # OpenCV writes to names only, of which it does not know all, and says nothing of a full disk. So the
-    # video is made under a plain name, checked, and copied.
+    # OpenCV writes only to names, does not take all names, and does not report a full disk. So the video is
+    # made under a plain name, checked, and copied.
     with TemporaryDirectory(prefix="imgorder-") as folder:
         made = Path(folder) / "made.mp4"
         try:

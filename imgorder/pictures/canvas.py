@@ -1,4 +1,4 @@
-"""Photos of any size on one canvas: upright, scaled, with bars where their shape is another."""
+"""Photos of any size on one canvas: upright, scaled, with bars where the shape differs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ Size = tuple[int, int]
 
 
 def load_small(path: Path, limit: int = LIMIT) -> Image.Image:
-    """One photo as it is meant to be looked at; never enlarged.
+    """One photo, upright and small, for people; never enlarged.
 
-    It is scaled as early as its kind allows: of colour photos, no more than the photo and one copy are in
-    memory at any time.
+    It is scaled as early as possible: of a colour photo, at most the photo and one copy are in memory.
 
     Args:
         path: the photo.
@@ -38,10 +37,10 @@ def load_small(path: Path, limit: int = LIMIT) -> Image.Image:
     turn = upright_turn(picture)
     profile = picture.info.get("icc_profile")
     if picture.has_transparency_data and picture.mode[0] not in "IF":  # deep grey would be clipped
-        # Scaled before it is laid over white: whole, that would take several copies of a large photo.
+        # Scaled before it is laid over white, which needs several copies.
         picture = _scaled(picture.convert("RGBA") if picture.mode != "RGBA" else picture, limit)
     picture = _scaled(to_rgb(picture), limit)
-    picture = in_srgb(picture, profile)
+    picture = convert_to_srgb(picture, profile)
     return picture if turn is None else picture.transpose(turn)
 
 
@@ -57,13 +56,13 @@ def canvas_size(pictures: Sequence[Image.Image]) -> Size:
 
 
 def letterbox(picture: Image.Image, size: Size, bars: str) -> Image.Image:
-    """A picture in the middle of a canvas, as large as it fits; what it does not cover has the colour of the bars.
+    """A picture in the middle of a canvas, as large as fits; the rest has the colour of the bars.
 
     Returns:
-        RGB of exactly ``size``, with none of the photo's metadata.
+        RGB of exactly ``size``, without the photo's metadata.
     """
     fitted = _fit(picture.size, size)
-    # A bar of a pixel or two comes from rounding; it would look like a fault at the edge.
+    # A bar of a pixel or two comes from rounding and would look like an error.
     fitted = (
         size[0] if size[0] - fitted[0] <= 2 else fitted[0],
         size[1] if size[1] - fitted[1] <= 2 else fitted[1],
@@ -90,8 +89,8 @@ def _even(length: int) -> int:
     return length + length % 2
 
 
-def in_srgb(picture: Image.Image, profile: object) -> Image.Image:
-    """Colours as they are meant: phones write a wider RGB, which looks dull where it is taken for sRGB."""
+def convert_to_srgb(picture: Image.Image, profile: object) -> Image.Image:
+    """Convert colours by their profile: phones write a wider RGB, which looks dull if taken for sRGB."""
     if not isinstance(profile, bytes):
         return picture
     from PIL import ImageCms

@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 import struct
 from base64 import standard_b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from typing import TextIO
 
 from PIL import Image
@@ -15,13 +16,12 @@ from PIL import Image
 from imgorder.pictures import sixel
 from imgorder.pictures.canvas import LIMIT, load_small
 from imgorder.pictures.strip import TILE, draw_strip
-from imgorder.sorting import SortedSet
 
 _KITTY_CHUNK = 4096  # bytes of base64 in one sequence, at most
-_COLUMN = 8  # px, where the terminal does not tell
+_COLUMN = 8  # px, where the terminal does not say
 
-# TERM goes with the terminal that is really there, also through ssh. The others are inherited: a terminal
-# that was started from another one may still have those of the first.
+# TERM is that of the real terminal, also through ssh. The other variables are inherited: a terminal that was
+# started from another one may still have those of the first.
 _TERMS = {
     "xterm-kitty": "kitty",
     "xterm-ghostty": "kitty",
@@ -36,10 +36,7 @@ _MULTIPLEXERS = ("TMUX", "STY", "ZELLIJ")
 
 
 def detect(environment: Mapping[str, str]) -> str | None:
-    """How the terminal takes pictures: a key of `ENCODERS`; None if it is not known to take any.
-
-    Inside tmux and the like nothing is known: what the terminal can do does not go through them by itself.
-    """
+    """How the terminal takes pictures: a key of `ENCODERS`; None if it may take none, as inside tmux and the like."""
     term = environment.get("TERM", "")
     if any(name in environment for name in _MULTIPLEXERS) or term.startswith(("screen", "tmux")) or term == "dumb":
         return None
@@ -53,8 +50,8 @@ def detect(environment: Mapping[str, str]) -> str | None:
     return "iterm" if environment.get("LC_TERMINAL") == "iTerm2" else None
 
 
-def width_of(stream: TextIO) -> int:
-    """Room in a terminal in px, at most `LIMIT`."""
+def measure_width(stream: TextIO) -> int:
+    """Width of a terminal in px, at most `LIMIT`."""
     pixels = 0
     with suppress(ImportError, OSError, ValueError):  # not on Windows; not every terminal
         import fcntl
@@ -65,13 +62,13 @@ def width_of(stream: TextIO) -> int:
     return min(LIMIT, pixels or _COLUMN * shutil.get_terminal_size().columns)
 
 
-def thumbnails(result: SortedSet, protocol: str, width: int) -> str:
-    """A strip of a set's photos in the predicted order, as it is sent to the terminal.
+def draw_thumbnails(files: Sequence[Path], protocol: str, width: int) -> str:
+    """A strip of photos, as it is sent to the terminal.
 
     Args:
-        result: the sorted set.
+        files: the photos, in order.
         protocol: a key of `ENCODERS`.
-        width: room in px.
+        width: of the terminal, in px.
 
     Returns:
         ASCII, without a line end.
@@ -79,7 +76,7 @@ def thumbnails(result: SortedSet, protocol: str, width: int) -> str:
     Raises:
         PhotoError: if a photo cannot be read any more.
     """
-    pictures = [load_small(file, max(TILE)) for file in result.files]
+    pictures = [load_small(file, max(TILE)) for file in files]
     return ENCODERS[protocol](draw_strip(pictures, width))
 
 

@@ -1,4 +1,4 @@
-"""Names in pictures: a font that can show them, and as much of them as there is room for."""
+"""Names in pictures: a font that can show them, and as much of a name as fits."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from PIL import ImageFont, features
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# The font that comes with Pillow holds little more than ASCII. For a name that needs more, these are
-# looked for among the system's fonts: Linux, macOS, Windows; the last of each for East Asian names.
+# The font that comes with Pillow has little more than ASCII. For other names the system's fonts are tried:
+# Linux, macOS, Windows; the last of each for East Asian names.
 _SYSTEM_FONTS = (
     "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "NotoSansCJK-Regular.ttc",
     "Arial.ttf", "Arial Unicode.ttf",
     "segoeui.ttf", "msyh.ttc", "malgun.ttf",
 )  # fmt: skip
 
-_NO_CHARACTER = "\U0010ffff"  # no font has it, so it is drawn as what the font lacks
+_NO_CHARACTER = "\U0010ffff"  # no font has it, so it shows how a font draws what it lacks
 
 
 def fit_text(text: str, size: int, width: float) -> tuple[str, Font]:
-    """What to draw for a text, and the font to draw it with.
+    """Choose what to draw for a text, and the font.
 
-    Characters that no font at hand has become escapes such as ``\\u732b``, as in a terminal that cannot
-    show them. What is too long loses its middle: burst names differ at the end.
+    Characters that no font has become escapes such as ``\\u732b``. A text that is too long loses its middle, since
+    the names of a burst differ at the end.
 
     Args:
         text: one line, without control characters.
-        size: height of the letters in px; without FreeType the one size that there is.
+        size: height of the letters in px; without FreeType there is only one size.
         width: room in px.
     """
     text, font = _showable(unicodedata.normalize("NFC", text), size)
@@ -46,7 +46,7 @@ def fit_text(text: str, size: int, width: float) -> tuple[str, Font]:
 
 
 def line_height(font: Font) -> int:
-    """From the top of a line to its bottom, in px, the same for all texts."""
+    """Height of a line in px, the same for all texts."""
     top, bottom = font.getbbox("Ág|")[1::2] if isinstance(font, ImageFont.ImageFont) else (0, sum(font.getmetrics()))
     return round(bottom - top)
 

@@ -1,6 +1,6 @@
-"""Where pictures go: checked before any work, written beside their target, moved into place when all are whole.
+"""Where pictures go: checked before any work, written beside their target, moved into place when all are complete.
 
-No photo is ever written over, and no other file without being told.
+A photo is never overwritten, another file only if the user asked for it.
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from imgorder.errors import ImgorderError
@@ -20,7 +19,7 @@ from imgorder.media.photos import SUFFIXES, PhotoSet
 from imgorder.names import show
 
 
-def numbered(target: Path, count: int) -> list[Path]:
+def number_names(target: Path, count: int) -> list[Path]:
     """One name for each set: ``out.png`` for one, ``out-1.png``, ``out-2.png`` and so on for several."""
     if count == 1:
         return [target]
@@ -28,12 +27,12 @@ def numbered(target: Path, count: int) -> list[Path]:
 
 
 def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
-    """Find out before the work whether a file can be written.
+    """Check before the work that a file can be written.
 
     Args:
         sets: the photos to sort.
-        force: a file that is there may be replaced, unless it is one of the photos.
-        warn: is told if the file will be taken for a photo the next time.
+        force: an existing file may be replaced, unless it is one of the photos.
+        warn: called if the file will be taken for a photo the next time.
 
     Raises:
         ImgorderError: naming the file and the cure.
@@ -59,69 +58,54 @@ def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Call
         warn(f"{show(target)}: lies among the photos; the next time their folder is sorted it is taken for one")
 
 
-class Staged:
-    """A context in which files are written under temporary names; none is left behind, by an error or a signal to end.
+def write_all(files: Iterable[tuple[Path, Callable[[BinaryIO], None]]], force: bool) -> None:
+    """Write files, all or none. After an error or a signal to end, no temporary file is left.
 
-    Only what ends a process at once, such as SIGKILL, leaves them: hidden files ``.imgorder-*.part``.
+    Only what ends a process at once, such as SIGKILL, leaves some: hidden files ``.imgorder-*.part``.
 
     Args:
-        force: files that are there may be replaced.
+        files: each target, and what writes its content.
+        force: existing files may be replaced.
+
+    Raises:
+        ImgorderError: if one cannot be written, or appeared in the meantime.
     """
-
-    def __init__(self, force: bool) -> None:
-        self._force = force
-        self._parts: list[tuple[Path, Path]] = []
-        self._end = orderly_end()
-
-    def write(self, target: Path, produce: Callable[[BinaryIO], None]) -> None:
-        """Write a file that `place` will give its name.
-
-        Raises:
-            ImgorderError: if it cannot be written.
-        """
-        # In the target's folder, since only within one file system a file is moved in one step; hidden,
-        # so that no photo viewer or `sort` beside this one takes it for a photo.
-        part = target.with_name(f".imgorder-{secrets.token_hex(8)}.part")
-        self._parts.append((part, target))
+    parts: list[tuple[Path, Path]] = []
+    with orderly_end():
         try:
-            with part.open("xb") as file:
-                produce(file)
-        except (OSError, ValueError, MemoryError) as error:
-            raise _not_written(target, error) from error
-
-    def place(self) -> None:
-        """Move all files to their targets.
-
-        Raises:
-            ImgorderError: if one came into being meanwhile, or cannot be moved.
-        """
-        claims: list[Path] = []
-        try:
-            for _, target in self._parts if not self._force else []:
-                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # fails if another was faster
-                claims.append(target)
-            for part, target in self._parts:
-                os.replace(part, target)
-                claims = [claim for claim in claims if claim != target]
-        except FileExistsError as error:
-            raise _exists(target) from error
-        except OSError as error:
-            raise _not_written(target, error) from error
+            for target, write in files:
+                # In the target's folder, since only within one file system a file is moved in one step; hidden,
+                # so that no photo viewer or `sort` takes it for a photo.
+                part = target.with_name(f".imgorder-{secrets.token_hex(8)}.part")
+                parts.append((part, target))
+                try:
+                    with part.open("xb") as file:
+                        write(file)
+                except (OSError, ValueError, MemoryError) as error:
+                    raise _not_written(target, error) from error
+            _place(parts, force)
         finally:
-            for claim in claims:
-                claim.unlink(missing_ok=True)
+            for part, _ in parts:
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
 
-    def __enter__(self) -> Staged:
-        self._end.__enter__()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for part, _ in self._parts:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-        self._end.__exit__(None, None, None)
+def _place(parts: Sequence[tuple[Path, Path]], force: bool) -> None:
+    claims: list[Path] = []
+    try:
+        for _, target in parts if not force else []:
+            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # fails if another was faster
+            claims.append(target)
+        for part, target in parts:
+            os.replace(part, target)
+            claims = [claim for claim in claims if claim != target]
+    except FileExistsError as error:
+        raise _exists(target) from error
+    except OSError as error:
+        raise _not_written(target, error) from error
+    finally:
+        for claim in claims:
+            claim.unlink(missing_ok=True)
 
 
 def _check_present(target: Path, mode: int, sets: Sequence[PhotoSet], force: bool) -> None:

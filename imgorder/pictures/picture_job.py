@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from imgorder.media.photos import PhotoSet
 from imgorder.names import short_names, show
 from imgorder.pictures import animation
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import Staged, check_target, numbered
+from imgorder.pictures.outputs import check_target, number_names, write_all
 from imgorder.pictures.sheet import draw_sheet
 from imgorder.sorting import SortedSet
 
@@ -31,10 +31,10 @@ ANIMATIONS: dict[str, Callable[[Sequence[Image.Image], float, BinaryIO], None]] 
 
 @dataclass(frozen=True)
 class PictureJob:
-    """The pictures that are asked for.
+    """The pictures to make.
 
     Attributes:
-        sheet, animate: where to; with several sets the names are numbered.
+        sheet, animate: where they go; with several sets the names are numbered.
         fps: photos a second.
         pingpong: play forward and back.
         force: replace files that are there.
@@ -47,21 +47,17 @@ class PictureJob:
     force: bool = False
 
     def __post_init__(self) -> None:
-        """Check the file endings, before anything is looked at.
-
-        Raises:
-            UsageError: for an ending that is not known.
-        """
+        """Raises UsageError for a file ending that is not known."""
         for option, target, known in (("--sheet", self.sheet, SHEETS), ("--animate", self.animate, tuple(ANIMATIONS))):
             if target is not None and target.suffix.lower() not in known:
                 raise UsageError(f"{option} {show(target)}: the name must end in {' or '.join(known)}")
 
     def check(self, sets: Sequence[PhotoSet], warn: Callable[[str], None]) -> list[list[Path]]:
-        """Find out before the sorting whether everything can be written.
+        """Check before the sorting that everything can be written.
 
         Args:
             sets: what is to be sorted.
-            warn: is told what is odd but does not stop the job.
+            warn: called with each warning.
 
         Returns:
             For each set, the files that `write` will make.
@@ -71,7 +67,7 @@ class PictureJob:
         """
         if self.animate is not None:
             _check_encoder(self.animate)
-        columns = [numbered(target, len(sets)) for target in (self.sheet, self.animate) if target is not None]
+        columns = [number_names(target, len(sets)) for target in (self.sheet, self.animate) if target is not None]
         for target in (target for column in columns for target in column):
             check_target(target, sets, self.force, warn)
         return [list(row) for row in zip(*columns, strict=True)]
@@ -86,23 +82,23 @@ class PictureJob:
         Raises:
             ImgorderError: if a photo or a picture fails.
         """
-        with Staged(self.force) as staged:
-            for result, files in zip(results, targets, strict=True):
-                self._write_set(result, files, staged)
-            staged.place()
+        write_all(self._draw(results, targets), self.force)
 
-    def _write_set(self, result: SortedSet, files: Sequence[Path], staged: Staged) -> None:
-        # One after the other, since a single photo of 48 megapixels takes 200 MB while it is read.
-        pictures = [load_small(file) for file in result.files]
-        for file in files:
-            if file.suffix.lower() in SHEETS:
-                # Not as the listing has them: a path has no room below a photo, and tells where its owner keeps it.
-                names = [show(name) for name in short_names(result.files)]
-                sheet = draw_sheet(pictures, names, result.folder_name, _note(result))
-                staged.write(file, partial(_save_sheet, sheet, file.suffix.lower()))
-            else:
-                frames = animation.make_frames(pictures, self.pingpong)
-                staged.write(file, partial(ANIMATIONS[file.suffix.lower()], frames, self.fps))
+    def _draw(
+        self, results: Sequence[SortedSet], targets: Sequence[Sequence[Path]]
+    ) -> Iterator[tuple[Path, Callable[[BinaryIO], None]]]:
+        for result, files in zip(results, targets, strict=True):
+            # One after the other, since a single photo of 48 megapixels takes 200 MB while it is read.
+            pictures = [load_small(file) for file in result.files]
+            for file in files:
+                suffix = file.suffix.lower()
+                if suffix in SHEETS:
+                    # Not as the listing has them: a path has no room below a photo, and shows where its owner keeps it.
+                    names = [show(name) for name in short_names(result.files)]
+                    sheet = draw_sheet(pictures, names, result.folder_name, _describe(result))
+                    yield file, partial(_save_sheet, sheet, suffix)
+                else:
+                    yield file, partial(ANIMATIONS[suffix], animation.make_frames(pictures, self.pingpong), self.fps)
 
 
 def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
@@ -113,7 +109,7 @@ def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
 
 
 def _check_encoder(target: Path) -> None:
-    """Fail before the sorting, not after it, where the means to write an animation are missing."""
+    """Fail before the sorting, not after it, if an animation of this kind cannot be written."""
     suffix = target.suffix.lower()
     try:
         if suffix == ".mp4":
@@ -124,7 +120,7 @@ def _check_encoder(target: Path) -> None:
         raise ImgorderError(f"{show(target)}: {error}") from error
 
 
-def _note(result: SortedSet) -> str:
+def _describe(result: SortedSet) -> str:
     n = len(result.photos.files)
     parts = [f"{n} photos", f"confidence {result.confidence:.1%}" if n > 2 else "nothing to order"]
     if result.direction == "unknown":

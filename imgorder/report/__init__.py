@@ -1,1 +1,1 @@
-"""One HTML file that shows an order, and what speaks for and against it; it needs nothing but itself."""
+"""One HTML file that shows an order and how sure it is; it needs no other file."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import combinations
 from math import factorial, isclose
@@ -12,25 +13,25 @@ from typing import BinaryIO
 from imgorder import __version__
 from imgorder.errors import ImgorderError, ModelError, SetSizeError, UsageError
 from imgorder.heatmaps.heatmap import maps_in_order
-from imgorder.heatmaps.maps import Array, last, scales
+from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
-from imgorder.inference import cards as registry
+from imgorder.inference.cards import BASELINE
 from imgorder.inference.model_files import digest_and_size
 from imgorder.inference.options import ModelOptions
-from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.inference.predictor import load_model
 from imgorder.known import Known
 from imgorder.media.capture import zoned_time
 from imgorder.media.lookalikes import group_lookalikes
-from imgorder.media.photos import PhotoSet, find_sets
-from imgorder.media.preprocess import Preprocessing, preprocess_set
+from imgorder.media.photos import find_sets
+from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import Staged, check_target, numbered
-from imgorder.report.embed import EDGE, encoded
-from imgorder.report.facts import Candidate, Maker, Numbers, Photo, Report, Told
-from imgorder.report.page import page
+from imgorder.pictures.outputs import check_target, number_names, write_all
+from imgorder.report.embed import EDGE, encode_picture
+from imgorder.report.facts import Candidate, Maker, Numbers, Photo, Report
+from imgorder.report.page import make_page
 from imgorder.report.times import judge
-from imgorder.sorting import SortedSet, Sorting, sort_sets
+from imgorder.sorting import Sorting, sort_sets
 
 SUFFIXES = (".html", ".htm")
 
@@ -38,7 +39,7 @@ SHOWN = 5
 """How many orders a report lists."""
 
 _TIE = 1e-5
-"""By what share the figures of two paths may differ that are equally short: lengths are sums of rounded numbers."""
+"""Two paths are equally short if their figures differ by less than this share: they are sums of rounded numbers."""
 
 
 def write_reports(
@@ -57,36 +58,37 @@ def write_reports(
         paths: folders of photos, or photos that make a set together.
         out: the file; with several sets the names are numbered.
         look: of the heat maps.
-        force: replace files that are there, never photos.
         options: how the model is asked.
         known: what is known of the orders.
-        warn: is told what is odd but does not stop the job.
+        force: replace existing files, but never photos.
+        warn: called with each warning.
 
     Returns:
         The files, one for each set.
 
     Raises:
-        ImgorderError: for photos or a model that cannot be used, and a file that is there already or cannot be
-            written. The targets are looked at before the sorting.
-        UsageError: if the file's name does not end as that of a page does.
+        ImgorderError: for photos or a model that cannot be used, and a file that exists already or cannot be
+            written. The files are checked before the sorting.
+        UsageError: if the file's name does not end in `SUFFIXES`.
     """
     if out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--out {show(out)}: the name must end in {' or '.join(SUFFIXES)}")
     sets = find_sets(paths)
     for photos in sets:
-        _check_size(photos)
-    targets = numbered(out, len(sets))
+        if len(photos.files) == 2:
+            raise SetSizeError(
+                f"{show(photos.folder)}: two photos, nothing to order; a report needs 3 to 6 of one scene"
+            )
+    targets = number_names(out, len(sets))
     for target in targets:
         check_target(target, sets, force, warn)
-    with Staged(force) as staged:
-        for sorting, target in zip(sort_sets(sets, options, known, warn), targets, strict=True):
-            staged.write(target, partial(_write, page(make_report(sorting, look, options.threads))))
-        staged.place()
+    pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
+    write_all(((target, partial(_write, page)) for page, target in zip(pages, targets, strict=True)), force)
     return targets
 
 
 def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Report:
-    """All that a report tells about one set.
+    """Collect the facts about one set.
 
     Raises:
         PhotoError: if a photo has become unreadable since it was sorted.
@@ -94,116 +96,90 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     result, order, start = sorting.result, sorting.ordering.order, sorting.start
     number = {image: place for place, image in enumerate(order, start=1)}
     ranking = sorting.ordering.ranking()
-    baseline, tied = _baseline(sorting, number, threads)
+    baseline, tied = _ask_baseline(sorting, number, threads)
+    groups = group_lookalikes(sorting.lookalikes)
     return Report(
         title=result.folder_name,
-        photos=_photos(sorting, look),
-        told=_told(result, start),
-        twins=tuple(tuple(sorted(number[image] for image in group)) for group in group_lookalikes(sorting.twins)),
+        photos=_load_photos(sorting, look),
+        given="first" if start is not None else "nothing" if result.direction == "unknown" else "direction",
+        lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
         candidates=tuple(
-            Candidate(_numbers(candidate, number, start), probability)
+            Candidate(_number_order(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]
-            if probability > 0  # with --first, orders that this photo does not begin are impossible
+            if probability > 0  # with --first, orders that begin with another photo are impossible
         ),
         classes=len(ranking) if start is None else factorial(len(order) - 1),
         baseline=baseline,
         baseline_tied=tied,
         times=judge([zoned_time(file) for file in result.files]),
         look=look,
-        maker=_maker(sorting.model, len(order), result.votes),
+        maker=_name_maker(sorting),
     )
 
 
-def _told(result: SortedSet, start: int | None) -> Told:
-    if start is not None:
-        return "first"
-    return "nothing" if result.direction == "unknown" else "direction"
+def _load_photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:
+    """The photos in their order, each with its map."""
+    files, spec = sorting.result.files, sorting.model.preprocessing
+    heat, full = None, 1.0
+    with suppress(ModelError):  # a report without maps is still useful
+        heat = last_layer(maps_in_order(sorting.model, sorting.tensors, sorting.ordering).layers)
+        full = find_scales(heat, by_photo=False)[0]
+    found = []
+    # Not the names that `sort` lists: those of several folders would show where their owner keeps them.
+    for image, file, name in zip(sorting.ordering.order, files, short_names(files), strict=True):
+        picture = load_small(file, EDGE)
+        plain, painted = encode_picture(picture), None
+        if heat is not None:
+            paint(picture, heat[image], full, look, spec)
+            painted = encode_picture(picture)
+        found.append(Photo(show(name), plain, painted))
+    return tuple(found)
 
 
-def _check_size(photos: PhotoSet) -> None:
-    if len(photos.files) == 2:
-        raise SetSizeError(f"{show(photos.folder)}: two photos, nothing to order; a report needs 3 to 6 of one scene")
+def _ask_baseline(sorting: Sorting, number: Mapping[int, int], threads: int | None) -> tuple[Numbers | None, bool]:
+    """The shortest path, with the same first photo, and whether others are as short.
 
-
-def _photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:
-    """In their order, each with its map."""
-    files = sorting.result.files
-    # Not as `sort` lists them: those of several folders would tell where their owner keeps them.
-    names = short_names(files)
-    heat = _heat(sorting)
-    full = 1.0 if heat is None else scales(heat, by_photo=False)[0]
-    return tuple(
-        _photo(file, name, None if heat is None else heat[image], full, look, sorting.model.preprocessing)
-        for image, file, name in zip(sorting.ordering.order, files, names, strict=True)
-    )
-
-
-def _photo(file: Path, name: str, heat: Array | None, full: float, look: Look, spec: Preprocessing) -> Photo:
-    # A function of its own, so that one photo at a time is in memory.
-    picture = load_small(file, EDGE)
-    plain = encoded(picture)
-    if heat is None:
-        return Photo(show(name), plain, None)
-    paint(picture, heat, full, look, spec)
-    return Photo(show(name), plain, encoded(picture))
-
-
-def _heat(sorting: Sorting) -> Array | None:
-    """The map of each photo, as listed; None if the model has none, which does not make a report useless."""
-    try:
-        layers = maps_in_order(sorting.model, sorting.tensors, sorting.ordering).layers
-    except ModelError:
-        return None
-    return layers[last(layers)]
-
-
-def _baseline(sorting: Sorting, number: Mapping[int, int], threads: int | None) -> tuple[Numbers | None, bool]:
-    """The shortest path, which is told what the model was told, and whether others are as short.
-
-    Of those it is the predicted order, if that is among them. None if it is the model.
+    If the predicted order is one of the shortest, it is that one. None if the baseline is the model itself.
     """
-    if sorting.model.name == registry.BASELINE:
+    if sorting.model.name == BASELINE:
         return None, False
     tensors, start = sorting.tensors, sorting.start
-    path = load_model(registry.BASELINE)
+    path = load_model(BASELINE)
     if path.preprocessing != sorting.model.preprocessing:
         tensors = preprocess_set(sorting.result.photos.files, path.preprocessing, threads)
     found = path.order_tensors([tensors])[0]
     if start is not None:
         found = found.with_end(start)
-    as_short = [
-        _numbers(order, number, start) for order, p in found.ranking() if isclose(p, found.confidence, rel_tol=_TIE)
+    shortest = [
+        _number_order(order, number, start)
+        for order, p in found.ranking()
+        if isclose(p, found.confidence, rel_tol=_TIE)
     ]
-    return min(as_short, key=lambda numbers: list(numbers) != sorted(numbers)), len(as_short) > 1
+    return min(shortest, key=lambda numbers: list(numbers) != sorted(numbers)), len(shortest) > 1
 
 
-def _numbers(order: Sequence[int], number: Mapping[int, int], start: int | None) -> Numbers:
-    """An order by the photos' numbers, in the direction that is nearer to theirs, so that what differs stands out.
+def _number_order(order: Sequence[int], number: Mapping[int, int], start: int | None) -> Numbers:
+    """An order by the photos' numbers, in the direction that is nearer to theirs, which shows best what differs.
 
     Args:
         order: as `Ordering` gives it.
         number: of each image.
-        start: the image that is known to be first, if one is; then there is but one direction.
+        start: the image that is known to be first, or None; with one there is only one direction.
     """
     forward = tuple(number[image] for image in order)
-    backward = forward[::-1]
     if start is not None:
         return forward
-    return min(forward, backward, key=lambda numbers: (_swapped(numbers), numbers))
+    return min(forward, forward[::-1], key=lambda numbers: (sum(a > b for a, b in combinations(numbers, 2)), numbers))
 
 
-def _swapped(numbers: Numbers) -> int:
-    """How many pairs stand the wrong way round."""
-    return sum(before > after for before, after in combinations(numbers, 2))
-
-
-def _maker(model: OrderingModel, photos: int, votes: int) -> Maker:
-    file = model.member(photos).file
+def _name_maker(sorting: Sorting) -> Maker:
+    model, result = sorting.model, sorting.result
+    file = model.member(len(result.files)).file
     try:
         digest = "" if file is None else digest_and_size(file)[0]
     except OSError as error:
         raise ImgorderError(f"{show(file or '')}: cannot be read ({error.strerror})") from error
-    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, votes, __version__)
+    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, result.votes, __version__)
 
 
 def _write(text: str, file: BinaryIO) -> None:

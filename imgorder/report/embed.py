@@ -1,4 +1,4 @@
-"""Pictures as they go into a report: JPEG, small, and without a word about where they come from."""
+"""Pictures in a report: small JPEGs without metadata."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MOST = 120_000
 _QUALITIES = (85, 75, 62, 48, 34, 20)
 
 
-def encoded(picture: Image.Image) -> Picture:
+def encode_picture(picture: Image.Image) -> Picture:
     """An RGB picture as JPEG, as good as fits into `MOST` bytes."""
-    # A picture of its own: Pillow takes comments and other notes over from the one that was read.
+    # A new picture: Pillow copies comments and other metadata from the one that was read.
     plain = Image.new("RGB", picture.size)
     plain.paste(picture)
     for quality in _QUALITIES:
@@ -31,6 +31,6 @@ def encoded(picture: Image.Image) -> Picture:
     return Picture(file.getvalue(), plain.width, plain.height)
 
 
-def data_uri(picture: Picture) -> str:
+def make_data_uri(picture: Picture) -> str:
     """For the ``src`` of an ``img``."""
     return f"data:image/jpeg;base64,{b64encode(picture.jpeg).decode('ascii')}"

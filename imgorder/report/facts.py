@@ -1,4 +1,4 @@
-"""What a report tells, before it is a page."""
+"""The facts of a report, before they become a page."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from imgorder.report.times import Times
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""
 
-Told = Literal["nothing", "first", "direction"]
-"""What the user told of the order: nothing, which photo is the first, or to turn the direction round."""
+Given = Literal["nothing", "first", "direction"]
+"""What the user said of the order: nothing, which photo is the first, or to reverse the direction."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to be shown.
+    """A picture.
 
     Attributes:
         jpeg: the file, without metadata.
@@ -35,7 +35,7 @@ class Photo:
     """One photo.
 
     Attributes:
-        name: as people may see it, on one line.
+        name: safe to show, on one line.
         picture: upright and small.
         heat: the same with its heat map; None if the model has none.
     """
@@ -51,7 +51,7 @@ class Candidate:
 
     Attributes:
         numbers: the photos in this order.
-        probability: of this order or its reverse, 0…1; where the first photo was told, of this order alone.
+        probability: of this order or its reverse, 0…1; with a given first photo, of this order alone.
     """
 
     numbers: Numbers
@@ -63,10 +63,10 @@ class Maker:
     """What made the report.
 
     Attributes:
-        model, backend: what decided.
+        model, backend: what gave the order.
         sha256: of the model's file, in hexadecimal digits; empty if it has none.
         preprocessing: how photos became the model's input.
-        votes: in how many listings the network was shown the set.
+        votes: in how many listings the network saw the set.
         version: of imgorder.
     """
 
@@ -80,26 +80,26 @@ class Maker:
 
 @dataclass(frozen=True)
 class Report:
-    """A set in its order, and what speaks for and against it.
+    """A set in its order, and how sure the order is.
 
     Attributes:
         title: the folder's own name.
         photos: in the predicted order.
-        told: what the user told of the order.
-        twins: groups of photos that the model cannot tell apart.
+        given: what the user said of the order.
+        lookalikes: groups of photos that the model cannot tell apart.
         candidates: the most probable orders, the winner first.
         classes: how many orders are possible.
         baseline: the order of the shortest path; None if that is the model itself.
         baseline_tied: whether other orders are as short.
-        times: the photos' capture times against the order.
+        times: the photos' capture times, compared with the order.
         look: of the heat maps.
         maker: what made it.
     """
 
     title: str
     photos: tuple[Photo, ...]
-    told: Told
-    twins: tuple[Numbers, ...]
+    given: Given
+    lookalikes: tuple[Numbers, ...]
     candidates: tuple[Candidate, ...]
     classes: int
     baseline: Numbers | None
@@ -111,7 +111,4 @@ class Report:
     @property
     def baseline_agrees(self) -> bool:
         """Whether the shortest path is the predicted order, in either direction."""
-        return self.baseline is not None and list(self.baseline) in (
-            sorted(self.baseline),
-            sorted(self.baseline, reverse=True),
-        )
+        return self.baseline is not None and sorted(self.baseline) in ([*self.baseline], [*self.baseline[::-1]])

@@ -1,4 +1,4 @@
-"""HTML that cannot be broken by what is put into it: all that is not HTML already is escaped."""
+"""Fill HTML templates safely: whatever is not HTML already is escaped."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from string import Template
 
 
 class Html(str):
-    """Text that is HTML, and goes into other HTML as it is."""
+    """Text that is HTML already."""
 
 
 def fill(template: str, **values: object) -> Html:
-    """Put values in place of ``$name``; escaped, quotes as well, unless they are `Html`.
+    """Put values in place of ``$name``; they are escaped, quotes too, unless they are `Html`.
 
     Raises:
         KeyError: for a name without a value.
@@ -21,6 +21,6 @@ def fill(template: str, **values: object) -> Html:
     return Html(Template(template).substitute(safe))
 
 
-def joined(parts: Iterable[Html]) -> Html:
+def join_lines(parts: Iterable[Html]) -> Html:
     """Pieces of HTML one after the other, a line each."""
     return Html("\n".join(parts))

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from imgorder.heatmaps.colormap import colours
-from imgorder.heatmaps.overlay import Look
+from imgorder.heatmaps.colormap import make_colours
 from imgorder.report import words
-from imgorder.report.embed import data_uri
-from imgorder.report.facts import Candidate, Numbers, Photo, Picture, Report
-from imgorder.report.markup import Html, fill, joined
+from imgorder.report.embed import make_data_uri
+from imgorder.report.facts import Candidate, Picture, Report
+from imgorder.report.markup import Html, fill, join_lines
 
 _IMAGE = '<img class="$kind" src="$source" width="$width" height="$height" alt="$alt">'
 
@@ -43,13 +42,12 @@ _CHOICE = """<li>
 <span class="names">$names</span>
 </li>"""
 _BADGE = '<span class="number">$number</span>'
-_PARAGRAPH = "<p>$text</p>"
 _FACT = '<li class="$kind"><span class="label">$label</span> <strong>$value</strong></li>'
 _TIME = '<br><span class="taken">$taken</span>'
 
 
-def page(report: Report) -> str:
-    """The whole file."""
+def make_page(report: Report) -> str:
+    """The whole HTML file."""
     folder = files("imgorder.report")
     return fill(
         folder.joinpath("report.html").read_text("utf-8"),
@@ -58,40 +56,42 @@ def page(report: Report) -> str:
         version=report.maker.version,
         count=len(report.photos),
         facts=_facts(report),
-        direction=words.direction(report),
+        direction=words.describe_direction(report),
         all_heat=Html(_ALL_HEAT) if report.photos[0].heat else Html(),
         legend=_legend(report),
-        photos=joined(_photo(report, place) for place in range(len(report.photos))),
-        twins=_paragraph(words.twins(report)),
-        second=_second(report),
-        choices_of=words.choices(report),
-        choices=joined(_choice(report, candidate) for candidate in report.candidates),
-        baseline=words.baseline(report),
-        times=_times(report),
-        source=words.source(report),
-        preprocessing=words.preprocessing(report.maker),
-        model=words.model(report.maker),
+        photos=join_lines(_photo(report, place) for place in range(len(report.photos))),
+        lookalikes=_paragraph(words.describe_lookalikes(report)),
+        second=_paragraph(words.describe_second_choice(report), "Second choice:"),
+        choices_of=words.describe_choices(report),
+        choices=join_lines(_choice(report, candidate) for candidate in report.candidates),
+        baseline=words.describe_baseline(report),
+        times=join_lines(
+            [_paragraph(words.describe_times(report.times)), _paragraph(words.describe_times_direction(report))]
+        ),
+        source=words.describe_source(report),
+        preprocessing=words.describe_preprocessing(report.maker),
+        model=words.describe_model(report.maker),
     )
 
 
 def _facts(report: Report) -> Html:
-    """The answer in a few words, and whether the two other witnesses see it the same way."""
-    share = words.percent(report.candidates[0].probability)
-    parts = [fill(_FACT, kind="plain", label=words.probability(report), value=share)]
+    """How sure the order is, and whether the shortest path and the capture times agree with it."""
+    share = words.show_percent(report.candidates[0].probability)
+    parts = [fill(_FACT, kind="plain", label=words.name_figures(report), value=share)]
     if report.baseline is not None:
         agreeing = "plain" if report.baseline_tied else "good"
         kind = agreeing if report.baseline_agrees else "bad"
-        parts.append(fill(_FACT, kind=kind, label="Shortest path", value=words.baseline_in_short(report)))
+        parts.append(fill(_FACT, kind=kind, label="Shortest path", value=words.judge_baseline(report)))
     verdict = report.times.verdict
     kind = {"agree": "good", "differ": "bad"}.get(verdict, "plain")
-    parts.append(fill(_FACT, kind=kind, label="Capture times", value=words.times_in_short(report.times)))
-    return joined(parts)
+    parts.append(fill(_FACT, kind=kind, label="Capture times", value=words.judge_times(report.times)))
+    return join_lines(parts)
 
 
 def _photo(report: Report, place: int) -> Html:
     photo, number = report.photos[place], place + 1
     time = report.times.taken[place]
-    taken = fill(_TIME, taken=words.moment(time)) if time else Html()
+    taken = fill(_TIME, taken=words.show_time(time)) if time else Html()
     caption = fill(_CAPTION, number=number, name=photo.name, taken=taken)
     picture = _image(photo.picture, "photo", f"Photo {number} of {len(report.photos)}: {photo.name}")
     if photo.heat is None:
@@ -101,45 +101,29 @@ def _photo(report: Report, place: int) -> Html:
 
 
 def _image(picture: Picture, kind: str, alt: str) -> Html:
-    return fill(_IMAGE, kind=kind, source=data_uri(picture), width=picture.width, height=picture.height, alt=alt)
+    return fill(_IMAGE, kind=kind, source=make_data_uri(picture), width=picture.width, height=picture.height, alt=alt)
 
 
 def _legend(report: Report) -> Html:
     if report.photos[0].heat is None:
         return _paragraph(f"The model {report.maker.model} has no heat maps.")
-    return fill(_LEGEND, stops=_stops(report.look))
-
-
-def _stops(look: Look) -> str:
-    return ",".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours(look.colormap)[::17].tolist())
-
-
-def _second(report: Report) -> Html:
-    text = words.second_choice(report)
-    return Html() if text is None else fill("<p><strong>Second choice:</strong> $text.</p>", text=text)
+    rows = make_colours(report.look.colormap)[::17].tolist()
+    return fill(_LEGEND, stops=",".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in rows))
 
 
 def _choice(report: Report, candidate: Candidate) -> Html:
     return fill(
         _CHOICE,
-        order=_badges(candidate.numbers),
-        share=words.percent(candidate.probability),
+        order=Html(" ".join(fill(_BADGE, number=number) for number in candidate.numbers)),
+        share=words.show_percent(candidate.probability),
         width=f"{100 * candidate.probability:.2f}",
-        names=words.listed([_name(report.photos, number) for number in candidate.numbers]),
+        names=words.join_items(report.photos[number - 1].name for number in candidate.numbers),
     )
 
 
-def _badges(numbers: Numbers) -> Html:
-    return Html(" ".join(fill(_BADGE, number=number) for number in numbers))
-
-
-def _name(photos: tuple[Photo, ...], number: int) -> str:
-    return photos[number - 1].name
-
-
-def _times(report: Report) -> Html:
-    return joined([_paragraph(words.times(report.times)), _paragraph(words.times_direction(report))])
-
-
-def _paragraph(text: str | None) -> Html:
-    return Html() if text is None else fill(_PARAGRAPH, text=text)
+def _paragraph(text: str | None, heading: str = "") -> Html:
+    """A paragraph, after a heading in bold if there is one; nothing for None."""
+    if text is None:
+        return Html()
+    bold = fill("<strong>$heading</strong> ", heading=heading) if heading else Html()
+    return fill("<p>$bold$text</p>", bold=bold, text=text)

@@ -1,4 +1,4 @@
-"""What capture times say about an order: whether they fit it, and which way time runs."""
+"""Compare capture times with an order: whether they fit it, and which way time runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Verdict = Literal["none", "zones", "equal", "few", "differ", "partly", "agree"]
 
 @dataclass(frozen=True)
 class Times:
-    """Capture times held against an order, which counts as one with its reverse.
+    """Capture times compared with an order; an order and its reverse count as one.
 
     Attributes:
-        taken: of each photo in that order, with its zone if that is known; None where it has no time.
-        verdict: ``"none"``, ``"equal"``: there are no times, or all are the same, so that they say nothing;
-            ``"zones"``: only some name their zone, so that they cannot be compared; ``"few"``: any order would
-            fit them; ``"differ"``: they contradict the order; ``"partly"``: they fit, but some are missing or
-            equal; ``"agree"``: every photo has a time of its own, and they fit.
-        forward: whether time runs as the order is shown; None where the times do not tell.
+        taken: the time of each photo in that order, with its zone if that is known; None if it has none.
+        verdict: ``"none"``: there are no times; ``"equal"``: all are the same; ``"zones"``: only some have a zone,
+            so they cannot be compared; ``"few"``: any order would fit them; ``"differ"``: they contradict the
+            order; ``"partly"``: they fit, but some are missing or equal; ``"agree"``: every photo has a time of
+            its own, and they fit.
+        forward: whether time runs as the order is shown; None if the times do not say.
     """
 
     taken: tuple[datetime | None, ...]
@@ -45,11 +45,11 @@ class Times:
 
 
 def judge(taken: Sequence[datetime | None]) -> Times:
-    """Hold times against an order.
+    """Compare times with an order.
 
     Args:
-        taken: capture times of the photos in that order. If all have a zone they are compared as moments, if none
-            has one, as the cameras' clocks showed them.
+        taken: capture times of the photos in that order. If all have a zone they are compared as moments; if none
+            has one, as the clocks of the cameras showed them.
     """
     known = [time for time in taken if time is not None]
     if len({time.tzinfo is None for time in known}) > 1:

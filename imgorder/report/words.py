@@ -1,8 +1,8 @@
-"""What a report says, in plain sentences; nothing here is HTML."""
+"""The sentences of a report, in plain words; nothing here is HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from imgorder.report.facts import Maker, Report
@@ -11,7 +11,7 @@ from imgorder.report.times import Times
 _EQUAL = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 
 
-def percent(probability: float) -> str:
+def show_percent(probability: float) -> str:
     """With one decimal; what is neither certain nor impossible is not rounded to 100% or 0%."""
     if 0 < probability < 0.0005:
         return "under 0.1%"
@@ -20,103 +20,100 @@ def percent(probability: float) -> str:
     return f"{probability:.1%}"
 
 
-def listed(items: Sequence[object]) -> str:
+def join_items(items: Iterable[object]) -> str:
     """``3, 1, 2``."""
-    return ", ".join(str(item) for item in items)
+    return ", ".join(map(str, items))
 
 
-def source(report: Report) -> str:
-    """What the order comes from."""
-    end = "neither file names nor capture times were used for it."
-    if report.twins:
-        end = f"{end} Only where photos look the same, the order of their names decides."
-    if report.told == "first":
-        return f"{report.photos[0].name} was given as the first photo; all else comes from the pictures: {end}"
-    return f"The order comes from the pictures alone: {end}"
+def describe_source(report: Report) -> str:
+    """Where the order comes from."""
+    other = "not from file names or capture times."
+    text = f"The order comes from the pictures alone, {other}"
+    if report.given == "first":
+        first = report.photos[0].name
+        text = f"{first} was given as the first photo. The rest of the order comes from the pictures, {other}"
+    return f"{text} Photos that look the same are in the order of their names." if report.lookalikes else text
 
 
-def direction(report: Report) -> str:
-    """Which way time runs, as far as the order itself tells."""
-    if report.told == "nothing":
-        return "Whether this runs forward or backward is not known from the pictures; an order and its reverse are one."
+def describe_direction(report: Report) -> str:
+    """Which way time runs, if the order itself says so."""
+    if report.given == "nothing":
+        return "The pictures do not show whether this runs forward or backward: an order and its reverse count as one."
     return "The direction was given, not found in the pictures."
 
 
-def probability(report: Report) -> str:
-    """What the figures of the orders are: those of the shortest path were never fitted to anything."""
+def name_figures(report: Report) -> str:
+    """What the figures of the orders are. Those of the shortest path were never fitted to anything."""
     return "Share" if report.baseline is None else "Probability"
 
 
-def choices(report: Report) -> str:
-    """What the list of orders is."""
+def describe_choices(report: Report) -> str:
+    """The heading of the list of orders."""
     what = "The orders with the largest shares" if report.baseline is None else "The most probable orders"
-    whose = " that begin with photo 1" if report.told == "first" else ""
-    return f"{what}, {len(report.candidates)} of {report.classes}{whose}:"
+    which = " that begin with photo 1" if report.given == "first" else ""
+    return f"{what}, {len(report.candidates)} of {report.classes}{which}:"
 
 
-def twins(report: Report) -> str | None:
-    """Which photos could as well stand in each other's place; None where there are none."""
-    if not report.twins:
+def describe_lookalikes(report: Report) -> str | None:
+    """Which photos could change places; None if there are none."""
+    if not report.lookalikes:
         return None
-    groups = ", and photos ".join(_and(group) for group in report.twins)
-    return f"Photos {groups} look the same: nothing in the pictures tells their order among themselves."
+    groups = ", and photos ".join(f"{join_items(group[:-1])} and {group[-1]}" for group in report.lookalikes)
+    return f"Photos {groups} look the same, so their order among themselves is arbitrary."
 
 
-def second_choice(report: Report) -> str | None:
-    """The runner-up; None where nothing else is possible."""
+def describe_second_choice(report: Report) -> str | None:
+    """The runner-up; None if only one order is possible."""
     if len(report.candidates) < 2:
         return None
     runner_up = report.candidates[1]
-    return f"{listed(runner_up.numbers)} with {percent(runner_up.probability)}"
+    return f"{join_items(runner_up.numbers)} with {show_percent(runner_up.probability)}."
 
 
-def baseline(report: Report) -> str:
+def describe_baseline(report: Report) -> str:
     """What the shortest path says of the order."""
     if report.baseline is None:
-        return "This order is the shortest path itself: no network was asked, and the shares only rank."
-    how = "The shortest path through small thumbnails, which needs no network,"
+        return "This order is the shortest path itself. No network was used, and the shares only rank the orders."
+    path = "The shortest path through small thumbnails, which needs no network,"
+    agrees, numbers = report.baseline_agrees, join_items(report.baseline)
     if report.baseline_tied:
-        which = (
-            "this one among them" if report.baseline_agrees else f"but not this one; one is {listed(report.baseline)}"
-        )
-        return f"{how} finds several orders equally short, {which}."
-    if report.baseline_agrees:
-        return f"{how} gives the same order."
-    return f"{how} gives another order: {listed(report.baseline)}."
+        which = "this one among them" if agrees else f"but not this one; one is {numbers}"
+        return f"{path} finds several orders equally short, {which}."
+    return f"{path} gives the same order." if agrees else f"{path} gives another order: {numbers}."
 
 
-def baseline_in_short(report: Report) -> str:
+def judge_baseline(report: Report) -> str:
     """The same in two words."""
     if not report.baseline_agrees:
         return "another order"
     return "a tie" if report.baseline_tied else "agrees"
 
 
-def times(judged: Times) -> str:
+def describe_times(judged: Times) -> str:
     """Whether the capture times fit the order."""
     known = len(judged.taken) - judged.missing
-    some = f"{_photos(judged.missing)} no capture time" if judged.missing else ""
+    missing = f"{judged.missing} photos have no capture time" if judged.missing > 1 else "one photo has no capture time"
     if judged.verdict == "none":
         return "No photo has an EXIF capture time, so there is nothing to compare the order with."
     if judged.verdict == "zones":
         return "Only some of the EXIF capture times name their time zone, so they cannot be compared."
     if judged.verdict == "equal":
-        which = "All photos have" if not judged.missing else f"The {known} photos with an EXIF capture time have"
-        return f"{which} the same one, which says nothing about the order."
+        which = f"The {known} photos with an EXIF capture time" if judged.missing else "All photos"
+        return f"{which} have the same one, which says nothing about the order."
     if judged.verdict == "few":
         only = "Only one photo has" if known == 1 else "Only two photos have"
         return f"{only} an EXIF capture time: too few to compare the order with."
     if judged.verdict == "differ":
-        order = listed([_EQUAL.join(str(place + 1) for place in equal) for equal in judged.places()])
-        rest = f"; {some}" if some else ""
+        order = join_items(_EQUAL.join(str(place + 1) for place in equal) for equal in judged.places())
+        rest = f"; {missing}" if judged.missing else ""
         return f"The EXIF capture times contradict this order: by them it is {order}{rest}."
     if judged.verdict == "partly":
-        gaps = [text for text in (some, "some share one" if judged.shared else "") if text]
+        gaps = [missing] * bool(judged.missing) + ["some share one"] * judged.shared
         return f"The EXIF capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."
     return "The EXIF capture times agree with this order: every photo has its own, and they run one way."
 
 
-def times_in_short(judged: Times) -> str:
+def judge_times(judged: Times) -> str:
     """The same in two or three words."""
     return {
         "none": "there are none",
@@ -129,13 +126,13 @@ def times_in_short(judged: Times) -> str:
     }[judged.verdict]
 
 
-def times_direction(report: Report) -> str | None:
-    """Which way time runs by the capture times; None where they do not tell."""
+def describe_times_direction(report: Report) -> str | None:
+    """Which way time runs by the capture times; None if they do not say."""
     forward = report.times.forward
     if forward is None:
         return None
     if report.times.verdict != "agree":
-        # Those that are there may not be of the first photo, and do not vouch for the order.
+        # The first photo may have no time, and these times do not confirm the order.
         which = "two times" if report.times.verdict == "few" else "times"
         way = "forward as shown here" if forward else "the other way"
         return f"If the order is right, the {which} say that it runs {way}."
@@ -144,15 +141,15 @@ def times_direction(report: Report) -> str | None:
     return f"By the times it runs the other way: photo {len(report.photos)} is the first."
 
 
-def moment(taken: datetime) -> str:
+def show_time(taken: datetime) -> str:
     """``2024-05-01 12:00:00.5``, and the zone if it is known: ``2024-05-01 12:00:00 +02:00``."""
     text = taken.replace(tzinfo=None).isoformat(sep=" ")
     text = text.rstrip("0") if taken.microsecond else text
     return text if taken.tzinfo is None else f"{text} {taken.isoformat()[-6:]}"
 
 
-def preprocessing(maker: Maker) -> str:
-    """What became of a photo before it was looked at."""
+def describe_preprocessing(maker: Maker) -> str:
+    """How a photo was prepared for the model."""
     spec = maker.preprocessing
     edge, crop = spec.shorter_edge, spec.crop
     middle = f"; only the {crop}×{crop} px in its middle were looked at"
@@ -162,16 +159,8 @@ def preprocessing(maker: Maker) -> str:
     return f"Each photo was turned upright and scaled so that its shorter edge has {edge} px{middle}."
 
 
-def model(maker: Maker) -> str:
+def describe_model(maker: Maker) -> str:
     """Name, runtime and file of the model."""
     file = f", SHA-256 {maker.sha256[:12]}…" if maker.sha256 else ""
-    votes = f" Shown the photos in {maker.votes} listings, it answers with the mean." if maker.votes > 1 else ""
+    votes = f" It saw the photos in {maker.votes} listings; the answer is the mean." if maker.votes > 1 else ""
     return f"Model {maker.model} ({maker.backend}{file}), imgorder {maker.version}.{votes}"
-
-
-def _and(numbers: Sequence[int]) -> str:
-    return f"{listed(numbers[:-1])} and {numbers[-1]}"
-
-
-def _photos(count: int) -> str:
-    return "one photo has" if count == 1 else f"{count} photos have"
