@@ -15,6 +15,7 @@ from PIL import Image
 
 from imgorder.inference import cards as registry
 from imgorder.inference.backends.onnx import OnnxBackend
+from imgorder.inference.model_files import usable_file
 from imgorder.inference.predictor import preprocessing_of
 from imgorder.media.preprocess import preprocess_set, to_pixels
 from tests.conftest import ROOT, load_script
@@ -26,15 +27,15 @@ GROUPS = [card for card in registry.cards() if card.members]
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_files_have_the_bytes_and_hashes_of_their_card(card: registry.Card) -> None:
     for backend, entry in card.files.items():
-        content = registry.model_file(card, backend).read_bytes()
-        assert len(content) == entry["bytes"] <= 10_000_000
-        assert hashlib.sha256(content).hexdigest() == entry["sha256"]
+        content = usable_file(card, backend).read_bytes()
+        assert len(content) == entry.bytes <= 10_000_000
+        assert hashlib.sha256(content).hexdigest() == entry.sha256
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
 def test_the_onnx_file_was_made_from_the_checkpoint_beside_it(card: registry.Card) -> None:
-    metadata = OnnxBackend.open(registry.model_file(card, "onnx")).metadata
-    assert metadata.weights_sha256 == card.files["torch"]["sha256"]
+    metadata = OnnxBackend.open(usable_file(card, "onnx")).metadata
+    assert metadata.weights_sha256 == card.files["torch"].sha256
     assert (metadata.name, metadata.family, metadata.sizes) == (card.name, card.family, card.sizes)
     assert len(metadata.training_commit) == 40
     assert set(metadata.temperatures) == set(card.sizes)
@@ -64,8 +65,8 @@ def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene
     in_training = normalise(torch.from_numpy(np.stack([to_pixels(image, spec) for image in scene]))[None])[0]
     assert np.abs(in_training.numpy() - tensors).max() < 1e-4
     for n in card.sizes:
-        onnx = OnnxBackend.open(registry.model_file(card, "onnx")).logits(tensors[None, :n])
-        pytorch = TorchBackend.open(registry.model_file(card, "torch")).logits(tensors[None, :n])
+        onnx = OnnxBackend.open(usable_file(card, "onnx")).logits(tensors[None, :n])
+        pytorch = TorchBackend.open(usable_file(card, "torch")).logits(tensors[None, :n])
         assert np.abs(onnx - pytorch).max() < 1e-4
 
 
@@ -77,9 +78,9 @@ def test_the_figures_of_a_card_are_those_of_the_results_file_with_the_baseline_b
         names = (card.name, groups.get(card.name))
         own = [row for row in results if row["model"] in names and row["seq_len"] in card.sizes]
         assert own, card.name
-        assert [row["accuracy"] for row in card.figures] == [row["accuracy"] for row in own]
+        assert [row.accuracy for row in card.figures] == [row["accuracy"] for row in own]
         for row in card.figures:
-            assert row["baseline"] == by_case["path", row["seq_len"], row["spacing"]]
+            assert row.baseline == by_case["path", row.seq_len, row.spacing]
 
 
 def test_every_figure_in_the_documents_comes_from_the_results() -> None:

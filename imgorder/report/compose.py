@@ -15,7 +15,7 @@ from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import Array, last, scales
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.inference import cards as registry
-from imgorder.inference.model_files import digest_and_size
+from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
@@ -198,12 +198,12 @@ def _swapped(numbers: Numbers) -> int:
 
 
 def _maker(model: OrderingModel, photos: int, votes: int) -> Maker:
-    file = model.member(photos).file
+    file = model.networks[photos].file
     try:
-        digest = "" if file is None else digest_and_size(file)[0]
+        digest = "" if file is None else describe_file(file).sha256
     except OSError as error:
         raise ImgorderError(f"{show(file or '')}: cannot be read ({error.strerror})") from error
-    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, votes, __version__)
+    return Maker(show(model.name), model.backend, digest, model.preprocessing, votes, __version__)
 
 
 def _write(text: str, file: BinaryIO) -> None:

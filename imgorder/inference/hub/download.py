@@ -9,10 +9,9 @@ from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
 from imgorder import __version__
 from imgorder.errors import ModelError
 from imgorder.inference.cards import Card, HubPlace
+from imgorder.inference.checksum import verify_file
 from imgorder.inference.hub import LIBRARY, cache
 from imgorder.inference.hub.client import endpoint, explain, may_pass, quiet
-from imgorder.inference.model_files import fault
-from imgorder.names import show
 
 ATTEMPTS = 2
 
@@ -39,18 +38,20 @@ def fetch(card: Card, backend: str, replace: bool = False) -> Path:
             if attempt == ATTEMPTS or not may_pass(error):
                 raise ModelError(f"{card.name}: {explain(error, card.hub.repo_id)}") from error
             continue
-        wrong = fault(path, card.files[backend])
-        if wrong is None:
+        try:
+            verify_file(path, card.files[backend])
             return path
+        except ModelError as error:
+            wrong = str(error)
         try:
             cache.forget(card.hub, path)
         except OSError as error:
             raise ModelError(
-                f"{show(path)}: {wrong}, and cannot be removed ({error.strerror or error}); remove it by hand"
+                f"{wrong}, and cannot be removed ({error.strerror or error}); remove it by hand"
             ) from error
     raise ModelError(
-        f"{card.name}: {card.hub.files[backend]} as it came from {card.hub.repo_id} {wrong}; it was fetched twice "
-        "and not kept; check the network (a proxy?) and HF_ENDPOINT, or install a newer imgorder"
+        f"{card.name}: what came from {card.hub.repo_id} is wrong ({wrong}); it was fetched twice and not kept; "
+        "check the network (a proxy?) and HF_ENDPOINT, or install a newer imgorder"
     )
 
 

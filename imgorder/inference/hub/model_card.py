@@ -37,7 +37,7 @@ def readme(card: Card) -> str:
         parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _figures(card)]
     if card.limits:
         parts += ["## Limits", "\n".join(f"- {each}" for each in card.limits)]
-    files = [f"| {each['file']} | {each['bytes']} | {each['sha256']} |" for each in card.files.values()]
+    files = [f"| {each.file} | {each.bytes} | {each.sha256} |" for each in card.files.values()]
     parts += ["## Files", "\n".join(("| file | bytes | SHA-256 |", "| --- | --- | --- |", *files))]
     if card.licence:
         parts += ["## Licence", card.licence]
@@ -54,7 +54,7 @@ def config(card: Card) -> str:
 def _figures(card: Card) -> str:
     lines = [" | ".join(_HEADER), " | ".join("---" for _ in _HEADER)]
     for row in card.figures:
-        cells = [row["dataset"], row["seq_len"], row["spacing"], row["sets"], row["accuracy"], row["baseline"]]
+        cells = (row.dataset, row.seq_len, row.spacing, row.sets, row.accuracy, row.baseline)
         lines.append(" | ".join(map(str, cells)))
     return "\n".join(f"| {line} |" for line in lines)
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from imgorder import __version__
 from imgorder.errors import ModelError, UsageError
 from imgorder.inference.cards import Card, HubPlace
-from imgorder.inference.hub import LIBRARY, cache
-from imgorder.inference.hub.library import importing
-from imgorder.inference.model_files import damage, fault, find_file, missing
+from imgorder.inference.hub import LIBRARY, cache, importing
+from imgorder.inference.model_files import check_file, find_file, missing
 
 # Somewhat stricter than the Hub. `huggingface_hub` has its rules too, but a dry run does without its network code.
 _REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
@@ -42,9 +41,8 @@ def contents(card: Card) -> dict[str, Path | bytes]:
         found = find_file(card, backend)
         if found is None:
             raise ModelError(missing(card, backend))
-        if wrong := fault(found.path, entry):
-            raise ModelError(damage(card, found, wrong))
-        inside[str(entry["file"])] = found.path
+        check_file(card, backend, found)
+        inside[entry.file] = found
     return {**inside, "config.json": config(card).encode(), "README.md": readme(card).encode(errors="backslashreplace")}
 
 
@@ -82,4 +80,4 @@ def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: boo
             commit = api.create_commit(repo_id, operations, commit_message=f"{card.name} ({LIBRARY} {__version__})")
     except Exception as error:  # as in download.py: there is no class above all of them
         raise ModelError(f"{card.name}: not uploaded: {explain(error, repo_id)}") from error
-    return HubPlace(repo_id, str(commit.oid), {backend: str(entry["file"]) for backend, entry in card.files.items()})
+    return HubPlace(repo_id, str(commit.oid), {backend: entry.file for backend, entry in card.files.items()})
