@@ -315,6 +315,24 @@ def test_no_card_takes_a_name_that_means_something_else(models: Path, name: str)
     assert f"{name} is a name that imgorder gives; choose another" in refused("models")
 
 
+def test_a_name_that_is_not_known_is_told_the_others_whatever_their_cards(models: Path) -> None:
+    (models / "other.json").write_text("{", "utf-8")
+    assert "there are: dab, dab-resnet18-n3, dab-resnet18-n4, dab-resnet18-n5, path" in refused(
+        "sort", EXAMPLE, "--model", "nothing"
+    )
+
+
+def test_the_list_is_short_and_details_are_for_who_asks(models: Path) -> None:
+    text = run("models").stdout
+    assert "dab-resnet18-n3" not in text
+    assert "50.0 %" not in text
+    assert len(text.splitlines()) <= 10
+    (models / "dab-resnet18-n4.onnx").unlink()
+    assert "onnx" in text
+    assert "onnx" not in run("models").stdout.split("Not installed")[0]
+    assert "--verbose is for the list" in refused("models", "--verbose", "verify", code=2)
+
+
 def test_a_broken_card_stops_only_what_needs_it(models: Path, sets: dict[int, Path]) -> None:
     for name in ("tridab-s.json", "tridab-s.onnx"):
         shutil.copyfile(RELEASED / name, models / name)

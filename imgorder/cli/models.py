@@ -75,8 +75,8 @@ def _print_list(shown: list[Card], known: set[str]) -> None:
                 size += entry.bytes * here
         files = ", ".join(backend for backend, here in kinds.items() if here)
         files = files or ("not here" if kinds else "none needed")
-        about = f"{card.about} (default)" if card.name == DEFAULT_MODEL else card.about
-        row = (card.name, sizes_in_words(card.sizes), f"{size / 1e6:.1f} MB" if size else "–", files, about)
+        name = f"{card.name} (default)" if card.name == DEFAULT_MODEL else card.name
+        row = (name, sizes_in_words(card.sizes), f"{size / 1e6:.1f} MB" if size else "–", files, card.about)
         table.add_row(*map(Text, row))
     console = Console(highlight=False)
     console.print(table)

@@ -197,8 +197,8 @@ def find_card(name: str) -> Card:
     """As `known_card`; raises ModelError for a name that is not known, too."""
     card = known_card(name)
     if card is None:
-        names = ", ".join(each.name for each in cards())
-        raise ModelError(f"{show(name)}: no such model or model file; there are: {names}")
+        there = [*filter(_is_usable, _card_paths()), BASELINE]
+        raise ModelError(f"{show(name)}: no such model or model file; there are: {', '.join(there)}")
     return card
 
 
@@ -208,11 +208,10 @@ def cards() -> list[Card]:
     Raises:
         ModelError: if a card is broken, or two do not go together.
     """
-    paths = {path.stem: path for folder in model_folders() for path in folder.glob("*.json")}
+    paths = _card_paths()
     for name in {BASELINE, "default"} & paths.keys():
         raise ModelError(f"{show(paths[name])}: {name} is a name that imgorder gives; choose another")
-    names = sorted(paths, key=lambda name: (name != DEFAULT_MODEL, name))
-    return [_complete(card) for card in map(known_card, names) if card] + [PATH_CARD]
+    return [_complete(card) for card in map(known_card, paths) if card] + [PATH_CARD]
 
 
 def networks(card: Card) -> list[Card]:
@@ -233,6 +232,19 @@ def member_card(group: Card, n: int) -> Card:
             f"{n} alone; {_CURE}"
         )
     return card
+
+
+def _card_paths() -> dict[str, Path]:
+    """The names of all cards, that of the default model first, and where they are."""
+    found = {path.stem: path for folder in model_folders() for path in folder.glob("*.json")}
+    return dict(sorted(found.items(), key=lambda each: (each[0] != DEFAULT_MODEL, each[0])))
+
+
+def _is_usable(name: str) -> bool:
+    try:
+        return known_card(name) is not None
+    except ModelError:
+        return False
 
 
 def _complete(card: Card) -> Card:
