@@ -287,7 +287,7 @@ def test_every_answer_has_its_cure(
 def test_what_is_the_disk_s_and_what_the_network_s(
     hub: HubServer, error: Any, again: bool, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgorder.inference.hub.client import explain, may_pass
+    from imgorder.inference.hub.client import explain, is_temporary
 
     monkeypatch.setenv("HF_TOKEN", "mine")
     if callable(error):
@@ -295,7 +295,7 @@ def test_what_is_the_disk_s_and_what_the_network_s(
             error("ascii")
         error = raised.value
     assert said in explain(error, "me/order")
-    assert may_pass(error) == again
+    assert is_temporary(error) == again
 
 
 def test_a_token_that_cannot_be_one(hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -401,7 +401,7 @@ def test_what_the_hub_does_not_have_is_said(hub: HubServer, models: Path) -> Non
     place = {"repo_id": REPO, "revision": next(iter(hub.repositories[REPO].commits)), "files": {"onnx": ONNX}}
     for change, expected in (
         ({"files": {"onnx": "gone.onnx"}}, f"{REPO} has no such file"),
-        ({"revision": "0" * 40}, f"{REPO} has no longer the revision"),
+        ({"revision": "0" * 40}, f"{REPO} no longer has the revision"),
         ({"repo_id": "some/thing"}, "the Hub has no some/thing, or it is private; if it is, set HF_TOKEN"),
     ):
         write_card(models, hub={**place, **change})

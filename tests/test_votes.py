@@ -19,7 +19,7 @@ from imgorder.cli import app
 from imgorder.evaluation.evaluate import evaluate_models
 from imgorder.evaluation.sets import shuffled
 from imgorder.inference import predictor
-from imgorder.inference.backends.voting import listings, mean_logits
+from imgorder.inference.backends.voting import choose_listings, mean_logits
 from imgorder.inference.predictor import Network, OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
@@ -88,7 +88,7 @@ def test_with_all_listings_the_answer_does_not_depend_on_the_listing(by_place: O
 def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int) -> None:
     batch, network = images(n), ByPlace()
     expected = np.zeros((2, class_count(n)))
-    for listing in listings(n, votes):
+    for listing in choose_listings(n, votes):
         logits = network.logits(batch[:, list(listing)])
         for index, order in enumerate(permutation_classes(n)):
             as_shown = [listing.index(image) for image in order]
@@ -108,12 +108,12 @@ def test_the_mean_is_taken_before_the_temperature(by_place: OrderingModel, netwo
 
 @pytest.mark.parametrize("n", [3, 4, 6])
 def test_listings_are_different_and_always_the_same(n: int) -> None:
-    every = listings(n, factorial(n))
+    every = choose_listings(n, factorial(n))
     assert sorted(every) == sorted(permutations(range(n)))
     assert every[0] == tuple(range(n))
-    assert listings(n, 10**6) == every
+    assert choose_listings(n, 10**6) == every
     for count in (1, 2, 5):
-        assert listings(n, count) == every[:count]
+        assert choose_listings(n, count) == every[:count]
     assert every[1:] != tuple(sorted(every[1:]))  # drawn, so that a few of them are not all alike
 
 

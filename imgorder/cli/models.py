@@ -144,7 +144,7 @@ def verify(
     file here.
     """
     from imgorder.inference.cards import cards
-    from imgorder.inference.model_files import check_file, find_file, lost_file, missing
+    from imgorder.inference.model_files import check_file, describe_missing, find_file, lost_file
 
     problems: list[str] = []
     places: list[tuple[Card, dict[str, Path]]] = []
@@ -156,7 +156,7 @@ def verify(
             path = find_file(card, backend)
             if path is None:
                 if lost_file(card, backend):
-                    broken.append(missing(card, backend))
+                    broken.append(describe_missing(card, backend))
                 continue
             try:
                 check_file(card, backend, path)
@@ -194,7 +194,7 @@ def push(
     uploads = []
     for card in _networks(name):  # all are looked at before the first one goes up
         target = publish.check_repo_id(f"{repo_id}-n{card.sizes[0]}") if several else repo_id
-        uploads.append((card, target, publish.contents(card)))
+        uploads.append((card, target, publish.collect_files(card)))
     for card, target, inside in uploads:
         if not yes:
             made = "private" if private else "public"

@@ -80,7 +80,7 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
             if not mend or found != cached:
                 raise
     if cached is None:
-        raise ModelError(missing(card, backend))
+        raise ModelError(describe_missing(card, backend))
     variable = cache.offline_by_environment()
     if offline or variable:
         why = f"{variable} is set" if variable else "offline is what was asked for"
@@ -117,7 +117,7 @@ def lost_file(card: Card, backend: str) -> Path | None:
     return None
 
 
-def missing(card: Card, backend: str) -> str:
+def describe_missing(card: Card, backend: str) -> str:
     """One line for a file that is nowhere on this machine: which, and what brings it."""
     if lost := lost_file(card, backend):
         return f"{show(lost)}: is not there; {_reinstall(lost)}"

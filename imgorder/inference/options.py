@@ -1,4 +1,4 @@
-"""How a model is asked: which one, what runs it, and how often."""
+"""Which model orders the photos, what runs it, and in how many listings it sees each set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ModelOptions:
         """The model, ready to be asked; raises as `load_model` does.
 
         Args:
-            card: of the model, where it has been read already.
+            card: the model's card, if it was read already.
         """
         from imgorder.inference.predictor import load_model
 

@@ -1,8 +1,7 @@
 """Order averaging: a network is shown each set in several listings, and its answers are averaged.
 
-A network such as DAB-ResNet answers a little differently when the same photos are listed in another
-way. The mean over listings depends less on the one that happened to be first; over all n! it does not
-depend on it at all.
+A network such as DAB-ResNet answers a little differently when the same photos are listed in another order. The mean
+over several listings depends less on how the photos were listed; over all n! it does not depend on it at all.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def mean_logits(backend: Backend, tensors: npt.NDArray[np.float32], votes: int) 
     """
     if votes == 1:
         return backend.logits(tensors)
-    chosen = listings(tensors.shape[1], votes)
+    chosen = choose_listings(tensors.shape[1], votes)
     # One listing after the other, so that no more is in memory than without votes.
     total = np.zeros((len(tensors), class_count(tensors.shape[1])))
     for listing in chosen:
@@ -40,7 +39,7 @@ def mean_logits(backend: Backend, tensors: npt.NDArray[np.float32], votes: int) 
 
 
 @cache
-def listings(n: int, count: int) -> tuple[Order, ...]:
+def choose_listings(n: int, count: int) -> tuple[Order, ...]:
     """Different listings of n images, always the same ones: as they are, then drawn ones.
 
     Args:

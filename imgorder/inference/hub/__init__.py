@@ -18,7 +18,7 @@ LIBRARY = "imgorder"
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Around imports of huggingface_hub, whose modules read their variables as they are imported.
+    """Put around imports of huggingface_hub, whose modules read their variables when they are imported.
 
     Raises:
         ModelError: if one cannot be imported; names the variables of its kind that are set.

@@ -14,7 +14,7 @@ from imgorder.model_format import CLASS_ORDER, FORMAT
 _HEADER = ("data", "n", "spacing", "sets", "exact match", "path baseline")
 
 
-def readme(card: Card) -> str:
+def make_readme(card: Card) -> str:
     """Markdown with the metadata block that the Hub reads."""
     metadata = [
         *([f"license: {card.licence.lower()}"] if card.licence else []),
@@ -44,7 +44,7 @@ def readme(card: Card) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def config(card: Card) -> str:
+def make_config(card: Card) -> str:
     """The card as JSON, with what else a reader of the weights has to know."""
     fields = {key: value for key, value in asdict(card).items() if key not in ("hub", "members")}
     fields |= {"library_name": LIBRARY, "format": FORMAT, "class_order": CLASS_ORDER}
