@@ -25,7 +25,8 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from imgorder.evaluation.pooled import pooled
-from imgorder.inference import cards as registry
+from imgorder.inference.cards import find_card
+from imgorder.inference.model_files import usable_file
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.training.held_out import held_out_clips, held_out_sets, measure_held_out
 from imgorder.training.store import FrameStore
@@ -77,7 +78,7 @@ def time_ratio(model: OrderingModel, other: OrderingModel, n: int) -> float:
     for _ in range(REPEATS):
         for each, times in zip((model, other), taken, strict=True):
             before = time.process_time()
-            each.backend.logits(images)
+            each.networks[n].backend.logits(images)
             times.append(time.process_time() - before)
     return float(np.median(taken[1]) / np.median(taken[0]))
 
@@ -100,7 +101,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name in arguments.models:
         full = load_model(name, "onnx", 1)
-        source = registry.model_file(registry.find_card(name), "onnx")
+        source = usable_file(find_card(name), "onnx")
         with TemporaryDirectory() as folder:
             target = Path(folder, "int8.onnx")
             spec, middle = full.preprocessing, 4 if 4 in full.sizes else full.sizes[0]

@@ -17,8 +17,9 @@ from imgorder.evaluation.sets import DavisWindows
 from imgorder.evaluation.tables import results_json
 from imgorder.inference.backends.path import PathBackend
 from imgorder.inference.cards import BASELINE
-from imgorder.inference.predictor import load_model
+from imgorder.inference.predictor import Network, load_model
 from imgorder.media.preprocess import Preprocessing
+from imgorder.permutations import SIZES
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "path-views.json"
 WHOLE = Preprocessing(112, 112, squeeze=1.8)
@@ -30,7 +31,8 @@ def main() -> None:
     parser.add_argument("davis", type=Path, help="root of DAVIS")
     parser.add_argument("--json", type=Path, default=RESULTS, help="results file")
     arguments = parser.parse_args()
-    path = replace(load_model(BASELINE), name="path, photos whole", backend=PathBackend(WHOLE), preprocessing=WHOLE)
+    whole = dict.fromkeys(SIZES, Network(PathBackend(WHOLE)))
+    path = replace(load_model(BASELINE), name="path, photos whole", networks=whole, preprocessing=WHOLE)
     windows = DavisWindows(arguments.davis)
     found: list[Measured] = []
     for n in path.sizes:

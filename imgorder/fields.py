@@ -40,7 +40,9 @@ def _is_path(text: str) -> bool:
 
 Probability = Annotated[float, Check(lambda value: 0 <= value <= 1, "a number from 0 to 1")]
 PathText = Annotated[str, Check(_is_path, "a path")]
-Line = Annotated[str, Check(is_line, "a line of text")]  # safe to show on a terminal
+Line = Annotated[
+    str, Check(lambda text: text.isprintable() or is_line(text), "a line of text")
+]  # safe to show on a terminal
 
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a table"}
 
@@ -52,7 +54,7 @@ def read_record(kind: type[T], record: Any, *, only: bool = False) -> T:
         kind: the dataclass. Fields with a default may be missing. Understood are bool, int, float, str, Path, Any,
             Literal, ``X | None``, tuple, list, dict, other dataclasses, and `Annotated` with `Check` and `Inline`.
         record: what was read.
-        only: refuse fields that the dataclass does not have.
+        only: refuse fields that the dataclass, or one within it, does not have.
 
     Raises:
         ValueError: names the field and says what it has to be.
@@ -62,12 +64,14 @@ def read_record(kind: type[T], record: Any, *, only: bool = False) -> T:
     values: dict[str, Any] = {}
     for name, hint, inline, needed in _fields_of(kind):  # type: ignore[arg-type]
         if inline:
-            values[name] = read_record(hint, record)
+            values[name] = read_record(hint, record)  # whose other fields are not its own
         elif name in record:
-            values[name] = _read_value(hint, record[name], name)
+            value = record[name]
+            plain = type(value) is hint and hint in (str, int, bool)  # no call for what most fields are
+            values[name] = value if plain else _read_value(hint, value, name, only)
         elif needed:
             raise ValueError(f"has no {name}")
-    if only and (unknown := record.keys() - _names_of(kind)):
+    if only and (unknown := record.keys() - _names_of(kind)):  # type: ignore[arg-type]
         raise ValueError(f"has a field {min(unknown)!r} that is not known")
     return kind(**values)
 
@@ -91,6 +95,7 @@ def _as_json(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+@cache
 def _names_of(kind: type) -> set[str]:
     names = set()
     for name, hint, inline, _ in _fields_of(kind):  # type: ignore[arg-type]
@@ -112,13 +117,13 @@ def _fields_of(kind: type) -> tuple[tuple[str, Any, bool, bool], ...]:
     return tuple(rows)
 
 
-def _read_value(hint: Any, value: Any, key: str) -> Any:
+def _read_value(hint: Any, value: Any, key: str, only: bool) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         base, *checks = arguments
         wanted = [check.wanted for check in checks if isinstance(check, Check)]
         try:
-            read = _read_value(base, value, key)
+            read = value if type(value) is base is str else _read_value(base, value, key, only)
             if all(check.fits(read) for check in checks if isinstance(check, Check)):
                 return read
         except ValueError as error:
@@ -128,25 +133,27 @@ def _read_value(hint: Any, value: Any, key: str) -> Any:
         if value is None and NoneType in arguments:
             return None
         (hint,) = (each for each in arguments if each is not NoneType)
-        return _read_value(hint, value, key)
+        return _read_value(hint, value, key, only)
     if origin in (tuple, list):
         if not isinstance(value, list):
             raise ValueError(f"{key} is not a list")
-        return origin(_read_value(arguments[0], each, key) for each in value)
+        return origin([_read_value(arguments[0], each, key, only) for each in value])
     if origin is dict:
         _check_type(dict, value, key)
-        return {_read_key(arguments[0], name): _read_value(arguments[1], each, key) for name, each in value.items()}
+        return {
+            _read_key(arguments[0], name): _read_value(arguments[1], each, key, only) for name, each in value.items()
+        }
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"{key} is not one of {', '.join(map(str, arguments))}")
         return value
     if is_dataclass(hint):
         try:
-            return read_record(hint, value)  # type: ignore[arg-type]  # a class, by its place
+            return read_record(hint, value, only=only)  # type: ignore[arg-type]  # a class, by its place
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
     if hint is Path:
-        return Path(_read_value(PathText, value, key))
+        return Path(_read_value(PathText, value, key, only))
     if hint is not Any:
         _check_type(hint, value, key)
     return float(value) if hint is float else value

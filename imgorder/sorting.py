@@ -14,7 +14,7 @@ from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.media.lookalikes import Lookalike, find_lookalikes
 from imgorder.media.photos import PhotoSet, find_sets
-from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess_set
+from imgorder.media.preprocess import DEFAULT, preprocess_set
 from imgorder.names import show
 from imgorder.ordering import Ordering
 from imgorder.permutations import SIZES
@@ -120,14 +120,18 @@ def sort_sets(
 
     Before the first set, everything is checked that can be checked without decoding a photo.
     """
+    from imgorder.inference.cards import known_card
+    from imgorder.inference.predictor import preprocessing_of
+
     for photos in sets:
         _check_size(photos)
     starts = known.starts([photos.files for photos in sets])
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
-        likely = _likely_preprocessing(options.model)
+        card = known_card(options.model)
+        likely = preprocessing_of(card) if card else DEFAULT  # as the file will say, unless it is foreign
         ahead = pool.submit(preprocess_set, sets[0].files, likely, options.threads)
-        model = options.load()
+        model = options.load(card)
         for photos in sets:
             model.check_size(len(photos.files), photos.folder)
         spec = model.preprocessing
@@ -138,15 +142,6 @@ def sort_sets(
             if after is not None:
                 ahead = pool.submit(preprocess_set, after.files, spec, options.threads)
             yield _sort_set(photos, tensors, model, known, start, warn)
-
-
-def _likely_preprocessing(model: str) -> Preprocessing:
-    """What the model's card says, which its file will say as well; no model is opened."""
-    from imgorder.inference.cards import known_card
-    from imgorder.inference.predictor import preprocessing_of
-
-    card = known_card(model)
-    return preprocessing_of(card) if card else DEFAULT
 
 
 def _sort_set(
@@ -166,7 +161,7 @@ def _sort_set(
         round(ordering.confidence, 6),
         known.direction(start),
         model.name,
-        model.backend.name,
+        model.backend,
         model.votes(len(photos.files)),
         ordering,
     )

@@ -148,6 +148,7 @@ def test_the_baseline_is_brute_force_written_out(scene: list[Image.Image]) -> No
 
 def test_a_temperature_flattens_the_probabilities(model: OrderingModel, scene: list[Image.Image]) -> None:
     batch = preprocess_set(scene[:4], model.preprocessing)[None]
-    hot = replace(model, temperatures={4: 2 * model.temperatures[4]})
+    network = model.networks[4]
+    hot = replace(model, networks={4: replace(network, temperatures={4: 2 * network.temperatures[4]})})
     logs, flat = np.log(model.probabilities(batch)[0]), np.log(hot.probabilities(batch)[0])
     assert np.allclose(flat - flat[0], (logs - logs[0]) / 2)

@@ -167,14 +167,14 @@ def test_members_are_combined_into_one_model(
     one = json.loads(released.read_text())["training"]["parameters"]
     assert card.training["parameters"] == 2 * one
     tensors = normalise(scene(96))[None]
-    model = load_model(str(tmp_path / card.files["torch"]["file"]))
+    model = load_model(str(tmp_path / card.files["torch"].file))
     assert model.preprocessing == Preprocessing(96, 96)
     with torch.inference_mode():
         expected = sum(
             each.network(scaled(torch.from_numpy(tensors)))
             for each, scaled in zip(members, (torch.nn.Identity(), Downscaler(96, 64)), strict=True)
         )
-    assert np.abs(model.backend.logits(tensors) - expected.numpy() / 2).max() < 1e-5
+    assert np.abs(model.networks[4].backend.logits(tensors) - expected.numpy() / 2).max() < 1e-5
 
 
 def test_an_ensemble_sees_as_much_of_a_photo_as_its_first_member(

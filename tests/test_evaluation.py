@@ -21,7 +21,7 @@ from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, shuffled, windows
 from imgorder.evaluation.tables import accuracy_table, cell, filled, read_results
-from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from imgorder.permutations import permutation_classes
 from tests.conftest import ROOT
@@ -124,7 +124,7 @@ class Positional:
 
 
 def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
-    blind = replace(load_model("path"), backend=Positional())
+    blind = replace(load_model("path"), networks={4: Network(Positional())})
     measured = measure(blind, "made", windows(davis_tensors(davis), 4, 2), 4, 2, permutations=None)
     assert measured is not None
     assert measured.row.permutations == 24
@@ -213,7 +213,7 @@ class Seeing:
 def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
     """Models that `evaluate` finds by name: two want photos as usual, one larger and uncropped."""
     specs = {"path": DEFAULT, "usual": DEFAULT, "large": LARGE}
-    models = {name: OrderingModel(name, Seeing(), (4,), spec, {}) for name, spec in specs.items()}
+    models = {name: OrderingModel(name, "seeing", (4,), spec, {4: Network(Seeing())}) for name, spec in specs.items()}
     monkeypatch.setattr("imgorder.evaluation.evaluate.load_model", lambda name, *rest: models[name])
     return models
 
@@ -221,7 +221,7 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
 def listings(model: OrderingModel, frames: list[Path]) -> list[list[int]]:
     """For each set that a model was shown: which frames, in the order in which they were shown."""
     known = {preprocess(file, model.preprocessing).tobytes(): index for index, file in enumerate(frames)}
-    return [[known[image.tobytes()] for image in images] for images in model.backend.shown]
+    return [[known[image.tobytes()] for image in images] for images in model.networks[4].backend.shown]
 
 
 @pytest.mark.parametrize("kind", ["davis", "manifest"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 pytest.importorskip("torch")
 
-from imgorder.inference.predictor import load_model
+from imgorder.inference.predictor import Network, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, centre, normalise
 from imgorder.training.held_out import held_out_sets, measure_held_out
 from imgorder.training.sources import even_windows
@@ -58,7 +58,7 @@ def test_each_model_is_measured_on_its_own_photos(store: FrameStore, monkeypatch
             shapes.append(tensors.shape[1:])
             return np.zeros((len(tensors), 12), np.float32)
 
-    large = replace(load_model("path"), name="large", backend=Watching(), preprocessing=LARGE)
+    large = replace(load_model("path"), name="large", networks={4: Network(Watching())}, preprocessing=LARGE)
     path, other = (each.row for each in measure_held_out([load_model("path"), large], store, [0, 1], [4], [2]))
     assert (path.model, other.model, path.sets, other.sets) == ("path", "large", 4, 4)
     assert set(shapes) == {(4, 3, 144, 144)}

@@ -31,6 +31,7 @@ from imgorder.cli import app
 from imgorder.inference import cards as registry
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.hub import cache
+from imgorder.inference.model_files import usable_file
 from imgorder.media.preprocess import Preprocessing
 from tests.conftest import ROOT, open_the_way
 from tests.hub_server import HubServer, Repository
@@ -66,7 +67,7 @@ def models(hub: HubServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> P
     folder.mkdir()
     (revision,) = hub.repositories[REPO].commits
     write_card(folder, hub={"repo_id": REPO, "revision": revision, "files": {"onnx": ONNX, "torch": WEIGHTS}})
-    monkeypatch.setattr(registry, "models_folder", lambda: folder)
+    monkeypatch.setattr(registry, "model_folders", lambda: [folder])
     return folder
 
 
@@ -126,7 +127,7 @@ def test_a_cached_model_needs_no_network_code_and_one_that_comes_along_neither(
         "    try: app(arguments)\n"
         "    except SystemExit as end: assert end.code == 0, end.code\n"
         "run('sort', sys.argv[1])\n"
-        "registry.models_folder = lambda: Path(sys.argv[2])\n"
+        "registry.model_folders = lambda: [Path(sys.argv[2])]\n"
         "run('sort', sys.argv[1], '--model', 'far')\n"
         "run('models', 'verify'); run('models', 'pull', 'far'); run('models', 'push', 'far', '--repo', 'a/b')\n"
         "network = {'huggingface_hub', 'httpx', 'httpx2', 'requests', 'urllib3'} & set(sys.modules)\n"
@@ -152,7 +153,7 @@ def test_in_a_process_of_its_own_the_variables_of_the_hub_hold(hub: HubServer, m
     """HF_ENDPOINT and HF_HOME as huggingface_hub reads them; a bar on a terminal, and nowhere else."""
     code = (
         "import sys; from pathlib import Path; from imgorder.inference import cards as registry\n"
-        "folder = Path(sys.argv.pop(1)); registry.models_folder = lambda: folder\n"
+        "folder = Path(sys.argv.pop(1)); registry.model_folders = lambda: [folder]\n"
         "from imgorder.cli import main; main()"
     )
     arguments = [sys.executable, "-c", code, str(models), "models", "pull", "far"]
@@ -286,7 +287,7 @@ def test_every_answer_has_its_cure(
 def test_what_is_the_disk_s_and_what_the_network_s(
     hub: HubServer, error: Any, again: bool, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgorder.inference.hub.client import explain, may_pass
+    from imgorder.inference.hub.client import explain, is_temporary
 
     monkeypatch.setenv("HF_TOKEN", "mine")
     if callable(error):
@@ -294,7 +295,7 @@ def test_what_is_the_disk_s_and_what_the_network_s(
             error("ascii")
         error = raised.value
     assert said in explain(error, "me/order")
-    assert may_pass(error) == again
+    assert is_temporary(error) == again
 
 
 def test_a_token_that_cannot_be_one(hub: HubServer, models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +401,7 @@ def test_what_the_hub_does_not_have_is_said(hub: HubServer, models: Path) -> Non
     place = {"repo_id": REPO, "revision": next(iter(hub.repositories[REPO].commits)), "files": {"onnx": ONNX}}
     for change, expected in (
         ({"files": {"onnx": "gone.onnx"}}, f"{REPO} has no such file"),
-        ({"revision": "0" * 40}, f"{REPO} has no longer the revision"),
+        ({"revision": "0" * 40}, f"{REPO} no longer has the revision"),
         ({"repo_id": "some/thing"}, "the Hub has no some/thing, or it is private; if it is, set HF_TOKEN"),
     ):
         write_card(models, hub={**place, **change})
@@ -565,9 +566,9 @@ def test_pickles_are_refused_whether_they_are_there_or_not(photos: Path, tmp_pat
 def test_a_card_pins_a_commit_and_names_only_safe_files(hub: HubServer, models: Path) -> None:
     place = {"repo_id": REPO, "revision": "main", "files": {"onnx": ONNX}}
     write_card(models, hub=place)
-    assert "'main' is no full commit hash" in refused("models", "pull", "far")
+    assert "hub: revision is not a full commit hash" in refused("models", "pull", "far")
     write_card(models, hub={**place, "revision": "0" * 40, "files": {"onnx": "model.bin"}})
-    assert "'model.bin' is neither .onnx nor .safetensors" in refused("models", "pull", "far")
+    assert "'model.bin' is no file for the 'onnx' backend; only .onnx" in refused("models", "pull", "far")
 
 
 def test_a_card_without_the_newer_fields_is_read(hub: HubServer, models: Path) -> None:
@@ -584,7 +585,7 @@ def test_every_entry_says_what_there_is_to_say() -> None:
             continue
         assert card.licence
         assert card.data
-        metadata = OnnxBackend.open(registry.model_file(card, "onnx")).metadata
+        metadata = OnnxBackend.open(usable_file(card, "onnx")).metadata
         assert metadata.preprocessing == Preprocessing.from_json(json.dumps(card.preprocessing))
         assert card.training["commit"] == metadata.training_commit
 
@@ -594,7 +595,10 @@ def test_the_list_of_models_is_as_before(hub: HubServer, models: Path) -> None:
     assert listed["version"] == 1
     assert [card["name"] for card in listed["models"]] == ["far", "path"]
     assert listed["models"][0]["hub"]["repo_id"] == REPO
-    assert "far: TriDAB" in run("models").stdout
+    assert "far: TriDAB" in run("models", "--verbose").stdout
+    assert re.search("^far +3 to 6 +– +not here +TriDAB", run("models").stdout, re.MULTILINE)
+    (models / ONNX).write_bytes(FILES[ONNX])
+    assert re.search("^far +3 to 6 +1.9 MB +onnx +TriDAB", run("models").stdout, re.MULTILINE)
     assert hub.seen == []
     assert "--json is for the list" in refused("models", "--json", "verify", code=2)
 
@@ -654,7 +658,7 @@ def test_what_is_pushed_can_be_pulled_with_the_lines_that_were_printed(
     lines = result.stdout.split('"hub": ')[1]
     write_card(folder, hub=json.loads(lines))
     expected_order = imgorder.load_model().order(scene[:4])
-    monkeypatch.setattr(registry, "models_folder", lambda: folder)
+    monkeypatch.setattr(registry, "model_folders", lambda: [folder])
     assert imgorder.load_model("far").order(scene[:4]).confidence == expected_order.confidence
     assert cached().read_bytes() == FILES[ONNX]
 

@@ -19,16 +19,17 @@ import imgorder
 from imgorder.cli import app
 from imgorder.heatmaps.heatmap import set_maps
 from imgorder.inference import cards as registry
+from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.predictor import preprocessing_of
 from imgorder.media.preprocess import Preprocessing, preprocess_set
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, ROOT
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
 
 MEMBERS = {n: f"dab-resnet18-n{n}" for n in (3, 4, 5, 6)}
 THERE = (3, 4, 5)
-RELEASED = registry.models_folder()
+RELEASED = ROOT / "models"
 TEMPERATURES = {n: registry.find_card(MEMBERS[n]).training["temperatures"][str(n)] for n in THERE}
 SPEC = preprocessing_of(registry.find_card(MEMBERS[4]))
 
@@ -71,7 +72,7 @@ def models(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that folder, in the place of the models that come with imgorder."""
     folder = tmp_path / "models"
     shutil.copytree(made, folder)
-    monkeypatch.setattr(registry, "models_folder", lambda: folder)
+    monkeypatch.setattr(registry, "model_folders", lambda: [folder])
     return folder
 
 
@@ -102,20 +103,20 @@ def test_each_size_is_answered_by_its_own_network(
     models: Path, scene: list[Image.Image], backend: str, ending: str
 ) -> None:
     group = imgorder.load_model("dab", backend)
-    assert (group.name, group.sizes, group.backend.name) == ("dab", THERE, backend)
+    assert (group.name, group.sizes, group.backend) == ("dab", THERE, backend)
     together = group.order_batch([scene[:n] for n in (5, 3, 4, 5)])
     for n, ordering in zip((5, 3, 4, 5), together, strict=True):
         member = imgorder.load_model(MEMBERS[n], backend)
         assert np.allclose(ordering.probabilities, member.order(scene[:n]).probabilities, atol=1e-5)
-        assert group.member(n).file == member.file == models / f"{MEMBERS[n]}.{ending}"
-    assert dict(group.temperatures) == TEMPERATURES
+        assert group.networks[n].file == member.networks[n].file == models / f"{MEMBERS[n]}.{ending}"
+    assert {n: group.networks[n].temperatures[n] for n in THERE} == TEMPERATURES
 
 
 def test_probabilities_are_by_the_temperature_of_the_member(models: Path, scene: list[Image.Image]) -> None:
     group = imgorder.load_model("dab")
     for n, temperature in TEMPERATURES.items():
         batch = preprocess_set(scene[:n], SPEC)[None]
-        logits = group.member(n).backend.logits(batch).astype(float) / temperature
+        logits = group.networks[n].backend.logits(batch).astype(float) / temperature
         expected = np.exp(logits) / np.exp(logits).sum()
         assert np.allclose(group.probabilities(batch), expected, atol=1e-6)
         assert np.allclose(group.with_votes(1).probabilities(batch), expected, atol=1e-6)
@@ -124,8 +125,6 @@ def test_probabilities_are_by_the_temperature_of_the_member(models: Path, scene:
 def test_a_network_is_opened_when_the_first_set_of_its_size_comes(
     models: Path, scene: list[Image.Image], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from imgorder.inference.backends.onnx import OnnxBackend
-
     opened: list[str] = []
     real = OnnxBackend.open
     monkeypatch.setattr(OnnxBackend, "open", lambda path, threads: opened.append(path.stem) or real(path, threads))
@@ -196,7 +195,7 @@ def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[in
     other = replace(SPEC, shorter_edge=SPEC.shorter_edge + 8)
     graph = models / f"{MEMBERS[4]}.onnx"
     model = onnx.load(graph)
-    metadata = replace(imgorder.load_model(graph).backend.metadata, preprocessing=other)
+    metadata = replace(OnnxBackend.open(graph).metadata, preprocessing=other)
     onnx.helper.set_model_props(model, metadata.to_properties())
     onnx.save(model, graph)
     write_card(models, 4, other)
@@ -207,7 +206,7 @@ def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[in
 
 
 def test_the_list_shows_members_with_their_group(models: Path) -> None:
-    text = run("models").stdout
+    text = run("models", "--verbose").stdout
     lines = text.splitlines()
     assert lines[:2] == [
         "dab: one for each n",
@@ -223,13 +222,13 @@ def test_the_list_shows_members_with_their_group(models: Path) -> None:
 
 
 def broken(models: Path, name: str, text: str) -> str:
-    """The one line with which every command ends for a card that is broken."""
+    """The one line with which all commands end that read every card."""
     card = models / f"{name}.json"
     before = card.read_bytes()
     card.write_text(text, "utf-8")
     line = refused("models")
     assert line.startswith(f"imgorder: error: {card}: ")
-    assert refused("models", "verify") == refused("sort", EXAMPLE) == line
+    assert refused("models", "verify") == line
     card.write_bytes(before)
     return line
 
@@ -247,15 +246,15 @@ HUB = {"repo_id": "a/b", "revision": "0" * 40, "files": {"onnx": "x.onnx"}}
         ("[]", "not a table of fields"),
         (json.dumps({key: CARD[key] for key in ("name", "family", "members")}), "has no about"),
         (json.dumps({key: CARD[key] for key in ("name", "family", "about")}), "has no sizes"),
-        (json.dumps({**CARD, "colour": 1}), "has a field colour that no card has"),
+        (json.dumps({**CARD, "colour": 1}), "has a field 'colour' that is not known"),
         (
             json.dumps({**CARD, "members": {"four": "dab-resnet18-n4"}}),
-            'members is not a table from set sizes, "3" to "6"',
+            "members is not a table from set sizes, 3 to 6",
         ),
         (json.dumps({**CARD, "members": ["dab-resnet18-n4"]}), "members is not a table from set sizes"),
-        (json.dumps({**CARD, "files": {"onnx": "x.onnx"}}), 'files is not a table {"onnx": {"file"'),
-        (json.dumps({**CARD, "hub": {"repo_id": "a/b"}}), "hub is not a table with repo_id, revision and files"),
-        (json.dumps({**CARD, "figures": [{"accuracy": 1}]}), "figures is not a list of tables with dataset"),
+        (json.dumps({**CARD, "files": {"onnx": "x.onnx"}}), "files: not a table of fields"),
+        (json.dumps({**CARD, "hub": {"repo_id": "a/b"}}), "hub: has no revision"),
+        (json.dumps({**CARD, "figures": [{"accuracy": 1}]}), "figures: has no dataset"),
         (json.dumps({**CARD, "members": {"3": "dab"}}), "its member for 3, dab, is no network for 3"),
         (
             json.dumps({**CARD, "members": {"4": "dab-resnet18-n3"}}),
@@ -265,14 +264,22 @@ HUB = {"repo_id": "a/b", "revision": "0" * 40, "files": {"onnx": "x.onnx"}}
         (json.dumps({**CARD, "sizes": [3.0]}), "sizes is not a list of numbers from 3 to 6"),
         (json.dumps({**CARD, "about": "two\nlines"}), "about is not a line of text"),
         (json.dumps({**CARD, "about": "half \ud800"}), "about is not a line of text"),
-        (json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "/x.onnx"}}}), "does not lie beside the card"),
-        (json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "../x.onnx"}}}), "does not lie beside the card"),
+        (
+            json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "/x.onnx"}}}),
+            "not the name of a file beside",
+        ),
+        (
+            json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "../x.onnx"}}}),
+            "not the name of a file beside",
+        ),
         (
             json.dumps({**CARD, "files": {"onnx": {**FILE, "file": "x.safetensors"}}}),
-            "'x.safetensors' is no file for the onnx backend",
+            "'x.safetensors' is no file for the 'onnx' backend",
         ),
-        (json.dumps({**CARD, "hub": {**HUB, "repo_id": "a/b/c"}}), "'a/b/c' is not OWNER/NAME"),
-        (json.dumps({**CARD, "name": "path"}), "path is a name that imgorder gives; choose another"),
+        (json.dumps({**CARD, "hub": {**HUB, "repo_id": "a/b/c"}}), "hub: repo_id is not OWNER/NAME"),
+        (json.dumps({**CARD, "name": "path"}), "its name is 'path', and its file has another"),
+        (json.dumps({**CARD, "hub": {**HUB, "colour": 1}}), "hub: has a field 'colour' that is not known"),
+        (json.dumps({**CARD, "files": {"onnx": {**FILE, "bytes": "1"}}}), "files: bytes is not a whole number"),
     ],
 )
 def test_a_broken_card_is_one_line_that_names_it(models: Path, text: str, message: str) -> None:
@@ -291,21 +298,59 @@ def test_the_list_shows_texts_as_they_are(models: Path) -> None:
         card = json.loads((models / f"{name}.json").read_text("utf-8"))
         figures = [{**row, "dataset": data} for row in card.get("figures", ())]
         (models / f"{name}.json").write_text(json.dumps({**card, "about": about, "figures": figures}), "utf-8")
-    result = run("models")
+    result = run("models", "--verbose")
     assert result.exit_code == 0
     assert f"dab: {about}\n" in result.stdout
     assert data in result.stdout
 
 
-def test_two_cards_of_one_name_are_refused(models: Path) -> None:
+def test_a_card_has_the_name_of_its_file(models: Path) -> None:
     line = broken(models, "dab-resnet18-n4", (models / "dab-resnet18-n3.json").read_text("utf-8"))
-    assert f"is called dab-resnet18-n3, as {models / 'dab-resnet18-n3.json'} is; rename or remove one" in line
+    assert "its name is 'dab-resnet18-n3', and its file has another; make them the same" in line
+
+
+@pytest.mark.parametrize("name", ["path", "default"])
+def test_no_card_takes_a_name_that_means_something_else(models: Path, name: str) -> None:
+    (models / f"{name}.json").write_text(json.dumps({**CARD, "name": name}), "utf-8")
+    assert f"{name} is a name that imgorder gives; choose another" in refused("models")
+
+
+def test_a_name_that_is_not_known_is_told_the_others_whatever_their_cards(models: Path) -> None:
+    (models / "other.json").write_text("{", "utf-8")
+    assert "there are: dab, dab-resnet18-n3, dab-resnet18-n4, dab-resnet18-n5, path" in refused(
+        "sort", EXAMPLE, "--model", "nothing"
+    )
+
+
+def test_the_list_is_short_and_details_are_for_who_asks(models: Path) -> None:
+    text = run("models").stdout
+    assert "dab-resnet18-n3" not in text
+    assert "50.0 %" not in text
+    assert len(text.splitlines()) <= 10
+    (models / "dab-resnet18-n4.onnx").unlink()
+    assert "onnx" in text
+    assert "onnx" not in run("models").stdout.split("Not installed")[0]
+    assert "--verbose is for the list" in refused("models", "--verbose", "verify", code=2)
+
+
+def test_a_broken_card_stops_only_what_needs_it(models: Path, sets: dict[int, Path]) -> None:
+    for name in ("tridab-s.json", "tridab-s.onnx"):
+        shutil.copyfile(RELEASED / name, models / name)
+    for name in ("other", "dab-resnet18-n5"):
+        (models / f"{name}.json").write_text("{", "utf-8")
+    assert run("sort", EXAMPLE).exit_code == 0
+    for n, model in ((4, "dab"), (3, "dab"), (4, "dab-resnet18-n4")):
+        assert run("sort", sets[n], "--model", model).exit_code == 0
+    assert f"{models / 'dab-resnet18-n5.json'}: not JSON" in refused("sort", sets[5], "--model", "dab")
+    assert f"{models / 'other.json'}: not JSON" in refused("sort", sets[5], "--model", "other")
+    for command in (("models",), ("models", "verify")):
+        assert f"{models / 'dab-resnet18-n5.json'}: not JSON" in refused(*command)
 
 
 def test_a_card_with_another_preprocessing_than_there_is(models: Path, sets: dict[int, Path]) -> None:
     card = json.loads((models / "dab-resnet18-n4.json").read_text("utf-8"))
     (models / "dab-resnet18-n4.json").write_text(json.dumps({**card, "preprocessing": {"sharpen": 1}}), "utf-8")
-    assert "dab-resnet18-n4: the preprocessing in its card is none" in refused(
+    assert "dab-resnet18-n4: the preprocessing in its card cannot be used" in refused(
         "sort", sets[4], "--model", "dab-resnet18-n4"
     )
 
@@ -322,4 +367,4 @@ def test_what_wants_one_file_names_the_members(models: Path) -> None:
 
 @pytest.mark.parametrize(("sizes", "words"), [((3, 4, 5, 6), "3 to 6"), ((4,), "4"), ((3, 5), "3, 5")])
 def test_sizes_in_words(sizes: Sequence[int], words: str) -> None:
-    assert registry.Card("x", "y", tuple(sizes), "z").photos == f"{words} photos"
+    assert registry.Card("x", "y", tuple(sizes), about="z").photos == f"{words} photos"

@@ -25,8 +25,7 @@ from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.overlay import Look
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.path import PathBackend
-from imgorder.inference.cards import models_folder
-from imgorder.inference.model_files import digest_and_size
+from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
@@ -46,6 +45,7 @@ from imgorder.report.markup import Html, fill
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
 from imgorder.sorting import Sorting, sort_sets
+from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium")
 NOON = datetime(2024, 5, 1, 12)
@@ -215,9 +215,10 @@ def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_
     assert said is not None
     assert said[1] in (words.join_items(numbers), words.join_items(numbers[::-1]))
     assert said[2] == shares[1]
-    model = load_model().member(4)
-    assert model.file is not None
-    assert f"SHA-256 {digest_and_size(model.file)[0][:12]}…" in found.text
+    model = load_model()
+    file = model.networks[4].file
+    assert file is not None
+    assert f"SHA-256 {describe_file(file).sha256[:12]}…" in found.text
     spec = model.preprocessing
     assert f"squeezed into {spec.crop}×{spec.crop} px" in found.text
     # The maps are those of `imgorder heatmap`, of photos that are not larger than here.
@@ -625,8 +626,8 @@ def test_a_report_by_the_baseline_says_so(photos: Path, page_of: Any) -> None:
 
 
 def test_a_model_file_is_named_by_its_hash(photos: Path, tmp_path: Path, page_of: Any) -> None:
-    model = shutil.copy(models_folder() / "tridab-s.onnx", tmp_path / "mine.onnx")
-    assert f"SHA-256 {digest_and_size(Path(model))[0][:12]}…" in page_of(photos, "--model", model).text
+    model = shutil.copy(ROOT / "models" / "tridab-s.onnx", tmp_path / "mine.onnx")
+    assert f"SHA-256 {describe_file(Path(model)).sha256[:12]}…" in page_of(photos, "--model", model).text
 
 
 def test_first_fixes_the_direction_of_all_that_is_said(photos: Path) -> None:

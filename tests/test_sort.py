@@ -366,7 +366,11 @@ def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypat
             seen.append(tensors.shape)
             return tensors[:, :1, 0, 0, 0].repeat(12, axis=1)
 
-    other = replace(predictor.load_model("path"), backend=Watching(), preprocessing=Preprocessing(160, 128))
+    other = replace(
+        predictor.load_model("path"),
+        networks={4: predictor.Network(Watching())},
+        preprocessing=Preprocessing(160, 128),
+    )
     monkeypatch.setattr(predictor, "load_model", lambda *arguments: other)
     sort_json(photos)
     assert seen == [(1, 4, 3, 128, 128)]

@@ -776,7 +776,7 @@ def test_a_run_on_larger_images_is_a_model_for_them(clips: Path, frames: dict[Pa
     model = load_model(tmp_path / "model.safetensors")
     assert (model.preprocessing.shorter_edge, model.preprocessing.crop) == (160, 144)
     images = np.zeros((1, 4, 3, 144, 144), np.float32)
-    assert model.backend.logits(images).shape == (1, 12)
+    assert model.networks[4].backend.logits(images).shape == (1, 12)
 
 
 def test_a_run_is_not_started_over_another(manifest: Path, frames: dict[Path, Path], tmp_path: Path) -> None:

@@ -19,11 +19,11 @@ from imgorder.cli import app
 from imgorder.evaluation.evaluate import evaluate_models
 from imgorder.evaluation.sets import shuffled
 from imgorder.inference import predictor
-from imgorder.inference.backends.voting import Voting, listings
-from imgorder.inference.predictor import OrderingModel
+from imgorder.inference.backends.voting import choose_listings, mean_logits
+from imgorder.inference.predictor import Network, OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
-from imgorder.permutations import class_count, order_to_class, permutation_classes
+from imgorder.permutations import SIZES, class_count, order_to_class, permutation_classes
 
 
 class ByPlace:
@@ -41,16 +41,20 @@ class ByPlace:
         bright = tensors.mean((2, 3, 4))
         return np.einsum("cij,bi,bj->bc", weights, bright, bright).astype(np.float32)
 
-    def activations(self, tensors: Any) -> Any:
-        return {"shown": tensors}
 
-    def decision(self, tensors: Any, winner: Any, other: Any) -> Any:
-        return tensors[0, :, 0]
+def stand_in(network: ByPlace) -> OrderingModel:
+    each = dict.fromkeys(SIZES, Network(network, {4: 0.5}))
+    return replace(imgorder.load_model("path"), name="by-place", networks=each)
 
 
 @pytest.fixture
-def by_place() -> OrderingModel:
-    return replace(imgorder.load_model("path"), name="by-place", backend=ByPlace(), temperatures={4: 0.5})
+def network() -> ByPlace:
+    return ByPlace()
+
+
+@pytest.fixture
+def by_place(network: ByPlace) -> OrderingModel:
+    return stand_in(network)
 
 
 def images(n: int, sets: int = 2) -> Any:
@@ -84,32 +88,32 @@ def test_with_all_listings_the_answer_does_not_depend_on_the_listing(by_place: O
 def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int) -> None:
     batch, network = images(n), ByPlace()
     expected = np.zeros((2, class_count(n)))
-    for listing in listings(n, votes):
+    for listing in choose_listings(n, votes):
         logits = network.logits(batch[:, list(listing)])
         for index, order in enumerate(permutation_classes(n)):
             as_shown = [listing.index(image) for image in order]
             expected[:, index] += logits[:, order_to_class(as_shown)] / votes
-    voted = Voting(network, votes).logits(batch)
+    voted = mean_logits(network, batch, votes)
     assert voted.dtype == np.float32
     assert np.allclose(voted, expected, atol=1e-5)
     assert not np.allclose(voted, network.logits(batch), atol=1e-2)
 
 
-def test_the_mean_is_taken_before_the_temperature(by_place: OrderingModel) -> None:
+def test_the_mean_is_taken_before_the_temperature(by_place: OrderingModel, network: ByPlace) -> None:
     batch = images(4)
-    scaled = Voting(by_place.backend, 3).logits(batch).astype(float) / 0.5
+    scaled = mean_logits(network, batch, 3).astype(float) / 0.5
     expected = np.exp(scaled) / np.exp(scaled).sum(axis=1, keepdims=True)
     assert np.allclose(by_place.with_votes(3).probabilities(batch), expected)
 
 
 @pytest.mark.parametrize("n", [3, 4, 6])
 def test_listings_are_different_and_always_the_same(n: int) -> None:
-    every = listings(n, factorial(n))
+    every = choose_listings(n, factorial(n))
     assert sorted(every) == sorted(permutations(range(n)))
     assert every[0] == tuple(range(n))
-    assert listings(n, 10**6) == every
+    assert choose_listings(n, 10**6) == every
     for count in (1, 2, 5):
-        assert listings(n, count) == every[:count]
+        assert choose_listings(n, count) == every[:count]
     assert every[1:] != tuple(sorted(every[1:]))  # drawn, so that a few of them are not all alike
 
 
@@ -121,14 +125,6 @@ def test_one_vote_is_the_model_as_it_was(by_place: OrderingModel) -> None:
     assert baseline.with_votes(24) is baseline
     with pytest.raises(imgorder.UsageError, match="at least 1"):
         by_place.with_votes(0)
-
-
-def test_maps_are_those_of_the_set_as_listed(by_place: OrderingModel) -> None:
-    batch = images(3, 1)
-    voting = Voting(by_place.backend, 6)
-    assert voting.name == "by place"
-    assert voting.activations(batch)["shown"] is batch
-    assert np.array_equal(voting.decision(batch, (0, 1, 2), (0, 2, 1)), batch[0, :, 0])
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])
@@ -148,10 +144,14 @@ def command(*arguments: str | Path) -> Result:
     "arguments", [("sort",), ("sort", "--json"), ("rename",), ("stamp", "--start", "2024-05-01 12:00:00")]
 )
 def test_commands_that_sort_take_votes(
-    photos: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+    photos: Path,
+    by_place: OrderingModel,
+    network: ByPlace,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
 ) -> None:
     monkeypatch.setattr(predictor, "load_model", lambda *a: by_place)
-    shown = by_place.backend.shown  # type: ignore[attr-defined]
+    shown = network.shown
     assert command(*arguments, photos).exit_code == 0
     assert len(shown) == 1
     shown.clear()
@@ -187,7 +187,7 @@ def test_json_tells_the_votes_that_were_had(
 
 
 def test_heat_maps_go_by_the_order_of_votes(
-    photos: Path, tmp_path: Path, by_place: OrderingModel, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path, by_place: OrderingModel, network: ByPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("imgorder.inference.predictor.load_model", lambda *a: by_place)
     orders = []
@@ -201,7 +201,7 @@ def test_heat_maps_go_by_the_order_of_votes(
         command("heatmap", photos, "--out", tmp_path / "maps", "--votes", str(votes))
     files = find_sets([photos])[0].files
     assert orders == [by_place.with_votes(votes).order(files).order for votes in (1, 24)]
-    assert len(by_place.backend.shown) == 50  # type: ignore[attr-defined]
+    assert len(network.shown) == 50
 
 
 def test_a_plan_is_carried_out_without_votes(photos: Path, tmp_path: Path) -> None:

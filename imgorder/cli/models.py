@@ -31,44 +31,86 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as `i
 def listing(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also print what each model scored, its limits, licence and data.")
+    ] = False,
 ) -> None:
-    """List the models that are there, with their figures; or fetch, check or publish the files of one."""
+    """List the models; or fetch, check or publish the files of one."""
     if context.invoked_subcommand is not None:
-        if as_json:
-            raise UsageError(f"--json is for the list of models, not for {context.invoked_subcommand}")
+        if as_json or verbose:
+            option = "--json" if as_json else "--verbose"
+            raise UsageError(f"{option} is for the list of models, not for {context.invoked_subcommand}")
         return
+    if as_json and verbose:
+        raise UsageError("--json prints everything; leave out --verbose")
+    from imgorder.inference.cards import cards
+
+    found = cards()
+    if as_json:
+        print(json.dumps({"version": 1, "models": [asdict(card) for card in found]}, indent=2))
+        return
+    within = {name for card in found for name in card.members.values()}  # shown with their group
+    shown = [card for card in found if card.name not in within]
+    if verbose:
+        _print_details(shown)
+    else:
+        _print_list(shown, {card.name for card in found})
+
+
+def _print_list(shown: list[Card], known: set[str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from imgorder.inference import cards as registry
+    from imgorder.inference.cards import DEFAULT_MODEL, INSTALL_SEPARATE, SEPARATE, networks, sizes_in_words
+    from imgorder.inference.model_files import find_file
 
-    cards = registry.cards()
-    within = {name for card in cards for name in card.members.values()}
-    if as_json:
-        print(json.dumps({"version": 1, "models": [asdict(card) for card in cards]}, indent=2))
-        return
+    table = Table("model", "photos", "on disk", "files", "about", box=None, pad_edge=False, show_edge=False)
+    for card in shown:
+        kinds: dict[str, bool] = {}
+        size = 0
+        for each in networks(card):
+            for backend, entry in each.files.items():
+                here = find_file(each, backend) is not None
+                kinds[backend] = kinds.get(backend, True) and here
+                size += entry.bytes * here
+        files = ", ".join(backend for backend, here in kinds.items() if here)
+        files = files or ("not here" if kinds else "none needed")
+        name = f"{card.name} (default)" if card.name == DEFAULT_MODEL else card.name
+        row = (name, sizes_in_words(card.sizes), f"{size / 1e6:.1f} MB" if size else "–", files, card.about)
+        table.add_row(*map(Text, row))
     console = Console(highlight=False)
-    for card in cards:
-        if card.name in within:
-            continue  # shown with its group
-        mark = " (default)" if card.name == registry.DEFAULT_MODEL else ""
+    console.print(table)
+    absent = [name for name in SEPARATE if name not in known and not name[:-1].endswith("-n")]  # no members
+    if absent:
+        print(f"Not installed: {', '.join(absent)}; {INSTALL_SEPARATE}")
+
+
+def _print_details(shown: list[Card]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from imgorder.inference.cards import DEFAULT_MODEL, networks
+
+    console = Console(highlight=False)
+    for card in shown:
+        mark = " (default)" if card.name == DEFAULT_MODEL else ""
         console.print(Text.assemble((card.name, "bold"), f"{mark}: {card.about}"))
         files = "a network for each number of photos" if card.members else _files(card)
         console.print(Text(f"  family {card.family}, {card.photos}, {files}"))
-        for each in registry.networks(card) if card.members else ():
+        for each in networks(card) if card.members else ():
             console.print(Text(f"  {each.name}: {each.photos}, {_files(each)}"))
+        for title, text in (("licence", card.licence), ("data", card.data)):
+            if text:
+                console.print(Text(f"  {title}: {text}"))
+        for limit in card.limits:
+            console.print(Text(f"  limit: {limit}"))
         if card.figures:
             table = Table("data", "n", "spacing", "sets", "exact match", "path baseline")
             for row in card.figures:
-                table.add_row(
-                    Text(row["dataset"]),
-                    str(row["seq_len"]),
-                    str(row["spacing"]),
-                    str(row["sets"]),
-                    f"{row['accuracy']:.1f} %",
-                    f"{row['baseline']:.1f} %",
-                )
+                cells = (str(row.seq_len), str(row.spacing), str(row.sets))
+                table.add_row(Text(row.dataset), *cells, f"{row.accuracy:.1f} %", f"{row.baseline:.1f} %")
             console.print(table)
 
 
@@ -99,32 +141,32 @@ def verify(
 ) -> None:
     """Compare the files that are here with the sizes and hashes of their cards. The network is not used.
 
-    Ends with code 1 if one differs, or if one is missing that belongs to the package, or if a model that is named
-    has no file here.
+    Ends with code 1 if one differs, or if one is missing that has to be here, or if a model that is named has no
+    file here.
     """
-    from imgorder.inference import cards as registry
-    from imgorder.inference.model_files import damage, fault, find_file, missing, only_in_package
+    from imgorder.inference.cards import cards
+    from imgorder.inference.model_files import check_file, describe_missing, find_file, lost_file
 
     problems: list[str] = []
     places: list[tuple[Card, dict[str, Path]]] = []
-    every = [card for card in registry.cards() if not card.members]
-    for card in every if name is None else _networks(name):
+    every = _networks(name) if name else [card for card in cards() if not card.members]
+    for card in every:
         paths: dict[str, Path] = {}
-        here = lost = False
-        for backend, entry in card.files.items():
-            found = find_file(card, backend)
-            if found is None:
-                if only_in_package(card, backend):
-                    lost = True
-                    problems.append(missing(card, backend))
+        broken = []
+        for backend in card.files:
+            path = find_file(card, backend)
+            if path is None:
+                if lost_file(card, backend):
+                    broken.append(describe_missing(card, backend))
                 continue
-            here = True
-            if wrong := fault(found.path, entry):
-                problems.append(damage(card, found, wrong))
-            else:
-                paths[backend] = found.path
-        if name and card.files and not (here or lost):
-            problems.append(f"{card.name}: none of its files is here; run: imgorder models pull {card.name}")
+            try:
+                check_file(card, backend, path)
+                paths[backend] = path
+            except ModelError as error:
+                broken.append(str(error))
+        if name and card.files and not paths and not broken:
+            broken.append(f"{card.name}: none of its files is here; run: imgorder models pull {card.name}")
+        problems += broken
         places.append((card, paths))
     if problems:
         raise ProblemsError(problems)
@@ -153,7 +195,7 @@ def push(
     uploads = []
     for card in _networks(name):  # all are looked at before the first one goes up
         target = publish.check_repo_id(f"{repo_id}-n{card.sizes[0]}") if several else repo_id
-        uploads.append((card, target, publish.contents(card)))
+        uploads.append((card, target, publish.collect_files(card)))
     for card, target, inside in uploads:
         if not yes:
             made = "private" if private else "public"
@@ -170,30 +212,31 @@ def push(
 
 def _networks(name: str) -> list[Card]:
     """The cards behind a name that have files: one, or those of a group's members."""
-    from imgorder.inference import cards as registry
+    from imgorder.inference.cards import networks
 
-    return registry.networks(_card(name))
+    return networks(_card(name))
 
 
 def _card(name: str) -> Card:
-    from imgorder.inference import cards as registry
-    from imgorder.inference import model_files
+    from imgorder.inference import cards, model_files
 
     model_files.refuse_pickles(name)
-    card = registry.known_card(name)
+    card = cards.known_card(name)
     if card is None and model_files.backend_of(name):
         raise ModelError(f"{show(name)}: a file, not a model's name; `imgorder models` lists the names")
-    return card or registry.find_card(name)
+    return card or cards.find_card(name)
 
 
 def _print_places(card: Card, paths: dict[str, Path]) -> None:
+    from imgorder.inference.hub.cache import cached_file
+
     for backend in card.files:
-        where = f"right, {show(paths[backend])}" if backend in paths else "not fetched"
-        print(f"{card.name} {backend}: {where}")
+        absent = "not fetched" if cached_file(card, backend) else "not installed"
+        print(f"{card.name} {backend}: {f'right, {show(paths[backend])}' if backend in paths else absent}")
     if not card.files:
         print(f"{card.name}: needs no files")
 
 
 def _files(card: Card) -> str:
     """The files of a model, and how large they are."""
-    return ", ".join(f"{kind} {entry['bytes'] / 1e6:.1f} MB" for kind, entry in card.files.items()) or "no files"
+    return ", ".join(f"{kind} {entry.bytes / 1e6:.1f} MB" for kind, entry in card.files.items()) or "no files"

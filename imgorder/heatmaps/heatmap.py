@@ -135,19 +135,20 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
     listing = np.argsort(canonical_ranks(tensors))
     place = np.argsort(listing)
-    activations = model.backend.activations(tensors[listing][None])
+    network = model.networks[len(tensors)]
+    activations = network.backend.activations(tensors[listing][None])
     if not activations:
         raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
     in_listing = [int(place[image]) for image in ordering.order]
     if not all(each.ndim == 5 and each.shape[:2] == (1, len(tensors)) for each in activations.values()):
-        raise ModelError(f"{show(model.file or model.name)}: has outputs that are no maps; fetch or export it again")
+        raise ModelError(f"{show(network.file or model.name)}: has outputs that are no maps; fetch or export it again")
     if not all(np.isfinite(each).all() for each in activations.values()):
-        raise ModelError(f"{show(model.file or model.name)}: its maps are not numbers; fetch or train it again")
+        raise ModelError(f"{show(network.file or model.name)}: its maps are not numbers; fetch or train it again")
     layers = {name: motion_maps(name, activation[0], in_listing)[place] for name, activation in activations.items()}
     contrast = None
     if decision:
         ranked = [[int(place[image]) for image in order] for order, _ in ordering.ranking()[:2]]
-        contrast = model.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
+        contrast = network.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
     return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
 
 

@@ -1,1 +1,1 @@
-"""Who answers: models, where their files are, and what runs them."""
+"""Models: their cards, where their files are, and what runs them."""

@@ -1,25 +1,75 @@
-"""The models that imgorder knows, and where the files lie of those that come with it.
+"""The cards of models: what each one is, its files and their hashes, what it scored, and where the Hub has it.
 
-Each has a card, ``models/<name>.json``: what it is, its bytes and hashes, what it scored, and where the Hub
-has its files. In a wheel the folder lies inside the package; in a checkout, beside it. A model's own files
-lie beside its card, or on the Hub only.
-
-A card with ``members`` has no files: it is one name for several networks that take one set size each.
+The card of a model is ``NAME.json`` in one of `model_folders`. A card with ``members`` has no files: it is one name
+for several networks, each of which takes one set size and has a card of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
+from pathlib import Path, PurePath
+from typing import Annotated, Any
 
 from imgorder.errors import ModelError
-from imgorder.inference.card_fields import CURE, read_fields
+from imgorder.fields import Check, Line, read_record
 from imgorder.names import show
+from imgorder.permutations import SIZES
 
 DEFAULT_MODEL = "tridab-s"
 BASELINE = "path"
+
+# Released models that the package leaves out, with the distribution and the package folder that have them.
+SEPARATE = ("dab-resnet18", *(f"dab-resnet18-n{n}" for n in SIZES), "tridab-b")
+SEPARATE_PACKAGE = "imgorder_models"
+INSTALL_SEPARATE = "run: pip install 'imgorder[models]' (from a checkout: pip install ./models)"
+
+# In an installed package; it has the default model's card and ONNX file. A checkout has none.
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1] / "models"
+
+# Backend -> ending of the model files that it runs.
+ENDINGS = {"onnx": ".onnx", "torch": ".safetensors"}
+
+_CURE = "mend this card or remove it"
+_RANGE = f"{SIZES[0]} to {SIZES[-1]}"
+
+
+# As it is in JSON: 1 stays 1 and does not become 1.0.
+Number = Annotated[Any, Check(lambda value: type(value) in (int, float), "a number")]
+FileName = Annotated[Line, Check(lambda name: PurePath(name).name == name, "the name of a file beside the card")]
+RepoId = Annotated[Line, Check(re.compile(r"[\w.-]+/[\w.-]+", re.ASCII).fullmatch, "OWNER/NAME")]
+Revision = Annotated[Line, Check(re.compile("[0-9a-f]{40}").fullmatch, "a full commit hash; pin one")]
+Sizes = Annotated[
+    tuple[int, ...], Check(lambda sizes: sizes and set(sizes) <= set(SIZES), f"a list of numbers from {_RANGE}")
+]
+Members = Annotated[
+    dict[int, Line],
+    Check(lambda members: members.keys() <= set(SIZES), f"a table from set sizes, {_RANGE}, to names of models"),
+]
+Settings = Annotated[
+    dict[str, Any],
+    Check(
+        lambda table: all(
+            type(value) in (int, float)
+            for values in table.values()
+            for value in (values if isinstance(values, list) else [values])
+        ),
+        "a table of numbers",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A model file as it has to be: its name beside the card, its size, and its SHA-256 in hexadecimal digits."""
+
+    file: FileName
+    bytes: int
+    sha256: Line
 
 
 @dataclass(frozen=True)
@@ -32,43 +82,62 @@ class HubPlace:
         files: backend -> name in the repository.
     """
 
-    repo_id: str
-    revision: str
-    files: dict[str, str]
+    repo_id: RepoId
+    revision: Revision
+    files: dict[str, Line]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """Exact match in percent on a data set at one set size and spacing, as ``docs/accuracy.md`` has it.
+
+    Attributes:
+        sets: how many were measured, each in so many listings (``permutations``).
+        accuracy, baseline: of the model, and of the shortest path on the same sets.
+    """
+
+    dataset: Line
+    seq_len: int
+    spacing: Number
+    sets: int
+    permutations: int = 1
+    accuracy: float
+    baseline: float
 
 
 @dataclass(frozen=True)
 class Card:
-    """A model's entry.
+    """What is known of a model.
 
     Attributes:
         name, family, sizes: as in the file's metadata; sizes are the set sizes that it takes.
         about: one line for people.
-        files: backend -> file name, size and SHA-256.
+        files: backend -> file.
         training: facts of the run.
-        figures: rows of exact match, as ``docs/accuracy.md`` has them.
-        limits: what it fails on, a sentence each, as measured in ``docs/failures.md`` and ``docs/accuracy.md``.
+        figures: what it scored.
         preprocessing: how photos become its input, as in the file's metadata.
         licence: of the weights; an SPDX identifier.
         data: what it was trained on, in words.
-        hub: where the Hub has its files; None if only the package has them.
-        members: set size -> name of the model that takes it; empty for a model that is one network. Of
-            `cards`, only those that are there; sizes, preprocessing and figures are then theirs.
+        hub: where the Hub has its files; None if the Hub does not have them.
+        members: set size -> name of the model that takes it; empty for a model that is one network. `known_card`
+            leaves out members that have no card here, and takes the sizes from them; `cards` also takes the
+            preprocessing and the figures.
+        limits: what it fails on, a sentence each, as measured in ``docs/failures.md`` and ``docs/accuracy.md``.
     """
 
-    name: str
-    family: str
-    sizes: tuple[int, ...]
-    about: str
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    name: Line
+    family: Line
+    sizes: Sizes = ()
+    about: Line = field(kw_only=True)
+    files: dict[str, FileEntry] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
-    figures: list[dict[str, Any]] = field(default_factory=list)
-    preprocessing: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""
-    data: str = ""
+    figures: list[Figure] = field(default_factory=list)
+    preprocessing: Settings = field(default_factory=dict)
+    licence: Line = ""
+    data: Line = ""
     hub: HubPlace | None = None
-    members: dict[int, str] = field(default_factory=dict)
-    limits: list[str] = field(default_factory=list)
+    members: Members = field(default_factory=dict)
+    limits: list[Line] = field(default_factory=list)
 
     @property
     def photos(self) -> str:
@@ -76,12 +145,7 @@ class Card:
         return f"{sizes_in_words(self.sizes)} photos"
 
 
-PATH_CARD = Card(
-    name=BASELINE,
-    family="baseline",
-    sizes=(3, 4, 5, 6),
-    about="shortest open path over 14x14 thumbnails; needs no weights",
-)
+PATH_CARD = Card(BASELINE, "baseline", SIZES, about="shortest open path over 14x14 thumbnails; needs no weights")
 
 
 def sizes_in_words(sizes: Sequence[int]) -> str:
@@ -90,104 +154,133 @@ def sizes_in_words(sizes: Sequence[int]) -> str:
     return f"{first} to {last}" if len(sizes) == last - first + 1 > 1 else ", ".join(map(str, sizes))
 
 
-def models_folder() -> Path:
-    """The folder of model files: inside the installed package, or at the top of a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "models"
-    return inside if inside.is_dir() else package.parent / "models"
+def model_folders() -> Iterator[Path]:
+    """Where cards and model files are: in the package or at the top of a checkout, then in imgorder-models."""
+    yield PACKAGE_FOLDER if PACKAGE_FOLDER.is_dir() else PACKAGE_FOLDER.parents[1] / "models"
+    spec = find_spec(SEPARATE_PACKAGE)  # it holds data only, and is never imported
+    yield from map(Path, (spec and spec.submodule_search_locations) or ())
+
+
+def card_path(name: str) -> Path | None:
+    """The card of a model, if one is here."""
+    if PurePath(name).name != name:  # a path
+        return None
+    paths = (folder / f"{name}.json" for folder in model_folders())
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def known_card(name: str) -> Card | None:
+    """The card of a model; no other card is read. None for a name that is not known.
+
+    Args:
+        name: ``default`` stands for the default model.
+
+    Raises:
+        ModelError: if the card is broken, or the model comes with imgorder-models, which is not installed.
+    """
+    wanted = DEFAULT_MODEL if name == "default" else name
+    if wanted == BASELINE:
+        return PATH_CARD
+    path = card_path(wanted)
+    if path is None:
+        if wanted in SEPARATE:
+            raise ModelError(f"{wanted}: this model is not installed; {INSTALL_SEPARATE}")
+        return None
+    card = read_card(path)
+    if card.members:
+        members = {n: member for n, member in sorted(card.members.items()) if card_path(member)}
+        card = replace(card, sizes=tuple(members), members=members)
+    return card if card.sizes else None
+
+
+def find_card(name: str) -> Card:
+    """As `known_card`; raises ModelError for a name that is not known, too."""
+    card = known_card(name)
+    if card is None:
+        there = [*filter(_is_usable, _card_paths()), BASELINE]
+        raise ModelError(f"{show(name)}: no such model or model file; there are: {', '.join(there)}")
+    return card
 
 
 def cards() -> list[Card]:
-    """All entries: the default model first, the baseline last; a group of which no member is there is left out.
+    """All cards: the default model first, the baseline last; a group without a member here is left out.
 
     Raises:
         ModelError: if a card is broken, or two do not go together.
     """
-    read = {path: _read_card(path) for path in sorted(models_folder().glob("*.json"))}
-    by_name = _by_name(read)
-    found = [_completed(card, path, by_name) if card.members else card for path, card in read.items()]
-    found = [card for card in found if card.sizes]
-    found.sort(key=lambda card: (card.name != DEFAULT_MODEL, card.name))
-    return [*found, PATH_CARD]
-
-
-def known_card(name: str) -> Card | None:
-    """The entry of a name, if there is one; ``default`` stands for the default model."""
-    wanted = DEFAULT_MODEL if name == "default" else name
-    return next((card for card in cards() if card.name == wanted), None)
-
-
-def find_card(name: str) -> Card:
-    """As `known_card`.
-
-    Raises:
-        ModelError: if there is none.
-    """
-    card = known_card(name)
-    if card is None:
-        names = ", ".join(each.name for each in cards())
-        raise ModelError(f"{show(name)}: no such model or model file; there are: {names}")
-    return card
+    paths = _card_paths()
+    for name in {BASELINE, "default"} & paths.keys():
+        raise ModelError(f"{show(paths[name])}: {name} is a name that imgorder gives; choose another")
+    return [_complete(card) for card in map(known_card, paths) if card] + [PATH_CARD]
 
 
 def networks(card: Card) -> list[Card]:
     """The cards that have files: those of the members, or the card itself."""
-    return [find_card(name) for name in card.members.values()] or [card]
+    return [member_card(card, n) for n in card.members] or [card]
 
 
-def model_file(card: Card, backend: str) -> Path:
-    """Where a model's file for a backend lies if it comes with imgorder, see `model_files` for where it is.
-
-    Raises:
-        ModelError: if the model has none for it.
-    """
-    entry = card.files.get(backend)
-    if entry is None and card.members:
-        raise ModelError(f"{card.name}: is several networks; name one of them: {', '.join(card.members.values())}")
-    if entry is None:
-        raise ModelError(f"{card.name}: has no file for the {backend} backend; leave out --backend")
-    return models_folder() / str(entry["file"])
-
-
-def _read_card(path: Path) -> Card:
-    fields = read_fields(path)
-    hub = HubPlace(**fields["hub"]) if fields.get("hub") else None
-    members = {int(n): name for n, name in fields.get("members", {}).items()}
-    return Card(**{**fields, "sizes": tuple(fields.get("sizes", ())), "hub": hub, "members": members})
-
-
-def _by_name(read: dict[Path, Card]) -> dict[str, Card]:
-    """Cards by their names, which no two may share.
+def member_card(group: Card, n: int) -> Card:
+    """The card of the network that takes sets of n in a model of several networks.
 
     Raises:
-        ModelError: if two do, or one has the name of something else.
+        ModelError: if that card is broken, or is not of one network for this n alone.
     """
-    places: dict[str, Path] = {}
-    for path, card in read.items():
-        if card.name in (BASELINE, "default"):
-            raise ModelError(f"{show(path)}: {card.name} is a name that imgorder gives; choose another")
-        before = places.setdefault(card.name, path)
-        if before != path:
-            raise ModelError(f"{show(path)}: is called {show(card.name)}, as {show(before)} is; rename or remove one")
-    return {card.name: card for card in read.values()}
+    card = find_card(group.members[n])
+    if card.sizes != (n,) or card.members:
+        raise ModelError(
+            f"{show(card_path(group.name) or group.name)}: its member for {n}, {show(card.name)}, is no network for "
+            f"{n} alone; {_CURE}"
+        )
+    return card
 
 
-def _completed(group: Card, path: Path, by_name: dict[str, Card]) -> Card:
-    """A group with what its members say, as far as they are there.
+def _card_paths() -> dict[str, Path]:
+    """The names of all cards, that of the default model first, and where they are."""
+    found = {path.stem: path for folder in model_folders() for path in folder.glob("*.json")}
+    return dict(sorted(found.items(), key=lambda each: (each[0] != DEFAULT_MODEL, each[0])))
 
-    Raises:
-        ModelError: if a member is there but is no network for its size; a group within a group is none either.
-    """
-    there = {n: by_name[name] for n, name in sorted(group.members.items()) if name in by_name}
-    for n, card in there.items():
-        if card.sizes != (n,):
-            raise ModelError(
-                f"{show(path)}: its member for {n}, {show(card.name)}, is no network for {n} alone; {CURE}"
-            )
+
+def _is_usable(name: str) -> bool:
+    try:
+        return known_card(name) is not None
+    except ModelError:
+        return False
+
+
+def _complete(card: Card) -> Card:
+    if not card.members:
+        return card
+    members = networks(card)
     return replace(
-        group,
-        sizes=tuple(there),
-        members={n: card.name for n, card in there.items()},
-        preprocessing=next((card.preprocessing for card in there.values()), {}),
-        figures=[row for card in there.values() for row in card.figures],
+        card, preprocessing=members[0].preprocessing, figures=[row for each in members for row in each.figures]
     )
+
+
+def read_card(path: Path) -> Card:
+    """A card as it is in its file.
+
+    Raises:
+        ModelError: if it cannot be read, if a field is missing, unknown or not what it has to be, or if its name is
+            not that of the file; names the file and the field.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ModelError(f"{show(path)}: this card cannot be read ({error.strerror}); {_CURE}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{show(path)}: not JSON ({error}); {_CURE}") from error
+    try:
+        card = read_record(Card, record, only=True)
+        if not card.sizes and not card.members:
+            raise ValueError("has no sizes")
+        if card.name != path.stem:
+            raise ValueError(f"its name is {card.name!r}, and its file has another; make them the same")
+        named = [(backend, entry.file) for backend, entry in card.files.items()]
+        for backend, name in (*named, *(card.hub.files.items() if card.hub else ())):
+            if not name.endswith(ENDINGS.get(backend, ())):
+                raise ValueError(
+                    f"{name!r} is no file for the {backend!r} backend; only .onnx and .safetensors files are ever read"
+                )
+    except ValueError as error:
+        raise ModelError(f"{show(path)}: {error}; {_CURE}") from error
+    return card

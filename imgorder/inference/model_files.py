@@ -1,40 +1,23 @@
-"""A model's file for a backend: out of the package, or the Hub's cache, or the Hub; its hash is checked each time.
+"""A model's file for a backend: from a folder of models, or the Hub's cache, or the Hub; its hash is checked each time.
 
-No step stands in for another that failed: a damaged file is an error, not a reason to look elsewhere.
+The first place that has the file decides: a damaged file is an error, not a reason to look elsewhere.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from imgorder.errors import ModelError
-from imgorder.inference import cards as registry
-from imgorder.inference.card_fields import ENDINGS
-from imgorder.inference.cards import Card
-from imgorder.inference.hub import cache
+from imgorder.inference import cards
+from imgorder.inference.cards import Card, FileEntry
+from imgorder.inference.checksum import verify_file
+from imgorder.inference.hub import cache, importing
 from imgorder.names import show
 
 _PICKLES = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib")
 # Ending of a model file -> what runs it.
-_BACKENDS = {ending: backend for backend, ending in ENDINGS.items()}
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file that is there.
-
-    Attributes:
-        path: where.
-        place: ``"package"`` or ``"cache"``.
-    """
-
-    path: Path
-    place: str
+_BACKENDS = {ending: backend for backend, ending in cards.ENDINGS.items()}
 
 
 def refuse_pickles(name: str, cure: str = "give a model's name, or an .onnx or .safetensors file") -> None:
@@ -50,17 +33,31 @@ def backend_of(name: str | os.PathLike[str]) -> str | None:
     return _BACKENDS.get(Path(name).suffix.lower())
 
 
-def find_file(card: Card, backend: str) -> Found | None:
+def file_entry(card: Card, backend: str) -> FileEntry:
+    """What a card says of its file for a backend.
+
+    Raises:
+        ModelError: if the model has none for it.
+    """
+    if card.members:
+        raise ModelError(f"{card.name}: is several networks; name one of them: {', '.join(card.members.values())}")
+    if backend not in card.files:
+        raise ModelError(f"{card.name}: has no file for the {backend} backend; leave out --backend")
+    return card.files[backend]
+
+
+def find_file(card: Card, backend: str) -> Path | None:
     """Where a model's file is on this machine, if it is; it is not opened.
 
     Raises:
         ModelError: if the model has none for the backend.
     """
-    in_package = registry.model_file(card, backend)
-    if os.path.isfile(in_package):
-        return Found(in_package, "package")
+    name = file_entry(card, backend).file
+    for folder in cards.model_folders():
+        if os.path.isfile(folder / name):
+            return folder / name
     cached = cache.cached_file(card, backend)
-    return Found(cached, "cache") if cached is not None and os.path.isfile(cached) else None
+    return cached if cached is not None and os.path.isfile(cached) else None
 
 
 def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = False) -> Path:
@@ -71,16 +68,19 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
         mend: fetch a damaged file of the cache again.
 
     Raises:
-        ModelError: if it is damaged, or is not there and cannot be had.
+        ModelError: if it is damaged, or is not there and cannot be fetched.
     """
     found = find_file(card, backend)
-    wrong = found and fault(found.path, card.files[backend])
-    if found and not wrong:
-        return found.path
-    if found and not (mend and found.place == "cache"):
-        raise ModelError(damage(card, found, str(wrong)))
-    if only_in_package(card, backend):
-        raise ModelError(missing(card, backend))
+    cached = cache.cached_file(card, backend)
+    if found is not None:
+        try:
+            check_file(card, backend, found)
+            return found
+        except ModelError:
+            if not mend or found != cached:
+                raise
+    if cached is None:
+        raise ModelError(describe_missing(card, backend))
     variable = cache.offline_by_environment()
     if offline or variable:
         why = f"{variable} is set" if variable else "offline is what was asked for"
@@ -88,50 +88,44 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
             f"{card.name}: its {backend} file is {'damaged' if found else 'not'} in {show(cache.folder())}, and {why}; "
             f"run `imgorder models pull {card.name}` with a network"
         )
-    from imgorder.inference.hub.library import importing
-
     with importing():  # only now: it is the network code
         from imgorder.inference.hub.download import fetch
 
     return fetch(card, backend, replace=found is not None)
 
 
-def only_in_package(card: Card, backend: str) -> bool:
-    """Whether the package is the only place that a model's file can come from."""
-    return cache.cached_file(card, backend) is None
-
-
-def missing(card: Card, backend: str) -> str:
-    """One line for a file that is nowhere on this machine."""
-    if only_in_package(card, backend):
-        return f"{show(registry.model_file(card, backend))}: is not there; install imgorder again"
-    return f"{card.name}: its {backend} file is not here; run: imgorder models pull {card.name}"
-
-
-def damage(card: Card, found: Found, wrong: str) -> str:
-    """One line for a file that is not as its card says."""
-    cure = "install imgorder again" if found.place == "package" else f"run: imgorder models pull {card.name}"
-    return f"{show(found.path)}: {wrong}; {cure}"
-
-
-def fault(path: Path, entry: Mapping[str, Any]) -> str | None:
-    """What is wrong with a file, against the size and the SHA-256 of its card; None if nothing is."""
+def check_file(card: Card, backend: str, path: Path) -> None:
+    """Make sure that a file is as its card says; raises ModelError with the cure."""
     try:
-        digest, size = digest_and_size(path)
-    except OSError as error:
-        return f"cannot be read ({error.strerror or error})"
-    if size != entry["bytes"]:
-        return f"has {size} bytes instead of {entry['bytes']}"
-    if digest != entry["sha256"]:
-        return f"has other bytes than its card says (SHA-256 {digest[:8]}…, not {entry['sha256'][:8]}…)"
+        verify_file(path, file_entry(card, backend))
+    except ModelError as error:
+        cached = path == cache.cached_file(card, backend)
+        cure = f"run: imgorder models pull {card.name}" if cached else _reinstall(path)
+        raise ModelError(f"{error}; {cure}") from error
+
+
+def lost_file(card: Card, backend: str) -> Path | None:
+    """Where a file that is not here has to be; None if it comes from the Hub or from imgorder-models.
+
+    A folder has all files of its cards. Only the one in the package leaves out what needs torch.
+    """
+    if cache.cached_file(card, backend) is None:
+        for folder in cards.model_folders():
+            whole = backend == "onnx" or folder != cards.PACKAGE_FOLDER
+            if whole and os.path.isfile(folder / f"{card.name}.json"):
+                return folder / file_entry(card, backend).file
     return None
 
 
-def digest_and_size(path: Path) -> tuple[str, int]:
-    """The SHA-256 of a file in hexadecimal digits, and its bytes; raises OSError."""
-    digest, size = hashlib.sha256(), 0
-    with path.open("rb") as handle:
-        while part := handle.read(1 << 20):
-            digest.update(part)
-            size += len(part)
-    return digest.hexdigest(), size
+def describe_missing(card: Card, backend: str) -> str:
+    """One line for a file that is nowhere on this machine: which, and what brings it."""
+    if lost := lost_file(card, backend):
+        return f"{show(lost)}: is not there; {_reinstall(lost)}"
+    pull = f"run: imgorder models pull {card.name}"
+    cure = pull if cache.cached_file(card, backend) else cards.INSTALL_SEPARATE
+    return f"{card.name}: its {backend} file is not here; {cure}"
+
+
+def _reinstall(path: Path) -> str:
+    separate = path.parent.name == cards.SEPARATE_PACKAGE
+    return f"install {'imgorder-models' if separate else 'imgorder'} again"

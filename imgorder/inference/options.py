@@ -1,4 +1,4 @@
-"""How a model is asked: which one, what runs it, and how often."""
+"""Which model orders the photos, what runs it, and in how many listings it sees each set."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from imgorder.inference.cards import Card
     from imgorder.inference.predictor import OrderingModel
 
 
@@ -25,8 +26,12 @@ class ModelOptions:
     threads: int | None = None
     votes: int = 1
 
-    def load(self) -> OrderingModel:
-        """The model, ready to be asked; raises as `load_model` does."""
+    def load(self, card: Card | None = None) -> OrderingModel:
+        """The model, ready to be asked; raises as `load_model` does.
+
+        Args:
+            card: the model's card, if it was read already.
+        """
         from imgorder.inference.predictor import load_model
 
-        return load_model(self.model, self.backend, self.threads).with_votes(self.votes)
+        return load_model(card or self.model, self.backend, self.threads).with_votes(self.votes)

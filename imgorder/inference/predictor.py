@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
+from math import factorial
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,55 @@ import numpy.typing as npt
 
 from imgorder import ordering
 from imgorder.errors import ModelError, SetSizeError, UsageError
-from imgorder.inference import cards as registry
 from imgorder.inference import model_files
-from imgorder.inference.backends import Backend
-from imgorder.inference.backends.members import Members, MemberTemperatures
+from imgorder.inference.backends import Backend, FileBackend
+from imgorder.inference.backends.voting import mean_logits
+from imgorder.inference.cards import (
+    BASELINE,
+    Card,
+    find_card,
+    known_card,
+    member_card,
+    networks,
+    sizes_in_words,
+)
+from imgorder.inference.hub.cache import cached_file
 from imgorder.media.preprocess import DEFAULT, ImageLike, Preprocessing, Tensor, preprocess_set
 from imgorder.names import show
 from imgorder.ordering import Ordering
+from imgorder.permutations import SIZES
 
 BACKENDS = ("auto", "onnx", "torch")
+
+
+@dataclass(frozen=True)
+class Network:
+    """What answers for sets of one size or more.
+
+    Attributes:
+        backend: computes the logits.
+        temperatures: set size -> divisor of the logits; 1 for a size that has none.
+        file: that it was read from; None if it has none.
+    """
+
+    backend: Backend
+    temperatures: Mapping[int, float] = field(default_factory=dict)
+    file: Path | None = None
+
+
+class OpenedWhenAsked(dict[int, Network]):
+    """``{n: network}`` in which each network is opened when it is asked for.
+
+    Each is tens of megabytes, and a job rarely has sets of all sizes.
+    """
+
+    def __init__(self, open_network: Callable[[int], Network]) -> None:
+        super().__init__()
+        self._open = open_network
+
+    def __missing__(self, n: int) -> Network:
+        self[n] = self._open(n)
+        return self[n]
 
 
 @dataclass(frozen=True)
@@ -32,21 +72,19 @@ class OrderingModel:
 
     Attributes:
         name: as in `imgorder models`, or as its file says.
-        backend: computes the logits.
-        sizes: set sizes that the network takes; sets of two need no network.
+        backend: what runs it: ``"onnx"``, ``"torch"`` or, for the baseline, ``"numpy"``.
+        sizes: set sizes that it takes; sets of two need no network.
         preprocessing: how photos become its input.
-        temperatures: set size -> divisor of the logits.
-        file: that it was read from; None if it has none, or several.
-        members: the networks behind it where each takes one size; None if it is a single one.
+        networks: set size -> what answers for sets of that size; the same for all sizes, or one for each.
+        listings: in how many listings each set is shown, at most.
     """
 
     name: str
-    backend: Backend
+    backend: str
     sizes: tuple[int, ...]
     preprocessing: Preprocessing
-    temperatures: Mapping[int, float]
-    file: Path | None = None
-    members: Members | None = None
+    networks: Mapping[int, Network]
+    listings: int = 1
 
     def order(self, images: Sequence[ImageLike]) -> Ordering:
         """Order one set.
@@ -96,12 +134,15 @@ class OrderingModel:
         Raises:
             ModelError: if the network cannot be run, or does not give that many finite numbers.
         """
-        scaled = self.backend.logits(batch).astype(np.float64) / self.temperatures.get(batch.shape[1], 1.0)
+        n = batch.shape[1]
+        network = self.networks[n]
+        logits = mean_logits(network.backend, batch, self.votes(n))
+        scaled = logits.astype(np.float64) / network.temperatures.get(n, 1.0)
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
     def with_votes(self, votes: int) -> OrderingModel:
-        """The same model, which is shown each set in several listings and answers with the mean; see `Voting`.
+        """The same model, which is shown each set in several listings and answers with the mean; see `mean_logits`.
 
         Args:
             votes: how many listings, and as many times the work, whatever they were before; 1 is a single one, and
@@ -112,18 +153,11 @@ class OrderingModel:
         """
         if votes < 1:
             raise UsageError(f"{votes} votes: at least 1 is needed")
-        from imgorder.inference.backends.voting import Voting
-
-        alone = self.backend.backend if isinstance(self.backend, Voting) else self.backend
-        if self.name == registry.BASELINE or (votes == 1 and alone is self.backend):
-            return self
-        return replace(self, backend=alone if votes == 1 else Voting(alone, votes))
+        return self if votes == self.listings or self.name == BASELINE else replace(self, listings=votes)
 
     def votes(self, n: int) -> int:
-        """In how many listings a set of n is shown."""
-        from imgorder.inference.backends.voting import Voting
-
-        return self.backend.listings_of(n) if isinstance(self.backend, Voting) else 1
+        """In how many listings a set of n is shown: there are n! at most, and two photos need but one."""
+        return 1 if n == 2 else min(self.listings, factorial(n))
 
     def check_size(self, n: int, folder: Path | None = None) -> None:
         """Make sure that a set of n images can be ordered; a network for this n alone is opened now.
@@ -141,30 +175,26 @@ class OrderingModel:
             raise SetSizeError(f"{what}; at least 2 photos are needed, 3 for an order that says something")
         if n != 2 and n not in self.sizes:
             cure = "give fewer" if n > max(self.sizes) else "give as many"
-            if n <= max(registry.PATH_CARD.sizes):  # another model takes them
+            if n <= max(SIZES):  # another model takes them
                 cure += ", or another model" if folder is None else ", or leave out --model"
-            raise SetSizeError(f"{what}; {self.name} takes {registry.sizes_in_words(self.sizes)}; {cure}")
+            raise SetSizeError(f"{what}; {self.name} takes {sizes_in_words(self.sizes)}; {cure}")
         if n != 2:
-            self.member(n)
-
-    def member(self, n: int) -> OrderingModel:
-        """The model whose network orders sets of n: this one, or the member for n, opened if it is not yet."""
-        return self.members.of(n) if self.members else self
+            _ = self.networks[n]
 
 
 def load_model(
-    name_or_path: str | os.PathLike[str] = "default",
+    name_or_path: str | os.PathLike[str] | Card = "default",
     backend: str = "auto",
     threads: int | None = None,
     offline: bool = False,
 ) -> OrderingModel:
-    """Load a model: from the package, else from the Hub's cache, else from the Hub.
+    """Load a model: from this machine, else from the Hub.
 
     Args:
         name_or_path: a name from `imgorder models`, ``"default"``, or the path of an ``.onnx`` or
-            ``.safetensors`` file that imgorder wrote.
-        backend: ``"onnx"`` (CPU), ``"torch"``, or ``"auto"``: torch where a GPU is in sight and
-            torch is installed, else ONNX Runtime. A path decides by its ending.
+            ``.safetensors`` file that imgorder wrote; or the model's card, where that has been read already.
+        backend: ``"onnx"`` (CPU), ``"torch"``, or ``"auto"``: torch where a GPU is in sight, torch is
+            installed and the model has a file for it, else ONNX Runtime. A path decides by its ending.
         threads: how many CPU threads the network may use; all cores by default.
         offline: never ask the Hub, as with ``HF_HUB_OFFLINE=1``.
 
@@ -176,56 +206,71 @@ def load_model(
         raise UsageError(f"{threads} threads: at least 1 is needed")
     if backend not in BACKENDS:
         raise UsageError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    if isinstance(name_or_path, Card):
+        return _load_card(name_or_path, backend, threads, offline)
     name = os.fspath(name_or_path)
-    if name == registry.BASELINE:
-        from imgorder.inference.backends.path import PathBackend
-
-        card = registry.PATH_CARD
-        return OrderingModel(card.name, PathBackend(), card.sizes, DEFAULT, {})
     model_files.refuse_pickles(name)
-    path = Path(name)
-    known = registry.known_card(name)
-    if known is None and (model_files.backend_of(path) or os.path.isfile(path)):
-        file, kind = path, backend
-    else:
-        card = known or registry.find_card(name)
-        kind = _automatic(card) if backend == "auto" else backend
-        if card.members:
-            return _group(card, kind, threads, offline)
-        file = model_files.usable_file(card, kind, offline)
-    opened = _open_file(file, kind, threads)
-    metadata = opened.metadata
-    return OrderingModel(metadata.name, opened, metadata.sizes, metadata.preprocessing, metadata.temperatures, file)
+    card = known_card(name)
+    if card is None and (model_files.backend_of(name) or os.path.isfile(name)):
+        return _model_of(_open_file(Path(name), backend, threads))
+    return _load_card(card or find_card(name), backend, threads, offline)
 
 
-def preprocessing_of(card: registry.Card) -> Preprocessing:
-    """How photos become a model's input, as its card says; nothing is opened.
+def preprocessing_of(card: Card) -> Preprocessing:
+    """How photos become a model's input, as its card says; of several networks, as that of the first one. No model
+    file is opened.
 
     Raises:
         ModelError: if the card says what no preprocessing has.
     """
+    if card.members:
+        card = member_card(card, card.sizes[0])
     try:
         return Preprocessing.from_json(json.dumps(card.preprocessing))
     except Exception as error:  # whatever nonsense in a card leads to
-        raise ModelError(f"{card.name}: the preprocessing in its card is none; install imgorder again") from error
+        cure = "install imgorder again"
+        raise ModelError(f"{card.name}: the preprocessing in its card cannot be used; {cure}") from error
 
 
-def _group(card: registry.Card, backend: str, threads: int | None, offline: bool) -> OrderingModel:
-    """Several networks under one name; each is opened when the first set of its size comes."""
+def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> OrderingModel:
+    if card.name == BASELINE:
+        from imgorder.inference.backends.path import PathBackend
+
+        path = PathBackend()
+        return OrderingModel(BASELINE, path.name, card.sizes, DEFAULT, dict.fromkeys(card.sizes, Network(path)))
+    kind = _choose_backend(card) if backend == "auto" else backend
+
+    def open_network(of: Card) -> FileBackend:
+        return _open_file(model_files.usable_file(of, kind, offline), kind, threads)
+
+    if not card.members:
+        return _model_of(open_network(card))
     spec = preprocessing_of(card)
 
-    def opened(name: str) -> OrderingModel:
-        member = load_model(name, backend, threads, offline)
-        if member.preprocessing != spec:
-            raise ModelError(f"{name}: wants photos preprocessed in another way than {card.name}; name it by itself")
-        return member
+    def open_member(n: int) -> Network:
+        member = member_card(card, n)
+        opened = open_network(member)
+        if opened.metadata.preprocessing != spec:
+            raise ModelError(
+                f"{member.name}: wants photos preprocessed in another way than {card.name}; name it by itself"
+            )
+        return _network_of(opened)
 
-    members = Members(backend, {n: partial(opened, name) for n, name in card.members.items()})
-    temperatures = MemberTemperatures(members, card.sizes)
-    return OrderingModel(card.name, members, card.sizes, spec, temperatures, members=members)
+    return OrderingModel(card.name, kind, card.sizes, spec, OpenedWhenAsked(open_member))
 
 
-def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[no-untyped-def]
+def _model_of(opened: FileBackend) -> OrderingModel:
+    """A model that is one network, as its file says."""
+    metadata = opened.metadata
+    each = dict.fromkeys(metadata.sizes, _network_of(opened))
+    return OrderingModel(metadata.name, opened.name, metadata.sizes, metadata.preprocessing, each)
+
+
+def _network_of(opened: FileBackend) -> Network:
+    return Network(opened, opened.metadata.temperatures, opened.path)
+
+
+def _open_file(path: Path, backend: str, threads: int | None) -> FileBackend:
     kind = model_files.backend_of(path)
     if kind is None:
         raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
@@ -244,10 +289,17 @@ def _open_file(path: Path, backend: str, threads: int | None):  # type: ignore[n
     return TorchBackend.open(path, threads)
 
 
-def _automatic(card: registry.Card) -> str:
+def _choose_backend(card: Card) -> str:
     # Importing torch takes longer than the whole job, so a GPU is looked for without it.
-    has_torch = all("torch" in each.files for each in registry.networks(card))
-    return "torch" if _gpu_in_sight() and has_torch and _torch_is_installed() else "onnx"
+    return "torch" if _gpu_in_sight() and _torch_is_installed() and _has_torch_files(card) else "onnx"
+
+
+def _has_torch_files(card: Card) -> bool:
+    """Whether the files for torch are here or can be fetched from the Hub."""
+    return all(
+        "torch" in each.files and (model_files.find_file(each, "torch") or cached_file(each, "torch"))
+        for each in networks(card)
+    )
 
 
 def _gpu_in_sight() -> bool:

@@ -16,7 +16,7 @@ from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.inference.cards import BASELINE
-from imgorder.inference.model_files import digest_and_size
+from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import load_model
 from imgorder.known import Known
@@ -174,12 +174,12 @@ def _number_order(order: Sequence[int], number: Mapping[int, int], start: int | 
 
 def _name_maker(sorting: Sorting) -> Maker:
     model, result = sorting.model, sorting.result
-    file = model.member(len(result.files)).file
+    file = model.networks[len(result.files)].file
     try:
-        digest = "" if file is None else digest_and_size(file)[0]
+        digest = "" if file is None else describe_file(file).sha256
     except OSError as error:
         raise ImgorderError(f"{show(file or '')}: cannot be read ({error.strerror})") from error
-    return Maker(show(model.name), model.backend.name, digest, model.preprocessing, result.votes, __version__)
+    return Maker(show(model.name), model.backend, digest, model.preprocessing, result.votes, __version__)
 
 
 def _write(text: str, file: BinaryIO) -> None:

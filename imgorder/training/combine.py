@@ -15,10 +15,9 @@ from typing import Any
 
 from torch import nn
 
-from imgorder.errors import ModelError, UsageError
-from imgorder.inference.card_fields import read_fields
-from imgorder.inference.cards import Card
-from imgorder.inference.model_files import fault
+from imgorder.errors import UsageError
+from imgorder.inference.cards import Card, read_card
+from imgorder.inference.checksum import verify_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
@@ -59,26 +58,25 @@ def read_member(text: str) -> Member:
     """
     path, _, size = text.rpartition(":") if text.rpartition(":")[2].isdigit() else (text, "", "")
     try:
-        card = read_fields(Path(path))
-        entry = card["files"]["torch"]
-        weights = Path(path).with_name(entry["file"])
-        if wrong := fault(weights, entry):
-            raise ModelError(f"{show(weights)} {wrong}")
+        card = read_card(Path(path))
+        entry = card.files["torch"]
+        weights = Path(path).with_name(entry.file)
+        verify_file(weights, entry)
         network, metadata = read_network(weights)
     except Exception as error:  # of the card, safetensors or torch
         raise UsageError(f"{show(Path(path))}: not the card of a released model beside its files ({error})") from error
     if not isinstance(network, TriDAB):
-        raise UsageError(f"{card['name']}: an ensemble is made of TriDABs, and this is a {metadata.family}")
+        raise UsageError(f"{card.name}: an ensemble is made of TriDABs, and this is a {metadata.family}")
     try:
-        training = {key: card["training"][key] for key in FACTS}
+        training = {key: card.training[key] for key in FACTS}
     except KeyError as error:
         raise UsageError(f"{show(Path(path))}: not the card of a released model, without {error}") from error
     try:
         resized = TriDAB(replace(network.config, image_size=int(size or network.config.image_size)))
     except ValueError as error:
-        raise UsageError(f"{card['name']}: {error}") from error
+        raise UsageError(f"{card.name}: {error}") from error
     resized.load_state_dict(network.state_dict())
-    return Member(card["name"], resized, metadata, training)
+    return Member(card.name, resized, metadata, training)
 
 
 def combined(members: Sequence[Member]) -> TriDABEnsemble:

@@ -15,7 +15,7 @@ from torch import nn
 from imgorder.errors import UsageError
 from imgorder.files import atomic_write
 from imgorder.inference.cards import Card
-from imgorder.inference.model_files import digest_and_size
+from imgorder.inference.checksum import describe_file
 from imgorder.media.preprocess import Preprocessing
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, is_line, show
@@ -161,9 +161,9 @@ def write_release(
         name,
         metadata.family,
         metadata.sizes,
-        about,
+        about=about,
         preprocessing=asdict(metadata.preprocessing),
-        files={"onnx": _entry(graph), "torch": _entry(weights)},
+        files={"onnx": describe_file(graph), "torch": describe_file(weights)},
         training={**training, "temperatures": {str(n): t for n, t in metadata.temperatures.items()}},
         licence=licence,
         data=data,
@@ -178,11 +178,6 @@ def _own_settings(config: TrainConfig) -> dict[str, Any]:
     usual = as_plain(make_config({"recipe": config.recipe}))
     apart = ("data", "commit", "init", "sets")
     return {name: value for name, value in as_plain(config).items() if name not in apart and value != usual.get(name)}
-
-
-def _entry(path: Path) -> dict[str, str | int]:
-    digest, size = digest_and_size(path)
-    return {"file": path.name, "bytes": size, "sha256": digest}
 
 
 def add_release_options(parser: argparse.ArgumentParser) -> None:

@@ -6,16 +6,22 @@ Each backend is an object with ``logits(tensors)``: float32 ``(B, n, 3, H, W) ->
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from imgorder.model_format import ModelMetadata
+
 
 class Backend(Protocol):
     """Computes logits of the permutation classes for sets of equal size."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What runs it: ``"onnx"``, ``"torch"`` or ``"numpy"``."""
+        ...
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
@@ -34,4 +40,18 @@ class Backend(Protocol):
             UsageError: if this backend has no gradients.
             ModelError: if the model has no maps.
         """
+        ...
+
+
+class FileBackend(Backend, Protocol):
+    """A backend that was opened from a model file."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        ...
+
+    @property
+    def metadata(self) -> ModelMetadata:
+        """What the file says of itself."""
         ...

@@ -1,4 +1,4 @@
-"""A network's answer, or one line that says it gave none. Model files come from anywhere."""
+"""Check a network's answer: model files come from anywhere, so a bad one has to end in one line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ CURE = "fetch or export it again"
 
 
 @contextmanager
-def running(path: Path, n: int, cure: str = CURE) -> Iterator[None]:
-    """What a network of this file raises while it looks at n photos, as a ModelError with this cure."""
+def as_model_errors(path: Path, n: int, cure: str = CURE) -> Iterator[None]:
+    """Turn whatever this file's network raises when it is run on n photos into a ModelError with this cure."""
     try:
         yield
     except Exception as error:  # torch and ONNX Runtime have a dozen classes, and none above them
@@ -27,11 +27,11 @@ def running(path: Path, n: int, cure: str = CURE) -> Iterator[None]:
         ) from error
 
 
-def checked(logits: npt.NDArray[np.float32], path: Path, sets: int, n: int) -> npt.NDArray[np.float32]:
-    """Logits ``(sets, n!/2)`` as they are.
+def check_logits(logits: npt.NDArray[np.float32], path: Path, sets: int, n: int) -> npt.NDArray[np.float32]:
+    """Return logits ``(sets, n!/2)`` as they are.
 
     Raises:
-        ModelError: if they are not that many, or not all finite.
+        ModelError: if there are more or fewer, or if one is not finite.
     """
     if logits.shape != (sets, class_count(n)):
         raise ModelError(f"{show(path)}: gives no probability for each order of {n} photos; {CURE}")

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-# Its wheels report usage to their makers and keep an identifier in the home folder unless told not to.
+# Its wheels report usage to their makers and keep an identifier in the home folder, unless this is set.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
 from imgorder.errors import ModelError, UsageError
-from imgorder.inference.backends.answers import CURE, checked, running
+from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits
 from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 
@@ -25,14 +25,14 @@ def start_session(path: Path, threads: int | None = None) -> onnxruntime.Inferen
     """A quiet session on the CPU, with no more threads than there are cores.
 
     Raises:
-        OSError: if the file cannot be read; all else that goes wrong is ONNX Runtime's own.
+        OSError: if the file cannot be read; other errors are ONNX Runtime's own.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is said by whoever asks, in one line
+    options.log_severity_level = 4  # errors are raised below, as one line
     if threads:
         options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
-    # Read here, because ONNX Runtime takes no name that is not UTF-8, and calls what it may not read damaged.
-    # Its second attempt after a failure would be the same again, announced on stdout.
+    # Read here, because ONNX Runtime takes only names in UTF-8, and calls a file damaged that it may not read.
+    # Its second attempt after a failure would be the same, with a message on stdout.
     return onnxruntime.InferenceSession(
         path.read_bytes(), options, providers=["CPUExecutionProvider"], enable_fallback=0
     )
@@ -76,15 +76,15 @@ class OnnxBackend:
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
         sets, n = tensors.shape[:2]
-        with running(self.path, n):
+        with as_model_errors(self.path, n):
             (logits,) = self.session.run(["logits"], {"images": tensors})
             logits = np.asarray(logits, dtype=np.float32)
-        return checked(logits, self.path, sets, n)
+        return check_logits(logits, self.path, sets, n)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """What heat maps are made of, see `Backend`; files without further outputs have none."""
         names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
-        with running(self.path, tensors.shape[1]):
+        with as_model_errors(self.path, tensors.shape[1]):
             outputs = self.session.run(names, {"images": tensors}) if names else []
         return dict(zip(names, outputs, strict=True))
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from imgorder.errors import ModelError
-from imgorder.inference.backends.answers import CURE, checked, running
+from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, show
 from imgorder.networks.activations import activations, by_image
@@ -50,21 +50,21 @@ class TorchBackend:
         try:
             network = network.to(device).eval()
         except RuntimeError as error:
-            raise ModelError(f"{show(path)}: cannot be brought to the GPU ({first_line(error)}); {GPU_CURE}") from error
+            raise ModelError(f"{show(path)}: cannot be moved to the GPU ({first_line(error)}); {GPU_CURE}") from error
         return cls(network, metadata, device, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
         sets, n = tensors.shape[:2]
-        with running(self.path, n, self._cure), torch.inference_mode(), self._exact():
+        with as_model_errors(self.path, n, self._cure), torch.inference_mode(), self._exact():
             logits = self.network(torch.from_numpy(tensors).to(self.device)).float().cpu().numpy()
-        return checked(np.asarray(logits), self.path, sets, n)
+        return check_logits(np.asarray(logits), self.path, sets, n)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """See `Backend`."""
         n = tensors.shape[1]
         with (
-            running(self.path, n, self._cure),
+            as_model_errors(self.path, n, self._cure),
             torch.inference_mode(),
             self._exact(),
             activations(self.network) as seen,
@@ -75,7 +75,7 @@ class TorchBackend:
 
     @property
     def _cure(self) -> str:
-        # What fails on a GPU mostly fails for want of memory, and never on the CPU for the same reason.
+        # What fails on a GPU mostly fails because its memory is full; the CPU has more.
         return GPU_CURE if self.device.type == "cuda" else CURE
 
     def _exact(self) -> AbstractContextManager[None]:
@@ -90,13 +90,13 @@ class TorchBackend:
         Summed over channels; only what speaks for the winner is kept.
         """
         n = tensors.shape[1]
-        with running(self.path, n, self._cure), torch.enable_grad(), activations(self.network) as seen:
+        with as_model_errors(self.path, n, self._cure), torch.enable_grad(), activations(self.network) as seen:
             # The weights need no gradient; the photos do, so that the layers in between have one.
             logits = self.network(torch.from_numpy(tensors).to(self.device).requires_grad_())
         if not seen:
             raise ModelError(f"{self.metadata.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
         layer = list(seen.values())[-1]
-        with running(self.path, n, self._cure):
+        with as_model_errors(self.path, n, self._cure):
             margin = logits[0, order_to_class(winner)] - logits[0, order_to_class(other)]
             (gradient,) = torch.autograd.grad(margin, layer)
             contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)

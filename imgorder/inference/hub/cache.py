@@ -1,8 +1,7 @@
-"""Where the Hub's cache on this machine keeps files, without a line of network code.
+"""The Hub's cache on this machine, without importing huggingface_hub.
 
-The layout is huggingface_hub's own, so that its tools (`hf cache`) see the files. Looking there ourselves
-keeps a command whose model is cached from importing huggingface_hub, and lets it work on a cache that
-cannot be written.
+The layout is huggingface_hub's own, so that its tools (`hf cache`) see the files. A command whose model is in the cache
+starts faster this way, and works with a cache that cannot be written.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ def cached_file(card: Card, backend: str) -> Path | None:
 
 
 def forget(place: HubPlace, path: Path) -> None:
-    """Take a file out of the cache: its name in the snapshot, and the repository's blob that it links to.
+    """Remove a file from the cache: its name in the snapshot, and the repository's blob that it links to.
 
-    What a link leads to elsewhere is not this repository's, perhaps not even the cache's, and stays.
+    A link that leads elsewhere is removed alone: what it leads to may not even be part of the cache.
 
     Raises:
         OSError: if it cannot be removed.

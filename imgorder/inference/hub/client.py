@@ -1,4 +1,4 @@
-"""What went wrong with the Hub, in words: what, and what to do about it."""
+"""Ask huggingface_hub quietly, and turn its errors into one line: the problem and its cure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOG_IN = "set HF_TOKEN or run `hf auth login`"
 _BUSY = (408, 425, 429)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-# What only a file or a folder can be wrong with, not a network.
+# Errors of a file or a folder, never of a network.
 _MISPLACED = (
     errno.ENOENT,
     errno.ENOTDIR,
@@ -68,11 +68,11 @@ def explain(error: Exception, repo_id: str) -> str:
 
 
 def _answered(status: int, error: Exception, said: str, repo_id: str) -> str:
-    """`explain` for an answer of the Hub that is no success."""
+    """`explain` for an error that the Hub answered with."""
     if isinstance(error, errors.GatedRepoError):
         return f"{repo_id} is gated; ask for access on its page, then {_LOG_IN}"
     if isinstance(error, errors.RevisionNotFoundError):
-        return f"{repo_id} has no longer the revision that this imgorder knows; install a newer imgorder"
+        return f"{repo_id} no longer has the revision that this imgorder knows; install a newer imgorder"
     if isinstance(error, errors.RepositoryNotFoundError):
         return f"the Hub has no {repo_id}, or it is private; if it is, {_LOG_IN}"
     if isinstance(error, errors.EntryNotFoundError):
@@ -89,8 +89,8 @@ def _answered(status: int, error: Exception, said: str, repo_id: str) -> str:
     return f"the Hub answered {status}{why} ({repo_id}); try again later"
 
 
-def may_pass(error: Exception) -> bool:
-    """Whether a second attempt may do better: the network's and the server's trouble, not a refusal or the disk's."""
+def is_temporary(error: Exception) -> bool:
+    """Whether a second attempt may work: after an error of the network or the server, not of the disk or a refusal."""
     error = _cause(error)
     status = _status(error)
     if status is not None:
@@ -101,7 +101,7 @@ def may_pass(error: Exception) -> bool:
 
 
 def _number(error: Exception) -> int | None:
-    # These two number their trouble in ways of their own.
+    # These two have error numbers of their own.
     if isinstance(error, OSError) and not isinstance(error, SSLError | gaierror):
         return error.errno
     return None
@@ -115,7 +115,7 @@ def _token() -> str:
 
 
 def _cause(error: Exception) -> Exception:
-    # huggingface_hub wraps what happened in errors that say less: "force download failed", "not found locally".
+    # huggingface_hub wraps the real error in others that say less: "force download failed", "not found locally".
     while isinstance(error, ValueError | RuntimeError | errors.LocalEntryNotFoundError):
         if not isinstance(error.__cause__, Exception):
             break
@@ -135,7 +135,7 @@ def endpoint() -> str | None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What goes wrong is said by us, in one line; a progress bar is shown only where stderr is a terminal."""
+    """Silence huggingface_hub's warnings, and its progress bar where stderr is not a terminal."""
     level = logging.get_verbosity()
     hide = not (sys.stderr is not None and sys.stderr.isatty()) and not are_progress_bars_disabled()
     logging.set_verbosity(ERROR)

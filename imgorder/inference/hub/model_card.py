@@ -14,7 +14,7 @@ from imgorder.model_format import CLASS_ORDER, FORMAT
 _HEADER = ("data", "n", "spacing", "sets", "exact match", "path baseline")
 
 
-def readme(card: Card) -> str:
+def make_readme(card: Card) -> str:
     """Markdown with the metadata block that the Hub reads."""
     metadata = [
         *([f"license: {card.licence.lower()}"] if card.licence else []),
@@ -37,14 +37,14 @@ def readme(card: Card) -> str:
         parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _figures(card)]
     if card.limits:
         parts += ["## Limits", "\n".join(f"- {each}" for each in card.limits)]
-    files = [f"| {each['file']} | {each['bytes']} | {each['sha256']} |" for each in card.files.values()]
+    files = [f"| {each.file} | {each.bytes} | {each.sha256} |" for each in card.files.values()]
     parts += ["## Files", "\n".join(("| file | bytes | SHA-256 |", "| --- | --- | --- |", *files))]
     if card.licence:
         parts += ["## Licence", card.licence]
     return "\n\n".join(parts) + "\n"
 
 
-def config(card: Card) -> str:
+def make_config(card: Card) -> str:
     """The card as JSON, with what else a reader of the weights has to know."""
     fields = {key: value for key, value in asdict(card).items() if key not in ("hub", "members")}
     fields |= {"library_name": LIBRARY, "format": FORMAT, "class_order": CLASS_ORDER}
@@ -54,7 +54,7 @@ def config(card: Card) -> str:
 def _figures(card: Card) -> str:
     lines = [" | ".join(_HEADER), " | ".join("---" for _ in _HEADER)]
     for row in card.figures:
-        cells = [row["dataset"], row["seq_len"], row["spacing"], row["sets"], row["accuracy"], row["baseline"]]
+        cells = (row.dataset, row.seq_len, row.spacing, row.sets, row.accuracy, row.baseline)
         lines.append(" | ".join(map(str, cells)))
     return "\n".join(f"| {line} |" for line in lines)
 

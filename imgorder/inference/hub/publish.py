@@ -8,11 +8,10 @@ from pathlib import Path
 from imgorder import __version__
 from imgorder.errors import ModelError, UsageError
 from imgorder.inference.cards import Card, HubPlace
-from imgorder.inference.hub import LIBRARY, cache
-from imgorder.inference.hub.library import importing
-from imgorder.inference.model_files import damage, fault, find_file, missing
+from imgorder.inference.hub import LIBRARY, cache, importing
+from imgorder.inference.model_files import check_file, describe_missing, find_file
 
-# Somewhat stricter than the Hub. `huggingface_hub` has its rules too, but a dry run does without its network code.
+# Somewhat stricter than the Hub. huggingface_hub has the rules as well, but a dry run does not import it.
 _REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
 
 
@@ -20,20 +19,20 @@ def check_repo_id(text: str) -> str:
     """The name of a repository.
 
     Raises:
-        UsageError: if it is not ``OWNER/NAME``, or the Hub takes no such name.
+        UsageError: if it is not ``OWNER/NAME``, or the Hub does not take the name.
     """
     if not _REPO_ID.fullmatch(text) or "--" in text or ".." in text or text.endswith(".git") or len(text) > 96:
         raise UsageError(f"--repo is OWNER/NAME, letters, digits, '-', '_' and '.'; not {text!r}")
     return text
 
 
-def contents(card: Card) -> dict[str, Path | bytes]:
+def collect_files(card: Card) -> dict[str, Path | bytes]:
     """What goes into the repository: name there -> a file, whose hash has been checked, or its text.
 
     Raises:
         ModelError: if a file is missing or damaged, or the model has none.
     """
-    from imgorder.inference.hub.model_card import config, readme
+    from imgorder.inference.hub.model_card import make_config, make_readme
 
     if not card.files:
         raise ModelError(f"{card.name}: needs no weights; there is nothing to upload")
@@ -41,18 +40,19 @@ def contents(card: Card) -> dict[str, Path | bytes]:
     for backend, entry in card.files.items():
         found = find_file(card, backend)
         if found is None:
-            raise ModelError(missing(card, backend))
-        if wrong := fault(found.path, entry):
-            raise ModelError(damage(card, found, wrong))
-        inside[str(entry["file"])] = found.path
-    return {**inside, "config.json": config(card).encode(), "README.md": readme(card).encode(errors="backslashreplace")}
+            raise ModelError(describe_missing(card, backend))
+        check_file(card, backend, found)
+        inside[entry.file] = found
+    inside["config.json"] = make_config(card).encode()
+    inside["README.md"] = make_readme(card).encode(errors="backslashreplace")
+    return inside
 
 
 def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: bool) -> HubPlace:
     """Upload; the repository is made if it is not there.
 
     Args:
-        inside: as from `contents`.
+        inside: as from `collect_files`.
         private: for a repository that is made; one that is there stays as it is.
 
     Returns:
@@ -82,4 +82,4 @@ def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: boo
             commit = api.create_commit(repo_id, operations, commit_message=f"{card.name} ({LIBRARY} {__version__})")
     except Exception as error:  # as in download.py: there is no class above all of them
         raise ModelError(f"{card.name}: not uploaded: {explain(error, repo_id)}") from error
-    return HubPlace(repo_id, str(commit.oid), {backend: str(entry["file"]) for backend, entry in card.files.items()})
+    return HubPlace(repo_id, str(commit.oid), {backend: entry.file for backend, entry in card.files.items()})
