@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
-from imgorder.heatmaps.maps import DAB, FEATURES
+from imgorder.model_format import DAB, FEATURES
 from imgorder.networks.dab import DifferenceAccumulator
 from imgorder.networks.dab_resnet import DABResNet
 from imgorder.networks.ensemble import TriDABEnsemble
