@@ -17,6 +17,7 @@ from imgorder.cli._terminal import print_message, print_warning
 from imgorder.errors import UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
+from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
     from imgorder.order_file import OrderFile
@@ -33,12 +34,12 @@ def named_path(text: str | Path) -> Path:
 
 
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.")
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.")
 ]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.", show_default=False
+        metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.", show_default=False
     ),
 ]
 Order = Annotated[
@@ -158,6 +159,11 @@ def likely(confidence: float, photos: int, direction: str) -> float:
 def tell_unsure(title: str, confidence: float, least: float) -> None:
     """One line on stderr for a set whose order is not sure enough."""
     print_message("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")
+
+
+def parse_sizes(texts: Sequence[str]) -> list[int]:
+    """What ``--seq-len`` was given, as set sizes; raises UsageError."""
+    return parse_numbers(texts, "--seq-len", SIZES[0], SIZES[-1])
 
 
 def number_or_all(text: str, option: str) -> int | None:

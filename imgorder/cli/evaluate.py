@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import named_path, number_or_all, parse_numbers
+from imgorder.cli._options import named_path, number_or_all, parse_numbers, parse_sizes
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
 
@@ -69,7 +69,7 @@ def evaluate(
     results = evaluate_models(
         data,
         models=model or ["default"],
-        seq_lens=parse_numbers(seq_len or ["4"], "--seq-len", 3, 6),
+        seq_lens=parse_sizes(seq_len or ["4"]),
         spacings=parse_numbers(spacing or ["1-8"], "--spacing", 1, 1000),
         permutations=number_or_all(permutations, "--permutations"),
         split=split,

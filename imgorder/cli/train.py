@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from imgorder.cli._options import named_path, parse_numbers
+from imgorder.cli._options import named_path, parse_sizes
 from imgorder.cli._terminal import counting, one_line_errors, print_message
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
@@ -91,7 +91,7 @@ def train(
     flags: dict[str, Any] = {
         "recipe": recipe,
         "data": [str(path) for path in data] if data else None,
-        "seq_len": parse_numbers(seq_len, "--seq-len", 3, 6) if seq_len else None,
+        "seq_len": parse_sizes(seq_len) if seq_len else None,
         "backbone": backbone,
         "init": init,
         "batch_size": batch_size,

@@ -11,6 +11,7 @@ from imgorder.datasets.manifest import Manifest
 from imgorder.errors import PhotoError
 from imgorder.media.photos import find_sets
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 FRAMES = "JPEGImages/480p"
 
@@ -51,7 +52,7 @@ def _frames(folder: Path) -> tuple[Path, ...]:
         return ()
 
 
-def build_davis(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6), spacings: Sequence[int] = range(1, 9)) -> Built:
+def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[int] = range(1, 9)) -> Built:
     """All evenly spaced sets from each start, for tests; the group is the sequence.
 
     Args:

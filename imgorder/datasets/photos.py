@@ -14,9 +14,10 @@ from imgorder.errors import ImgorderError, PhotoError
 from imgorder.media.capture import zoned_time
 from imgorder.media.photos import SUFFIXES, find_sets, open_photo
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 
-def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
+def build_photos(root: Path, seq_lens: Sequence[int] = SIZES) -> Built:
     """Each folder is a scene: all windows of photos that follow one another in time, for tests.
 
     Photos without a time, and photos that share a time with another of their folder, are left out: their

@@ -20,6 +20,7 @@ from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
 from imgorder.media.video import SUFFIXES
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 NAME = re.compile(r"v_(?P<action>.+)_(?P<group>g\d+)_c\d+\.\w+")
 TEST_SHARE = 0.3
@@ -31,7 +32,7 @@ _FIRST = {3: 0, 4: 0, 5: -1, 6: -1}
 def build_ucf101(
     root: Path,
     progress_file: Path,
-    seq_lens: Sequence[int] = (3, 4, 5, 6),
+    seq_lens: Sequence[int] = SIZES,
     spacings: Sequence[int] = (4,),
     min_flow: float = 1.0,
     seed: int = 0,
@@ -47,7 +48,7 @@ def build_ucf101(
     Args:
         root: folder with videos named ``v_<Class>_g<NN>_c<NN>.avi``, at any depth.
         progress_file: see `imgorder.datasets.scan`.
-        seq_lens: numbers of images, of 3, 4, 5 and 6.
+        seq_lens: numbers of images.
         spacings: distances between neighbours in frames.
         min_flow: least mean flow between neighbours, in px at a shorter side of 240.
         seed: of the split.

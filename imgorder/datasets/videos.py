@@ -17,6 +17,7 @@ from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
 from imgorder.media.video import SUFFIXES
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 TABLE = "clips.csv"
 
@@ -24,7 +25,7 @@ TABLE = "clips.csv"
 def build_videos(
     root: Path,
     progress_file: Path,
-    seq_lens: Sequence[int] = (3, 4, 5, 6),
+    seq_lens: Sequence[int] = SIZES,
     spacings: Sequence[int] = (2, 4, 8),
     min_flow: float = 1.0,
     validation_fraction: float = 0.15,

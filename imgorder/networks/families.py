@@ -18,6 +18,7 @@ from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.opn import OPN, OPNConfig
 from imgorder.networks.settings import config_of
 from imgorder.networks.tridab import TriDAB, TriDABConfig
+from imgorder.permutations import SIZES
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "tridab": Family(TriDABConfig, TriDAB, sizes=(3, 4, 5, 6)),
-    "tridab-ensemble": Family(EnsembleConfig, TriDABEnsemble, sizes=(3, 4, 5, 6)),
+    "tridab": Family(TriDABConfig, TriDAB, sizes=SIZES),
+    "tridab-ensemble": Family(EnsembleConfig, TriDABEnsemble, sizes=SIZES),
     "dab-resnet18": Family(DABResNet18Config, DABResNet, sizes=None),
     "dab-resnet50": Family(DABResNet50Config, DABResNet, sizes=None),
     "opn": Family(OPNConfig, OPN, sizes=None),

@@ -11,6 +11,7 @@ from typing import Any
 from imgorder.errors import UsageError
 from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
+from imgorder.permutations import SIZES, SIZES_TEXT
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -163,8 +164,8 @@ class TrainConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise UsageError(f"{name} is {', '.join(choices)}; not {getattr(self, name)!r}")
-        if not self.seq_len or not set(self.seq_len) <= {3, 4, 5, 6}:
-            raise UsageError(f"seq_len takes numbers from 3 to 6; not {list(self.seq_len)}")
+        if not self.seq_len or not set(self.seq_len) <= set(SIZES):
+            raise UsageError(f"seq_len takes numbers from {SIZES_TEXT}; not {list(self.seq_len)}")
         if self.shares and set(self.shares) != set(self.seq_len):
             raise UsageError(f"shares are given for {sorted(self.shares)}, seq_len is {list(self.seq_len)}")
         if not 16 <= self.crop_min <= self.crop_max <= 136:
@@ -250,7 +251,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "fast": {
         "recipe": "fast",
         "backbone": "tridab",
-        "seq_len": (3, 4, 5, 6),
+        "seq_len": SIZES,
         "permutations": "one",
         "max_spacing": 16.0,
         "uneven": 0.4,
