@@ -14,7 +14,7 @@ from imgorder.networks.families import build_network, make_config, settings_of  
 from imgorder.networks.matching import Matcher  # noqa: E402
 from imgorder.networks.tridab import TriDAB, TriDABConfig, pair_row  # noqa: E402
 from imgorder.permutations import permutation_classes, relabel_classes  # noqa: E402
-from imgorder.training.grow import grown  # noqa: E402
+from imgorder.training.grow import grow_network  # noqa: E402
 
 SMALL = TriDABConfig(trunk_widths=(4, 6, 8), trunk_blocks=(1, 1), head_width=8, match_width=4, match_radius=2)
 DEEP = replace(SMALL, match_levels=2, head_blocks=2)
@@ -152,7 +152,7 @@ def test_a_grown_network_answers_as_the_small_one_did_and_learns_with_all_of_its
     torch.manual_seed(2)
     small = TriDAB(SMALL).eval()
     larger = replace(DEEP, trunk_widths=(5, 6, 12), trunk_blocks=(1, 3))
-    large = grown(small, larger)
+    large = grow_network(small, larger)
     assert large.config == larger
     images = torch.randn(2, 5, 3, 112, 112)
     with torch.inference_mode():
@@ -179,7 +179,7 @@ def test_a_grown_network_answers_as_the_small_one_did_and_learns_with_all_of_its
 )
 def test_what_cannot_grow_is_refused(change: dict[str, object], named: str) -> None:
     with pytest.raises(UsageError, match=named):
-        grown(TriDAB(SMALL), replace(SMALL, **change))  # type: ignore[arg-type]
+        grow_network(TriDAB(SMALL), replace(SMALL, **change))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("config", [SMALL, DEEP], ids=["plain", "two levels"])

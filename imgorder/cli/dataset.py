@@ -13,6 +13,7 @@ import typer
 from imgorder.cli._options import named_path, parse_numbers, parse_sizes
 from imgorder.cli._terminal import counting, one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
+from imgorder.files import make_folder
 from imgorder.names import show
 from imgorder.permutations import SIZES, SIZES_TEXT
 
@@ -150,10 +151,7 @@ def _spacings(texts: list[str]) -> list[int]:
 
 
 def _out_folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImgorderError(f"{show(out)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    make_folder(out)
     return out
 
 

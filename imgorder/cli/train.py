@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
@@ -17,7 +19,27 @@ if TYPE_CHECKING:
     from imgorder.training.train import Trained
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def needs_training(command: Callable[P, R]) -> Callable[P, R]:
+    """Decorator for commands that run only with the libraries of the extra ``train``."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ImportError as error:
+            if (error.name or "").startswith("imgorder"):
+                raise
+            raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+
+    return wrapped
+
+
 @one_line_errors
+@needs_training
 def train(
     data: Annotated[
         list[Path] | None,
@@ -82,11 +104,8 @@ def train(
     Ctrl-C saves the run; --resume goes on with the very next sample. On several GPUs:
     accelerate launch -m imgorder train …
     """
-    try:
-        from imgorder.training.config import parse_settings, read_toml
-        from imgorder.training.train import train_network
-    except ImportError as error:
-        raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+    from imgorder.training.config import parse_settings, read_toml
+    from imgorder.training.train import train_network
 
     flags: dict[str, Any] = {
         "recipe": recipe,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from imgorder.errors import ImgorderError, UsageError
+from imgorder.errors import UsageError
 from imgorder.networks.families import FAMILIES, build_network, scaled, sizes_of
 from imgorder.training.config import TrainConfig
 
@@ -24,13 +24,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
     Raises:
         UsageError: if the config asks for a GPU that is not there, or a precision it has not.
-        ImgorderError: if accelerate is not installed.
     """
-    try:
-        from accelerate import Accelerator, InitProcessGroupKwargs
-        from accelerate.state import AcceleratorState
-    except ImportError as error:
-        raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+    from accelerate import Accelerator, InitProcessGroupKwargs
+    from accelerate.state import AcceleratorState
 
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("torch sees no GPU here; leave out --device cuda")

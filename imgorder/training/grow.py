@@ -6,9 +6,8 @@ and nothing that was there listens to them yet; new blocks add zero to their sho
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from imgorder.networks.families import make_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
 from imgorder.training.config import TrainConfig
-from imgorder.training.tool import one_line_errors
 from imgorder.training.warm_start import held_out_from, weights_file
 
 # The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
@@ -37,7 +35,7 @@ OF_USE = ("image_size", "mirror")
 SAME = 1e-4
 
 
-def grown(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
+def grow_network(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
     """A network of the larger config with the logits of the small one.
 
     Args:
@@ -89,19 +87,21 @@ def _check(small: TriDABConfig, large: TriDABConfig) -> None:
         raise UsageError(f"a network cannot grow to this {', '.join(wrong)}; {what} can be larger")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """``python -m imgorder.training.grow NAME|FILE --network JSON --out FILE``."""
-    parser = argparse.ArgumentParser(prog="python -m imgorder.training.grow", description=__doc__)
-    parser.add_argument("model", help="a TriDAB of `imgorder models`, or a safetensors file")
-    parser.add_argument("--network", type=json.loads, required=True, help="settings that change, JSON")
-    parser.add_argument("--out", type=Path, required=True, help="the safetensors file, for `imgorder train --init`")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
-    with one_line_errors(parser):
-        print(_grow_file(args.model, args.network, args.out, args.seed))
+def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) -> str:
+    """Write a larger network than a model's, for ``imgorder train --init``.
 
+    Args:
+        model: a TriDAB: a model's name, or a safetensors file.
+        changes: settings of the network that differ.
+        out: the safetensors file.
+        seed: of the new channels.
 
-def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
+    Returns:
+        One line for people: how many weights there are, and the flags to train with.
+
+    Raises:
+        ImgorderError, UsageError: if there is no such TriDAB, or it cannot grow to these settings.
+    """
     path = weights_file(model, option="grow")
     try:
         small, metadata = read_network(path)
@@ -111,8 +111,9 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
         raise UsageError(f"{metadata.name}: a {metadata.family} does not grow; name a TriDAB")
     try:
         config = make_config("tridab", **{**metadata.settings, **changes})
-        large = grown(small, config, seed)
-        same_input = grown(small, replace(config, image_size=small.config.image_size, mirror=small.config.mirror), seed)
+        large = grow_network(small, config, seed)
+        as_small = replace(config, image_size=small.config.image_size, mirror=small.config.mirror)
+        same_input = grow_network(small, as_small, seed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"--network takes a table of settings that fit, as JSON ({error})") from error
     images = torch.randn(1, 4, 3, *[small.config.image_size] * 2, generator=torch.Generator().manual_seed(seed))
@@ -143,7 +144,3 @@ def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
     for name, value in seen.items():
         if value != getattr(run, name):
             yield f"--set {name}={value}"
-
-
-if __name__ == "__main__":
-    main()

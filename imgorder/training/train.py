@@ -14,7 +14,7 @@ from typing import Any
 import tomli_w
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.files import atomic_write
+from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import known_card
 from imgorder.media.preprocess import DEFAULT
 from imgorder.names import show
@@ -115,10 +115,7 @@ def train_network(
     accelerator = make_accelerator(config)
     if config.shorter_edge > DEFAULT.shorter_edge and accelerator.is_main_process:
         warn(f"frames are stored at a shorter edge of {DEFAULT.shorter_edge} px; shorter_edge enlarges them")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImgorderError(f"{show(run)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    make_folder(run)
     folder = frames or run / FRAMES
     if not (folder / "clips.json").exists() and accelerator.is_main_process:
         say(f"decoding {len(data.jobs)} clips into {show(folder)}")
