@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 from imgorder.errors import UsageError  # noqa: E402
 from imgorder.networks import triples as tables  # noqa: E402
-from imgorder.networks.families import build_network, make_config, settings_of  # noqa: E402
+from imgorder.networks.families import build_network, family_config, settings_of  # noqa: E402
 from imgorder.networks.matching import Matcher  # noqa: E402
 from imgorder.networks.tridab import TriDAB, TriDABConfig, pair_row  # noqa: E402
 from imgorder.permutations import permutation_classes, relabel_classes  # noqa: E402
@@ -99,7 +99,7 @@ def test_pair_rows_are_rows_of_the_pair_table() -> None:
 
 def test_settings_build_the_same_network() -> None:
     settings = settings_of(TriDAB(SMALL))
-    assert make_config("tridab", **settings) == SMALL
+    assert family_config("tridab", settings) == SMALL
     again = build_network("tridab", **settings)
     assert {k: v.shape for k, v in again.state_dict().items()} == {
         k: v.shape for k, v in TriDAB(SMALL).state_dict().items()
@@ -113,9 +113,9 @@ def test_matching_can_be_left_out() -> None:
 
 def test_an_unknown_family_or_setting_is_refused() -> None:
     with pytest.raises(KeyError, match="no network family"):
-        make_config("resnet")
+        family_config("resnet", {})
     with pytest.raises(TypeError, match="depth"):
-        make_config("tridab", depth=3)
+        family_config("tridab", {"depth": 3})
 
 
 def test_only_the_second_level_of_matches_sees_what_moved_further_than_the_first_one_reaches() -> None:

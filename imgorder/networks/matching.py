@@ -67,7 +67,7 @@ class Matcher(nn.Module):
         )
 
 
-def matched(
+def match_features(
     features: Tensor,
     matcher: Matcher,
     couple_terms: nn.Conv2d,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from imgorder.errors import UsageError
-from imgorder.networks.families import FAMILIES, build_network, scaled, sizes_of
+from imgorder.networks.families import FAMILIES, apply_width, build_network, sizes_of
 from imgorder.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
         if name not in known:
             raise UsageError(f"{config.backbone} has no setting {name}; it has {', '.join(sorted(known))}")
     try:
-        settings = scaled(config.family, config.network)
+        settings = apply_width(config.family, config.network)
         if FAMILIES[config.family].sizes is None:
             settings = {"seq_len": config.seq_len[0], **settings}
         if config.family == "tridab":  # the others take images of any size

@@ -19,7 +19,7 @@ from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import atomic_write
 from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
-from imgorder.networks.families import make_config
+from imgorder.networks.families import family_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
 from imgorder.training.config import TrainConfig
@@ -110,7 +110,7 @@ def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) 
     if not isinstance(small, TriDAB):
         raise UsageError(f"{metadata.name}: a {metadata.family} does not grow; name a TriDAB")
     try:
-        config = make_config("tridab", **{**metadata.settings, **changes})
+        config = family_config("tridab", {**metadata.settings, **changes})
         large = grow_network(small, config, seed)
         as_small = replace(config, image_size=small.config.image_size, mirror=small.config.mirror)
         same_input = grow_network(small, as_small, seed)
