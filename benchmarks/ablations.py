@@ -26,7 +26,7 @@ from imgorder.evaluation.sets import TimedSet, shuffled
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.permutations import class_to_order
 from imgorder.training.checkpoint import read_config, read_step
-from imgorder.training.held_out import DATASET, held_out_clips, held_out_sets, measure_held_out
+from imgorder.training.held_out import DATASET, find_held_out_clips, make_held_out_sets, measure_held_out
 from imgorder.training.packing import find_data, open_store
 from imgorder.training.store import FrameStore
 
@@ -72,7 +72,7 @@ def finished(run: Path) -> bool:
 def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, Any]]:
     """Rows of one model on the held-out clips of a run, and on DAVIS."""
     store = FrameStore(frames)
-    loaded, clips = load_model(model), held_out_clips(store, run)
+    loaded, clips = load_model(model), find_held_out_clips(store, run)
     results = measure_held_out([loaded], store, clips, [4], SPACINGS)
     if davis:
         models = [] if model == "path" else [model]
@@ -81,7 +81,7 @@ def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dic
     rows = [asdict(each.row) for each in results if each.row.model == name]
     for row in rows:
         if row["dataset"] == DATASET:
-            sets = held_out_sets(store, clips, 4, int(row["spacing"]), loaded.preprocessing)
+            sets = make_held_out_sets(store, clips, 4, int(row["spacing"]), loaded.preprocessing)
             row["ends"] = ends_right(loaded, list(sets))
     return rows
 

@@ -27,7 +27,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from imgorder.evaluation.pooled import pooled
 from imgorder.inference import cards as registry
 from imgorder.inference.predictor import OrderingModel, load_model
-from imgorder.training.held_out import held_out_clips, held_out_sets, measure_held_out
+from imgorder.training.held_out import find_held_out_clips, make_held_out_sets, measure_held_out
 from imgorder.training.store import FrameStore
 
 Images = npt.NDArray[np.float32]
@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # the quantiser advises on its own options
     store = FrameStore(arguments.frames)
-    held_out = held_out_clips(store, arguments.run)
+    held_out = find_held_out_clips(store, arguments.run)
     trained = sorted(set(range(len(store.clips))) - set(held_out))
     chosen = np.random.default_rng(0).choice(trained, CALIBRATION_CLIPS, replace=False).tolist()
     path = load_model("path")
@@ -104,7 +104,7 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             target = Path(folder, "int8.onnx")
             spec, middle = full.preprocessing, 4 if 4 in full.sizes else full.sizes[0]
-            sets = [each.tensors for gap in (2, 6) for each in held_out_sets(store, chosen, middle, gap, spec)]
+            sets = [each.tensors for gap in (2, 6) for each in make_held_out_sets(store, chosen, middle, gap, spec)]
             quantise(source, target, sets)
             small = load_model(target, threads=1)
             for n in full.sizes:

@@ -28,8 +28,8 @@ from imgorder.evaluation.metrics import bootstrap_interval
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.photos import open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, upright_rgb
-from imgorder.training.held_out import DATASET, held_out_clips
-from imgorder.training.sources import even_windows
+from imgorder.training.held_out import DATASET, find_held_out_clips
+from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "robustness.json"
@@ -76,7 +76,7 @@ def clip_windows(store: FrameStore, clips: Sequence[int], limit: int) -> Windows
 
     def windows(n: int, spacing: int) -> list[Window]:
         group = np.repeat([clip.group for clip in store.clips], [clip.frames for clip in store.clips])
-        firsts = even_windows(store, clips, n, spacing)[:, 0].tolist()
+        firsts = find_even_windows(store, clips, n, spacing)[:, 0].tolist()
         return [
             Window(str(group[first]), lambda place, first=first: store.frame(first + place))  # type: ignore[misc]
             for first in spread(firsts, limit)
@@ -160,7 +160,7 @@ def main() -> None:
         data.append(davis_windows(arguments.davis, arguments.sets))
     if arguments.frames and arguments.run:
         store = FrameStore(arguments.frames)
-        clips = held_out_clips(store, *arguments.run)
+        clips = find_held_out_clips(store, *arguments.run)
         data.append((DATASET, clip_windows(store, clips, arguments.sets)))
     if not data:
         parser.error("no data: give --davis, or --run and --frames")

@@ -26,7 +26,7 @@ from imgorder.networks.ensemble import Downscaler, EnsembleConfig, TriDABEnsembl
 from imgorder.networks.families import build_network, settings_of  # noqa: E402
 from imgorder.networks.tridab import TriDABConfig  # noqa: E402
 from imgorder.training import release as release_module  # noqa: E402
-from imgorder.training.calibrate import held_out_logits  # noqa: E402
+from imgorder.training.calibrate import compute_held_out_logits  # noqa: E402
 from imgorder.training.checkpoint import read_config  # noqa: E402
 from imgorder.training.combine import combine, read_member  # noqa: E402
 from imgorder.training.config import make_config  # noqa: E402
@@ -268,9 +268,9 @@ def test_clips_without_sets_of_a_size_are_one_line(
     trained: tuple[Path, FrameStore, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, spec = trained[1], Preprocessing(64, 64)
-    far = partial(held_out_logits, spacings=(40,))  # clips have 30 frames
+    far = partial(compute_held_out_logits, spacings=(40,))  # clips have 30 frames
     assert [len(each) for each in far(torch.nn.Identity(), store, [0], 5, spec)] == [0, 0]
-    monkeypatch.setattr(release_module, "held_out_logits", far)
+    monkeypatch.setattr(release_module, "compute_held_out_logits", far)
     with pytest.raises(UsageError, match="no clip that was kept out of training has sets of 5"):
         release_module.fit_temperatures(torch.nn.Identity(), store, [0], (5,), spec)
 

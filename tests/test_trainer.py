@@ -28,12 +28,12 @@ from imgorder.networks.families import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.training import build as setup  # noqa: E402
 from imgorder.training import train as run_module  # noqa: E402
-from imgorder.training.build import make_accelerator, network_settings, running_average  # noqa: E402
+from imgorder.training.build import make_accelerator, make_average, network_settings  # noqa: E402
 from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
-from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
+from imgorder.training.schedule import Schedule, compute_rate  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
@@ -315,7 +315,7 @@ def test_what_was_noted_after_the_last_checkpoint_is_taken_back(
 def test_the_running_average_leaves_indices_alone(decay: float) -> None:
     module = torch.nn.BatchNorm1d(2)
     module.register_buffer("indices", torch.arange(10_000))
-    average = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
+    average = AveragedModel(module, multi_avg_fn=make_average(decay), use_buffers=True)
 
     def update(weight: float) -> float:
         with torch.no_grad():
@@ -420,13 +420,13 @@ def test_a_plateau_is_remembered_by_a_checkpoint() -> None:
 
 def test_rates_by_the_step() -> None:
     linear = TrainConfig(schedule="linear", warmup=10, decay=20, learning_rate=1.0)
-    rates = [scheduled_rate(linear, 100, step) for step in range(100)]
+    rates = [compute_rate(linear, 100, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert set(rates[10:80]) == {1.0}
     assert rates[80:] == sorted(rates[80:], reverse=True)
     assert rates[-1] == pytest.approx(0.05)
     cosine = TrainConfig(schedule="cosine", warmup=10, learning_rate=1.0)
-    rates = [scheduled_rate(cosine, 110, step) for step in range(110)]
+    rates = [compute_rate(cosine, 110, step) for step in range(110)]
     assert rates[9] == 1.0
     assert rates[60] == pytest.approx(0.5)
     assert rates[109] < 0.001

@@ -137,11 +137,11 @@ def held_out(
         raise UsageError(f"there is no folder for {show(results)}; make it first")
     from imgorder.evaluation.tables import results_json, results_markdown
     from imgorder.inference.predictor import load_model
-    from imgorder.training.held_out import held_out_clips, measure_held_out
+    from imgorder.training.held_out import find_held_out_clips, measure_held_out
     from imgorder.training.store import FrameStore
 
     store = FrameStore(frames)
-    clips = held_out_clips(store, *runs)
+    clips = find_held_out_clips(store, *runs)
     models = [load_model(name) for name in model or ["path", "default"]]
     if not clips:
         named = ", ".join(map(show, runs))

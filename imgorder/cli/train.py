@@ -16,7 +16,7 @@ from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
 if TYPE_CHECKING:
-    from imgorder.training.train import Trained
+    from imgorder.training.trainer import Trainer
 
 
 P = ParamSpec("P")
@@ -128,7 +128,7 @@ def train(
     from_file = read_toml(config) if config else {}
     try:
         with counting("decoding") as progress:
-            trained = train_network(
+            trainer = train_network(
                 run,
                 [from_file, parse_settings(settings or []), changes],
                 resume=resume,
@@ -146,20 +146,21 @@ def train(
         if os.environ.get("RANK", "0") != "0":  # what stops all processes is said by the first
             raise typer.Exit(error.exit_code) from error
         raise
-    if trained.speaks:
-        _tell_result(trained)
-    if trained.stopped and not trained.finished:
+    if trainer.accelerator.is_main_process:
+        _print_result(trainer)
+    if trainer.stopped and not trainer.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _tell_result(trained: Trained) -> None:
-    if not trained.finished:
-        print_message("stopped", f"after step {trained.step} of {trained.steps}; --resume goes on from there")
-    elif trained.step < trained.steps:
+def _print_result(trainer: Trainer) -> None:
+    done = trainer.progress
+    if not trainer.finished:
+        print_message("stopped", f"after step {done.step} of {trainer.steps}; --resume goes on from there")
+    elif done.step < trainer.steps:
         print_message(
-            "finished", f"after step {trained.step}: the validation loss no longer falls at the lowest learning rate"
+            "finished", f"after step {done.step}: the validation loss no longer falls at the lowest learning rate"
         )
-    if trained.weights is None:
+    if trainer.weights is None:
         return  # before the first validation
-    loss = "" if trained.best_loss is None else f", validation loss {trained.best_loss:.3f}"
-    print(f"{show(trained.weights)}: {trained.config.backbone}, weights after step {trained.best_step}{loss}")
+    loss = "" if done.best_loss is None else f", validation loss {done.best_loss:.3f}"
+    print(f"{show(trainer.weights)}: {trainer.config.backbone}, weights after step {done.best_step}{loss}")

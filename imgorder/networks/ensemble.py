@@ -56,16 +56,15 @@ class TriDABEnsemble(TripleScorer):
         if not config.members:
             raise ValueError("an ensemble has one member or more")
         self.config = config
-        largest = config.image_size
-        for each in config.configs:
+        largest, configs = config.image_size, config.configs
+        for each in configs:
             if each.image_size > largest:
                 raise ValueError(
                     f"members take images of at most {largest} px, as the first does; not {each.image_size}"
                 )
-        self.members = nn.ModuleList(TriDAB(each) for each in config.configs)
+        self.members = nn.ModuleList(TriDAB(each) for each in configs)
         self.inputs = nn.ModuleList(
-            Downscaler(largest, each.image_size) if each.image_size < largest else nn.Identity()
-            for each in config.configs
+            Downscaler(largest, each.image_size) if each.image_size < largest else nn.Identity() for each in configs
         )
 
     def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:

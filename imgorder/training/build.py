@@ -37,7 +37,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
     # accelerate keeps its first settings for good, where a second run in this process may have others.
     AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
-    precision = precision_of(config, on_cpu)
+    precision = choose_precision(config, on_cpu)
     try:
         return Accelerator(
             mixed_precision="no" if precision == "fp32" else precision, cpu=on_cpu, kwargs_handlers=[patience]
@@ -46,7 +46,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         raise UsageError(f"--precision {config.precision}: {error}") from error
 
 
-def precision_of(config: TrainConfig, on_cpu: bool) -> str:
+def choose_precision(config: TrainConfig, on_cpu: bool) -> str:
     """The precision of a run: fp32, bf16 or fp16.
 
     A processor without instructions for bf16 is ten times slower in it than in fp32, hence "auto".
@@ -109,7 +109,7 @@ def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optim
     return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
 
 
-def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+def make_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
     """Averaging for `torch.optim.swa_utils.AveragedModel`: numbers are averaged, indices and counts copied.
 
     torch's own averages whole numbers too, and rounds them down: a table of indices would lose entries.

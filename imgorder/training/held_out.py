@@ -10,14 +10,14 @@ from imgorder.evaluation.sets import TimedSet
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess_set
 from imgorder.training.checkpoint import read_config
-from imgorder.training.sources import even_windows
+from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE
 
 DATASET = "held-out clips"
 
 
-def held_out_clips(store: FrameStore, *runs: Path) -> list[int]:
+def find_held_out_clips(store: FrameStore, *runs: Path) -> list[int]:
     """Places in the store of the clips whose group the run kept out; of several runs, all of them."""
     return find_clips(store, set.intersection(*(set(read_config(run / STATE).held_out_groups) for run in runs)))
 
@@ -27,7 +27,7 @@ def find_clips(store: FrameStore, groups: Set[str]) -> list[int]:
     return [index for index, clip in enumerate(store.clips) if clip.group in groups]
 
 
-def held_out_sets(
+def make_held_out_sets(
     store: FrameStore, clips: Sequence[int], n: int, spacing: int, spec: Preprocessing = DEFAULT
 ) -> Iterator[TimedSet]:
     """Evenly spaced sets, two of a clip, as tensors; the same sets for every preprocessing.
@@ -36,7 +36,7 @@ def held_out_sets(
     """
     for index in clips:
         clip = store.clips[index]
-        for frames in even_windows(store, [index], n, spacing):
+        for frames in find_even_windows(store, [index], n, spacing):
             images = [store.frame(number) for number in frames.tolist()]
             yield TimedSet(clip.name, clip.group, preprocess_set(images, spec))
 
@@ -53,7 +53,7 @@ def measure_held_out(
     for model in models:
         for n in (n for n in seq_lens if n in model.sizes):
             for spacing in spacings:
-                sets = held_out_sets(store, clips, n, spacing, model.preprocessing)
+                sets = make_held_out_sets(store, clips, n, spacing, model.preprocessing)
                 measured = measure(model, DATASET, sets, n, spacing)
                 results += [measured] if measured is not None else []
     return results

@@ -12,7 +12,7 @@ from imgorder.errors import ImgorderError
 from imgorder.files import atomic_write
 
 
-class Journal:
+class MetricsLog:
     """Kept by the first process of a run; the others are silent.
 
     Args:

@@ -21,7 +21,7 @@ from imgorder.names import first_line
 from imgorder.networks.families import build_network, settings_of, sizes_of
 from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.training.build import network_settings
-from imgorder.training.calibrate import fit_temperature, held_out_logits
+from imgorder.training.calibrate import compute_held_out_logits, fit_temperature
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.export import export_onnx
@@ -160,7 +160,7 @@ def fit_temperatures(
         )
     found = {}
     for n in sizes:
-        logits, target = held_out_logits(network, store, clips, n, spec)
+        logits, target = compute_held_out_logits(network, store, clips, n, spec)
         if not len(target):
             raise UsageError(f"no clip that was kept out of training has sets of {n}, so no temperature can be fitted")
         found[n] = fit_temperature(logits, target)

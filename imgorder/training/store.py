@@ -112,7 +112,7 @@ class StoreWriter:
         """Append a clip, uint8 ``(frames, H, W, 3)``."""
         count, height, width, _ = frames.shape
         self._frames.write(np.ascontiguousarray(frames).tobytes())
-        self._cells.write(cell_means(frames).tobytes())
+        self._cells.write(average_cells(frames).tobytes())
         self._clips.append(Clip(name, group, count, height, width, numbers))
 
     def close(self) -> FrameStore:
@@ -135,7 +135,7 @@ class StoreWriter:
             partial.unlink(missing_ok=True)
 
 
-def cell_means(frames: Frames) -> Frames:
+def average_cells(frames: Frames) -> Frames:
     """Means of 8×8 px cells, uint8 ``(F, H, W, 3) -> (F, H // 8, W // 8, 3)``."""
     rows, columns = frames.shape[1] // CELL, frames.shape[2] // CELL
     whole = frames[:, : rows * CELL, : columns * CELL]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from imgorder.inference.cards import known_card
 from imgorder.media.preprocess import DEFAULT
 from imgorder.names import show
 from imgorder.training.build import make_accelerator, network_settings
-from imgorder.training.checkpoint import WEIGHTS, read_config
+from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
 from imgorder.training.sources import make_source, need_steps
@@ -50,32 +50,6 @@ KEPT = (
 FRAMES = "frames"
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a run has come to.
-
-    Attributes:
-        weights: file for ``--model``; None before the first validation.
-        config: of the run.
-        step, steps: done, and of the whole run.
-        finished: whether the run has come to its end.
-        stopped: whether it was asked to stop, as by Ctrl-C.
-        best_step: after which the weights were kept.
-        best_loss: their validation loss, None without validation.
-        speaks: whether this is the process that talks to people.
-    """
-
-    weights: Path | None
-    config: TrainConfig
-    step: int
-    steps: int
-    finished: bool
-    stopped: bool
-    best_step: int
-    best_loss: float | None
-    speaks: bool
-
-
 def train_network(
     run: Path,
     changes: Sequence[Mapping[str, Any]],
@@ -87,7 +61,7 @@ def train_network(
     progress: Progress | None = None,
     warn: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
-) -> Trained:
+) -> Trainer:
     """Train, or go on with a run.
 
     Args:
@@ -97,7 +71,10 @@ def train_network(
         frames: folder of the decoded frames; ``run/frames`` if not given.
         minutes: stop and save after so long.
         workers: threads that decode.
-        progress, warn, say: told of decoding, of what is left out, and of what is about to be done.
+        progress, warn, say: called with the decoding's progress, with what is left out, and with what comes next.
+
+    Returns:
+        The trainer, when it has come to its end or was stopped.
 
     Raises:
         ImgorderError: for data that cannot be read, a run that is there or not there, a loss that is no
@@ -126,6 +103,8 @@ def train_network(
     if resume:
         trainer.resume()
     if accelerator.is_main_process:
+        with atomic_write(run / CONFIG) as partial:
+            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
         if trainer.taken:
             say(f"beginning with {trainer.taken}")
         say(trainer.summary())
@@ -133,25 +112,10 @@ def train_network(
             warn(
                 "nothing is held out for validation, so the last weights are kept; data of two groups or more allow it"
             )
-    if accelerator.is_main_process:
-        with atomic_write(run / CONFIG) as partial:
-            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
     with _finishing_the_step(trainer):
-        finished = trainer.train(minutes)
+        trainer.train(minutes)
     accelerator.end_training()
-    weights = run / WEIGHTS
-    done = trainer.progress
-    return Trained(
-        weights if weights.exists() else None,
-        config,
-        done.step,
-        trainer.steps,
-        finished,
-        trainer.stopped,
-        done.best_step,
-        done.best_loss,
-        accelerator.is_main_process,
-    )
+    return trainer
 
 
 def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> TrainConfig:
