@@ -22,7 +22,7 @@ import numpy as np
 from answers import answer, exact_match, numbered
 from conditions import CONDITIONS, PLAIN, Condition, Pixels
 
-from imgorder.datasets.davis import davis_sequences
+from imgorder.datasets.davis import find_davis_sequences
 from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import bootstrap_interval
 from imgorder.inference.predictor import OrderingModel, load_model
@@ -57,7 +57,7 @@ def davis_windows(root: Path, limit: int) -> tuple[str, Windows]:
     """Windows of DAVIS, equally many of each sequence, spread evenly over it; and the name of the data set."""
     sequences = {
         name: [np.asarray(upright_rgb(open_photo(file))) for file in files]
-        for name, files in davis_sequences(root).items()
+        for name, files in find_davis_sequences(root).items()
     }
 
     def windows(n: int, spacing: int) -> list[Window]:

@@ -18,7 +18,7 @@ from imgorder.names import show
 from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
-    from imgorder.datasets.built import Built, Progress
+    from imgorder.datasets.manifest import DataSet, Progress
 
 dataset = typer.Typer(
     name="dataset",
@@ -166,7 +166,7 @@ def _progress_bar(working: Path) -> Iterator[Progress | None]:
         raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
-def _write(built: Built, out: Path, sources: str) -> None:
+def _write(built: DataSet, out: Path, sources: str) -> None:
     from imgorder.datasets.manifest import write_manifest
 
     for each in built.skipped:

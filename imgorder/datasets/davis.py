@@ -6,8 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.datasets.built import Built, Skipped, even_set
-from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.manifest import DataSet, Manifest, Skipped, make_even_set
 from imgorder.errors import PhotoError
 from imgorder.media.photos import find_sets
 from imgorder.names import natural_key, show
@@ -21,7 +20,7 @@ def is_davis_root(path: Path) -> bool:
     return os.path.isdir(path / FRAMES)
 
 
-def davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
+def find_davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
     """Name -> frames in order of each sequence.
 
     Raises:
@@ -31,7 +30,7 @@ def davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _folders(root: Path) -> dict[str, tuple[Path, ...]]:
-    """As `davis_sequences`, with those folders as well that hold no photos."""
+    """As `find_davis_sequences`, with those folders as well that hold no photos."""
     folder = root / FRAMES
     if not is_davis_root(root):
         raise PhotoError(f"{show(root)}: no folder {FRAMES} in it; give the root of DAVIS")
@@ -52,7 +51,7 @@ def _frames(folder: Path) -> tuple[Path, ...]:
         return ()
 
 
-def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[int] = range(1, 9)) -> Built:
+def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[int] = range(1, 9)) -> DataSet:
     """All evenly spaced sets from each start, for tests; the group is the sequence.
 
     Args:
@@ -61,7 +60,7 @@ def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[
         spacings: distances between neighbours in frames.
 
     Raises:
-        PhotoError: as `davis_sequences`.
+        PhotoError: as `find_davis_sequences`.
     """
     folders = _folders(root)
     lengths = {name: len(files) for name, files in folders.items() if files}
@@ -71,10 +70,10 @@ def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[
     manifests = []
     for n in seq_lens:
         sets = [
-            even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
+            make_even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
             for name, frames in lengths.items()
             for spacing in spacings
             for start in range(frames - (n - 1) * spacing)
         ]
         manifests.append(Manifest("davis", root, n, 0, tuple(sets)))
-    return Built(tuple(manifests), len(lengths), tuple(skipped))
+    return DataSet(tuple(manifests), len(lengths), tuple(skipped))

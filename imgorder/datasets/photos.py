@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from imgorder.datasets.built import Built, Skipped
-from imgorder.datasets.manifest import Manifest, SetEntry
+from imgorder.datasets.manifest import DataSet, Manifest, SetEntry, Skipped
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
 from imgorder.media.capture import zoned_time
@@ -17,7 +16,7 @@ from imgorder.names import natural_key, show
 from imgorder.permutations import SIZES
 
 
-def build_photos(root: Path, seq_lens: Sequence[int] = SIZES) -> Built:
+def build_photos(root: Path, seq_lens: Sequence[int] = SIZES) -> DataSet:
     """Each folder is a scene: all windows of photos that follow one another in time, for tests.
 
     Photos without a time, and photos that share a time with another of their folder, are left out: their
@@ -54,7 +53,7 @@ def build_photos(root: Path, seq_lens: Sequence[int] = SIZES) -> Built:
                 places = tuple(place for _, place in window)
                 sets.append(SetEntry(scene, places, "test", scene, round(seconds, 6)))
         manifests.append(Manifest("photos", root, n, 0, tuple(sets)))
-    return Built(tuple(manifests), len(timed), tuple(skipped))
+    return DataSet(tuple(manifests), len(timed), tuple(skipped))
 
 
 def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tuple[Path, str]]]:

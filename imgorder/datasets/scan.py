@@ -20,8 +20,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from imgorder.datasets.built import Progress, Skipped
 from imgorder.datasets.flow import FLOW_SIDE, UNIT_SIDE, ClipFlow, measure_flow
+from imgorder.datasets.manifest import Progress, Skipped
 from imgorder.errors import ImgorderError
 from imgorder.media.video import VideoError, opencv
 from imgorder.names import show

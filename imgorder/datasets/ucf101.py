@@ -11,11 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.datasets.built import Built, Progress, Skipped, even_set
-from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.flow import find_moving_windows
+from imgorder.datasets.manifest import DataSet, Manifest, Progress, Skipped, make_even_set
 from imgorder.datasets.scan import scan_videos
-from imgorder.datasets.select import moving_windows
-from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
 from imgorder.media.video import SUFFIXES
@@ -38,7 +37,7 @@ def build_ucf101(
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
-) -> Built:
+) -> DataSet:
     """Make the data set.
 
     The same group number of every class is on the same side of the split, 18 of UCF101's 25 numbers in
@@ -69,18 +68,18 @@ def build_ucf101(
     if not names:
         raise ImgorderError(f"{show(root)}: no videos named v_<Class>_g<NN>_c<NN>.avi; give UCF101's folder of videos")
     scan = scan_videos(root, names, spacings, progress_file, workers, progress)
-    test = held_out_groups(dict.fromkeys(groups.values(), 1), TEST_SHARE, seed)
+    test = draw_held_out_groups(dict.fromkeys(groups.values(), 1), TEST_SHARE, seed)
     manifests = []
     for n in seq_lens:
         sets = []
         for name, flow in scan.flows.items():
             side = "test" if groups[name] in test else "train"
             for spacing in spacings:
-                for window in moving_windows(flow, 4, spacing, min_flow):
+                for window in find_moving_windows(flow, 4, spacing, min_flow):
                     start = window + _FIRST[n] * spacing
                     if start >= 0 and start + (n - 1) * spacing < flow.frames:
                         mean = flow.mean(start, n, spacing)
-                        sets.append(even_set(name, start, n, spacing, side, groups[name], mean))
+                        sets.append(make_even_set(name, start, n, spacing, side, groups[name], mean))
         manifests.append(Manifest("ucf101", root, n, seed, tuple(sets)))
     left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
-    return Built(tuple(manifests), len(scan.flows), tuple(left_out))
+    return DataSet(tuple(manifests), len(scan.flows), tuple(left_out))

@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from imgorder.datasets.built import Built, Progress, Skipped, even_set
-from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.flow import find_moving_windows
+from imgorder.datasets.manifest import DataSet, Manifest, Progress, Skipped, make_even_set
 from imgorder.datasets.scan import scan_videos
-from imgorder.datasets.select import moving_windows
-from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
 from imgorder.media.video import SUFFIXES
@@ -32,7 +31,7 @@ def build_videos(
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
-) -> Built:
+) -> DataSet:
     """Make evenly spaced sets of the windows in which enough moves, split by group.
 
     A ``clips.csv`` in the folder (columns ``file`` and ``group``) says which videos are meant and what
@@ -53,13 +52,13 @@ def build_videos(
     Raises:
         ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.
     """
-    groups, skipped = grouped_videos(root)
+    groups, skipped = group_videos(root)
     scan = scan_videos(root, list(groups), spacings, progress_file, workers, progress)
-    held_out = held_out_groups(Counter(groups.values()), validation_fraction, seed)
+    held_out = draw_held_out_groups(Counter(groups.values()), validation_fraction, seed)
     manifests = []
     for n in seq_lens:
         sets = [
-            even_set(
+            make_even_set(
                 name,
                 start,
                 n,
@@ -70,14 +69,14 @@ def build_videos(
             )
             for name, flow in scan.flows.items()
             for spacing in spacings
-            for start in moving_windows(flow, n, spacing, min_flow)
+            for start in find_moving_windows(flow, n, spacing, min_flow)
         ]
         manifests.append(Manifest("videos", root, n, seed, tuple(sets)))
     left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
-    return Built(tuple(manifests), len(scan.flows), tuple(left_out))
+    return DataSet(tuple(manifests), len(scan.flows), tuple(left_out))
 
 
-def grouped_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
+def group_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
     """Video -> group for the videos of a folder, and those that its ``clips.csv`` does not list.
 
     Raises:

@@ -14,7 +14,7 @@ import numpy as np
 
 from imgorder.datasets.frames import read_set
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
-from imgorder.datasets.videos import grouped_videos
+from imgorder.datasets.videos import group_videos
 from imgorder.errors import ImgorderError
 from imgorder.files import orderly_end
 from imgorder.media.preprocess import to_scaled
@@ -121,7 +121,7 @@ def _from_folders(folders: Sequence[Path]) -> Data:
     data = Data()
     marks = []
     for folder in folders:
-        groups, skipped = grouped_videos(folder)
+        groups, skipped = group_videos(folder)
         data.left_out += [f"{show(each.name)}: left out: {each.reason}" for each in skipped]
         for name, group in groups.items():
             path = folder / name

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from imgorder.datasets.manifest import Manifest
-from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.split import draw_held_out_groups
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.permutations import class_count, permutation_classes
 from imgorder.training.batch_plan import Box, Drawn, draw_box, draw_orders, middle_boxes
@@ -247,7 +247,7 @@ def _draw_groups(config: TrainConfig, groups: Sequence[str], draw: bool = True) 
         return tuple(sorted(known))
     if not draw:
         return ()
-    return tuple(sorted(held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
+    return tuple(sorted(draw_held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
 
 
 def _check_groups(config: TrainConfig, groups: Sequence[str]) -> None:
