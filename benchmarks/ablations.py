@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from imgorder.evaluation.evaluate import evaluate_models
-from imgorder.evaluation.sets import TimedSet, shuffled
+from imgorder.evaluation.sets import TimedSet, draw_listings
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.permutations import class_to_order
 from imgorder.training.checkpoint import read_config, read_step
@@ -92,7 +92,7 @@ def ends_right(model: OrderingModel, sets: list[TimedSet]) -> float:
     Who knows these and nothing else is right in half of the sets.
     """
     hits = 0
-    listings = [shuffled(4, 1, (0, index))[0] for index in range(len(sets))]
+    listings = [draw_listings(4, 1, (0, index))[0] for index in range(len(sets))]
     for start in range(0, len(sets), 32):
         part = list(zip(sets[start : start + 32], listings[start : start + 32], strict=True))
         probabilities = model.probabilities(np.stack([each.tensors[list(listing)] for each, listing in part]))

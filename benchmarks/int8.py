@@ -24,7 +24,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from imgorder.evaluation.pooled import pooled
+from imgorder.evaluation.pooling import pool_rows
 from imgorder.inference import cards as registry
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.training.held_out import find_held_out_clips, make_held_out_sets, measure_held_out
@@ -109,7 +109,7 @@ def main() -> None:
             small = load_model(target, threads=1)
             for n in full.sizes:
                 before, after, baseline = (
-                    pooled(measure_held_out([model], store, held_out, [n], arguments.spacing))[0]
+                    pool_rows(measure_held_out([model], store, held_out, [n], arguments.spacing))[0]
                     for model in (full, small, path)
                 )
                 rows.append(

@@ -34,7 +34,7 @@ from tables import (
 )
 
 from imgorder.evaluation.measure import Row
-from imgorder.evaluation.pooled import PooledRow
+from imgorder.evaluation.pooling import PooledRow
 from imgorder.evaluation.tables import pooled_markdown, results_markdown
 from imgorder.inference.hub.model_card import recipe_table
 

@@ -19,7 +19,7 @@ from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
-from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, shuffled, windows
+from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, draw_listings, windows
 from imgorder.evaluation.tables import cell
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
@@ -133,9 +133,9 @@ def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(d
 
 
 def test_listings_are_drawn_by_seed_or_are_all() -> None:
-    assert sorted(shuffled(4, None, (0, 0))) == sorted(permutations(range(4)))
-    assert shuffled(5, 3, (1, 2)) == shuffled(5, 3, (1, 2))
-    assert len({*shuffled(5, 50, (0, 0))}) > 20
+    assert sorted(draw_listings(4, None, (0, 0))) == sorted(permutations(range(4)))
+    assert draw_listings(5, 3, (1, 2)) == draw_listings(5, 3, (1, 2))
+    assert len({*draw_listings(5, 50, (0, 0))}) > 20
 
 
 def test_rank_correlation_and_neighbours_are_up_to_reversal() -> None:

@@ -58,7 +58,7 @@ def evaluate(
     """
     from imgorder.cli._terminal import track
     from imgorder.evaluation.evaluate import evaluate_models
-    from imgorder.evaluation.pooled import pooled
+    from imgorder.evaluation.pooling import pool_rows
     from imgorder.evaluation.tables import pooled_markdown, results_csv, results_json, results_markdown
 
     if as_json and as_csv:
@@ -85,7 +85,7 @@ def evaluate(
     else:
         print(results_markdown(each.row for each in results))
         if together:
-            print(f"\n{pooled_markdown(pooled(results))}")
+            print(f"\n{pooled_markdown(pool_rows(results))}")
         if per_video:
             print(_per_video(results))
 

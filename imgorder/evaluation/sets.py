@@ -69,7 +69,7 @@ def windows(sequences: Mapping[str, Tensor], n: int, spacing: int) -> Iterator[T
             yield TimedSet(name, name, frames[start : start + (n - 1) * spacing + 1 : spacing])
 
 
-def shuffled(n: int, count: int | None, seed: Sequence[int]) -> list[tuple[int, ...]]:
+def draw_listings(n: int, count: int | None, seed: Sequence[int]) -> list[tuple[int, ...]]:
     """Listings in which a set is shown: ``count`` drawn ones, or all n! for None.
 
     In listing L, the image at place i is L[i]-th in time.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, fields
 
 from imgorder.evaluation.measure import Measured, Row
-from imgorder.evaluation.pooled import PooledRow, pooled
+from imgorder.evaluation.pooling import PooledRow, pool_rows
 from imgorder.names import show
 
 
@@ -21,7 +21,7 @@ def results_json(results: Iterable[Measured]) -> str:
         for each in measured
     ]
     rows = [asdict(each.row) for each in measured]
-    together = [asdict(row) for row in pooled(measured)]
+    together = [asdict(row) for row in pool_rows(measured)]
     return json.dumps({"version": 1, "rows": rows, "pooled": together, "videos": videos}, indent=1)
 
 
