@@ -79,8 +79,8 @@ def combine(
 ) -> None:
     """Make one model of several TriDABs, whose scores are the mean of theirs.
 
-    A card lies beside its model's files. Its network sees images of its own size, or of SIZE px; the first one's are
-    the largest.
+    Each card lies beside its model's files. Its network sees images of its usual size, or of SIZE px. Those of the
+    first card are the largest.
     """
     to = _release(name, about, out, licence, data)
     from imgorder.training.combine import combine, read_member

@@ -143,7 +143,7 @@ def train(
         print_message("stopped", "nothing is saved yet; the same command begins anew")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     except ImgorderError as error:
-        if os.environ.get("RANK", "0") != "0":  # what stops all processes is said by the first
+        if os.environ.get("RANK", "0") != "0":  # only the first process reports what stops them all
             raise typer.Exit(error.exit_code) from error
         raise
     if trainer.accelerator.is_main_process:

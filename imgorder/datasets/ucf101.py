@@ -42,7 +42,7 @@ def build_ucf101(
 
     The same group number of every class is on the same side of the split, 18 of UCF101's 25 numbers in
     train and 7 in test, as in the splits that come with UCF101: a group's clips share their source, and
-    classes that lie close may share sources under one number.
+    similar classes may share sources under one number.
 
     Args:
         root: folder with videos named ``v_<Class>_g<NN>_c<NN>.avi``, at any depth.
@@ -52,7 +52,7 @@ def build_ucf101(
         min_flow: least mean flow between neighbours, in px at a shorter side of 240.
         seed: of the split.
         workers: processes that read videos.
-        progress: told after every video.
+        progress: called after every video.
 
     Raises:
         ImgorderError: if there is no such folder, or no video named so.

@@ -47,7 +47,7 @@ def build_videos(
         validation_fraction: share of the videos for validation.
         seed: of the split.
         workers: processes that read videos.
-        progress: told after every video.
+        progress: called after every video.
 
     Raises:
         ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.

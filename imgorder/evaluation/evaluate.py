@@ -119,7 +119,7 @@ def _refuse_repeated(data: Sequence[Path]) -> None:
 
 
 def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None:
-    """Say what does not fit, and open what has to be there, before hours of work rather than after."""
+    """Find what does not fit or cannot be opened before hours of work."""
     for model in models:
         fitting = {case.seq_len for case in cases if case.seq_len in model.sizes}
         if cases and not fitting:
@@ -132,7 +132,7 @@ def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None
 
 
 def _jobs(models: Sequence[OrderingModel], cases: Sequence[Case]) -> list[Job]:
-    """All cases with one preprocessing, then all with the next: what is in memory of one serves all its cases."""
+    """All cases with one preprocessing, then all with the next, so that frames are preprocessed once for each."""
     jobs = []
     for spec in dict.fromkeys(model.preprocessing for model in models):
         alike = [model for model in models if model.preprocessing == spec]
@@ -168,7 +168,7 @@ def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: 
 
 
 def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[OrderingModel]:
-    """Each model once; two that go by one name could not be told apart in the results."""
+    """Each model once; two of one name would be mixed up in the results."""
     loaded: dict[str, tuple[str, OrderingModel]] = {}
     for name in dict.fromkeys(names):
         model = load_model(name, "auto" if name == BASELINE else backend, threads)

@@ -52,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model said of each set, for figures over several cases.
+    """A model's answers to each set, for figures over several cases.
 
     Attributes:
         videos, groups: each set's video, and the source that it is of.

@@ -1,6 +1,6 @@
 """Several TriDABs as one network, whose scores are the mean of theirs.
 
-A member may want smaller images than the ensemble is given: what moved far lies nearer in them, within the reach
+A member may want smaller images than the ensemble is given: in them a large motion is shorter, within the reach
 of its matches. The same weights at two sizes are two members.
 """
 

@@ -22,7 +22,7 @@ Flags = npt.NDArray[np.bool_]
 # Top, left, height and width in a frame, in px.
 Box = tuple[int, int, int, int]
 
-# Of the boxes that are no squares, so many lie along the longer edge of their frame.
+# Share of the boxes other than squares whose longer edge is that of their frame.
 ALONG = 0.8
 
 

@@ -49,7 +49,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 def choose_precision(config: TrainConfig, on_cpu: bool) -> str:
     """The precision of a run: fp32, bf16 or fp16.
 
-    A processor without instructions for bf16 is ten times slower in it than in fp32, hence "auto".
+    A processor without instructions for bf16 is ten times slower in it than in fp32; "auto" avoids that.
     """
     if config.precision != "auto":
         return config.precision

@@ -48,7 +48,7 @@ def compute_held_out_logits(
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
     """The divisor of the logits that makes the expected calibration error of the confidences least.
 
-    That error is what the tables promise. Cross-entropy would be led by the few sets that cannot be told,
+    That error is what the tables promise. Cross-entropy would follow the few sets that no network can order,
     and make the network less sure of all others than it may be. To count every source the same was tried:
     on sources that were left out of the fit it did worse.
 

@@ -1,4 +1,4 @@
-"""All that decides a training run, in one dataclass, and the recipes that it starts from."""
+"""All settings of a training run in one dataclass, and the recipes that they start from."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class TrainConfig:
     Network:
         backbone: what people call the network.
         network: fields of its config, such as ``width``, ``dab`` and ``window``.
-        init: weights to begin with, a safetensors file or the name of a model, as far as their names and
-            shapes agree with the network's; drawn from the seed if empty.
+        init: weights to begin with, a safetensors file or the name of a model; tensors are taken whose
+            names and shapes are those of the network. Drawn from the seed if empty.
         seq_len: set sizes n; more than one only for TriDAB.
         shares: n -> share of the steps, where several n are trained; equal if empty.
 
@@ -63,7 +63,7 @@ class TrainConfig:
         validation_spacings: for folders of videos, the spacings in frames that are validated.
 
     Sets from folders of videos (manifests say themselves which frames make a set):
-        max_spacing: mean spacing is drawn from 1…max_spacing frames, or as far as the clip reaches.
+        max_spacing: mean spacing is drawn from 1…max_spacing frames; from less in a clip that is too short.
         wide: 1 for log-uniform spacings; above, wide ones are drawn more often.
         uneven: share of sets whose gaps differ from one another.
         min_change: mean absolute difference (0…255) of 8 px cells below which two neighbouring
@@ -96,7 +96,7 @@ class TrainConfig:
         seed: of the first weights and of all that is drawn but the split.
 
     The machine:
-        channels_last: whether images lie channel by channel in memory, which is faster as a rule.
+        channels_last: whether the channels come last in memory, which is usually faster.
         precision: "fp32", "bf16", "fp16", or "auto": bf16 where the machine computes in it, else fp32.
         device: "auto", "cpu" or "cuda".
         frames_on: "device" keeps all decoded frames there, "host" sends each batch; "auto" chooses.
@@ -257,7 +257,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Settings from a TOML file.
 
     Raises:
-        UsageError: if the file cannot be read or is no TOML.
+        UsageError: if the file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -341,5 +341,5 @@ def _check_setting(name: str, hint: Any, value: Any) -> Any:
         else:
             return dict(value)
     except (TypeError, ValueError, AttributeError, OverflowError):
-        pass  # said below
+        pass  # the error below says it
     raise UsageError(f"{name} is {wanted}; not {value!r}")

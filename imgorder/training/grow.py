@@ -134,7 +134,7 @@ def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) 
 
 
 def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
-    """What `imgorder train` has to be told of a network and of what it sees."""
+    """The flags of `imgorder train` for a network and its input."""
     yield "--recipe fast"
     usual, run = asdict(TriDABConfig()), TrainConfig()
     for name, value in asdict(config).items():

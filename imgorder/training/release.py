@@ -32,7 +32,7 @@ from imgorder.training.trainer import STATE
 
 @dataclass(frozen=True)
 class Release:
-    """What is said of a model that is released, and where its files go.
+    """How a released model is described, and where its files go.
 
     Attributes:
         name: of the model.
@@ -61,7 +61,7 @@ def release_run(
     Args:
         run: its folder.
         store: the clips it was trained on; those kept out of training fit the temperatures.
-        to: what is said of the model.
+        to: description and folder.
         network_changes: settings of the network that need no training, such as ``{"mirror": True}``.
         changes: settings of the run that the weights do not depend on, such as ``{"image_size": 128}``.
 
@@ -101,7 +101,7 @@ def write_release(
         network: to release.
         metadata: of it; the temperatures are filled in here.
         store: clips; those of the groups that the metadata names as held out fit the temperatures.
-        to: what is said of the model.
+        to: description and folder.
         facts: for the card, on how the network was trained.
 
     Raises:

@@ -77,8 +77,8 @@ def train_network(
         The trainer, when it has come to its end or was stopped.
 
     Raises:
-        ImgorderError: for data that cannot be read, a run that is there or not there, a loss that is no
-            number, or too little memory.
+        ImgorderError: for data that cannot be read, a run that exists or does not exist, a loss that is not
+            finite, or too little memory.
         UsageError: for settings that do not fit.
     """
     config = _settings(run, changes, resume)
@@ -142,13 +142,13 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     init = config.init
-    if init and os.path.exists(init) and not known_card(init):  # a name is one, whatever lies here
+    if init and os.path.exists(init) and not known_card(init):  # the name of a model wins over a file of that name
         init = os.path.abspath(init)
     return replace(config, data=tuple(os.path.abspath(name) for name in config.data), init=init)
 
 
 def _check(config: TrainConfig, data: Data) -> None:
-    """Whatever can be known to be wrong before hours of decoding.
+    """Find what does not fit before hours of decoding.
 
     Raises:
         UsageError: if the settings do not fit the network or the data.
@@ -206,7 +206,7 @@ def current_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", here.name)  # installed within another repository it is none of its files
+        git("ls-files", "--error-unmatch", here.name)  # fails where another repository holds an installed copy
         return git("rev-parse", "HEAD")
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no checkout
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
         return "unknown"

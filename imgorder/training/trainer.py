@@ -43,7 +43,7 @@ STATE = "state.safetensors"
 VALIDATION_BATCH = 32
 SEEDS = 2**63  # torch takes no larger ones
 
-# fp16 leaves out steps whose gradient overflows; so many in a row are no accident.
+# fp16 leaves out steps whose gradient overflows; after so many in a row the run stops.
 LOST_STEPS = 50
 
 
@@ -166,7 +166,7 @@ class Trainer:
             whether the run has come to its end.
 
         Raises:
-            ImgorderError: if the loss or the gradient is no number, or memory runs out; the last
+            ImgorderError: if the loss or the gradient is not finite, or memory runs out; the last
                 checkpoint stays as it is.
         """
         config, started = self.config, time.monotonic()
@@ -334,7 +334,7 @@ class Trainer:
         self._pending.clear()
 
     def _cure(self, otherwise: str) -> str:
-        """What to do about a loss that is no number.
+        """What to do about a loss that is not finite.
 
         Half precision ends at 65,504, and what is accumulated over the images of a set can pass that.
         """
