@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from imgorder.datasets.manifest import DataSet, Manifest, Skipped, make_even_set
+from imgorder.datasets.manifest import DataSet, SetEntry, Skipped, make_even_set
 from imgorder.errors import PhotoError
 from imgorder.media.photos import find_sets
 from imgorder.names import natural_key, show
@@ -67,13 +67,11 @@ def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[
     skipped = [
         Skipped(f"{FRAMES}/{name}", "no frames in it that can be read") for name in folders if name not in lengths
     ]
-    manifests = []
-    for n in seq_lens:
-        sets = [
-            make_even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
-            for name, frames in lengths.items()
-            for spacing in spacings
-            for start in range(frames - (n - 1) * spacing)
-        ]
-        manifests.append(Manifest("davis", root, n, 0, tuple(sets)))
-    return DataSet(tuple(manifests), len(lengths), tuple(skipped))
+
+    def make_sets(n: int) -> Iterator[SetEntry]:
+        for name, frames in lengths.items():
+            for spacing in spacings:
+                for start in range(frames - (n - 1) * spacing):
+                    yield make_even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
+
+    return DataSet.make("davis", root, seq_lens, make_sets, len(lengths), skipped)

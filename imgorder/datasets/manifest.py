@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +84,21 @@ class DataSet:
     manifests: tuple[Manifest, ...]
     sources: int
     skipped: tuple[Skipped, ...] = ()
+
+    @classmethod
+    def make(
+        cls,
+        name: str,
+        root: Path,
+        seq_lens: Iterable[int],
+        make_sets: Callable[[int], Iterable[SetEntry]],
+        sources: int,
+        skipped: Iterable[Skipped],
+        seed: int = 0,
+    ) -> DataSet:
+        """A data set with one manifest for each set size, from a function that makes the sets of a size."""
+        manifests = tuple(Manifest(name, root, n, seed, tuple(make_sets(n))) for n in seq_lens)
+        return cls(manifests, sources, tuple(skipped))
 
 
 def make_even_set(

@@ -8,11 +8,11 @@ side, all at the same spacing. A set that the clip does not reach is left out.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from imgorder.datasets.flow import find_moving_windows
-from imgorder.datasets.manifest import DataSet, Manifest, Progress, Skipped, make_even_set
+from imgorder.datasets.manifest import DataSet, Progress, SetEntry, Skipped, make_even_set
 from imgorder.datasets.scan import scan_videos
 from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
@@ -69,9 +69,8 @@ def build_ucf101(
         raise ImgorderError(f"{show(root)}: no videos named v_<Class>_g<NN>_c<NN>.avi; give UCF101's folder of videos")
     scan = scan_videos(root, names, spacings, progress_file, workers, progress)
     test = draw_held_out_groups(dict.fromkeys(groups.values(), 1), TEST_SHARE, seed)
-    manifests = []
-    for n in seq_lens:
-        sets = []
+
+    def make_sets(n: int) -> Iterator[SetEntry]:
         for name, flow in scan.flows.items():
             side = "test" if groups[name] in test else "train"
             for spacing in spacings:
@@ -79,7 +78,7 @@ def build_ucf101(
                     start = window + _FIRST[n] * spacing
                     if start >= 0 and start + (n - 1) * spacing < flow.frames:
                         mean = flow.mean(start, n, spacing)
-                        sets.append(make_even_set(name, start, n, spacing, side, groups[name], mean))
-        manifests.append(Manifest("ucf101", root, n, seed, tuple(sets)))
+                        yield make_even_set(name, start, n, spacing, side, groups[name], mean)
+
     left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
-    return DataSet(tuple(manifests), len(scan.flows), tuple(left_out))
+    return DataSet.make("ucf101", root, seq_lens, make_sets, len(scan.flows), left_out, seed)

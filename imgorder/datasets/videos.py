@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from imgorder.datasets.flow import find_moving_windows
-from imgorder.datasets.manifest import DataSet, Manifest, Progress, Skipped, make_even_set
+from imgorder.datasets.manifest import DataSet, Progress, SetEntry, Skipped, make_even_set
 from imgorder.datasets.scan import scan_videos
 from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
@@ -55,25 +55,17 @@ def build_videos(
     groups, skipped = group_videos(root)
     scan = scan_videos(root, list(groups), spacings, progress_file, workers, progress)
     held_out = draw_held_out_groups(Counter(groups.values()), validation_fraction, seed)
-    manifests = []
-    for n in seq_lens:
-        sets = [
-            make_even_set(
-                name,
-                start,
-                n,
-                spacing,
-                "validation" if groups[name] in held_out else "train",
-                groups[name],
-                flow.mean(start, n, spacing),
-            )
-            for name, flow in scan.flows.items()
-            for spacing in spacings
-            for start in find_moving_windows(flow, n, spacing, min_flow)
-        ]
-        manifests.append(Manifest("videos", root, n, seed, tuple(sets)))
+
+    def make_sets(n: int) -> Iterator[SetEntry]:
+        for name, flow in scan.flows.items():
+            side = "validation" if groups[name] in held_out else "train"
+            for spacing in spacings:
+                for start in find_moving_windows(flow, n, spacing, min_flow):
+                    mean = flow.mean(start, n, spacing)
+                    yield make_even_set(name, start, n, spacing, side, groups[name], mean)
+
     left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
-    return DataSet(tuple(manifests), len(scan.flows), tuple(left_out))
+    return DataSet.make("videos", root, seq_lens, make_sets, len(scan.flows), left_out, seed)
 
 
 def group_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
