@@ -219,7 +219,7 @@ def test_a_validation_split_that_first_weights_saw_is_not_validated_on(
     path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
     lines = path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"')
     path.write_text(lines)
-    monkeypatch.setattr("imgorder.training.sources.held_out_from", lambda _: ("g2", "of other data"))
+    monkeypatch.setattr("imgorder.training.sources.find_held_out_groups", lambda _: ("g2", "of other data"))
     source = manifest_source(path, tmp_path / "frames", seq_len=3, init="weights")
     assert source.config.held_out_groups == ("g2",)
     assert {group_of(source.store, numbers) for numbers in source.validation()["n3"]} == {"g2"}
@@ -230,7 +230,7 @@ def test_a_validation_split_that_first_weights_saw_is_not_validated_on(
 def test_a_run_that_has_begun_keeps_to_its_split(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
     path.write_text(path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"'))
-    monkeypatch.setattr("imgorder.training.sources.held_out_from", lambda _: ("g2",))
+    monkeypatch.setattr("imgorder.training.sources.find_held_out_groups", lambda _: ("g2",))
     data, config = find_data([path]), make_config({"seq_len": 3, "init": "weights"})
     source = make_source(config, data, open_store(data, tmp_path / "frames"), resumed=True)
     assert config.held_out_groups == ()

@@ -23,7 +23,7 @@ from imgorder.networks.families import family_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
 from imgorder.training.config import TrainConfig
-from imgorder.training.warm_start import held_out_from, weights_file
+from imgorder.training.warm_start import find_held_out_groups, find_weights
 
 # The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
 LAST = ("coarse_couple_terms.weight", "coarse_triple_matches.weight", "conv2.1.weight")
@@ -102,7 +102,7 @@ def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) 
     Raises:
         ImgorderError, UsageError: if there is no such TriDAB, or it cannot grow to these settings.
     """
-    path = weights_file(model, option="grow")
+    path = find_weights(model, option="grow")
     try:
         small, metadata = read_network(path)
     except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
@@ -124,7 +124,7 @@ def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) 
     spec = metadata.preprocessing
     if config.image_size != spec.crop:
         spec = replace(spec, shorter_edge=max(config.image_size, spec.shorter_edge), crop=config.image_size)
-    groups = held_out_from(model)
+    groups = find_held_out_groups(model)
     about = replace(metadata, name=show(out.stem), settings=asdict(config), preprocessing=spec, held_out_groups=groups)
     with atomic_write(out) as partial:
         write_network(large, about, partial)

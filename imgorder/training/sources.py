@@ -18,7 +18,7 @@ from imgorder.training.batch_plan import Box, Drawn, draw_box, draw_orders, midd
 from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
 from imgorder.training.store import CELL, Clip, Frames, FrameStore, Indices
-from imgorder.training.warm_start import held_out_from
+from imgorder.training.warm_start import find_held_out_groups
 
 
 class Source(Protocol):
@@ -243,7 +243,7 @@ def measure_smallest_change(store: FrameStore, frames: Indices, box: Box) -> flo
 
 def _draw_groups(config: TrainConfig, groups: Sequence[str], draw: bool = True) -> tuple[str, ...]:
     """Groups to hold out, given the group of every clip: as the first weights did, or drawn where that is wished."""
-    if config.init and (known := set(held_out_from(config.init)) & set(groups)):
+    if config.init and (known := set(find_held_out_groups(config.init)) & set(groups)):
         return tuple(sorted(known))
     if not draw:
         return ()

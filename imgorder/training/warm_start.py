@@ -34,7 +34,7 @@ def check_weights(config: TrainConfig) -> None:
     """
     with torch.device("meta"):
         network = build_network(config.family, **network_settings(config))
-    path = weights_file(config.init)
+    path = find_weights(config.init)
     with _opened(path) as file:
         _fitting(network, file, path)
 
@@ -53,7 +53,7 @@ def take_weights(network: nn.Module, source: str) -> str:
         ImgorderError: if there are no such weights, or they cannot be read.
         UsageError: if none of its kernels and matrices fits.
     """
-    path = weights_file(source)
+    path = find_weights(source)
     with _opened(path) as file:
         taken = _fitting(network, file, path)
         own = network.state_dict()
@@ -74,7 +74,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def weights_file(source: str, option: str = "--init") -> Path:
+def find_weights(source: str, option: str = "--init") -> Path:
     """The safetensors file of a registered model, or the file itself.
 
     Args:
@@ -96,7 +96,7 @@ def weights_file(source: str, option: str = "--init") -> Path:
     return Path(source)
 
 
-def held_out_from(source: str) -> tuple[str, ...]:
+def find_held_out_groups(source: str) -> tuple[str, ...]:
     """The groups of clips that a model was not trained on; empty where that is not known.
 
     The card of a registered model says it; else the ``config.toml`` beside a run's file, or the file itself.
