@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from imgorder.evaluation.evaluate import evaluate_models
-from imgorder.evaluation.sets import TimedSet, shuffled
+from imgorder.evaluation.sets import TimedSet, draw_listings
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.permutations import class_to_order
 from imgorder.training.checkpoint import read_config, read_step
-from imgorder.training.held_out import DATASET, held_out_clips, held_out_sets, measure_held_out
+from imgorder.training.held_out import DATASET, find_held_out_clips, make_held_out_sets, measure_held_out
 from imgorder.training.packing import find_data, open_store
 from imgorder.training.store import FrameStore
 
@@ -72,7 +72,7 @@ def finished(run: Path) -> bool:
 def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dict[str, Any]]:
     """Rows of one model on the held-out clips of a run, and on DAVIS."""
     store = FrameStore(frames)
-    loaded, clips = load_model(model), held_out_clips(store, run)
+    loaded, clips = load_model(model), find_held_out_clips(store, run)
     results = measure_held_out([loaded], store, clips, [4], SPACINGS)
     if davis:
         models = [] if model == "path" else [model]
@@ -81,7 +81,7 @@ def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dic
     rows = [asdict(each.row) for each in results if each.row.model == name]
     for row in rows:
         if row["dataset"] == DATASET:
-            sets = held_out_sets(store, clips, 4, int(row["spacing"]), loaded.preprocessing)
+            sets = make_held_out_sets(store, clips, 4, int(row["spacing"]), loaded.preprocessing)
             row["ends"] = ends_right(loaded, list(sets))
     return rows
 
@@ -92,7 +92,7 @@ def ends_right(model: OrderingModel, sets: list[TimedSet]) -> float:
     Who knows these and nothing else is right in half of the sets.
     """
     hits = 0
-    listings = [shuffled(4, 1, (0, index))[0] for index in range(len(sets))]
+    listings = [draw_listings(4, 1, (0, index))[0] for index in range(len(sets))]
     for start in range(0, len(sets), 32):
         part = list(zip(sets[start : start + 32], listings[start : start + 32], strict=True))
         probabilities = model.probabilities(np.stack([each.tensors[list(listing)] for each, listing in part]))

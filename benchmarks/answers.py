@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from imgorder.evaluation.measure import BATCH, percent
 from imgorder.evaluation.metrics import bootstrap_interval
-from imgorder.evaluation.sets import shuffled
+from imgorder.evaluation.sets import draw_listings
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.preprocess import Tensor
 from imgorder.permutations import class_count, class_to_order
@@ -41,7 +41,7 @@ def answer(model: OrderingModel, sets: Sequence[Tensor], seed: int = 0) -> list[
     found = []
     for start in range(0, len(sets), BATCH):
         part = sets[start : start + BATCH]
-        listings = [shuffled(len(each), 1, (seed, start + index))[0] for index, each in enumerate(part)]
+        listings = [draw_listings(len(each), 1, (seed, start + index))[0] for index, each in enumerate(part)]
         shown = np.stack([each[list(listing)] for each, listing in zip(part, listings, strict=True)])
         for row, listing in zip(model.probabilities(shown), listings, strict=True):
             order = class_to_order(len(listing), int(row.argmax()))

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.training.store import cell_means
+from imgorder.training.store import average_cells
 
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -118,7 +118,7 @@ PROPERTIES = (
 
 def facts(images: Pixels) -> Facts:
     """Measure a set, uint8 ``(n, H, W, 3)`` in temporal order, n of 3 or more."""
-    cells = cell_means(images).astype(np.float64)
+    cells = average_cells(images).astype(np.float64)
     differences = np.abs(cells[:, None] - cells[None]).mean(axis=(2, 3, 4))
     neighbours = np.diag(differences, 1)
     grey = images.mean(axis=-1, dtype=np.float64)

@@ -27,8 +27,8 @@ from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import centre, preprocess_set
 from imgorder.names import natural_key
 from imgorder.permutations import permutation_classes
-from imgorder.training.held_out import DATASET, held_out_clips
-from imgorder.training.sources import even_windows
+from imgorder.training.held_out import DATASET, find_held_out_clips
+from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "failures.json"
@@ -53,7 +53,7 @@ def cases(
     for spacing in spacings:
         for index in clips:
             clip = store.clips[index]
-            for frames in even_windows(store, [index], n, spacing, min_change=0).tolist():
+            for frames in find_even_windows(store, [index], n, spacing, min_change=0).tolist():
                 measured = facts(np.stack([centre(store.frame(number)) for number in frames]))
                 buckets = {each.name: each.bucket(measured) for each in PROPERTIES}
                 named = {SPACING: str(spacing), **buckets, **labels.get(Path(clip.name).name, {})}
@@ -143,7 +143,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=RESULTS, help="results file")
     arguments = parser.parse_args()
     store = FrameStore(arguments.frames)
-    clips = held_out_clips(store, *arguments.run)
+    clips = find_held_out_clips(store, *arguments.run)
     labels = read_labels(arguments.labels)
     models: list[OrderingModel] = [load_model(name, threads=arguments.threads) for name in arguments.models]
     rows, kinds = [], []

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 from disc import look, ratio, render
 
-from imgorder.datasets.davis import davis_sequences
+from imgorder.datasets.davis import find_davis_sequences
 from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import last_layer, name_layer
 from imgorder.inference.predictor import OrderingModel, load_model
@@ -133,7 +133,7 @@ def main() -> None:
     models = [load_model(name, threads=arguments.threads) for name in arguments.models]
     for model in models:
         model.check_size(N)
-    sequences = davis_sequences(arguments.davis)
+    sequences = find_davis_sequences(arguments.davis)
     decoded: dict[Preprocessing, Sequences] = {}
     davis, rendered = [], []
     for model in models:

@@ -24,11 +24,11 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from imgorder.evaluation.pooled import pooled
+from imgorder.evaluation.pooling import pool_rows
 from imgorder.inference.cards import find_card
 from imgorder.inference.model_files import usable_file
 from imgorder.inference.predictor import OrderingModel, load_model
-from imgorder.training.held_out import held_out_clips, held_out_sets, measure_held_out
+from imgorder.training.held_out import find_held_out_clips, make_held_out_sets, measure_held_out
 from imgorder.training.store import FrameStore
 
 Images = npt.NDArray[np.float32]
@@ -94,7 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)  # the quantiser advises on its own options
     store = FrameStore(arguments.frames)
-    held_out = held_out_clips(store, arguments.run)
+    held_out = find_held_out_clips(store, arguments.run)
     trained = sorted(set(range(len(store.clips))) - set(held_out))
     chosen = np.random.default_rng(0).choice(trained, CALIBRATION_CLIPS, replace=False).tolist()
     path = load_model("path")
@@ -105,12 +105,12 @@ def main() -> None:
         with TemporaryDirectory() as folder:
             target = Path(folder, "int8.onnx")
             spec, middle = full.preprocessing, 4 if 4 in full.sizes else full.sizes[0]
-            sets = [each.tensors for gap in (2, 6) for each in held_out_sets(store, chosen, middle, gap, spec)]
+            sets = [each.tensors for gap in (2, 6) for each in make_held_out_sets(store, chosen, middle, gap, spec)]
             quantise(source, target, sets)
             small = load_model(target, threads=1)
             for n in full.sizes:
                 before, after, baseline = (
-                    pooled(measure_held_out([model], store, held_out, [n], arguments.spacing))[0]
+                    pool_rows(measure_held_out([model], store, held_out, [n], arguments.spacing))[0]
                     for model in (full, small, path)
                 )
                 rows.append(

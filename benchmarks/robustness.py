@@ -22,14 +22,14 @@ import numpy as np
 from answers import answer, exact_match, numbered
 from conditions import CONDITIONS, PLAIN, Condition, Pixels
 
-from imgorder.datasets.davis import davis_sequences
+from imgorder.datasets.davis import find_davis_sequences
 from imgorder.evaluation.measure import percent
 from imgorder.evaluation.metrics import bootstrap_interval
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.photos import open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, upright_rgb
-from imgorder.training.held_out import DATASET, held_out_clips
-from imgorder.training.sources import even_windows
+from imgorder.training.held_out import DATASET, find_held_out_clips
+from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "robustness.json"
@@ -57,7 +57,7 @@ def davis_windows(root: Path, limit: int) -> tuple[str, Windows]:
     """Windows of DAVIS, equally many of each sequence, spread evenly over it; and the name of the data set."""
     sequences = {
         name: [np.asarray(upright_rgb(open_photo(file))) for file in files]
-        for name, files in davis_sequences(root).items()
+        for name, files in find_davis_sequences(root).items()
     }
 
     def windows(n: int, spacing: int) -> list[Window]:
@@ -76,7 +76,7 @@ def clip_windows(store: FrameStore, clips: Sequence[int], limit: int) -> Windows
 
     def windows(n: int, spacing: int) -> list[Window]:
         group = np.repeat([clip.group for clip in store.clips], [clip.frames for clip in store.clips])
-        firsts = even_windows(store, clips, n, spacing)[:, 0].tolist()
+        firsts = find_even_windows(store, clips, n, spacing)[:, 0].tolist()
         return [
             Window(str(group[first]), lambda place, first=first: store.frame(first + place))  # type: ignore[misc]
             for first in spread(firsts, limit)
@@ -160,7 +160,7 @@ def main() -> None:
         data.append(davis_windows(arguments.davis, arguments.sets))
     if arguments.frames and arguments.run:
         store = FrameStore(arguments.frames)
-        clips = held_out_clips(store, *arguments.run)
+        clips = find_held_out_clips(store, *arguments.run)
         data.append((DATASET, clip_windows(store, clips, arguments.sets)))
     if not data:
         parser.error("no data: give --davis, or --run and --frames")

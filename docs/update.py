@@ -14,19 +14,30 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
-from imgorder.evaluation.measure import Row
-from imgorder.evaluation.pooled import PooledRow
-from imgorder.evaluation.tables import (
+from tables import (
+    ablation_table,
     accuracy_table,
+    buckets_table,
     calibration_table,
-    filled,
-    pooled_markdown,
-    read_results,
-    results_markdown,
+    conditions_table,
+    disc_table,
+    errors_table,
+    heatmap_table,
+    int8_table,
+    robustness_table,
+    scenes_table,
+    short_accuracy,
+    throughput_table,
+    timing_sentence,
+    timing_table,
+    votes_table,
 )
+
+from imgorder.evaluation.measure import Row
+from imgorder.evaluation.pooling import PooledRow
+from imgorder.evaluation.tables import pooled_markdown, results_markdown
 from imgorder.inference.hub.model_card import recipe_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,7 +50,7 @@ RECIPES = ("tridab-s", "tridab-b", "dab-resnet18-n4", "dab-resnet18-n6")
 def main() -> None:
     """Fill all documents and cards."""
     for document, name, text in [*tables(), (ROOT / "README.md", "demo", demo_output())]:
-        document.write_text(filled(document, name, text), "utf-8")
+        document.write_text(fill_place(document, name, text), "utf-8")
     for path, text in cards():
         path.write_text(text, "utf-8")
     subprocess.run([sys.executable, ROOT / "docs" / "cli_reference.py"], cwd=ROOT, check=True)
@@ -50,7 +61,7 @@ def stale_documents() -> list[str]:
 
     The output of commands is not compared: it costs a run, and a machine may round differently.
     """
-    documents = [document for document, name, text in tables() if filled(document, name, text) != read(document)]
+    documents = [document for document, name, text in tables() if fill_place(document, name, text) != read(document)]
     return [str(path) for path in documents + [path for path, text in cards() if read(path) != text]]
 
 
@@ -135,264 +146,28 @@ def cards() -> Iterator[tuple[Path, str]]:
         yield path, json.dumps(card, indent=1) + "\n"
 
 
+def fill_place(document: Path, name: str, text: str) -> str:
+    """A document's text with ``text`` between ``<!-- name:begin -->`` and ``<!-- name:end -->``.
+
+    Raises:
+        ValueError: if the marks are not there.
+    """
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    head, found, rest = document.read_text("utf-8").partition(begin)
+    _, closed, tail = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{document}: has no place marked {name}")
+    return f"{head}{begin}\n{text}\n{end}{tail}"
+
+
+def read_results(path: Path) -> list[Row]:
+    """Rows of a results file."""
+    return [Row(**row) for row in json.loads(path.read_text("utf-8"))["rows"]]
+
+
 def read(path: Path) -> str:
     """A text file."""
     return path.read_text("utf-8")
-
-
-# What the README's table shows: of these models, at these spacings.
-SHORT_MODELS = {"path": "`path`", "tridab-s": "`tridab-s`, the default", "dab-resnet18": "`dab-resnet18`"}
-SHORT_SIZES, SHORT_SPACINGS = (4, 6), (1, 2, 4, 8)
-
-
-def short_accuracy(rows: list[Row], together: list[dict[str, Any]], of_clips: list[dict[str, Any]]) -> str:
-    """The README's table, with what has to be known to read it.
-
-    Args:
-        rows: of DAVIS, by spacing.
-        together: of DAVIS, over all spacings.
-        of_clips: of held-out clips, over all spacings.
-    """
-    found = {(row.seq_len, row.model, row.spacing): row for row in rows}
-    pooled = {(row["seq_len"], row["model"]): row for row in together}
-    first, last = (limit(pooled[SHORT_SIZES[0], "path"]["spacings"]) for limit in (min, max))
-    heads = ["photos", "model", *(f"spacing {spacing}" for spacing in SHORT_SPACINGS)]
-    heads += [f"all from {first:g} to {last:g}", "mean confidence"]
-    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
-    for n in SHORT_SIZES:
-        for model, label in SHORT_MODELS.items():
-            cells = [f"{found[n, model, spacing].accuracy:.1f}" for spacing in SHORT_SPACINGS]
-            cells += [f"{pooled[n, model][key]:.1f}" for key in ("accuracy", "confidence")]
-            lines.append(f"| {n} | {label} | {' | '.join(cells)} |")
-        sets = [str(found[n, "path", spacing].sets) for spacing in SHORT_SPACINGS]
-        lines.append(f"| {n} | sets measured | {' | '.join(sets)} | {pooled[n, 'path']['sets']} | |")
-    chances = " and ".join(f"{pooled[n, 'path']['chance']:.1f} % of the sets of {n}" for n in SHORT_SIZES)
-    (shown,) = {row.permutations for row in rows}
-    lines += ["", f"Each set was shown in {shown} random listing. Guessing is right for {chances}."]
-    clips = {(row["seq_len"], row["model"]): row for row in of_clips}
-    right = {m: " and ".join(f"{clips[n, m]['accuracy']:.1f} %" for n in SHORT_SIZES) for m in ("tridab-s", "path")}
-    counts = " and ".join(f"{clips[n, 'path']['sets']} sets of {n}" for n in SHORT_SIZES)
-    lines.append(
-        f"Other videos are harder: on {counts} from clips that were held out of training\n(and to which the "
-        f"confidence was fitted), `tridab-s` is right for {right['tridab-s']}, `path` for {right['path']}."
-    )
-    return "\n".join(lines)
-
-
-def timing_sentence(seconds: dict[str, float]) -> str:
-    """The cold-start benchmark for people with photos."""
-    return f"Sorting four 12-megapixel JPEGs takes {seconds['sort']:.1f} seconds on two CPU cores, start included."
-
-
-def timing_table(seconds: dict[str, float]) -> str:
-    """The cold-start benchmark as Markdown."""
-    bare = seconds["bare"]
-    return "\n".join(
-        [
-            "| command, in a fresh process | seconds | against the bare script |",
-            "| --- | --- | --- |",
-            f"| bare script: import onnxruntime, decode the photos | {bare:.2f} | 1 |",
-            f"| `imgorder sort` of four 12-megapixel JPEGs | {seconds['sort']:.2f} | {seconds['sort'] / bare:.1f} |",
-            f"| `imgorder --help` | {seconds['help']:.2f} | |",
-        ]
-    )
-
-
-# Rows of the table of ablations, in order, as people read them.
-ABLATIONS = {
-    "signed": "DAB-ResNet-18, signed, m = n",
-    "magnitude": "magnitude only",
-    "off": "without DAB, or m = 0",
-    "m1": "m = 1",
-    "m2": "m = 2",
-    "resnet50": "DAB-ResNet-50, signed, m = n",
-    "opn": "OPN",
-    "deepimseq": "DeepImSeq",
-    "tridab": "TriDAB",
-    "signed-hidden": "DAB-ResNet-18, signed, m = n, hidden layer in the classifier",
-    "signed-long": "DAB-ResNet-18, signed, m = n, five times the steps",
-}
-
-
-def ablation_table(rows: list[dict[str, Any]]) -> str:
-    """Exact match of each variant, over its seeds, by data set and spacing; baseline and chance at the end."""
-    cases = list(dict.fromkeys((row["dataset"], row["spacing"]) for row in rows))
-
-    def line(name: str, chosen: list[dict[str, Any]]) -> str:
-        seeds, size = len({row.get("seed") for row in chosen}), chosen[0].get("parameters")
-        cells = [_over_seeds([r["accuracy"] for r in chosen if (r["dataset"], r["spacing"]) == case]) for case in cases]
-        trained = [str(seeds), f"{size / 1e6:.2f} M"] if size else ["–", "–"]
-        ends = _over_seeds([row["ends"] for row in chosen if (row["dataset"], row["spacing"]) == cases[1]])
-        return "| " + " | ".join([name, *trained, *cells, ends]) + " |"
-
-    baseline = [row for row in rows if row["model"] == "path"]
-    counts = [next(row for row in baseline if (row["dataset"], row["spacing"]) == case)["sets"] for case in cases]
-    heads = [f"{dataset}, spacing {spacing:g}" for dataset, spacing in cases]
-    lines = ["| network | seeds | parameters | " + " | ".join([*heads, "ends found"]) + " |"]
-    lines.append("| " + " | ".join(["---"] * (4 + len(cases))) + " |")
-    for variant, name in ABLATIONS.items():
-        chosen = [row for row in rows if row.get("variant") == variant]
-        lines += [line(name, chosen)] if chosen else []
-    lines.append(line("path, the baseline without training", baseline))
-    lines.append("| chance | – | – | " + " | ".join(f"{baseline[0]['chance']:.1f}" for _ in cases) + " | 16.7 |")
-    lines.append("| sets | – | – | " + " | ".join(map(str, [*counts, counts[1]])) + " |")
-    return "\n".join(lines)
-
-
-def _over_seeds(values: list[float]) -> str:
-    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{spread}"
-
-
-def heatmap_table(results: list[dict[str, Any]]) -> str:
-    """The benchmark of heat maps against motion on videos as Markdown."""
-    lines = [
-        "| model | data | n | spacing | sets | correlation | ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for each in results:
-        facts = f"{each['model']} | {each['dataset']} | {each['seq_len']} | {each['spacing']} | {each['sets']}"
-        lines.append(f"| {facts} | {each['correlation']:.2f} | {each['ratio']:.2f} |")
-    return "\n".join(lines)
-
-
-def disc_table(rows: list[dict[str, Any]]) -> str:
-    """Heat maps on rendered sets in which a disc moves, a line for each layer, as Markdown."""
-    heads = ["model", "layer", "cell, px", "camera", "sets", "order right", "disc / still", "share", "area", "best"]
-    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
-    for row in rows:
-        camera = f"shakes by {row['shake']} px" if row["shake"] else "still"
-        brighter = (
-            "∞" if row["ratio"] is None else f"{row['ratio']:.1f}" if row["ratio"] < 100 else f"{row['ratio']:.0f}"
-        )
-        facts = [row["model"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
-        shares = [f"{row[share]:.0f} %" for share in ("share", "area", "best")]
-        lines.append("| " + " | ".join([*map(str, facts), *shares]) + " |")
-    return "\n".join(lines)
-
-
-def throughput_table(results: list[dict[str, Any]]) -> str:
-    """The benchmark of the input pipeline as Markdown."""
-    lines = ["| run | on | sets a second | bare step | overhead |", "| --- | --- | --- | --- | --- |"]
-    for each in results:
-        where = each["device"] if each["device"] != "CPU" else f"CPU, {each['threads']} threads"
-        overhead = f"{100 * each['overhead']:.1f} %"
-        lines.append(f"| {each['case']} | {where} | {each['run']:.1f} | {each['bare']:.1f} | {overhead} |")
-    return "\n".join(lines)
-
-
-def int8_table(rows: list[dict[str, Any]]) -> str:
-    """What 8-bit integers lose and save, as Markdown."""
-    lines = [
-        "| model | data | n | spacings | sets | permutations | float | int8 | change | path | time | bytes |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        spacings = ", ".join(map(str, row["spacings"]))
-        change = f"{row['accuracy_int8'] - row['accuracy']:+.1f}"
-        sizes = f"{row['bytes'] / 1e6:.1f} → {row['bytes_int8'] / 1e6:.1f} MB"
-        cells = [row["model"], row["dataset"], row["seq_len"], spacings, row["sets"], row["permutations"]]
-        cells += [f"{row['accuracy']:.1f}", f"{row['accuracy_int8']:.1f}", change, f"{row['baseline']:.1f}"]
-        cells += [f"×{row['time_ratio']:.2f}", sizes]
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def votes_table(rows: list[dict[str, Any]]) -> str:
-    """Exact match by the number of votes, as Markdown."""
-    lines = ["| model | data | n | spacing | sets | 1 vote | votes | with them | path |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
-    single = {(row["model"], row["seq_len"], row["spacing"]): row for row in rows}
-    for row in rows:
-        name, _, votes = row["model"].partition(" (")
-        if votes:
-            plain, path = (single[each, row["seq_len"], row["spacing"]]["accuracy"] for each in (name, "path"))
-            cells = [name, row["dataset"], row["seq_len"], f"{row['spacing']:g}", row["sets"], f"{plain:.1f}"]
-            cells += [votes.split()[0], f"{row['accuracy']:.1f}", f"{path:.1f}"]
-            lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines)
-
-
-def conditions_table(conditions: dict[str, str]) -> str:
-    """What each condition does to a set, as Markdown."""
-    lines = ["| condition | what it is |", "| --- | --- |"]
-    return "\n".join([*lines, *(f"| {name} | {about} |" for name, about in conditions.items())])
-
-
-def robustness_table(rows: list[dict[str, Any]], plain: str) -> str:
-    """Exact match under each condition, a column for each model; beside it what it lost, where the rows say so."""
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    spaced = rows[0]["spacing"] is not None
-
-    def cell(row: dict[str, Any] | None) -> str:
-        if row is None:
-            return "–"
-        if spaced or row["condition"] == plain:
-            return _with_interval(row)
-        change = f"{row['change']:+.0f} ({row['change_low']:+.0f} to {row['change_high']:+.0f})"
-        return f"{_with_interval(row)}; {change.replace('-', '−')}"
-
-    keys = ("dataset", "seq_len", "spacing", "condition") if spaced else ("dataset", "seq_len", "condition")
-    heads = ["data", "n", *(["spacing"] if spaced else []), "condition", "sets", "shown", *models]
-    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
-    found = {(*(row[key] for key in keys), row["model"]): row for row in rows}
-    for place in dict.fromkeys(tuple(row[key] for key in keys) for row in rows):
-        of_models = [found.get((*place, model)) for model in models]
-        first = next(row for row in of_models if row)
-        facts = [*map(str, place), str(first["sets"]), str(first["permutations"])]
-        lines.append("| " + " | ".join([*facts, *map(cell, of_models)]) + " |")
-    return "\n".join(lines)
-
-
-def _with_interval(row: dict[str, Any]) -> str:
-    return f"{row['accuracy']:.1f} ({row['accuracy_low']:.1f} to {row['accuracy_high']:.1f})"
-
-
-def buckets_table(rows: list[dict[str, Any]]) -> str:
-    """Exact match by what can be measured about a set, columns for each set size and model."""
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    sizes = list(dict.fromkeys(row["seq_len"] for row in rows))
-    heads = [head for n in sizes for head in (f"sets of {n} (groups)", *(f"{n}: {model}" for model in models))]
-    lines = ["| what | sets in which it is | " + " | ".join(heads) + " |"]
-    lines.append("| " + " | ".join(["---"] * (2 + len(heads))) + " |")
-    found = {(row["property"], row["bucket"], row["seq_len"], row["model"]): row for row in rows}
-    for name, bucket in dict.fromkeys((row["property"], row["bucket"]) for row in rows):
-        cells = []
-        for n in sizes:
-            of_models = [found.get((name, bucket, n, model)) for model in models]
-            cells.append(next((f"{row['sets']} ({row['groups']})" for row in of_models if row), "0"))
-            cells += [_with_interval(row) if row else "–" for row in of_models]
-        lines.append(f"| {name} | {bucket} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def errors_table(rows: list[dict[str, Any]]) -> str:
-    """What kind of errors the wrong answers are."""
-    lines = [
-        "| n | model | wrong | two neighbours exchanged | one photo elsewhere | further off | both ends found "
-        f"| confidence, wrong | confidence, right | wrong, and {100 * rows[0]['sure_above']:.0f} % sure or more |",
-        "| " + " | ".join(["---"] * 10) + " |",
-    ]
-    for row in sorted(rows, key=lambda row: row["seq_len"]):
-        shares = [row[key] for key in ("swap", "moved", "far", "ends_found", "confidence_wrong", "confidence_right")]
-        cells = [f"{share:.0f} %" if share is not None else "–" for share in [*shares, row["sure"]]]
-        counts = f"{row['wrong']} of {row['sets']}"
-        lines.append(f"| {row['seq_len']} | {row['model']} | {counts} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
-def scenes_table(rows: list[dict[str, Any]]) -> str:
-    """Answers on the rendered scenes."""
-    lines = ["| scene | model | answer, in true numbers | without what makes it hard |", "| --- | --- | --- | --- |"]
-
-    def told(found: dict[str, Any] | None) -> str:
-        if found is None:
-            return "–"
-        return f"{' '.join(str(place + 1) for place in found['order'])}, {100 * found['confidence']:.0f} % sure"
-
-    for row in rows:
-        lines.append(f"| {row['scene']} | {row['model']} | {told(row)} | {told(row['control'])} |")
-    return "\n".join(lines)
 
 
 # What a card says of sets that come out clearly worse than all sets do.

@@ -44,6 +44,7 @@ Line = Annotated[
     str, Check(lambda text: text.isprintable() or is_line(text), "a line of text")
 ]  # safe to show on a terminal
 
+_PLAIN = (bool, int, str)
 _WANTED = {bool: "true or false", int: "a whole number", float: "a number", str: "text", dict: "a table"}
 
 
@@ -118,6 +119,8 @@ def _fields_of(kind: type) -> tuple[tuple[str, Any, bool, bool], ...]:
 
 
 def _read_value(hint: Any, value: Any, key: str, only: bool) -> Any:
+    if type(value) is hint and hint in _PLAIN:
+        return value  # most are: a manifest has millions of them
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         base, *checks = arguments
@@ -219,21 +222,8 @@ def probability(record: Record, key: str) -> float:
     return _number_within(record, key, 0, 1, "no number from 0 to 1")
 
 
-def number(record: Record, key: str) -> float:
-    """A finite number; raises ValueError."""
-    return _number_within(record, key, -sys.float_info.max, sys.float_info.max, "no number")
-
-
 def _number_within(record: Record, key: str, least: float, most: float, otherwise: str) -> float:
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:  # NaN is outside
         raise ValueError(f"{key} is {otherwise}")
     return float(value)
-
-
-def integers(record: Record, key: str) -> tuple[int, ...]:
-    """A list of whole numbers; raises ValueError."""
-    values = record.get(key)
-    if not isinstance(values, list) or not all(type(value) is int for value in values):
-        raise ValueError(f"{key} is no list of whole numbers")
-    return tuple(values)

@@ -43,6 +43,15 @@ def atomic_write(path: Path, cure: str = "free some space, or choose another pla
                 partial.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path, error: type[ImgorderError] = ImgorderError) -> None:
+    """Make a folder, and those above it, where they are missing; raises ``error`` where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as reason:
+        cure = "choose another --out"
+        raise error(f"{show(folder)}: cannot be made a folder ({reason.strerror}); {cure}") from reason
+
+
 def same_file(a: Path, b: Path) -> bool:
     """Whether both names lead to one existing file, through links or other capitals too."""
     try:

@@ -15,6 +15,10 @@ FORMAT = "imgorder/1"
 LEAST_TEMPERATURE = 1e-3  # far below any that was fitted; logits divided by less become infinite
 CLASS_ORDER = "lexicographic, first element smaller than last"
 
+# Beginnings of the names of a model's further outputs, its activations: they say how a map is made from one.
+DAB = "dab."
+FEATURES = "features."
+
 
 @dataclass(frozen=True)
 class ModelMetadata:

@@ -14,14 +14,19 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import permutations
 from math import factorial
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Order = tuple[int, ...]
 
 SIZES = (3, 4, 5, 6)
 """The set sizes that networks are made for, and that commands take; the baseline takes them too."""
+
+SIZES_TEXT = f"{SIZES[0]} to {SIZES[-1]}"
+"""The same for people: ``3 to 6``."""
 
 MIN_IMAGES = 2
 MAX_IMAGES = 8  # 20,160 classes; above that a table of all classes is no longer a sensible tool
@@ -75,6 +80,8 @@ def relabel_classes(relabelling: Sequence[int]) -> npt.NDArray[np.int64]:
         int64 ``(n!/2,)``: entry k is the class of ``relabelling`` applied to the order of class k.
         With ``moved = relabel_classes(r)``, scores of the renamed images are ``renamed[moved] = scores``.
     """
+    import numpy as np  # only now: the help texts of commands need the sizes, and start without NumPy
+
     names = tuple(relabelling)
     _check_order(names)
     index = _class_indices(len(names))

@@ -29,13 +29,17 @@ EXAMPLE = ROOT / "examples" / "balloon"
 
 
 def load_script(path: Path) -> ModuleType:
-    """A script outside the package as a module."""
+    """A script outside the package as a module; it may import those beside it."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(path.parent))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(path.parent))
     return module
 
 

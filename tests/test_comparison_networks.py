@@ -17,7 +17,7 @@ from torch import Tensor, nn  # noqa: E402
 from imgorder.model_format import ModelMetadata  # noqa: E402
 from imgorder.networks.deepimseq import DeepImSeq, class_logits, table_entries  # noqa: E402
 from imgorder.networks.encoder import Encoder  # noqa: E402
-from imgorder.networks.families import build_network, make_config, settings_of, sizes_of  # noqa: E402
+from imgorder.networks.families import build_network, family_config, settings_of, sizes_of  # noqa: E402
 from imgorder.networks.opn import OPN  # noqa: E402
 from imgorder.networks.weights import read_network, write_network  # noqa: E402
 from imgorder.permutations import class_count, order_to_class, permutation_classes, relabel_classes  # noqa: E402
@@ -99,7 +99,7 @@ def test_images_to_logits_of_their_classes(family: str, n: int) -> None:
 def test_a_file_makes_the_same_network_again(family: str, settings: dict[str, Any], tmp_path: Path) -> None:
     network = tiny(family, **settings)
     full = settings_of(network)
-    assert make_config(family, **full) == network.config
+    assert family_config(family, full) == network.config
     assert sizes_of(family, full) == (5,)
     write_network(network, ModelMetadata("small", family, full, (5,)), tmp_path / "small.safetensors")
     again, metadata = read_network(tmp_path / "small.safetensors")

@@ -27,11 +27,10 @@ import cv2
 
 from imgorder.cli import app
 from imgorder.datasets import scan
-from imgorder.datasets.flow import ClipFlow, measure_flow
+from imgorder.datasets.flow import ClipFlow, find_moving_windows, measure_flow
 from imgorder.datasets.frames import read_set
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest, write_manifest
-from imgorder.datasets.select import moving_windows
-from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.ucf101 import build_ucf101
 from imgorder.errors import ImgorderError
 from imgorder.media.preprocess import preprocess_set
@@ -134,7 +133,7 @@ def test_windows_are_taken_from_the_liveliest_down_without_overlap(seed: int) ->
     rng = np.random.default_rng(seed)
     frames, n, spacing = int(rng.integers(1, 120)), int(rng.integers(3, 7)), int(rng.integers(1, 6))
     flow = ClipFlow(frames, {spacing: rng.gamma(2, 1, max(0, frames - spacing)).round(1)})
-    assert moving_windows(flow, n, spacing, 0.8) == reference_windows(flow, n, spacing, 0.8)
+    assert find_moving_windows(flow, n, spacing, 0.8) == reference_windows(flow, n, spacing, 0.8)
 
 
 def test_flow_is_in_px_of_a_240_px_frame_and_zero_where_nothing_moves(tmp_path: Path) -> None:
@@ -151,15 +150,15 @@ def test_flow_is_in_px_of_a_240_px_frame_and_zero_where_nothing_moves(tmp_path: 
 @pytest.mark.parametrize(("groups", "held_out"), [(25, 7), (2, 1), (1, 0), (3, 1), (10, 3)])
 def test_split_holds_out_groups_that_fit(groups: int, held_out: int) -> None:
     sizes = {f"g{number:02}": 1 for number in range(1, groups + 1)}
-    drawn = [held_out_groups(sizes, 0.3, seed) for seed in range(5)]
+    drawn = [draw_held_out_groups(sizes, 0.3, seed) for seed in range(5)]
     assert {len(each) for each in drawn} == {held_out}
-    assert drawn[0] == held_out_groups(dict(reversed(sizes.items())), 0.3, 0)
+    assert drawn[0] == draw_held_out_groups(dict(reversed(sizes.items())), 0.3, 0)
     assert groups < 10 or len(set(map(frozenset, drawn))) > 1
-    assert not held_out_groups(sizes, 0.0, 0)
+    assert not draw_held_out_groups(sizes, 0.0, 0)
 
 
 def test_a_large_group_is_not_held_out_where_small_ones_fit() -> None:
-    assert "large" not in held_out_groups({"large": 50, "a": 5, "b": 5, "c": 5}, 0.15, 3)
+    assert "large" not in draw_held_out_groups({"large": 50, "a": 5, "b": 5, "c": 5}, 0.15, 3)
 
 
 # ucf101

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +158,9 @@ def test_results_that_are_not_among_the_inputs_are_kept(tmp_path: Path, capsys: 
         assert out.read_bytes() == before
     merge_results.main([str(out), str(out), str(new)])
     assert [each["model"] for each in json.loads(out.read_bytes())["pooled"]] == ["path", "one", "two"]
+
+
+def test_tables_bear_a_model_that_lacks_a_case() -> None:
+    full = Row("path", "d", 4, 1, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.5, 0.1, 8.33)
+    rows = [full, replace(full, spacing=2), replace(full, model="other", accuracy=70.0)]
+    assert "| 4 | other | 70.0 | – |" in load_script(ROOT / "docs" / "tables.py").accuracy_table(rows, with_paper=False)

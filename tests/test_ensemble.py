@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
+from imgorder.cli import app  # noqa: E402
 from imgorder.errors import UsageError  # noqa: E402
 from imgorder.inference.predictor import load_model  # noqa: E402
 from imgorder.media.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
@@ -22,14 +25,13 @@ from imgorder.networks.activations import activations  # noqa: E402
 from imgorder.networks.ensemble import Downscaler, EnsembleConfig, TriDABEnsemble  # noqa: E402
 from imgorder.networks.families import build_network, settings_of  # noqa: E402
 from imgorder.networks.tridab import TriDABConfig  # noqa: E402
-from imgorder.training import held_out  # noqa: E402
 from imgorder.training import release as release_module  # noqa: E402
-from imgorder.training.calibrate import held_out_logits  # noqa: E402
+from imgorder.training.calibrate import compute_held_out_logits  # noqa: E402
 from imgorder.training.checkpoint import read_config  # noqa: E402
-from imgorder.training.combine import combine, main, read_member  # noqa: E402
+from imgorder.training.combine import combine, read_member  # noqa: E402
 from imgorder.training.config import make_config  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
-from imgorder.training.release import release  # noqa: E402
+from imgorder.training.release import Release, release_run  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.store import FrameStore  # noqa: E402
 from imgorder.training.trainer import STATE, Trainer  # noqa: E402
@@ -143,7 +145,7 @@ def no_export() -> Iterator[None]:
 def released(trained: tuple[Path, FrameStore, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The card of the run's model."""
     folder = tmp_path_factory.mktemp("released")
-    release(*trained[:2], "one", "a network", folder, changes={"image_size": 64, "shorter_edge": 64})
+    release_run(*trained[:2], Release("one", "a network", folder), changes={"image_size": 64, "shorter_edge": 64})
     return folder / "one.json"
 
 
@@ -162,7 +164,7 @@ def test_members_are_combined_into_one_model(
     released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path
 ) -> None:
     members = [read_member(f"{released}:96"), read_member(str(released))]
-    card = combine(members, trained[1], "both", "two of it", tmp_path)
+    card = combine(members, trained[1], Release("both", "two of it", tmp_path))
     assert list(card.training["members"]) == ["one at 96 px", "one at 64 px"]
     one = json.loads(released.read_text())["training"]["parameters"]
     assert card.training["parameters"] == 2 * one
@@ -180,9 +182,11 @@ def test_members_are_combined_into_one_model(
 def test_an_ensemble_sees_as_much_of_a_photo_as_its_first_member(
     trained: tuple[Path, FrameStore, Path], tmp_path: Path
 ) -> None:
-    release(*trained[:2], "margin", "a network", tmp_path, changes={"image_size": 64, "shorter_edge": 80})
+    release_run(*trained[:2], Release("margin", "a network", tmp_path), changes={"image_size": 64, "shorter_edge": 80})
     card = tmp_path / "margin.json"
-    both = combine([read_member(f"{card}:96"), read_member(str(card))], trained[1], "both", "two of it", tmp_path)
+    both = combine(
+        [read_member(f"{card}:96"), read_member(str(card))], trained[1], Release("both", "two of it", tmp_path)
+    )
     assert Preprocessing(**both.preprocessing) == Preprocessing(120, 96)
 
 
@@ -194,15 +198,19 @@ def test_a_clip_counts_as_held_out_if_no_member_saw_it(
     other = next(clip.group for clip in store.clips if clip.group not in kept)
     first, second = read_member(str(released)), read_member(str(released))
     first.training["settings"]["held_out_groups"] = [*kept, other]
-    card = combine([first, second], store, "both", "two of it", tmp_path)
+    card = combine([first, second], store, Release("both", "two of it", tmp_path))
     held_out = sum(clip.group in kept for clip in store.clips)
     counts = [card.training[key] for key in ("clips", "groups", "held_out_clips", "held_out_groups")]
     groups = len({clip.group for clip in store.clips})
     assert counts == [len(store.clips) - held_out, groups - 1, held_out, 1]
 
 
+def models(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["models", *map(str, arguments)])
+
+
 def test_members_that_cannot_be_are_refused_in_one_line(
-    released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="not the card"):
         read_member(str(tmp_path / "none.json"))
@@ -217,11 +225,11 @@ def test_members_that_cannot_be_are_refused_in_one_line(
         read_member(f"{released}:90")
     out = tmp_path / "out"
     out.mkdir()
-    arguments = ["--frames", str(trained[2]), "--name", "x", "--about", "x", "--out", str(out)]
-    with pytest.raises(SystemExit) as ended:
-        main([str(released), f"{released}:96", *arguments])
-    assert ended.value.code == 2
-    assert capsys.readouterr().err == "imgorder: members take images of at most 64 px, as the first does; not 96\n"
+    arguments = ["--frames", trained[2], "--name", "x", "--about", "x", "--out", out]
+    result = models("combine", released, f"{released}:96", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    message = "members take images of at most 64 px, as the first does; not 96"
+    assert result.stderr == f"imgorder: error: {message}\n"
     assert not list(out.iterdir())
 
 
@@ -229,32 +237,30 @@ def test_no_clip_that_was_kept_out_is_one_line(released: Path, trained: tuple[Pa
     one = read_member(str(released))
     one.training["settings"]["held_out_groups"] = ["another"]
     with pytest.raises(UsageError, match="kept out of training"):
-        combine([one], trained[1], "both", "two of it", released.parent)
+        combine([one], trained[1], Release("both", "two of it", released.parent))
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "message"),
+    ("arguments", "message"),
     [
-        (["--set", "notjson"], 2, "argument --set: invalid"),
-        (["--set", "[1]"], 2, "argument --set: [1] is no table of settings"),
-        (["--set", '{"bogus": 1}'], 2, "these settings do not fit the weights of the run ("),
-        (["--network", '{"bogus": 1}'], 2, "these settings do not fit the weights of the run ("),
-        (["--network", '{"head_width": 16}'], 2, "these settings do not fit the weights of the run ("),
+        (["--set", "notjson"], "--set takes a table of settings"),
+        (["--set", "[1]"], "--set takes a table of settings that fit, as JSON; not [1]"),
+        (["--set", '{"bogus": 1}'], "these settings do not fit the weights of the run ("),
+        (["--network", '{"bogus": 1}'], "these settings do not fit the weights of the run ("),
+        (["--network", '{"head_width": 16}'], "these settings do not fit the weights of the run ("),
+        (["--data", "one\nanother"], "--data takes one line of text"),
     ],
 )
 def test_settings_that_cannot_be_are_one_line(
     trained: tuple[Path, FrameStore, Path],
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    code: int,
     message: str,
 ) -> None:
-    command = [str(trained[0]), "--frames", str(trained[2]), "--name", "x", "--about", "x", "--out", str(tmp_path)]
-    with pytest.raises(SystemExit) as ended:
-        release_module.main([*command, *arguments])
-    assert ended.value.code == code
-    assert message in capsys.readouterr().err.splitlines()[-1]
+    command = ["release", trained[0], "--frames", trained[2], "--name", "x", "--about", "x", "--out", tmp_path]
+    result = models(*command, *arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert message in result.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -262,25 +268,57 @@ def test_clips_without_sets_of_a_size_are_one_line(
     trained: tuple[Path, FrameStore, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, spec = trained[1], Preprocessing(64, 64)
-    far = partial(held_out_logits, spacings=(40,))  # clips have 30 frames
+    far = partial(compute_held_out_logits, spacings=(40,))  # clips have 30 frames
     assert [len(each) for each in far(torch.nn.Identity(), store, [0], 5, spec)] == [0, 0]
-    monkeypatch.setattr(release_module, "held_out_logits", far)
+    monkeypatch.setattr(release_module, "compute_held_out_logits", far)
     with pytest.raises(UsageError, match="no clip that was kept out of training has sets of 5"):
         release_module.fit_temperatures(torch.nn.Identity(), store, [0], (5,), spec)
 
 
-def test_frames_that_are_not_there_are_one_line(
-    trained: tuple[Path, FrameStore, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    frames = ["--frames", str(tmp_path / "none")]
+def test_frames_that_are_not_there_are_one_line(trained: tuple[Path, FrameStore, Path], tmp_path: Path) -> None:
+    frames = ["--frames", tmp_path / "none"]
     for command in (
-        [release_module.main, str(trained[0]), *frames, "--name", "x", "--about", "x", "--out", str(tmp_path)],
-        [held_out.main, str(trained[0]), *frames, "--results", str(tmp_path / "x.json")],
+        ["release", trained[0], *frames, "--name", "x", "--about", "x", "--out", tmp_path],
+        ["held-out", trained[0], *frames, "--results", tmp_path / "x.json"],
     ):
-        with pytest.raises(SystemExit) as ended:
-            command[0](command[1:])
-        assert ended.value.code == 1
-        assert (
-            capsys.readouterr().err == f"imgorder: {tmp_path / 'none'}: no decoded frames of this version; remove it\n"
-        )
+        result = models(*command)
+        assert (result.exit_code, result.stdout) == (1, "")
+        message = f"{tmp_path / 'none'}: no decoded frames of this version; remove it"
+        assert result.stderr == f"imgorder: error: {message}\n"
     assert not list(tmp_path.iterdir())
+
+
+def test_held_out_clips_are_measured_with_models_of_ones_choice(
+    released: Path, trained: tuple[Path, FrameStore, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out.json"
+    weights = released.with_suffix(".safetensors")
+    command = ["held-out", trained[0], "--frames", trained[2], "--seq-len", "3-4", "--spacing", "6"]
+    result = models(*command, "--results", out, "--model", "path", "--model", weights)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(out.read_text())["rows"]
+    assert [(row["model"], row["seq_len"], row["spacing"]) for row in rows] == [
+        (model, n, 6) for model in ("path", "one") for n in (3, 4)
+    ]
+    assert "| held-out clips | 3 | 6 | one |" in result.stdout
+    lost = models(*command, "--results", tmp_path / "none" / "out.json")
+    assert (lost.exit_code, lost.stdout, lost.stderr.count("\n")) == (2, "", 1)
+    assert "there is no folder for" in lost.stderr
+
+
+@pytest.mark.parametrize("name", ["release", "combine", "grow", "held-out"])
+def test_the_tools_are_found_from_help_and_name_what_they_need(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert name in models("--help").stdout
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    for module in ("release", "combine", "grow", "held_out", "checkpoint", "warm_start"):
+        monkeypatch.delitem(sys.modules, f"imgorder.training.{module}", raising=False)
+    new = ["--frames", "x", "--name", "x", "--about", "x"]
+    arguments = {
+        "release": ["x", *new],
+        "combine": ["x", *new],
+        "grow": ["x", "--network", "{}", "--out", "x"],
+        "held-out": ["x", "--frames", "x", "--results", "x"],
+    }
+    result = models(name, *arguments[name])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "imgorder: error: training needs safetensors; run: pip install 'imgorder[train]'\n"

@@ -19,12 +19,12 @@ from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
-from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, shuffled, windows
-from imgorder.evaluation.tables import accuracy_table, cell, filled, read_results
+from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, draw_listings, windows
+from imgorder.evaluation.tables import cell
 from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from imgorder.permutations import permutation_classes
-from tests.conftest import ROOT
+from tests.conftest import ROOT, load_script
 
 LARGE = Preprocessing(144, 144)
 
@@ -133,9 +133,9 @@ def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(d
 
 
 def test_listings_are_drawn_by_seed_or_are_all() -> None:
-    assert sorted(shuffled(4, None, (0, 0))) == sorted(permutations(range(4)))
-    assert shuffled(5, 3, (1, 2)) == shuffled(5, 3, (1, 2))
-    assert len({*shuffled(5, 50, (0, 0))}) > 20
+    assert sorted(draw_listings(4, None, (0, 0))) == sorted(permutations(range(4)))
+    assert draw_listings(5, 3, (1, 2)) == draw_listings(5, 3, (1, 2))
+    assert len({*draw_listings(5, 50, (0, 0))}) > 20
 
 
 def test_rank_correlation_and_neighbours_are_up_to_reversal() -> None:
@@ -366,12 +366,6 @@ def test_models_are_named_apart_or_refused(davis: Path) -> None:
     assert "both are called tridab-s" in refused.stderr
 
 
-def test_tables_bear_a_model_that_lacks_a_case() -> None:
-    full = Row("path", "d", 4, 1, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.5, 0.1, 8.33)
-    rows = [full, replace(full, spacing=2), replace(full, model="other", accuracy=70.0)]
-    assert "| 4 | other | 70.0 | – |" in accuracy_table(rows, with_paper=False)
-
-
 def test_a_manifest_is_evaluated_by_its_split(davis: Path, tmp_path: Path) -> None:
     folder = "JPEGImages/480p/slide"
     sets = [
@@ -416,10 +410,11 @@ def test_data_that_is_none(tmp_path: Path) -> None:
 
 def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text(evaluate(davis, "--model", "tridab-s", "--spacing", "1-2", "--json").stdout)
-    rows = read_results(tmp_path / "results.json")
+    update = load_script(ROOT / "docs" / "update.py")
+    rows = update.read_results(tmp_path / "results.json")
     document = tmp_path / "page.md"
     document.write_text("before\n<!-- accuracy:begin -->\nold\n<!-- accuracy:end -->\nafter\n")
-    text = filled(document, "accuracy", accuracy_table(rows))
+    text = update.fill_place(document, "accuracy", update.accuracy_table(rows))
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
@@ -427,9 +422,9 @@ def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:
     assert f"| 4 | path | {cells} |" in text
     assert "paper, Table V" in text
     assert "| 4 | chance | 8.3 | 8.3 |" in text
-    assert "paper" not in accuracy_table(rows, with_paper=False)
+    assert "paper" not in update.accuracy_table(rows, with_paper=False)
     with pytest.raises(ValueError, match="no place marked"):
-        filled(document, "elsewhere", "x")
+        update.fill_place(document, "elsewhere", "x")
 
 
 def test_nothing_to_measure_is_none() -> None:

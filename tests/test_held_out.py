@@ -12,8 +12,8 @@ pytest.importorskip("torch")
 
 from imgorder.inference.predictor import Network, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, centre, normalise
-from imgorder.training.held_out import held_out_sets, measure_held_out
-from imgorder.training.sources import even_windows
+from imgorder.training.held_out import make_held_out_sets, measure_held_out
+from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore, StoreWriter
 
 LARGE = Preprocessing(144, 144)
@@ -30,10 +30,10 @@ def store(tmp_path: Path) -> FrameStore:
 
 
 def test_frames_are_scaled_and_cropped_as_the_model_wants_them(store: FrameStore) -> None:
-    usual = list(held_out_sets(store, [0, 1], 4, 2))
-    large = list(held_out_sets(store, [0, 1], 4, 2, LARGE))
+    usual = list(make_held_out_sets(store, [0, 1], 4, 2))
+    large = list(make_held_out_sets(store, [0, 1], 4, 2, LARGE))
     assert [each.video for each in large] == [each.video for each in usual] == ["wide"] * 2 + ["high"] * 2
-    numbers = even_windows(store, [0, 1], 4, 2)
+    numbers = find_even_windows(store, [0, 1], 4, 2)
     for one, other, chosen in zip(usual, large, numbers, strict=True):
         frames = [store.frame(number) for number in chosen.tolist()]
         assert np.array_equal(one.tensors, normalise(np.stack([centre(frame) for frame in frames])))

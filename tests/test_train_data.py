@@ -15,18 +15,18 @@ from imgorder.datasets.manifest import read_manifest  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.media.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E402
 from imgorder.permutations import class_count, class_to_order  # noqa: E402
-from imgorder.training.batch_plan import Plan, classes_of, draw_orders, middle_boxes, plain_plan  # noqa: E402
+from imgorder.training.batch_plan import BatchPlan, draw_orders, find_classes, middle_boxes, plan_validation  # noqa: E402
 from imgorder.training.config import TrainConfig, make_config  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
-from imgorder.training.pixels import DevicePixels, HostPixels, crop, lit, normalise  # noqa: E402
+from imgorder.training.pixels import DevicePixels, HostPixels, apply_light, crop_images, normalise  # noqa: E402
 from imgorder.training.sources import (  # noqa: E402
     ClipSource,
     ManifestSource,
-    even_windows,
+    find_even_windows,
     make_source,
-    smallest_change,
+    measure_smallest_change,
 )
-from imgorder.training.store import FrameStore, StoreWriter, cell_means  # noqa: E402
+from imgorder.training.store import FrameStore, StoreWriter, average_cells  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import write_clips, write_sets, write_video  # noqa: E402
 
@@ -56,7 +56,7 @@ def manifest_source(manifest: Path, folder: Path, **changes: object) -> Manifest
     return source
 
 
-def plans(source: ManifestSource | ClipSource, folder: Path, count: int) -> list[Plan]:
+def plans(source: ManifestSource | ClipSource, folder: Path, count: int) -> list[BatchPlan]:
     source.config.network = {"width": 0.0625}
     source.config.tensorboard = False
     trainer = Trainer(source.config, source, folder)
@@ -127,7 +127,7 @@ def test_only_frames_that_sets_name_are_decoded_and_none_of_the_test_split(manif
 
 def test_cells_are_means(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 256, (2, 136, 181, 3), np.uint8)
-    cells = cell_means(frames)
+    cells = average_cells(frames)
     assert cells.shape == (2, 17, 22, 3)
     assert abs(int(cells[1, 3, 4, 2]) - frames[1, 24:32, 32:40, 2].mean()) <= 0.5
 
@@ -219,7 +219,7 @@ def test_a_validation_split_that_first_weights_saw_is_not_validated_on(
     path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
     lines = path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"')
     path.write_text(lines)
-    monkeypatch.setattr("imgorder.training.sources.held_out_from", lambda _: ("g2", "of other data"))
+    monkeypatch.setattr("imgorder.training.sources.find_held_out_groups", lambda _: ("g2", "of other data"))
     source = manifest_source(path, tmp_path / "frames", seq_len=3, init="weights")
     assert source.config.held_out_groups == ("g2",)
     assert {group_of(source.store, numbers) for numbers in source.validation()["n3"]} == {"g2"}
@@ -230,7 +230,7 @@ def test_a_validation_split_that_first_weights_saw_is_not_validated_on(
 def test_a_run_that_has_begun_keeps_to_its_split(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_sets(tmp_path / "n3.jsonl", clips, 3, test_group="")
     path.write_text(path.read_text().replace('"split": "train", "group": "g1"', '"split": "validation", "group": "g1"'))
-    monkeypatch.setattr("imgorder.training.sources.held_out_from", lambda _: ("g2",))
+    monkeypatch.setattr("imgorder.training.sources.find_held_out_groups", lambda _: ("g2",))
     data, config = find_data([path]), make_config({"seq_len": 3, "init": "weights"})
     source = make_source(config, data, open_store(data, tmp_path / "frames"), resumed=True)
     assert config.held_out_groups == ()
@@ -254,12 +254,12 @@ def test_spacings_are_those_of_the_video_where_only_some_frames_are_stored(clips
     store = open_store(find_data([path]), tmp_path / "frames")
     numbers = store.clips[0].numbers
     assert numbers == (0, 3, 4, 7, 8, 11, 12, 15)
-    sets = even_windows(store, [0], n=4, spacing=4, min_change=0)
+    sets = find_even_windows(store, [0], n=4, spacing=4, min_change=0)
     assert [[numbers[place - int(store.first[0])] for place in each] for each in sets.tolist()] == [
         [0, 4, 8, 12],
         [3, 7, 11, 15],
     ]
-    assert len(even_windows(store, [0], n=4, spacing=2, min_change=0)) == 0
+    assert len(find_even_windows(store, [0], n=4, spacing=2, min_change=0)) == 0
 
 
 def test_a_set_size_without_sets_is_refused(manifest: Path, tmp_path: Path) -> None:
@@ -315,7 +315,9 @@ def test_windows_change_enough_and_stay_in_one_clip(store: FrameStore) -> None:
     drawn = source.draw(np.random.default_rng(1), 4, 0, 40)
     clip = np.searchsorted(store.first, drawn.frames, side="right")
     assert (clip == clip[:, :1]).all()
-    changes = [smallest_change(store, f, tuple(s)) for f, s in zip(drawn.frames, drawn.boxes.tolist(), strict=True)]
+    changes = [
+        measure_smallest_change(store, f, tuple(s)) for f, s in zip(drawn.frames, drawn.boxes.tolist(), strict=True)
+    ]
     assert np.mean(np.array(changes) >= source.config.min_change) >= 0.8
 
 
@@ -354,7 +356,7 @@ def test_a_real_video_gives_even_windows(tmp_path: Path) -> None:
     (tmp_path / "bikes.mp4").symlink_to(videos / "bikes.mp4")
     store = open_store(find_data([tmp_path]), tmp_path / "frames")
     assert store.clips[0].frames == 250
-    sets = even_windows(store, [0], n=4, spacing=4, per_clip=5)
+    sets = find_even_windows(store, [0], n=4, spacing=4, per_clip=5)
     assert len(sets)
     assert (np.diff(sets, axis=1) == 4).all()
 
@@ -367,10 +369,10 @@ def test_sets_are_shown_so_that_their_order_puts_them_back() -> None:
     orders = draw_orders(rng, 5, 50)
     frames = np.sort(rng.integers(0, 1000, (50, 5)), axis=1)
     tall = np.full(50, 136)
-    plan = plain_plan(frames, orders, tall, tall + 48)
+    plan = plan_validation(frames, orders, tall, tall + 48)
     assert (np.take_along_axis(plan.frames, orders, axis=1) == frames).all()
     assert len(set(plan.target.tolist())) > 20  # a batch holds many classes, not one
-    assert (plan.target == classes_of(orders)).all()
+    assert (plan.target == find_classes(orders)).all()
 
 
 def test_a_centre_crop_is_what_inference_sees(clips: Path, store: FrameStore) -> None:
@@ -381,8 +383,8 @@ def test_a_centre_crop_is_what_inference_sees(clips: Path, store: FrameStore) ->
         _, picture = video.read()
         first = store.first[clip : clip + 1]
         pair = first[:, None] + np.arange(2)
-        plan = plain_plan(pair, np.array([[0, 1]]), store.height[first], store.width[first])
-        seen = normalise(lit(torch.from_numpy(crop(store, plan)), plan))[0, 0]
+        plan = plan_validation(pair, np.array([[0, 1]]), store.height[first], store.width[first])
+        seen = normalise(apply_light(torch.from_numpy(crop_images(store, plan)), plan))[0, 0]
         assert np.abs(seen.numpy() - preprocess(np.ascontiguousarray(picture[:, :, ::-1]))).max() < 1e-4
 
 
@@ -437,7 +439,7 @@ def test_a_box_that_is_turned_shows_what_the_turned_frame_does(
     degrees = (10, 0, -20)
     same = np.repeat(store.first[:1], 3)[None]
     spec = Preprocessing(squeeze=squeeze)
-    plan = plain_plan(same, np.array([[0, 1, 2]]), store.height[:1], store.width[:1], spec)
+    plan = plan_validation(same, np.array([[0, 1, 2]]), store.height[:1], store.width[:1], spec)
     plan = replace(plan, turn=np.deg2rad(np.array([degrees], dtype=np.float32)), flip=np.array([flip]))
     top, left = int(plan.top[0, 0]), int(plan.left[0, 0])
     height, width = int(plan.height[0, 0]), int(plan.width[0, 0])
@@ -458,13 +460,13 @@ def test_a_box_that_is_turned_shows_what_the_turned_frame_does(
 def test_light_varies_between_sets_more_than_within(store: FrameStore, tmp_path: Path) -> None:
     source = clip_source(store, backbone="resnet18", seq_len=4, batch_size=64)
     (plan,) = plans(source, tmp_path / "run", 1)
-    varied = lit(torch.full((64, 4, 8, 8, 3), 120, dtype=torch.uint8), plan)
+    varied = apply_light(torch.full((64, 4, 8, 8, 3), 120, dtype=torch.uint8), plan)
     assert varied.min() >= 0
     assert varied.max() <= 255
     means = varied.mean((2, 3, 4))
     assert means.mean(1).std() > 3 * means.std(1).mean()
     plain = replace(plan, gain=np.ones_like(plan.gain), offset=np.zeros_like(plan.offset))
-    assert torch.equal(lit(torch.full((64, 4, 8, 8, 3), 120), plain), torch.full((64, 4, 8, 8, 3), 120.0))
+    assert torch.equal(apply_light(torch.full((64, 4, 8, 8, 3), 120), plain), torch.full((64, 4, 8, 8, 3), 120.0))
 
 
 def test_middle_boxes() -> None:
@@ -496,15 +498,15 @@ def test_a_run_that_squeezes_shows_boxes_of_all_ratios_inside_their_frames(store
 def test_a_squeezed_image_shows_what_inference_sees(store: FrameStore) -> None:
     spec = Preprocessing(96, 96, squeeze=1.8)
     frames = store.first[:1, None] + np.arange(2)
-    plan = plain_plan(frames, np.array([[0, 1]]), store.height[:1], store.width[:1], spec)
-    assert np.array_equal(crop(store, plan)[0, 1], to_pixels(store.frame(int(frames[0, 1])), spec))
+    plan = plan_validation(frames, np.array([[0, 1]]), store.height[:1], store.width[:1], spec)
+    assert np.array_equal(crop_images(store, plan)[0, 1], to_pixels(store.frame(int(frames[0, 1])), spec))
 
 
 def test_a_larger_image_shows_what_inference_sees(clips: Path, store: FrameStore) -> None:
     spec = Preprocessing(144, 144)
     first = store.first[:1]
-    plan = plain_plan(first[:, None] + np.arange(2), np.array([[0, 1]]), store.height[:1], store.width[:1], spec)
-    seen = crop(store, plan)[0, 0]
+    plan = plan_validation(first[:, None] + np.arange(2), np.array([[0, 1]]), store.height[:1], store.width[:1], spec)
+    seen = crop_images(store, plan)[0, 0]
     assert seen.shape == (144, 144, 3)
     expected = to_pixels(store.frame(int(first[0])), spec)
     assert np.abs(seen.astype(int) - expected).mean() < 4  # two ways to scale

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
@@ -28,13 +28,12 @@ from imgorder.networks.families import build_network  # noqa: E402
 from imgorder.networks.weights import read_network  # noqa: E402
 from imgorder.training import build as setup  # noqa: E402
 from imgorder.training import train as run_module  # noqa: E402
-from imgorder.training.build import make_accelerator, network_settings, running_average  # noqa: E402
+from imgorder.training.build import make_accelerator, make_average, network_settings  # noqa: E402
 from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
 from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
-from imgorder.training.grow import main as grow_main  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
-from imgorder.training.schedule import Schedule, scheduled_rate  # noqa: E402
+from imgorder.training.schedule import Schedule, compute_rate  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
@@ -316,7 +315,7 @@ def test_what_was_noted_after_the_last_checkpoint_is_taken_back(
 def test_the_running_average_leaves_indices_alone(decay: float) -> None:
     module = torch.nn.BatchNorm1d(2)
     module.register_buffer("indices", torch.arange(10_000))
-    average = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
+    average = AveragedModel(module, multi_avg_fn=make_average(decay), use_buffers=True)
 
     def update(weight: float) -> float:
         with torch.no_grad():
@@ -421,13 +420,13 @@ def test_a_plateau_is_remembered_by_a_checkpoint() -> None:
 
 def test_rates_by_the_step() -> None:
     linear = TrainConfig(schedule="linear", warmup=10, decay=20, learning_rate=1.0)
-    rates = [scheduled_rate(linear, 100, step) for step in range(100)]
+    rates = [compute_rate(linear, 100, step) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert set(rates[10:80]) == {1.0}
     assert rates[80:] == sorted(rates[80:], reverse=True)
     assert rates[-1] == pytest.approx(0.05)
     cosine = TrainConfig(schedule="cosine", warmup=10, learning_rate=1.0)
-    rates = [scheduled_rate(cosine, 110, step) for step in range(110)]
+    rates = [compute_rate(cosine, 110, step) for step in range(110)]
     assert rates[9] == 1.0
     assert rates[60] == pytest.approx(0.5)
     assert rates[109] < 0.001
@@ -450,14 +449,13 @@ def test_a_temperature_is_as_good_as_any(monkeypatch: pytest.MonkeyPatch) -> Non
     assert candidates[50] <= fitted <= candidates[79]
 
 
-def test_growing_a_model_file_and_training_it(
-    clips: Path, frames: dict[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def grow(model: str | Path, network: str, out: Path) -> Result:
+    return CliRunner().invoke(app, ["models", "grow", str(model), "--network", network, "--out", str(out)])
+
+
+def test_growing_a_model_file_and_training_it(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
     make_trainer(clips, frames, tmp_path / "small", **TRIDAB).train()
-    grow_main(
-        [str(tmp_path / "small" / "model.safetensors"), "--network", LARGER, "--out", str(tmp_path / "l.safetensors")]
-    )
-    said = capsys.readouterr().out
+    said = grow(tmp_path / "small" / "model.safetensors", LARGER, tmp_path / "l.safetensors").stdout
     assert "--set 'network.trunk_widths=[4, 6, 12]' --set 'network.trunk_blocks=[0, 2]'" in said
     assert read_network(tmp_path / "l.safetensors")[1].held_out_groups == make_source_groups(clips, frames)
     flags = shlex.split(said.split("train it with ")[1])
@@ -474,9 +472,8 @@ def test_growing_a_model_file_and_training_it(
     assert "the file also has trunk.layers.7.conv1.0.weight" in taken
 
 
-def test_growing_says_what_the_network_sees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    grow_main(["tridab-s", "--network", '{"trunk_widths": [24, 40, 80]}', "--out", str(tmp_path / "l.safetensors")])
-    said = capsys.readouterr().out
+def test_growing_says_what_the_network_sees(tmp_path: Path) -> None:
+    said = grow("tridab-s", '{"trunk_widths": [24, 40, 80]}', tmp_path / "l.safetensors").stdout
     assert "--set shorter_edge=128 --set image_size=128 --set squeeze=1.8" in said
     card = known_card("tridab-s")
     assert card is not None
@@ -551,16 +548,13 @@ def test_what_cannot_grow_is_one_line(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("junk.safetensors").write_bytes(b"junk")
-    with pytest.raises(SystemExit) as ended:
-        grow_main([model, "--network", network, "--out", "grown.safetensors"])
-    assert ended.value.code in (1, 2)
-    error = capsys.readouterr().err
-    assert message in error
-    assert error.count("\n") == 1
+    result = grow(model, network, Path("grown.safetensors"))
+    assert (result.exit_code in (1, 2), result.stdout) == (True, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
     assert not Path("grown.safetensors").exists()
 
 

@@ -10,11 +10,11 @@ torch = pytest.importorskip("torch")
 
 from imgorder.errors import UsageError  # noqa: E402
 from imgorder.networks import triples as tables  # noqa: E402
-from imgorder.networks.families import build_network, make_config, settings_of  # noqa: E402
+from imgorder.networks.families import build_network, family_config, settings_of  # noqa: E402
 from imgorder.networks.matching import Matcher  # noqa: E402
 from imgorder.networks.tridab import TriDAB, TriDABConfig, pair_row  # noqa: E402
 from imgorder.permutations import permutation_classes, relabel_classes  # noqa: E402
-from imgorder.training.grow import grown  # noqa: E402
+from imgorder.training.grow import grow_network  # noqa: E402
 
 SMALL = TriDABConfig(trunk_widths=(4, 6, 8), trunk_blocks=(1, 1), head_width=8, match_width=4, match_radius=2)
 DEEP = replace(SMALL, match_levels=2, head_blocks=2)
@@ -99,7 +99,7 @@ def test_pair_rows_are_rows_of_the_pair_table() -> None:
 
 def test_settings_build_the_same_network() -> None:
     settings = settings_of(TriDAB(SMALL))
-    assert make_config("tridab", **settings) == SMALL
+    assert family_config("tridab", settings) == SMALL
     again = build_network("tridab", **settings)
     assert {k: v.shape for k, v in again.state_dict().items()} == {
         k: v.shape for k, v in TriDAB(SMALL).state_dict().items()
@@ -113,9 +113,9 @@ def test_matching_can_be_left_out() -> None:
 
 def test_an_unknown_family_or_setting_is_refused() -> None:
     with pytest.raises(KeyError, match="no network family"):
-        make_config("resnet")
+        family_config("resnet", {})
     with pytest.raises(TypeError, match="depth"):
-        make_config("tridab", depth=3)
+        family_config("tridab", {"depth": 3})
 
 
 def test_only_the_second_level_of_matches_sees_what_moved_further_than_the_first_one_reaches() -> None:
@@ -152,7 +152,7 @@ def test_a_grown_network_answers_as_the_small_one_did_and_learns_with_all_of_its
     torch.manual_seed(2)
     small = TriDAB(SMALL).eval()
     larger = replace(DEEP, trunk_widths=(5, 6, 12), trunk_blocks=(1, 3))
-    large = grown(small, larger)
+    large = grow_network(small, larger)
     assert large.config == larger
     images = torch.randn(2, 5, 3, 112, 112)
     with torch.inference_mode():
@@ -179,7 +179,7 @@ def test_a_grown_network_answers_as_the_small_one_did_and_learns_with_all_of_its
 )
 def test_what_cannot_grow_is_refused(change: dict[str, object], named: str) -> None:
     with pytest.raises(UsageError, match=named):
-        grown(TriDAB(SMALL), replace(SMALL, **change))  # type: ignore[arg-type]
+        grow_network(TriDAB(SMALL), replace(SMALL, **change))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("config", [SMALL, DEEP], ids=["plain", "two levels"])

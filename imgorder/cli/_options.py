@@ -19,6 +19,7 @@ from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show, undo_command
+from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
     from imgorder.order_file import OrderFile
@@ -73,12 +74,12 @@ class Commands(typer.Typer):
 
 
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.")
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.")
 ]
 Paths = Annotated[
     list[Path] | None,
     typer.Argument(
-        metavar="PATHS", parser=named_path, help="A folder of photos, or 3 to 6 photos.", show_default=False
+        metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.", show_default=False
     ),
 ]
 MinConfidence = Annotated[
@@ -251,6 +252,11 @@ def _warn_unfinished(folder: Path) -> None:
             f"{show(folder)}: a {run.title} is under way or was interrupted here; photos may be hidden. "
             f"Unless it is under way: {undo_command(folder, '--recover')}"
         )
+
+
+def parse_sizes(texts: Sequence[str]) -> list[int]:
+    """What ``--seq-len`` was given, as set sizes; raises UsageError."""
+    return parse_numbers(texts, "--seq-len", SIZES[0], SIZES[-1])
 
 
 def number_or_all(text: str, option: str) -> int | None:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import Commands, named_path, parse_numbers
+from imgorder.cli._options import Commands, named_path, parse_numbers, parse_sizes
 from imgorder.cli._terminal import counting, one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
+from imgorder.files import make_folder
 from imgorder.names import show
+from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
-    from imgorder.datasets.built import Built, Progress
+    from imgorder.datasets.manifest import DataSet, Progress
 
 dataset = Commands(
     name="dataset",
@@ -24,11 +26,13 @@ dataset = Commands(
     no_args_is_help=True,
 )
 
+ALL_SIZES = [f"{SIZES[0]}-{SIZES[-1]}"]
 Out = Annotated[
     Path, typer.Option("--out", metavar="DIR", parser=named_path, help="Folder for the manifests; created if missing.")
 ]
 SeqLens = Annotated[
-    list[str], typer.Option("--seq-len", metavar="N|N-M", help="Images in a set, 3 to 6; repeat it, or 3-6, or 3,5.")
+    list[str],
+    typer.Option("--seq-len", metavar="N|N-M", help=f"Images in a set, {SIZES_TEXT}; repeat it, or 3-6, or 3,5."),
 ]
 Spacings = Annotated[
     list[str],
@@ -49,7 +53,7 @@ def ucf101(
         Path, typer.Option("--videos", metavar="DIR", parser=named_path, help="UCF101's folder of videos.")
     ],
     out: Out,
-    seq_len: SeqLens = ["3-6"],  # noqa: B006 - typer copies it
+    seq_len: SeqLens = ALL_SIZES,
     spacing: Spacings = ["4"],  # noqa: B006
     min_flow: MinFlow = 1.0,
     seed: Seed = 0,
@@ -62,7 +66,7 @@ def ucf101(
     from imgorder.datasets.scan import default_workers
     from imgorder.datasets.ucf101 import build_ucf101
 
-    lengths, spacings = _seq_lens(seq_len), _spacings(spacing)
+    lengths, spacings = parse_sizes(seq_len), _spacings(spacing)
     working = _out_folder(out) / "ucf101.progress.jsonl"
     with _progress_bar(working) as progress:
         built = build_ucf101(videos, working, lengths, spacings, min_flow, seed, workers or default_workers(), progress)
@@ -77,13 +81,13 @@ def davis(
         typer.Option("--root", metavar="DIR", parser=named_path, help="DAVIS's folder, with JPEGImages/480p in it."),
     ],
     out: Out,
-    seq_len: SeqLens = ["3-6"],  # noqa: B006
+    seq_len: SeqLens = ALL_SIZES,
     spacing: Spacings = ["1-8"],  # noqa: B006
 ) -> None:
     """All evenly spaced sets of DAVIS, for tests."""
     from imgorder.datasets.davis import build_davis
 
-    built = build_davis(root, _seq_lens(seq_len), _spacings(spacing))
+    built = build_davis(root, parse_sizes(seq_len), _spacings(spacing))
     _write(built, _out_folder(out), "sequences")
 
 
@@ -92,7 +96,7 @@ def davis(
 def videos(
     folder: Annotated[Path, typer.Argument(metavar="DIR", parser=named_path, help="A folder of videos, at any depth.")],
     out: Out,
-    seq_len: SeqLens = ["3-6"],  # noqa: B006
+    seq_len: SeqLens = ALL_SIZES,
     spacing: Spacings = ["2,4,8"],  # noqa: B006
     min_flow: MinFlow = 1.0,
     validation_fraction: Annotated[
@@ -109,7 +113,7 @@ def videos(
     from imgorder.datasets.scan import default_workers
     from imgorder.datasets.videos import build_videos
 
-    lengths, spacings = _seq_lens(seq_len), _spacings(spacing)
+    lengths, spacings = parse_sizes(seq_len), _spacings(spacing)
     working = _out_folder(out) / "videos.progress.jsonl"
     with _progress_bar(working) as progress:
         built = build_videos(
@@ -133,17 +137,13 @@ def photos(
         Path, typer.Argument(metavar="DIR", parser=named_path, help="Folders of photos; each folder is one scene.")
     ],
     out: Out,
-    seq_len: SeqLens = ["3-6"],  # noqa: B006
+    seq_len: SeqLens = ALL_SIZES,
 ) -> None:
     """Sets from photos whose EXIF time tells their order, for tests. No photo is changed."""
     from imgorder.datasets.photos import build_photos
 
-    built = build_photos(folder, _seq_lens(seq_len))
+    built = build_photos(folder, parse_sizes(seq_len))
     _write(built, _out_folder(out), "folders")
-
-
-def _seq_lens(texts: list[str]) -> list[int]:
-    return parse_numbers(texts, "--seq-len", 3, 6)
 
 
 def _spacings(texts: list[str]) -> list[int]:
@@ -151,10 +151,7 @@ def _spacings(texts: list[str]) -> list[int]:
 
 
 def _out_folder(out: Path) -> Path:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImgorderError(f"{show(out)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    make_folder(out)
     return out
 
 
@@ -169,7 +166,7 @@ def _progress_bar(working: Path) -> Iterator[Progress | None]:
         raise typer.Exit(EXIT_INTERRUPTED) from error
 
 
-def _write(built: Built, out: Path, sources: str) -> None:
+def _write(built: DataSet, out: Path, sources: str) -> None:
     from imgorder.datasets.manifest import write_manifest
 
     for each in built.skipped:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import named_path, number_or_all, parse_numbers
+from imgorder.cli._options import named_path, number_or_all, parse_numbers, parse_sizes
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
 
@@ -58,7 +58,7 @@ def evaluate(
     """
     from imgorder.cli._terminal import track
     from imgorder.evaluation.evaluate import evaluate_models
-    from imgorder.evaluation.pooled import pooled
+    from imgorder.evaluation.pooling import pool_rows
     from imgorder.evaluation.tables import pooled_markdown, results_csv, results_json, results_markdown
 
     if as_json and as_csv:
@@ -69,7 +69,7 @@ def evaluate(
     results = evaluate_models(
         data,
         models=model or ["default"],
-        seq_lens=parse_numbers(seq_len or ["4"], "--seq-len", 3, 6),
+        seq_lens=parse_sizes(seq_len or ["4"]),
         spacings=parse_numbers(spacing or ["1-8"], "--spacing", 1, 1000),
         permutations=number_or_all(permutations, "--permutations"),
         split=split,
@@ -85,7 +85,7 @@ def evaluate(
     else:
         print(results_markdown(each.row for each in results))
         if together:
-            print(f"\n{pooled_markdown(pooled(results))}")
+            print(f"\n{pooled_markdown(pool_rows(results))}")
         if per_video:
             print(_per_video(results))
 

@@ -11,6 +11,7 @@ import typer
 
 from imgorder.cli._options import Commands
 from imgorder.cli._terminal import one_line_errors
+from imgorder.cli.model_tools import add_model_tools
 from imgorder.errors import ModelError, ProblemsError, UsageError
 from imgorder.names import show
 
@@ -240,3 +241,6 @@ def _print_places(card: Card, paths: dict[str, Path]) -> None:
 def _files(card: Card) -> str:
     """The files of a model, and how large they are."""
     return ", ".join(f"{kind} {entry.bytes / 1e6:.1f} MB" for kind, entry in card.files.items()) or "no files"
+
+
+add_model_tools(models)

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 
 import typer
 
-from imgorder.cli._options import named_path, parse_numbers
+from imgorder.cli._options import named_path, parse_sizes
 from imgorder.cli._terminal import counting, one_line_errors, print_message
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
 if TYPE_CHECKING:
-    from imgorder.training.train import Trained
+    from imgorder.training.trainer import Trainer
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def needs_training(command: Callable[P, R]) -> Callable[P, R]:
+    """Decorator for commands that run only with the libraries of the extra ``train``."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ImportError as error:
+            if (error.name or "").startswith("imgorder"):
+                raise
+            raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+
+    return wrapped
 
 
 @one_line_errors
+@needs_training
 def train(
     data: Annotated[
         list[Path] | None,
@@ -82,16 +104,13 @@ def train(
     Ctrl-C saves the run; --resume goes on with the very next sample. On several GPUs:
     accelerate launch -m imgorder train …
     """
-    try:
-        from imgorder.training.config import parse_settings, read_toml
-        from imgorder.training.train import train_network
-    except ImportError as error:
-        raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+    from imgorder.training.config import parse_settings, read_toml
+    from imgorder.training.train import train_network
 
     flags: dict[str, Any] = {
         "recipe": recipe,
         "data": [str(path) for path in data] if data else None,
-        "seq_len": parse_numbers(seq_len, "--seq-len", 3, 6) if seq_len else None,
+        "seq_len": parse_sizes(seq_len) if seq_len else None,
         "backbone": backbone,
         "init": init,
         "batch_size": batch_size,
@@ -109,7 +128,7 @@ def train(
     from_file = read_toml(config) if config else {}
     try:
         with counting("decoding") as progress:
-            trained = train_network(
+            trainer = train_network(
                 run,
                 [from_file, parse_settings(settings or []), changes],
                 resume=resume,
@@ -124,23 +143,24 @@ def train(
         print_message("stopped", "nothing is saved yet; the same command begins anew")
         raise typer.Exit(EXIT_INTERRUPTED) from error
     except ImgorderError as error:
-        if os.environ.get("RANK", "0") != "0":  # what stops all processes is said by the first
+        if os.environ.get("RANK", "0") != "0":  # only the first process reports what stops them all
             raise typer.Exit(error.exit_code) from error
         raise
-    if trained.speaks:
-        _tell_result(trained)
-    if trained.stopped and not trained.finished:
+    if trainer.accelerator.is_main_process:
+        _print_result(trainer)
+    if trainer.stopped and not trainer.finished:
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _tell_result(trained: Trained) -> None:
-    if not trained.finished:
-        print_message("stopped", f"after step {trained.step} of {trained.steps}; --resume goes on from there")
-    elif trained.step < trained.steps:
+def _print_result(trainer: Trainer) -> None:
+    done = trainer.progress
+    if not trainer.finished:
+        print_message("stopped", f"after step {done.step} of {trainer.steps}; --resume goes on from there")
+    elif done.step < trainer.steps:
         print_message(
-            "finished", f"after step {trained.step}: the validation loss no longer falls at the lowest learning rate"
+            "finished", f"after step {done.step}: the validation loss no longer falls at the lowest learning rate"
         )
-    if trained.weights is None:
+    if trainer.weights is None:
         return  # before the first validation
-    loss = "" if trained.best_loss is None else f", validation loss {trained.best_loss:.3f}"
-    print(f"{show(trained.weights)}: {trained.config.backbone}, weights after step {trained.best_step}{loss}")
+    loss = "" if done.best_loss is None else f", validation loss {done.best_loss:.3f}"
+    print(f"{show(trainer.weights)}: {trainer.config.backbone}, weights after step {done.best_step}{loss}")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from imgorder.datasets.built import Built, Skipped, even_set
-from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.manifest import DataSet, SetEntry, Skipped, make_even_set
 from imgorder.errors import PhotoError
 from imgorder.media.photos import find_sets
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 FRAMES = "JPEGImages/480p"
 
@@ -20,7 +20,7 @@ def is_davis_root(path: Path) -> bool:
     return os.path.isdir(path / FRAMES)
 
 
-def davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
+def find_davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
     """Name -> frames in order of each sequence.
 
     Raises:
@@ -30,7 +30,7 @@ def davis_sequences(root: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def _folders(root: Path) -> dict[str, tuple[Path, ...]]:
-    """As `davis_sequences`, with those folders as well that hold no photos."""
+    """As `find_davis_sequences`, with those folders as well that hold no photos."""
     folder = root / FRAMES
     if not is_davis_root(root):
         raise PhotoError(f"{show(root)}: no folder {FRAMES} in it; give the root of DAVIS")
@@ -51,7 +51,7 @@ def _frames(folder: Path) -> tuple[Path, ...]:
         return ()
 
 
-def build_davis(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6), spacings: Sequence[int] = range(1, 9)) -> Built:
+def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[int] = range(1, 9)) -> DataSet:
     """All evenly spaced sets from each start, for tests; the group is the sequence.
 
     Args:
@@ -60,20 +60,18 @@ def build_davis(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6), spacings: Se
         spacings: distances between neighbours in frames.
 
     Raises:
-        PhotoError: as `davis_sequences`.
+        PhotoError: as `find_davis_sequences`.
     """
     folders = _folders(root)
     lengths = {name: len(files) for name, files in folders.items() if files}
     skipped = [
         Skipped(f"{FRAMES}/{name}", "no frames in it that can be read") for name in folders if name not in lengths
     ]
-    manifests = []
-    for n in seq_lens:
-        sets = [
-            even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
-            for name, frames in lengths.items()
-            for spacing in spacings
-            for start in range(frames - (n - 1) * spacing)
-        ]
-        manifests.append(Manifest("davis", root, n, 0, tuple(sets)))
-    return Built(tuple(manifests), len(lengths), tuple(skipped))
+
+    def make_sets(n: int) -> Iterator[SetEntry]:
+        for name, frames in lengths.items():
+            for spacing in spacings:
+                for start in range(frames - (n - 1) * spacing):
+                    yield make_even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
+
+    return DataSet.make("davis", root, seq_lens, make_sets, len(lengths), skipped)

@@ -1,4 +1,4 @@
-"""How much moves along a clip: the mean magnitude of the optical flow between frames."""
+"""How much moves along a clip (the mean magnitude of the optical flow), and in which windows of it enough moves."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def measure_flow(path: Path, spacings: Sequence[int]) -> ClipFlow:
     between: dict[int, list[float]] = {spacing: [] for spacing in spacings}
     count = 0
     with _one_thread():
-        for frame in grey_frames(path):
+        for frame in read_grey_frames(path):
             recent.append(frame)
             count += 1
             for spacing, magnitudes in between.items():
@@ -64,7 +64,29 @@ def measure_flow(path: Path, spacings: Sequence[int]) -> ClipFlow:
     return ClipFlow(count, {spacing: np.array(values) for spacing, values in between.items()})
 
 
-def grey_frames(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
+def find_moving_windows(flow: ClipFlow, n: int, spacing: int, min_flow: float) -> list[int]:
+    """Starts of windows of n frames, ``spacing`` apart, that do not overlap, in rising order.
+
+    A window counts if the flow between each two neighbours reaches ``min_flow`` px, so that no two of
+    its images look alike. Windows are taken from the largest mean flow down, each unless it overlaps one
+    taken before; of equal ones the earlier is taken.
+    """
+    length = (n - 1) * spacing + 1
+    starts = np.arange(max(0, flow.frames - length + 1))
+    if not len(starts):
+        return []
+    gaps = flow.between[spacing][starts[:, None] + spacing * np.arange(n - 1)]
+    mean = gaps.mean(axis=1)
+    free = gaps.min(axis=1) >= min_flow
+    taken = []
+    for start in np.lexsort((starts, -mean)):
+        if free[start]:
+            taken.append(int(start))
+            free[max(0, start - length + 1) : start + length] = False
+    return sorted(taken)
+
+
+def read_grey_frames(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
     """The frames of a video, grey, uint8 ``(H, W)`` with a shorter side of 80.
 
     Raises:

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from imgorder import fields
 from imgorder.errors import ImgorderError
+from imgorder.fields import PathText, as_record, read_record
 from imgorder.files import atomic_write
 from imgorder.names import show
 
 VERSION = 1
+
+# Called with how many videos are done, and how many there are.
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class SetEntry:
         flow: mean optical-flow magnitude between neighbours in px, where it was measured.
     """
 
-    video: str
+    video: PathText
     frames: tuple[int, ...]
     split: str
     group: str
@@ -47,33 +50,73 @@ class SetEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set: where its files lie, and its sets."""
+    """Sets of one size: where their files lie, and which frames they are made of."""
 
     dataset: str
     root: Path
     seq_len: int
     seed: int
-    sets: tuple[SetEntry, ...]
+    sets: tuple[SetEntry, ...] = ()
 
     def split(self, name: str) -> tuple[SetEntry, ...]:
         """The sets of one split."""
         return tuple(entry for entry in self.sets if entry.split == name)
 
 
+@dataclass(frozen=True)
+class Skipped:
+    """A file or folder that is not in the data set, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set ready to be written.
+
+    Attributes:
+        manifests: one for each number of images in a set.
+        sources: how many videos, frame folders or photo folders were read.
+        skipped: what was left out.
+    """
+
+    manifests: tuple[Manifest, ...]
+    sources: int
+    skipped: tuple[Skipped, ...] = ()
+
+    @classmethod
+    def make(
+        cls,
+        name: str,
+        root: Path,
+        seq_lens: Iterable[int],
+        make_sets: Callable[[int], Iterable[SetEntry]],
+        sources: int,
+        skipped: Iterable[Skipped],
+        seed: int = 0,
+    ) -> DataSet:
+        """A data set with one manifest for each set size, from a function that makes the sets of a size."""
+        manifests = tuple(Manifest(name, root, n, seed, tuple(make_sets(n))) for n in seq_lens)
+        return cls(manifests, sources, tuple(skipped))
+
+
+def make_even_set(
+    video: str, start: int, n: int, spacing: int, split: str, group: str, flow: float | None = None
+) -> SetEntry:
+    """A set of n frames that lie ``spacing`` apart."""
+    frames = tuple(start + spacing * place for place in range(n))
+    return SetEntry(video, frames, split, group, float(spacing), flow)
+
+
 def write_manifest(manifest: Manifest, path: Path) -> None:
     """Write a manifest; a reader sees the old file or the new one, never a part of it."""
-    header = {
-        "version": VERSION,
-        "dataset": manifest.dataset,
-        "root": os.path.abspath(manifest.root),
-        "seq_len": manifest.seq_len,
-        "seed": manifest.seed,
-    }
+    header = as_record(replace(manifest, root=Path(os.path.abspath(manifest.root)), sets=()))
+    del header["sets"]
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8") as out:
-        out.write(json.dumps(header) + "\n")
-        for entry in manifest.sets:
-            out.write(json.dumps(asdict(entry)) + "\n")
+        for record in ({"version": VERSION, **header}, *map(as_record, manifest.sets)):
+            out.write(json.dumps(record) + "\n")
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -90,37 +133,18 @@ def read_manifest(path: Path) -> Manifest:
         raise ImgorderError(f"{show(path)}: not a manifest; make one with: imgorder dataset") from error
     number = 1
     try:
-        header = _record(lines[0])
+        header = json.loads(lines[0])
+        manifest = read_record(Manifest, {**header, "sets": []})
         if header["version"] != VERSION:
             raise ValueError(f"version {header['version']}")
-        root, seq_len = Path(fields.path_text(header, "root")), fields.integer(header, "seq_len")
-        dataset, seed = fields.text(header, "dataset"), fields.integer(header, "seed")
         sets = []
         for number, line in enumerate(lines[1:], start=2):  # noqa: B007 - the error names the line
-            sets.append(_entry(_record(line), seq_len))
-        return Manifest(dataset, root, seq_len, seed, tuple(sets))
-    except (IndexError, KeyError, ValueError, RecursionError) as error:
+            entry = read_record(SetEntry, json.loads(line))
+            if len(entry.frames) != manifest.seq_len or min(entry.frames, default=0) < 0:
+                raise ValueError(f"not {manifest.seq_len} frames of a video")
+            sets.append(entry)
+        return replace(manifest, sets=tuple(sets))
+    except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ImgorderError(
             f"{show(path)}: line {number} is not of a manifest (version {VERSION}); make it with: imgorder dataset"
         ) from error
-
-
-def _record(line: str) -> dict[str, Any]:
-    record = json.loads(line)
-    if not isinstance(record, dict):
-        raise ValueError("no table of fields")
-    return record
-
-
-def _entry(record: dict[str, Any], seq_len: int) -> SetEntry:
-    frames = fields.integers(record, "frames")
-    if len(frames) != seq_len or min(frames, default=0) < 0:
-        raise ValueError(f"not {seq_len} frames of a video")
-    return SetEntry(
-        fields.path_text(record, "video"),
-        frames,
-        fields.text(record, "split"),
-        fields.text(record, "group"),
-        fields.number(record, "spacing"),
-        None if record.get("flow") is None else fields.number(record, "flow"),
-    )

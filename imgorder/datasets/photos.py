@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from imgorder.datasets.built import Built, Skipped
-from imgorder.datasets.manifest import Manifest, SetEntry
+from imgorder.datasets.manifest import DataSet, SetEntry, Skipped
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
 from imgorder.media.capture import zoned_time
 from imgorder.media.photos import SUFFIXES, find_sets, open_photo
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 
-def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
+def build_photos(root: Path, seq_lens: Sequence[int] = SIZES) -> DataSet:
     """Each folder is a scene: all windows of photos that follow one another in time, for tests.
 
     Photos without a time, and photos that share a time with another of their folder, are left out: their
@@ -43,17 +43,15 @@ def build_photos(root: Path, seq_lens: Sequence[int] = (3, 4, 5, 6)) -> Built:
             continue
         timed[scene], without = _in_time(files)
         skipped += [Skipped((PurePosixPath(scene) / file.name).as_posix(), reason) for file, reason in without]
-    manifests = []
-    for n in seq_lens:
-        sets = []
+
+    def make_sets(n: int) -> Iterator[SetEntry]:
         for scene, photos in timed.items():
             for start in range(len(photos) - n + 1):
                 window = photos[start : start + n]
                 seconds = (window[-1][0] - window[0][0]).total_seconds() / (n - 1)
-                places = tuple(place for _, place in window)
-                sets.append(SetEntry(scene, places, "test", scene, round(seconds, 6)))
-        manifests.append(Manifest("photos", root, n, 0, tuple(sets)))
-    return Built(tuple(manifests), len(timed), tuple(skipped))
+                yield SetEntry(scene, tuple(place for _, place in window), "test", scene, round(seconds, 6))
+
+    return DataSet.make("photos", root, seq_lens, make_sets, len(timed), skipped)
 
 
 def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tuple[Path, str]]]:

@@ -20,8 +20,8 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from imgorder.datasets.built import Progress, Skipped
 from imgorder.datasets.flow import FLOW_SIDE, UNIT_SIDE, ClipFlow, measure_flow
+from imgorder.datasets.manifest import Progress, Skipped
 from imgorder.errors import ImgorderError
 from imgorder.media.video import VideoError, opencv
 from imgorder.names import show
@@ -58,7 +58,7 @@ def scan_videos(
         spacings: distances in frames to measure between.
         progress_file: results of this and earlier runs; created where it is missing.
         workers: processes. The result does not depend on their number.
-        progress: told after every video.
+        progress: called after every video.
 
     Raises:
         ImgorderError: if OpenCV is missing, the progress file cannot be written, or a process dies.
@@ -120,7 +120,7 @@ def _leave_interrupts_to_parent() -> None:
 
 
 def _measure(job: _Job) -> ClipFlow | str:
-    """The flow, or why there is none."""
+    """The flow, or why it cannot be measured."""
     try:
         return measure_flow(job.path, job.spacings)
     except VideoError as error:
@@ -133,7 +133,7 @@ def _key(job: _Job) -> str:
     try:
         stat = job.path.stat()
         size, mtime = stat.st_size, stat.st_mtime_ns
-    except OSError:  # said by `measure_flow`
+    except OSError:  # `measure_flow` reports it
         size, mtime = -1, -1
     settings = {"spacings": job.spacings, "flow": "dis-ultrafast", "side": FLOW_SIDE, "unit": UNIT_SIDE}
     return json.dumps({"video": job.name, "size": size, "mtime_ns": mtime, "settings": settings})

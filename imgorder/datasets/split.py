@@ -9,7 +9,7 @@ import numpy as np
 from imgorder.names import natural_key
 
 
-def held_out_groups(sizes: Mapping[str, int], fraction: float, seed: int) -> set[str]:
+def draw_held_out_groups(sizes: Mapping[str, int], fraction: float, seed: int) -> set[str]:
     """Groups to hold out.
 
     Groups are drawn in a seeded order and taken while they fit into ``fraction`` of the total. Where none

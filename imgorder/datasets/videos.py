@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from imgorder.datasets.built import Built, Progress, Skipped, even_set
-from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.flow import find_moving_windows
+from imgorder.datasets.manifest import DataSet, Progress, SetEntry, Skipped, make_even_set
 from imgorder.datasets.scan import scan_videos
-from imgorder.datasets.select import moving_windows
-from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
 from imgorder.media.video import SUFFIXES
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 TABLE = "clips.csv"
 
@@ -24,14 +24,14 @@ TABLE = "clips.csv"
 def build_videos(
     root: Path,
     progress_file: Path,
-    seq_lens: Sequence[int] = (3, 4, 5, 6),
+    seq_lens: Sequence[int] = SIZES,
     spacings: Sequence[int] = (2, 4, 8),
     min_flow: float = 1.0,
     validation_fraction: float = 0.15,
     seed: int = 0,
     workers: int = 1,
     progress: Progress | None = None,
-) -> Built:
+) -> DataSet:
     """Make evenly spaced sets of the windows in which enough moves, split by group.
 
     A ``clips.csv`` in the folder (columns ``file`` and ``group``) says which videos are meant and what
@@ -47,36 +47,28 @@ def build_videos(
         validation_fraction: share of the videos for validation.
         seed: of the split.
         workers: processes that read videos.
-        progress: told after every video.
+        progress: called after every video.
 
     Raises:
         ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.
     """
-    groups, skipped = grouped_videos(root)
+    groups, skipped = group_videos(root)
     scan = scan_videos(root, list(groups), spacings, progress_file, workers, progress)
-    held_out = held_out_groups(Counter(groups.values()), validation_fraction, seed)
-    manifests = []
-    for n in seq_lens:
-        sets = [
-            even_set(
-                name,
-                start,
-                n,
-                spacing,
-                "validation" if groups[name] in held_out else "train",
-                groups[name],
-                flow.mean(start, n, spacing),
-            )
-            for name, flow in scan.flows.items()
-            for spacing in spacings
-            for start in moving_windows(flow, n, spacing, min_flow)
-        ]
-        manifests.append(Manifest("videos", root, n, seed, tuple(sets)))
+    held_out = draw_held_out_groups(Counter(groups.values()), validation_fraction, seed)
+
+    def make_sets(n: int) -> Iterator[SetEntry]:
+        for name, flow in scan.flows.items():
+            side = "validation" if groups[name] in held_out else "train"
+            for spacing in spacings:
+                for start in find_moving_windows(flow, n, spacing, min_flow):
+                    mean = flow.mean(start, n, spacing)
+                    yield make_even_set(name, start, n, spacing, side, groups[name], mean)
+
     left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
-    return Built(tuple(manifests), len(scan.flows), tuple(left_out))
+    return DataSet.make("videos", root, seq_lens, make_sets, len(scan.flows), left_out, seed)
 
 
-def grouped_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
+def group_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:
     """Video -> group for the videos of a folder, and those that its ``clips.csv`` does not list.
 
     Raises:

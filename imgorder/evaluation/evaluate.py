@@ -39,8 +39,8 @@ class Job:
     models: tuple[OrderingModel, ...]
 
 
-def no_bar(jobs: Iterable[Job], total: int, what: str) -> Iterable[Job]:
-    """Progress that shows nothing."""
+def pass_on(jobs: Iterable[Job], total: int, what: str) -> Iterable[Job]:
+    """In the place of a progress bar: shows nothing."""
     return jobs
 
 
@@ -55,7 +55,7 @@ def evaluate_models(
     backend: str = "auto",
     threads: int | None = None,
     votes: int = 1,
-    track: Callable[[Iterable[Job], int, str], Iterable[Job]] = no_bar,
+    track: Callable[[Iterable[Job], int, str], Iterable[Job]] = pass_on,
 ) -> list[Measured]:
     """Measure every model, and the shortest-path baseline, on every case.
 
@@ -76,7 +76,7 @@ def evaluate_models(
         ImgorderError: for data or a model that cannot be read, or data without sets.
         UsageError: for data that is given twice, whose sets would count twice.
     """
-    _refuse_twins(data)
+    _refuse_repeated(data)
     loaded = _load_all([BASELINE, *models], backend, threads)
     cases = [case for path in data for case in _cases(path, seq_lens, spacings, split)]
     _check_sizes(loaded, cases)
@@ -92,10 +92,10 @@ def evaluate_models(
     results = [found[case, model.name] for case in cases for model in loaded if (case, model.name) in found]
     if not results:
         raise ImgorderError(f"{show(data[0])}: no sets of that size, spacing and split; try other options")
-    return told_apart(results)
+    return name_sources(results)
 
 
-def told_apart(results: Sequence[Measured]) -> list[Measured]:
+def name_sources(results: Sequence[Measured]) -> list[Measured]:
     """The results, with the source's name beside the data set's where several have one name and set size."""
     sources: dict[tuple[str, int], dict[str, str]] = {}  # of a data set and set size: source -> its name
     for each in results:
@@ -110,7 +110,7 @@ def told_apart(results: Sequence[Measured]) -> list[Measured]:
     return apart
 
 
-def _refuse_twins(data: Sequence[Path]) -> None:
+def _refuse_repeated(data: Sequence[Path]) -> None:
     places: set[str] = set()
     for path in data:
         if os.path.realpath(path) in places:
@@ -119,7 +119,7 @@ def _refuse_twins(data: Sequence[Path]) -> None:
 
 
 def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None:
-    """Say what does not fit, and open what has to be there, before hours of work rather than after."""
+    """Find what does not fit or cannot be opened before hours of work."""
     for model in models:
         fitting = {case.seq_len for case in cases if case.seq_len in model.sizes}
         if cases and not fitting:
@@ -132,7 +132,7 @@ def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None
 
 
 def _jobs(models: Sequence[OrderingModel], cases: Sequence[Case]) -> list[Job]:
-    """All cases with one preprocessing, then all with the next: what is in memory of one serves all its cases."""
+    """All cases with one preprocessing, then all with the next, so that frames are preprocessed once for each."""
     jobs = []
     for spec in dict.fromkeys(model.preprocessing for model in models):
         alike = [model for model in models if model.preprocessing == spec]
@@ -168,7 +168,7 @@ def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: 
 
 
 def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[OrderingModel]:
-    """Each model once; two that go by one name could not be told apart in the results."""
+    """Each model once; two of one name would be mixed up in the results."""
     loaded: dict[str, tuple[str, OrderingModel]] = {}
     for name in dict.fromkeys(names):
         model = load_model(name, "auto" if name == BASELINE else backend, threads)

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import factorial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
-from imgorder.evaluation.sets import TimedSet, shuffled
+from imgorder.evaluation.sets import TimedSet, draw_listings
 from imgorder.inference.predictor import OrderingModel
 from imgorder.permutations import class_count, class_to_order, order_to_class
 
@@ -51,7 +52,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model said of each set, for figures over several cases.
+    """A model's answers to each set, for figures over several cases.
 
     Attributes:
         videos, groups: each set's video, and the source that it is of.
@@ -68,20 +69,21 @@ class Answers:
         return np.asarray(self.table[..., 0].mean(axis=1))
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the exact match by bootstrap over groups, 0…1."""
-        numbers = {group: number for number, group in enumerate(dict.fromkeys(self.groups))}
-        return bootstrap_interval(self.hits, np.array([numbers[group] for group in self.groups]))
-
-    @property
     def confidences(self) -> npt.NDArray[np.float64]:
         """Confidence of each showing, 0…1, ``(N · showings,)``."""
         return self.table[..., 3].ravel()
 
-    @property
-    def calibration_error(self) -> float:
-        """Expected calibration error over all showings, 0…1."""
-        return expected_calibration_error(self.confidences, self.table[..., 0].ravel() > 0)
+    def figures(self) -> dict[str, Any]:
+        """The number of sets, the exact match with its interval, and the calibration error, as rows have them."""
+        numbers = {group: number for number, group in enumerate(dict.fromkeys(self.groups))}
+        low, high = bootstrap_interval(self.hits, np.array([numbers[group] for group in self.groups]))
+        return {
+            "sets": len(self.videos),
+            "accuracy": percent(self.hits.mean()),
+            "accuracy_low": percent(low),
+            "accuracy_high": percent(high),
+            "ece": round(expected_calibration_error(self.confidences, self.table[..., 0].ravel() > 0), 4),
+        }
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def measure_all(
     outcomes: list[list[tuple[float, float, float, float]]] = [[] for _ in models]
     rest = enumerate(sets)
     while batch := list(islice(rest, BATCH)):
-        listings = [shuffled(n, permutations, (seed, index)) for index, _ in batch]
+        listings = [draw_listings(n, permutations, (seed, index)) for index, _ in batch]
         videos += [timed.video for _, timed in batch]
         groups += [timed.group for _, timed in batch]
         shown = [
@@ -157,14 +159,25 @@ def measure_all(
             tensors = np.stack([tensors for tensors, _ in part])
             for model, own in zip(models, outcomes, strict=True):
                 rows = zip(model.probabilities(tensors), part, strict=True)
-                own += [_outcome(row, listing) for row, (_, listing) in rows]
+                own += [_judge(row, listing) for row, (_, listing) in rows]
     if not videos:
         return []
     measured = []
     for model, own in zip(models, outcomes, strict=True):
         answers = Answers(tuple(videos), tuple(groups), np.array(own).reshape(len(videos), -1, 4))
-        row = _row(answers, model.name, dataset, n, spacing, permutations)
-        measured.append(Measured(row, _by_video(answers), answers))
+        row = Row(
+            model=model.name,
+            dataset=dataset,
+            seq_len=n,
+            spacing=spacing,
+            permutations=factorial(n) if permutations is None else permutations,
+            kendall_tau=round(float(answers.table[..., 1].mean()), 4),
+            adjacency=round(float(answers.table[..., 2].mean()), 4),
+            chance=percent(1 / class_count(n)),
+            **answers.figures(),
+        )
+        by_video = {video: answers.hits[np.array(videos) == video] for video in dict.fromkeys(videos)}
+        measured.append(Measured(row, {video: percent(hits.mean()) for video, hits in by_video.items()}, answers))
     return measured
 
 
@@ -173,31 +186,8 @@ def percent(share: float) -> float:
     return round(100 * float(share), 2)
 
 
-def _row(answers: Answers, model: str, dataset: str, n: int, spacing: float, permutations: int | None) -> Row:
-    low, high = answers.interval
-    return Row(
-        model=model,
-        dataset=dataset,
-        seq_len=n,
-        spacing=spacing,
-        sets=len(answers.videos),
-        permutations=factorial(n) if permutations is None else permutations,
-        accuracy=percent(answers.hits.mean()),
-        accuracy_low=percent(low),
-        accuracy_high=percent(high),
-        kendall_tau=round(float(answers.table[..., 1].mean()), 4),
-        adjacency=round(float(answers.table[..., 2].mean()), 4),
-        ece=round(answers.calibration_error, 4),
-        chance=percent(1 / class_count(n)),
-    )
-
-
-def _by_video(answers: Answers) -> dict[str, float]:
-    member = np.array(answers.videos)
-    return {name: percent(answers.hits[member == name].mean()) for name in dict.fromkeys(answers.videos)}
-
-
-def _outcome(probabilities: npt.NDArray[np.float64], listing: tuple[int, ...]) -> tuple[float, float, float, float]:
+def _judge(probabilities: npt.NDArray[np.float64], listing: tuple[int, ...]) -> tuple[float, float, float, float]:
+    """Exact match, Kendall's tau, share of neighbours and confidence of one showing."""
     winner = int(probabilities.argmax())
     in_time = [listing[i] for i in class_to_order(len(listing), winner)]  # 0, 1, 2, … or back when right
     truth = order_to_class(np.argsort(listing).tolist())

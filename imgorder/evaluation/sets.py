@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imgorder.datasets.davis import davis_sequences
+from imgorder.datasets.davis import find_davis_sequences
 from imgorder.media.preprocess import DEFAULT, Preprocessing, Tensor, preprocess_set
 
 
@@ -31,9 +31,9 @@ def davis_tensors(root: Path, spec: Preprocessing = DEFAULT) -> dict[str, Tensor
     """All frames of each sequence, preprocessed: name -> float32 ``(frames, 3, crop, crop)``.
 
     Raises:
-        PhotoError: as `davis_sequences`, and if a frame cannot be read.
+        PhotoError: as `find_davis_sequences`, and if a frame cannot be read.
     """
-    return {name: preprocess_set(files, spec) for name, files in davis_sequences(root).items()}
+    return {name: preprocess_set(files, spec) for name, files in find_davis_sequences(root).items()}
 
 
 class DavisWindows:
@@ -47,9 +47,9 @@ class DavisWindows:
         """Look at the folders; frames are read when sets are asked for.
 
         Raises:
-            PhotoError: as `davis_sequences`.
+            PhotoError: as `find_davis_sequences`.
         """
-        self.sequences = len(davis_sequences(root))
+        self.sequences = len(find_davis_sequences(root))
         self._root = root
         self._spec: Preprocessing | None = None
         self._frames: dict[str, Tensor] = {}
@@ -69,7 +69,7 @@ def windows(sequences: Mapping[str, Tensor], n: int, spacing: int) -> Iterator[T
             yield TimedSet(name, name, frames[start : start + (n - 1) * spacing + 1 : spacing])
 
 
-def shuffled(n: int, count: int | None, seed: Sequence[int]) -> list[tuple[int, ...]]:
+def draw_listings(n: int, count: int | None, seed: Sequence[int]) -> list[tuple[int, ...]]:
     """Listings in which a set is shown: ``count`` drawn ones, or all n! for None.
 
     In listing L, the image at place i is L[i]-th in time.

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float32]
+from imgorder.model_format import DAB, FEATURES
 
-# Begins of the names that networks and ONNX files give their activations: they say what has to be done with one.
-DAB = "dab."
-FEATURES = "features."
+Array = npt.NDArray[np.float32]
 
 
 def motion_maps(name: str, activation: Array, order: Sequence[int]) -> Array:

@@ -31,7 +31,7 @@ def opencv() -> Any:
     Raises:
         ImgorderError: if it is not installed.
     """
-    # FFmpeg's own lines name no file; what is wrong with a video is said by `VideoError`.
+    # FFmpeg's own lines name no file; `VideoError` does.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     try:
         import cv2

@@ -1,4 +1,4 @@
-"""What a network's layers say about a set on its way to the logits, for motion heat maps.
+"""Outputs of a network's layers on the way to the logits, for motion heat maps.
 
 DAB-ResNet: F_s of the last difference accumulator of conv1 and of each of the four stages. TriDAB: the
 features of its trunk at stride 2, 4 and 8, of which the differences 2·f_b − f_a − f_c are taken once the
@@ -7,12 +7,12 @@ order is known; of an ensemble, those of its first member. Both lists go from th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from torch import Tensor, nn
 
-from imgorder.heatmaps.maps import DAB, FEATURES
+from imgorder.model_format import DAB, FEATURES
 from imgorder.networks.dab import DifferenceAccumulator
 from imgorder.networks.dab_resnet import DABResNet
 from imgorder.networks.ensemble import TriDABEnsemble
@@ -32,9 +32,14 @@ def observed_layers(network: nn.Module) -> dict[str, nn.Module]:
     return {}
 
 
+def activations(network: nn.Module) -> AbstractContextManager[dict[str, Tensor]]:
+    """A dictionary that a forward pass fills: name of an observed layer -> its output; see `by_image`."""
+    return record_outputs(observed_layers(network))
+
+
 @contextmanager
-def activations(network: nn.Module) -> Iterator[dict[str, Tensor]]:
-    """A dictionary that a forward pass fills: name -> the layer's own output; see `by_image`.
+def record_outputs(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """A dictionary that a forward pass fills: name -> the layer's own output.
 
     A layer that is called twice, as TriDAB's are where it averages over mirror images, keeps its first
     output, that of the images as they are.
@@ -47,7 +52,7 @@ def activations(network: nn.Module) -> Iterator[dict[str, Tensor]]:
 
         return keep
 
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in observed_layers(network).items()]
+    handles = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
     try:
         yield seen
     finally:

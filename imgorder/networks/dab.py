@@ -51,7 +51,7 @@ def accumulate_differences(features: Tensor, mode: DABMode = "signed", window: i
     position = torch.arange(n, device=features.device)
     near = ((position[:, None] - position).abs() <= reach).to(features.dtype)
     weights = torch.diag(near.sum(dim=1)) - near
-    if features.stride(2) == 1:  # channels come last in memory: multiplied as they lie, and left so
+    if features.stride(2) == 1:  # channels come last in memory: multiplied in that layout, and left in it
         seen = features.permute(0, 1, 3, 4, 2)
         return (weights @ seen.flatten(2)).reshape(seen.shape).permute(0, 1, 4, 2, 3)
     return (weights @ features.flatten(2)).reshape(features.shape)

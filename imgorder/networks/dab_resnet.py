@@ -8,7 +8,6 @@ a logit is a sum of terms of one image each, and such a sum cannot compare image
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -173,31 +172,3 @@ class DABResNet(nn.Module):
     def accumulators(self) -> list[DifferenceAccumulator]:
         """All difference accumulators, from the input to the output; a shortcut's follows its block's."""
         return [module for module in self.modules() if isinstance(module, DifferenceAccumulator)]
-
-    def dab_maps(self, images: Tensor, layers: Sequence[int]) -> list[Tensor]:
-        """F_s of chosen accumulators, as the forward pass of these images makes it.
-
-        Args:
-            images: ``(B, n, 3, 112, 112)``.
-            layers: indices in `accumulators`; 0 is the one of conv1, −1 the last.
-
-        Returns:
-            For each of the layers ``(B, n, C, H, W)``, with that layer's C, H and W.
-
-        Raises:
-            IndexError: for a layer that the network does not have.
-        """
-        every = self.accumulators()
-        chosen = [every[layer] for layer in layers]
-        maps: dict[nn.Module, Tensor] = {}
-
-        def keep(module: nn.Module, _: tuple[Tensor, ...], f_s: Tensor) -> None:
-            maps[module] = f_s
-
-        hooks = [module.register_forward_hook(keep) for module in chosen]
-        try:
-            self(images)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return [maps[module] for module in chosen]

@@ -1,6 +1,6 @@
 """Several TriDABs as one network, whose scores are the mean of theirs.
 
-A member may want smaller images than the ensemble is given: what moved far lies nearer in them, within the reach
+A member may want smaller images than the ensemble is given: in them a large motion is shorter, within the reach
 of its matches. The same weights at two sizes are two members.
 """
 
@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgorder.media.preprocess import SCALING
+from imgorder.networks.config import make_config
 from imgorder.networks.scoring import TripleScorer, mean_scores
-from imgorder.networks.settings import config_of
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 
 
@@ -34,12 +34,12 @@ class EnsembleConfig:
     @property
     def image_size(self) -> int:
         """Side of the input in px."""
-        return member_config(self.members[0]).image_size
+        return self.configs[0].image_size
 
-
-def member_config(settings: Mapping[str, Any]) -> TriDABConfig:
-    """The config of a member."""
-    return config_of(TriDABConfig, **settings)
+    @property
+    def configs(self) -> list[TriDABConfig]:
+        """The members' configs."""
+        return [make_config(TriDABConfig, each) for each in self.members]
 
 
 class TriDABEnsemble(TripleScorer):
@@ -56,8 +56,7 @@ class TriDABEnsemble(TripleScorer):
         if not config.members:
             raise ValueError("an ensemble has one member or more")
         self.config = config
-        configs = [member_config(each) for each in config.members]
-        largest = config.image_size
+        largest, configs = config.image_size, config.configs
         for each in configs:
             if each.image_size > largest:
                 raise ValueError(
@@ -72,8 +71,8 @@ class TriDABEnsemble(TripleScorer):
         """See `TripleScorer.scores`."""
         return mean_scores(
             [
-                member.scores(scaled(images), triples, pairs)  # type: ignore[operator]
-                for member, scaled in zip(self.members, self.inputs, strict=True)
+                member.scores(resize(images), triples, pairs)  # type: ignore[operator]
+                for member, resize in zip(self.members, self.inputs, strict=True)
             ]
         )
 

@@ -1,4 +1,4 @@
-"""One registry for every network: a family's name and its settings to a `torch.nn.Module`.
+"""All networks: from a family's name and its settings to a `torch.nn.Module`.
 
 All networks share the signature ``(B, n, 3, S, S) -> (B, n!/2)``: logits of the permutation
 classes listed in `imgorder.permutations`.
@@ -12,12 +12,13 @@ from typing import Any
 
 from torch import nn
 
+from imgorder.networks.config import make_config
 from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config, DABResNet50Config
 from imgorder.networks.deepimseq import DeepImSeq, DeepImSeqConfig
 from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.opn import OPN, OPNConfig
-from imgorder.networks.settings import config_of
 from imgorder.networks.tridab import TriDAB, TriDABConfig
+from imgorder.permutations import SIZES
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    "tridab": Family(TriDABConfig, TriDAB, sizes=(3, 4, 5, 6)),
-    "tridab-ensemble": Family(EnsembleConfig, TriDABEnsemble, sizes=(3, 4, 5, 6)),
+    "tridab": Family(TriDABConfig, TriDAB, sizes=SIZES),
+    "tridab-ensemble": Family(EnsembleConfig, TriDABEnsemble, sizes=SIZES),
     "dab-resnet18": Family(DABResNet18Config, DABResNet, sizes=None),
     "dab-resnet50": Family(DABResNet50Config, DABResNet, sizes=None),
     "opn": Family(OPNConfig, OPN, sizes=None),
@@ -45,7 +46,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def make_config(family: str, **settings: Any) -> Any:
+def family_config(family: str, settings: Mapping[str, Any]) -> Any:
     """The config of a family; lists, as read from JSON, become tuples.
 
     Raises:
@@ -54,18 +55,22 @@ def make_config(family: str, **settings: Any) -> Any:
     """
     if family not in FAMILIES:
         raise KeyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
-    return config_of(FAMILIES[family].config, **settings)
+    return make_config(FAMILIES[family].config, settings)
 
 
 def build_network(family: str, **settings: Any) -> nn.Module:
     """A freshly initialised network of a family; the settings are the fields of its config."""
-    return FAMILIES[family].build(make_config(family, **settings))
+    config = family_config(family, settings)
+    return FAMILIES[family].build(config)
 
 
-def scaled(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings in which ``width``, a factor on all channels, is understood for every family.
+def apply_width(family: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that a family's config takes, where ``width``, a factor on all channels, may be among them.
 
     TriDAB's config lists its channels; its ``width`` multiplies those of the trunk and the head.
+
+    Raises:
+        ValueError: for a width that leaves no channels, or too many.
     """
     plain = dict(settings)
     factor = float(plain.get("width", 1))
@@ -86,4 +91,4 @@ def settings_of(network: nn.Module) -> dict[str, Any]:
 
 def sizes_of(family: str, settings: dict[str, Any]) -> tuple[int, ...]:
     """The set sizes n that a network of these settings takes."""
-    return FAMILIES[family].sizes or (int(make_config(family, **settings).seq_len),)
+    return FAMILIES[family].sizes or (int(family_config(family, settings).seq_len),)

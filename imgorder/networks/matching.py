@@ -67,7 +67,7 @@ class Matcher(nn.Module):
         )
 
 
-def matched(
+def match_features(
     features: Tensor,
     matcher: Matcher,
     couple_terms: nn.Conv2d,
@@ -117,7 +117,7 @@ def betweenness(u: Tensor, v: Tensor, flow_u: Tensor, flow_v: Tensor) -> Tensor:
     """How the middle's matches in its two ends fit together, symmetric in the ends.
 
     An image in the middle of a steady motion finds its patches displaced one way in one end and
-    the opposite way in the other: hence the products at opposite displacements.
+    the opposite way in the other: so the products are taken at opposite displacements.
 
     Args:
         u, v: cosines of the middle with either end, ``(K, D, 7, 7)``.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgorder.networks.matching import Matcher, betweenness_channels, matched, take
+from imgorder.networks.matching import Matcher, betweenness_channels, match_features, take
 from imgorder.networks.scoring import TripleScorer, mean_scores
 
 
@@ -189,13 +189,13 @@ class TriDAB(TripleScorer):
         )
 
         if self.matcher is not None:
-            near = matched(f, self.matcher, self.couple_terms, self.triple_matches, triples, pairs)
+            near = match_features(f, self.matcher, self.couple_terms, self.triple_matches, triples, pairs)
             t, p = t + near[0], p + near[1]
         if self.coarse_matcher is not None:
             pooled = F.avg_pool2d(channels_first(f.flatten(0, 1)), 2).permute(0, 2, 3, 1)
             pooled = pooled.reshape(b, n, *pooled.shape[1:])  # (B, n, 7, 7, C)
             coarse = self.coarse_matcher, self.coarse_couple_terms, self.coarse_triple_matches
-            far = matched(pooled, *coarse, triples, pairs)
+            far = match_features(pooled, *coarse, triples, pairs)
             t, p = t + far[0], p + far[1]
 
         t = self.triple_head(t).reshape(b, -1, 2)

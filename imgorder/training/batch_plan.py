@@ -6,6 +6,7 @@ goes on with the same batches, and several processes take their rows of one plan
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -14,14 +15,14 @@ import numpy.typing as npt
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.permutations import order_to_class
 from imgorder.training.config import TrainConfig
+from imgorder.training.store import FrameStore, Indices
 
-Indices = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 # Top, left, height and width in a frame, in px.
 Box = tuple[int, int, int, int]
 
-# Of the boxes that are no squares, so many lie along the longer edge of their frame.
+# Share of the boxes other than squares whose longer edge is that of their frame.
 ALONG = 0.8
 
 
@@ -42,7 +43,7 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchPlan:
     """A batch of B sets of n images in the order in which they are shown.
 
     Attributes:
@@ -69,7 +70,7 @@ class Plan:
     target: Indices
     size: int = DEFAULT.crop
 
-    def rows(self, first: int, step: int) -> Plan:
+    def rows(self, first: int, step: int) -> BatchPlan:
         """The sets of one process: every ``step``-th from the ``first``."""
         arrays = (each.name for each in fields(self) if each.name != "size")
         return replace(self, **{name: getattr(self, name)[first::step] for name in arrays})
@@ -109,7 +110,9 @@ def middle_boxes(height: Indices, width: Indices, spec: Preprocessing = DEFAULT)
     return np.stack([(height - tall) // 2, (width - wide) // 2, tall, wide], axis=1)
 
 
-def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, height: Indices, width: Indices) -> Plan:
+def plan_batch(
+    rng: np.random.Generator, config: TrainConfig, drawn: Drawn, height: Indices, width: Indices
+) -> BatchPlan:
     """Vary what a source has drawn, as the config says.
 
     Args:
@@ -137,7 +140,7 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
         gain, offset = draw_light(rng, count, n)
     shown = np.argsort(drawn.orders, axis=1)
     rows = np.arange(count)[:, None]
-    return Plan(
+    return BatchPlan(
         frames=drawn.frames[rows, shown],
         top=top[rows, shown],
         left=left[rows, shown],
@@ -147,18 +150,38 @@ def make_plan(rng: np.random.Generator, config: TrainConfig, drawn: Drawn, heigh
         flip=flip,
         gain=gain,
         offset=offset,
-        target=classes_of(drawn.orders),
+        target=find_classes(drawn.orders),
         size=config.image_size,
     )
 
 
-def plain_plan(
+def plan_validation(
     frames: Indices, orders: Indices, height: Indices, width: Indices, spec: Preprocessing = DEFAULT
-) -> Plan:
+) -> BatchPlan:
     """Sets ``(B, n)`` in temporal order as validation shows them: as the preprocessing does, nothing varied."""
     plain = TrainConfig(shorter_edge=spec.shorter_edge, image_size=spec.crop)
     drawn = Drawn(frames, orders, middle_boxes(height, width, spec))
-    return make_plan(np.random.default_rng(0), plain, drawn, height, width)
+    return plan_batch(np.random.default_rng(0), plain, drawn, height, width)
+
+
+def plan_held_out(
+    store: FrameStore, frames: Indices, spec: Preprocessing, batch: int, rows: slice = slice(None)
+) -> Iterator[BatchPlan]:
+    """Held-out sets ``(S, n)`` in temporal order as plans of some each; every set is shown in one random listing.
+
+    Args:
+        store: of the frames.
+        frames: numbers in the store.
+        spec: how photos become the network's input.
+        batch: sets a plan.
+        rows: which of the sets; their listings do not depend on it.
+    """
+    orders = draw_orders(np.random.default_rng(0), frames.shape[1], len(frames))[rows]
+    frames = frames[rows]
+    for start in range(0, len(frames), batch):
+        part = frames[start : start + batch]
+        size = store.height[part[:, 0]], store.width[part[:, 0]]
+        yield plan_validation(part, orders[start : start + batch], *size, spec)
 
 
 def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -180,6 +203,6 @@ def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArra
     return gain.astype(np.float32), rng.uniform(-20, 20, count).astype(np.float32)
 
 
-def classes_of(orders: Indices) -> Indices:
+def find_classes(orders: Indices) -> Indices:
     """Class of each order, ``(B, n) -> (B,)``."""
     return np.array([order_to_class(order) for order in orders.tolist()], dtype=np.int64)

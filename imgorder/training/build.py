@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from imgorder.errors import ImgorderError, UsageError
-from imgorder.networks.families import FAMILIES, build_network, scaled, sizes_of
+from imgorder.errors import UsageError
+from imgorder.networks.families import FAMILIES, apply_width, build_network, sizes_of
 from imgorder.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -24,13 +24,9 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
 
     Raises:
         UsageError: if the config asks for a GPU that is not there, or a precision it has not.
-        ImgorderError: if accelerate is not installed.
     """
-    try:
-        from accelerate import Accelerator, InitProcessGroupKwargs
-        from accelerate.state import AcceleratorState
-    except ImportError as error:
-        raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+    from accelerate import Accelerator, InitProcessGroupKwargs
+    from accelerate.state import AcceleratorState
 
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("torch sees no GPU here; leave out --device cuda")
@@ -41,7 +37,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
     # accelerate keeps its first settings for good, where a second run in this process may have others.
     AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
-    precision = precision_of(config, on_cpu)
+    precision = choose_precision(config, on_cpu)
     try:
         return Accelerator(
             mixed_precision="no" if precision == "fp32" else precision, cpu=on_cpu, kwargs_handlers=[patience]
@@ -50,10 +46,10 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
         raise UsageError(f"--precision {config.precision}: {error}") from error
 
 
-def precision_of(config: TrainConfig, on_cpu: bool) -> str:
+def choose_precision(config: TrainConfig, on_cpu: bool) -> str:
     """The precision of a run: fp32, bf16 or fp16.
 
-    A processor without instructions for bf16 is ten times slower in it than in fp32, hence "auto".
+    A processor without instructions for bf16 is ten times slower in it than in fp32; "auto" avoids that.
     """
     if config.precision != "auto":
         return config.precision
@@ -83,7 +79,7 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
         if name not in known:
             raise UsageError(f"{config.backbone} has no setting {name}; it has {', '.join(sorted(known))}")
     try:
-        settings = scaled(config.family, config.network)
+        settings = apply_width(config.family, config.network)
         if FAMILIES[config.family].sizes is None:
             settings = {"seq_len": config.seq_len[0], **settings}
         if config.family == "tridab":  # the others take images of any size
@@ -113,7 +109,7 @@ def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optim
     return torch.optim.AdamW(groups, config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay)
 
 
-def running_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
+def make_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Any], None]:
     """Averaging for `torch.optim.swa_utils.AveragedModel`: numbers are averaged, indices and counts copied.
 
     torch's own averages whole numbers too, and rounds them down: a table of indices would lose entries.

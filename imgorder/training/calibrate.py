@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from imgorder.evaluation.metrics import expected_calibration_error
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.permutations import class_count
-from imgorder.training.batch_plan import draw_orders, plain_plan
-from imgorder.training.pixels import crop, normalise
-from imgorder.training.sources import even_windows
+from imgorder.training.batch_plan import plan_held_out
+from imgorder.training.pixels import crop_images, normalise
+from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 
 BATCH = 8
@@ -23,7 +23,7 @@ SPACINGS = tuple(range(1, 9))
 AS_GOOD = 0.002
 
 
-def held_out_logits(
+def compute_held_out_logits(
     network: nn.Module,
     store: FrameStore,
     clips: Sequence[int],
@@ -36,15 +36,11 @@ def held_out_logits(
     Returns:
         Logits ``(N, n!/2)`` and the right classes, int64 ``(N,)``.
     """
-    sets = np.concatenate([even_windows(store, clips, n, spacing) for spacing in spacings])
-    orders = draw_orders(np.random.default_rng(0), n, len(sets))
+    sets = np.concatenate([find_even_windows(store, clips, n, spacing) for spacing in spacings])
     logits, target = [torch.empty(0, class_count(n))], [torch.empty(0, dtype=torch.int64)]  # where there are no sets
-    for start in range(0, len(sets), BATCH):
-        part = sets[start : start + BATCH]
-        size = store.height[part[:, 0]], store.width[part[:, 0]]
-        plan = plain_plan(part, orders[start : start + BATCH], *size, spec)
+    for plan in plan_held_out(store, sets, spec, BATCH):
         with torch.inference_mode():
-            logits.append(network(normalise(torch.from_numpy(crop(store, plan)))))
+            logits.append(network(normalise(torch.from_numpy(crop_images(store, plan)))))
         target.append(torch.from_numpy(plan.target))
     return torch.cat(logits), torch.cat(target)
 
@@ -52,7 +48,7 @@ def held_out_logits(
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
     """The divisor of the logits that makes the expected calibration error of the confidences least.
 
-    That error is what the tables promise. Cross-entropy would be led by the few sets that cannot be told,
+    That error is what the tables promise. Cross-entropy would follow the few sets that no network can order,
     and make the network less sure of all others than it may be. To count every source the same was tried:
     on sources that were left out of the fit it did worse.
 

@@ -74,7 +74,7 @@ def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: tor
     """Put a saved state into the three objects.
 
     Raises:
-        ImgorderError: if there is none, it cannot be read, or it is of another network.
+        ImgorderError: if the file is missing, cannot be read, or is of another network.
     """
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "ema": {}, "optimizer": {}}
     try:
@@ -100,7 +100,7 @@ def read_config(path: Path) -> TrainConfig:
     """The config with which a checkpoint was written.
 
     Raises:
-        ImgorderError: if there is none, or it is not one of imgorder's.
+        ImgorderError: if the file is missing, or not one of imgorder's.
     """
     try:
         with safe_open(path, framework="pt") as file:

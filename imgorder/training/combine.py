@@ -1,13 +1,11 @@
 """Released TriDABs to one released ensemble of them, with temperatures of its own.
 
-``python -m imgorder.training.combine CARD[:SIZE]… --frames DIR --name NAME --about TEXT``: each member is a card
-(``NAME.json`` beside its files), with the side of the images that it is to see if not its own. The first one's side
-is that of the ensemble's input; see `imgorder.networks.ensemble`.
+Each member is a card (``NAME.json`` beside its files), with the side of the images that it shall see if not its own.
+The first one's side is that of the ensemble's input; see `imgorder.networks.ensemble`.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from imgorder.errors import UsageError
+from imgorder.files import make_folder
 from imgorder.inference.cards import Card, read_card
 from imgorder.inference.checksum import verify_file
 from imgorder.model_format import ModelMetadata
@@ -24,10 +23,8 @@ from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.families import settings_of
 from imgorder.networks.tridab import TriDAB
 from imgorder.networks.weights import read_network
-from imgorder.training.held_out import clips_of
-from imgorder.training.release import add_release_options, counted, fit_temperatures, make_folder, write_release
+from imgorder.training.release import Release, write_release
 from imgorder.training.store import FrameStore
-from imgorder.training.tool import one_line_errors
 
 FAMILY = "tridab-ensemble"
 FACTS = ("commit", "steps", "recipe", "settings")
@@ -79,77 +76,32 @@ def read_member(text: str) -> Member:
     return Member(card.name, resized, metadata, training)
 
 
-def combined(members: Sequence[Member]) -> TriDABEnsemble:
-    """The ensemble, in evaluation mode.
+def combine(members: Sequence[Member], store: FrameStore, to: Release) -> Card:
+    """Release an ensemble of members; see `imgorder.training.release`.
 
     Raises:
-        UsageError: if the first member's images are not the largest.
+        UsageError: if the first member's images are not the largest, or no group was held out by all members.
     """
+    make_folder(to.folder, UsageError)
+    first = members[0]
     try:
-        ensemble = TriDABEnsemble(EnsembleConfig(tuple(settings_of(each.network) for each in members)))
+        network = TriDABEnsemble(EnsembleConfig(tuple(settings_of(each.network) for each in members)))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    ensemble.members = nn.ModuleList(each.network for each in members)
-    return ensemble.eval()
-
-
-def held_out_by_all(members: Sequence[Member]) -> set[str]:
-    """Groups that no member was trained on.
-
-    Raises:
-        UsageError: if there is none.
-    """
+    network.members = nn.ModuleList(each.network for each in members)
     groups = set.intersection(*(set(each.training["settings"].get("held_out_groups", ())) for each in members))
     if not groups:
         raise UsageError("no group was held out by all members, so no temperature can be fitted")
-    return groups
-
-
-def combine(
-    members: Sequence[Member],
-    store: FrameStore,
-    name: str,
-    about: str,
-    folder: Path,
-    licence: str = "",
-    data: str = "",
-) -> Card:
-    """Write ``name.safetensors``, ``name.onnx`` and ``name.json`` of an ensemble into a folder; see `release`."""
-    make_folder(folder)
-    network = combined(members)
-    groups = held_out_by_all(members)
-    clips = clips_of(store, groups)
-    size, own = network.config.image_size, members[0].metadata.preprocessing
-    # As much of a photo as the first member was made for, at the size that it has here.
-    spec = replace(own, shorter_edge=round(own.shorter_edge * size / own.crop), crop=size)
+    size, own = network.config.image_size, first.metadata.preprocessing
     metadata = ModelMetadata(
-        name=name,
+        name=to.name,
         family=FAMILY,
         settings=settings_of(network),
-        sizes=members[0].metadata.sizes,
-        preprocessing=spec,
-        temperatures=fit_temperatures(network, store, clips, members[0].metadata.sizes, spec),
-        training_commit=members[0].metadata.training_commit,
+        sizes=first.metadata.sizes,
+        # As much of a photo as the first member was made for, at the size that it has here.
+        preprocessing=replace(own, shorter_edge=round(own.shorter_edge * size / own.crop), crop=size),
+        training_commit=first.training["commit"],
         held_out_groups=tuple(sorted(groups)),
     )
-    training = {
-        "commit": members[0].training["commit"],
-        **counted(network, store, groups),
-        "members": {f"{each.name} at {each.network.config.image_size} px": each.training for each in members},
-    }
-    return write_release(network, metadata, folder, about=about, training=training, licence=licence, data=data)
-
-
-def main(argv: list[str] | None = None) -> None:
-    """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m imgorder.training.combine", description=__doc__)
-    parser.add_argument("members", nargs="+", metavar="CARD[:SIZE]", help="cards of TriDABs, and the images they see")
-    add_release_options(parser)
-    args = parser.parse_args(argv)
-    with one_line_errors(parser):
-        members = [read_member(text) for text in args.members]
-        combine(members, FrameStore(args.frames), args.name, args.about, args.out, args.licence, args.data)
-
-
-if __name__ == "__main__":
-    main()
+    facts = {"members": {f"{each.name} at {each.network.config.image_size} px": each.training for each in members}}
+    return write_release(network, metadata, store, to, facts)

@@ -1,30 +1,39 @@
-"""All that decides a training run, in one dataclass, and the recipes that it starts from."""
+"""All settings of a training run in one dataclass, and the recipes that they start from."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from imgorder.errors import UsageError
-from imgorder.media.preprocess import Preprocessing
+from imgorder.fields import as_record
+from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.names import show
+from imgorder.permutations import SIZES, SIZES_TEXT
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-# What people call a network -> its family in `imgorder.networks.families`.
-BACKBONES = {
-    "resnet18": "dab-resnet18",
-    "resnet50": "dab-resnet50",
-    "tridab": "tridab",
-    "opn": "opn",
-    "deepimseq": "deepimseq",
-}
+Backbone = Literal["resnet18", "resnet50", "tridab", "opn", "deepimseq"]
+
+
+@dataclass(frozen=True)
+class Within:
+    """The least and the largest value of a number, for `Annotated`."""
+
+    low: float
+    high: float = 2**63 - 1  # where a 64-bit number ends
+
+
+Count = Annotated[int, Within(0)]
+Positive = Annotated[int, Within(1)]
+Share = Annotated[float, Within(0, 1)]
 
 
 @dataclass
@@ -34,10 +43,10 @@ class TrainConfig:
     recipe: the one that the others began as, a key of `RECIPES`.
 
     Network:
-        backbone: one of `BACKBONES`.
+        backbone: what people call the network.
         network: fields of its config, such as ``width``, ``dab`` and ``window``.
-        init: weights to begin with, a safetensors file or the name of a model, as far as their names and
-            shapes agree with the network's; drawn from the seed if empty.
+        init: weights to begin with, a safetensors file or the name of a model; tensors are taken whose
+            names and shapes are those of the network. Drawn from the seed if empty.
         seq_len: set sizes n; more than one only for TriDAB.
         shares: n -> share of the steps, where several n are trained; equal if empty.
 
@@ -54,7 +63,7 @@ class TrainConfig:
         validation_spacings: for folders of videos, the spacings in frames that are validated.
 
     Sets from folders of videos (manifests say themselves which frames make a set):
-        max_spacing: mean spacing is drawn from 1…max_spacing frames, or as far as the clip reaches.
+        max_spacing: mean spacing is drawn from 1…max_spacing frames; from less in a clip that is too short.
         wide: 1 for log-uniform spacings; above, wide ones are drawn more often.
         uneven: share of sets whose gaps differ from one another.
         min_change: mean absolute difference (0…255) of 8 px cells below which two neighbouring
@@ -87,7 +96,7 @@ class TrainConfig:
         seed: of the first weights and of all that is drawn but the split.
 
     The machine:
-        channels_last: whether images lie channel by channel in memory, which is faster as a rule.
+        channels_last: whether the channels come last in memory, which is usually faster.
         precision: "fp32", "bf16", "fp16", or "auto": bf16 where the machine computes in it, else fp32.
         device: "auto", "cpu" or "cuda".
         frames_on: "device" keeps all decoded frames there, "host" sends each batch; "auto" chooses.
@@ -99,82 +108,75 @@ class TrainConfig:
         sets: digest of the sets of manifests, by which a resumed run knows them again.
     """
 
-    recipe: str = "paper"
-    backbone: str = "resnet18"
+    recipe: Literal["paper", "fast"] = "paper"
+    backbone: Backbone = "resnet18"
     network: dict[str, Any] = field(default_factory=dict)
     init: str = ""
     seq_len: tuple[int, ...] = (4,)
     shares: dict[int, float] = field(default_factory=dict)
 
     data: tuple[str, ...] = ()
-    validation_fraction: float = 0.15
+    validation_fraction: Annotated[float, Within(0, 0.9)] = 0.15
     held_out_groups: tuple[str, ...] = ()
-    split_seed: int = 0
-    permutations: str = "all"
-    validation_sets: int = 2000
+    split_seed: Count = 0
+    permutations: Literal["all", "one"] = "all"
+    validation_sets: Positive = 2000
     validation_spacings: tuple[int, ...] = (2, 4, 8)
 
-    max_spacing: float = 8.0
-    wide: float = 1.0
-    uneven: float = 0.0
-    min_change: float = 1.5
+    max_spacing: Annotated[float, Within(1)] = 8.0
+    wide: Annotated[float, Within(0.01, 100)] = 1.0
+    uneven: Share = 0.0
+    min_change: Annotated[float, Within(0, 255)] = 1.5
 
-    shorter_edge: int = 136
-    image_size: int = 112
+    shorter_edge: Annotated[int, Within(32, 8 * DEFAULT.shorter_edge)] = DEFAULT.shorter_edge
+    image_size: Annotated[int, Within(32, 1024)] = DEFAULT.crop
     crop_min: int = 112
     crop_max: int = 112
-    squeeze: float = 1.0
-    flip: float = 0.0
-    shift: float = 0.0
-    turn: float = 0.0
+    squeeze: Annotated[float, Within(1, 8)] = 1.0
+    flip: Share = 0.0
+    shift: Share = 0.0
+    turn: Annotated[float, Within(0, 45)] = 0.0
     light: bool = False
 
-    batch_size: int = 16
-    optimizer: str = "sgd"
-    learning_rate: float = 0.1
-    momentum: float = 0.9
-    weight_decay: float = 1e-3
-    clip_gradient: float = 0.0
-    ema: float = 0.0
-    schedule: str = "plateau"
-    plateau_factor: float = 0.1
-    plateau_patience: int = 2
-    min_learning_rate: float = 1e-4
-    warmup: int = 0
-    decay: int = 0
-    epochs: int = 30
-    steps: int = 0
-    seed: int = 0
+    batch_size: Annotated[int, Within(1, 2**20)] = 16
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    learning_rate: Annotated[float, Within(1e-12, 1e6)] = 0.1
+    momentum: Share = 0.9
+    weight_decay: Annotated[float, Within(0, 1e6)] = 1e-3
+    clip_gradient: Annotated[float, Within(0, 1e12)] = 0.0
+    ema: Share = 0.0
+    schedule: Literal["plateau", "cosine", "linear"] = "plateau"
+    plateau_factor: Annotated[float, Within(0.0001, 0.9999)] = 0.1
+    plateau_patience: Count = 2
+    min_learning_rate: Annotated[float, Within(0, 1e6)] = 1e-4
+    warmup: Count = 0
+    decay: Count = 0
+    epochs: Annotated[int, Within(1, 2**20)] = 30
+    steps: Annotated[int, Within(0, 2**31)] = 0
+    seed: Count = 0
 
-    precision: str = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
-    device: str = "auto"
-    frames_on: str = "auto"
-    threads: int = 0
-    validate_every: int = 0
-    save_every: int = 500
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    frames_on: Literal["auto", "device", "host"] = "auto"
+    threads: Annotated[int, Within(0, 4096)] = 0
+    validate_every: Count = 0
+    save_every: Positive = 500
     tensorboard: bool = True
     commit: str = "unknown"
     sets: str = ""
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            setattr(self, each.name, _fitting(each.name, each.type, getattr(self, each.name)))
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise UsageError(f"{name} is {', '.join(choices)}; not {getattr(self, name)!r}")
-        if not self.seq_len or not set(self.seq_len) <= {3, 4, 5, 6}:
-            raise UsageError(f"seq_len takes numbers from 3 to 6; not {list(self.seq_len)}")
+        for name, hint in _hints().items():
+            setattr(self, name, _check_setting(name, hint, getattr(self, name)))
+        if not self.seq_len or not set(self.seq_len) <= set(SIZES):
+            raise UsageError(f"seq_len takes numbers from {SIZES_TEXT}; not {list(self.seq_len)}")
         if self.shares and set(self.shares) != set(self.seq_len):
             raise UsageError(f"shares are given for {sorted(self.shares)}, seq_len is {list(self.seq_len)}")
-        if not 16 <= self.crop_min <= self.crop_max <= 136:
+        if not 16 <= self.crop_min <= self.crop_max <= DEFAULT.shorter_edge:
             raise UsageError("crop_min and crop_max are sides from 16 to 136 px, crop_min the smaller one")
         if self.image_size > self.shorter_edge:
             raise UsageError(f"image_size is cut out of shorter_edge; it is at most {self.shorter_edge}")
-        for name, (low, high) in RANGES.items():
-            if not low <= getattr(self, name) <= high:
-                wanted = f"at least {low:g}" if high >= 2**20 else f"{low:g} to {high:g}"
-                raise UsageError(f"{name} is {wanted}; not {getattr(self, name)}")
         if self.turn and not self.shift:
             raise UsageError("turn is for the sets that shift shakes, and shift is 0; raise it, to 0.3 for example")
         if self.schedule == "plateau" and self.min_learning_rate > self.learning_rate:
@@ -186,8 +188,8 @@ class TrainConfig:
 
     @property
     def family(self) -> str:
-        """Name of the network's family in the registry."""
-        return BACKBONES[self.backbone]
+        """The network's family, a key of `imgorder.networks.families.FAMILIES`."""
+        return f"dab-{self.backbone}" if self.backbone.startswith("resnet") else self.backbone
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -199,58 +201,12 @@ class TrainConfig:
         return self.batch_size if len(self.seq_len) == 1 else max(1, 4 * self.batch_size // n)
 
 
-CHOICES: dict[str, tuple[str, ...]] = {
-    "recipe": ("paper", "fast"),
-    "backbone": tuple(BACKBONES),
-    "permutations": ("all", "one"),
-    "optimizer": ("sgd", "adamw"),
-    "schedule": ("plateau", "cosine", "linear"),
-    "precision": ("auto", "fp32", "bf16", "fp16"),
-    "device": ("auto", "cpu", "cuda"),
-    "frames_on": ("auto", "device", "host"),
-}
-
-# Least and largest value; what has no limit of its own ends where a 64-bit number does.
-_MANY = 2**63 - 1
-RANGES: dict[str, tuple[float, float]] = {
-    "validation_fraction": (0, 0.9),
-    "split_seed": (0, _MANY),
-    "validation_sets": (1, _MANY),
-    "max_spacing": (1, _MANY),
-    "wide": (0.01, 100),
-    "uneven": (0, 1),
-    "min_change": (0, 255),
-    "shorter_edge": (32, 136 * 8),
-    "image_size": (32, 1024),
-    "squeeze": (1, 8),
-    "flip": (0, 1),
-    "shift": (0, 1),
-    "turn": (0, 45),
-    "batch_size": (1, 2**20),
-    "learning_rate": (1e-12, 1e6),
-    "momentum": (0, 1),
-    "weight_decay": (0, 1e6),
-    "clip_gradient": (0, 1e12),
-    "ema": (0, 1),
-    "plateau_factor": (0.0001, 0.9999),
-    "plateau_patience": (0, _MANY),
-    "min_learning_rate": (0, 1e6),
-    "warmup": (0, _MANY),
-    "decay": (0, _MANY),
-    "epochs": (1, 2**20),
-    "steps": (0, 2**31),
-    "seed": (0, _MANY),
-    "threads": (0, 4096),
-    "validate_every": (0, _MANY),
-    "save_every": (1, _MANY),
-}
-
 RECIPES: dict[str, dict[str, Any]] = {
     "paper": {},
     "fast": {
         "recipe": "fast",
         "backbone": "tridab",
-        "seq_len": (3, 4, 5, 6),
+        "seq_len": SIZES,
         "permutations": "one",
         "max_spacing": 16.0,
         "uneven": 0.4,
@@ -301,7 +257,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     """Settings from a TOML file.
 
     Raises:
-        UsageError: if the file cannot be read or is no TOML.
+        UsageError: if the file cannot be read or is not TOML.
     """
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -339,41 +295,51 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
 
 def as_plain(config: TrainConfig) -> dict[str, Any]:
     """The settings in the types of TOML and JSON; `make_config` reads them back."""
-    plain = asdict(config)
-    plain["shares"] = {str(n): share for n, share in config.shares.items()}
-    for name, value in plain.items():
-        if isinstance(value, tuple):
-            plain[name] = list(value)
-    plain["network"] = {name: list(v) if isinstance(v, tuple) else v for name, v in config.network.items()}
-    return plain
+    return as_record(config)
 
 
-def _fitting(name: str, kind: Any, value: Any) -> Any:
-    """A value as its field has it: tuples for lists, whole numbers as keys; anything else must agree.
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(TrainConfig, include_extras=True)
+
+
+_WANTED = {str: "a word", bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def _check_setting(name: str, hint: Any, value: Any) -> Any:
+    """A value as its annotation says: tuples for lists, whole numbers as keys; anything else has to agree.
 
     Raises:
-        UsageError: if it does not.
+        UsageError: if it does not fit.
     """
+    wanted = _WANTED.get(hint, "a table")
     try:
-        if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
-        if kind in ("int", "float", "str", "bool"):
-            if type(value).__name__ != kind:
-                raise ValueError(f"{name} is {kind}")
-            return value
-        if kind == "tuple[int, ...]":
-            items = [value] if isinstance(value, int) else list(value)
-            if not all(type(item) is int for item in items):
-                raise ValueError("not whole numbers")
-            return tuple(items)
-        if kind == "tuple[str, ...]":
-            if isinstance(value, str):
-                raise ValueError("not a list")
-            return tuple(str(item) for item in value)
-        if kind == "dict[int, float]":
+        if get_origin(hint) is Annotated:
+            kind, within = get_args(hint)
+            number = _check_setting(name, kind, value)
+            if within.low <= number <= within.high:
+                return number
+            wanted = f"{within.low:g} to {within.high:g}" if within.high < 2**20 else f"at least {within.low:g}"
+        elif get_origin(hint) is Literal:
+            if value in get_args(hint):
+                return value
+            wanted = ", ".join(get_args(hint))
+        elif hint in _WANTED:
+            if type(value) is hint or (hint is float and type(value) is int):
+                return hint(value)
+        elif hint == tuple[int, ...]:
+            wanted = "a list of whole numbers"
+            numbers = (value,) if type(value) is int else tuple(value)
+            if all(type(each) is int for each in numbers):
+                return numbers
+        elif hint == tuple[str, ...]:
+            wanted = "a list of words"
+            if not isinstance(value, str):
+                return tuple(map(str, value))
+        elif hint == dict[int, float]:
             return {int(key): float(share) for key, share in value.items()}
-        return dict(value)
-    except (TypeError, ValueError, AttributeError) as error:
-        wanted = {"str": "a word", "bool": "true or false", "int": "a whole number", "float": "a number"}
-        wanted |= {"tuple[int, ...]": "a list of whole numbers", "tuple[str, ...]": "a list of words"}
-        raise UsageError(f"{name} is {wanted.get(str(kind), 'a table')}; not {value!r}") from error
+        else:
+            return dict(value)
+    except (TypeError, ValueError, AttributeError, OverflowError):
+        pass  # the error below says it
+    raise UsageError(f"{name} is {wanted}; not {value!r}")

@@ -3,7 +3,7 @@
 A network of a family that takes every n is exported with a dynamic n. Its tables of triples, pairs
 and classes depend on n, so the torch part takes them as inputs, and a few hand-made nodes in front
 cut them out of constant tables by the number of images: the file has one input, ``images``, and the
-output ``logits``. What motion heat maps need are further outputs, which nobody else has to fetch.
+output ``logits``. Motion heat maps need further outputs, which all others leave out.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
     with atomic_write(path) as partial:
         onnx.save(model, partial)
         worst = compare(network, partial, metadata)
-        if not worst <= TOLERANCE:  # also where it is no number
+        if not worst <= TOLERANCE:  # also for NaN
             raise ValueError(f"the ONNX logits of {metadata.name} differ from torch by {worst:.2e}")
     return worst
 
@@ -86,7 +86,7 @@ def compare(network: nn.Module, path: Path, metadata: ModelMetadata, seed: int =
             for array, tensor in zip(found, expected.values(), strict=True):
                 # Activations are as large as they come; theirs counts against the largest of them.
                 unit = 1.0 if tensor is logits else max(1.0, float(tensor.abs().max()))
-                # Unlike max, this keeps what is no number.
+                # Unlike max, this keeps NaN.
                 worst = float(np.maximum(worst, np.abs(array - tensor.numpy()).max() / unit))
     return worst
 
@@ -181,7 +181,7 @@ def _export(
     if program is None:
         raise RuntimeError("the exporter returned nothing")
     model: onnx.ModelProto = program.model_proto
-    for node in model.graph.node:  # the exporter notes source paths and stack traces; nobody needs them
+    for node in model.graph.node:  # the exporter notes source paths and stack traces; they are not needed
         del node.metadata_props[:]
         node.doc_string = ""
     for values in (model.graph.value_info, model.graph.input, model.graph.output, model.graph.initializer):

@@ -6,9 +6,8 @@ and nothing that was there listens to them yet; new blocks add zero to their sho
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import atomic_write
 from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
-from imgorder.networks.families import make_config
+from imgorder.networks.families import family_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.networks.weights import read_network, write_network
 from imgorder.training.config import TrainConfig
-from imgorder.training.tool import one_line_errors
-from imgorder.training.warm_start import held_out_from, weights_file
+from imgorder.training.warm_start import find_held_out_groups, find_weights
 
 # The last weights of what is new as a whole: matches of the second level, and the normalisation that ends a block.
 LAST = ("coarse_couple_terms.weight", "coarse_triple_matches.weight", "conv2.1.weight")
@@ -37,7 +35,7 @@ OF_USE = ("image_size", "mirror")
 SAME = 1e-4
 
 
-def grown(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
+def grow_network(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
     """A network of the larger config with the logits of the small one.
 
     Args:
@@ -89,20 +87,22 @@ def _check(small: TriDABConfig, large: TriDABConfig) -> None:
         raise UsageError(f"a network cannot grow to this {', '.join(wrong)}; {what} can be larger")
 
 
-def main(argv: list[str] | None = None) -> None:
-    """``python -m imgorder.training.grow NAME|FILE --network JSON --out FILE``."""
-    parser = argparse.ArgumentParser(prog="python -m imgorder.training.grow", description=__doc__)
-    parser.add_argument("model", help="a TriDAB of `imgorder models`, or a safetensors file")
-    parser.add_argument("--network", type=json.loads, required=True, help="settings that change, JSON")
-    parser.add_argument("--out", type=Path, required=True, help="the safetensors file, for `imgorder train --init`")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
-    with one_line_errors(parser):
-        print(_grow_file(args.model, args.network, args.out, args.seed))
+def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) -> str:
+    """Write a larger network than a model's, for ``imgorder train --init``.
 
+    Args:
+        model: a TriDAB: a model's name, or a safetensors file.
+        changes: settings of the network that differ.
+        out: the safetensors file.
+        seed: of the new channels.
 
-def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
-    path = weights_file(model, option="grow")
+    Returns:
+        One line for people: how many weights there are, and the flags to train with.
+
+    Raises:
+        ImgorderError, UsageError: if there is no such TriDAB, or it cannot grow to these settings.
+    """
+    path = find_weights(model, option="grow")
     try:
         small, metadata = read_network(path)
     except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
@@ -110,9 +110,10 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
     if not isinstance(small, TriDAB):
         raise UsageError(f"{metadata.name}: a {metadata.family} does not grow; name a TriDAB")
     try:
-        config = make_config("tridab", **{**metadata.settings, **changes})
-        large = grown(small, config, seed)
-        same_input = grown(small, replace(config, image_size=small.config.image_size, mirror=small.config.mirror), seed)
+        config = family_config("tridab", {**metadata.settings, **changes})
+        large = grow_network(small, config, seed)
+        as_small = replace(config, image_size=small.config.image_size, mirror=small.config.mirror)
+        same_input = grow_network(small, as_small, seed)
     except (TypeError, ValueError) as error:
         raise UsageError(f"--network takes a table of settings that fit, as JSON ({error})") from error
     images = torch.randn(1, 4, 3, *[small.config.image_size] * 2, generator=torch.Generator().manual_seed(seed))
@@ -123,7 +124,7 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
     spec = metadata.preprocessing
     if config.image_size != spec.crop:
         spec = replace(spec, shorter_edge=max(config.image_size, spec.shorter_edge), crop=config.image_size)
-    groups = held_out_from(model)
+    groups = find_held_out_groups(model)
     about = replace(metadata, name=show(out.stem), settings=asdict(config), preprocessing=spec, held_out_groups=groups)
     with atomic_write(out) as partial:
         write_network(large, about, partial)
@@ -133,7 +134,7 @@ def _grow_file(model: str, changes: Any, out: Path, seed: int) -> str:
 
 
 def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
-    """What `imgorder train` has to be told of a network and of what it sees."""
+    """The flags of `imgorder train` for a network and its input."""
     yield "--recipe fast"
     usual, run = asdict(TriDABConfig()), TrainConfig()
     for name, value in asdict(config).items():
@@ -143,7 +144,3 @@ def _flags(config: TriDABConfig, spec: Preprocessing) -> Iterator[str]:
     for name, value in seen.items():
         if value != getattr(run, name):
             yield f"--set {name}={value}"
-
-
-if __name__ == "__main__":
-    main()

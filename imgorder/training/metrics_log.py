@@ -1,4 +1,4 @@
-"""What a run says: a bar on a terminal, a line at each validation, a CSV file, a TensorBoard log."""
+"""What a run reports: a bar on a terminal, a line at each validation, a CSV file, a TensorBoard log."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from imgorder.errors import ImgorderError
 from imgorder.files import atomic_write
 
 
-class Journal:
+class MetricsLog:
     """Kept by the first process of a run; the others are silent.
 
     Args:
         run: folder of the run; gets ``metrics.csv`` and ``tensorboard/``.
-        done, steps: of the whole run. What an earlier part of it noted of later steps, before it was cut
-            off, is taken back.
+        done, steps: of the whole run. Rows of later steps, which an interrupted part
+            of the run has left, are removed.
         tensorboard: whether to write its log.
-        active: whether this process is the one that speaks.
+        active: whether this process is the one that reports.
     """
 
     def __init__(self, run: Path, done: int, steps: int, tensorboard: bool, active: bool = True) -> None:
@@ -32,7 +32,7 @@ class Journal:
         if active and sys.stderr is not None and sys.stderr.isatty():
             self._bar, self._task = _bar(done, steps)
         if active:
-            self._take_back(done)
+            self._remove_rows_after(done)
 
     def step(self, step: int, loss: float, accuracy: float, rate: float, sets_per_second: float) -> None:
         """After a step: accuracy in percent, the learning rate, and the sets of all processes a second."""
@@ -67,7 +67,7 @@ class Journal:
         if self._board is not None:
             self._board.close()
 
-    def _take_back(self, done: int) -> None:
+    def _remove_rows_after(self, done: int) -> None:
         if not self._csv.exists():
             return
         header, *rows = self._csv.read_text("utf-8").splitlines() or [""]

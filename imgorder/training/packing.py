@@ -14,7 +14,7 @@ import numpy as np
 
 from imgorder.datasets.frames import read_set
 from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
-from imgorder.datasets.videos import grouped_videos
+from imgorder.datasets.videos import group_videos
 from imgorder.errors import ImgorderError
 from imgorder.files import orderly_end
 from imgorder.media.preprocess import to_scaled
@@ -25,10 +25,10 @@ from imgorder.training.store import Frames, FrameStore, StoreWriter
 # A longer video is cut here: it would fill the memory, and its windows would drown those of others.
 LONGEST = 4000
 
-# Bytes of a file that tell it from another of its size.
+# So many first bytes identify a file, together with its size.
 BEGINNING = 2**16
 
-# So many clips that are left out are named one by one.
+# At most so many clips that are left out are named one by one.
 COMPLAINTS = 20
 
 # Called with how many clips are decoded, and how many there are.
@@ -94,7 +94,7 @@ def open_store(
         warn(line)
     writer = StoreWriter(folder, data.source)
     added = complaints = 0
-    with orderly_end():  # what is half written goes
+    with orderly_end():  # files that are half written are removed
         try:
             for done, (job, frames, complaint) in enumerate(_decoded(data.jobs, workers), start=1):
                 complaints += bool(complaint)
@@ -121,7 +121,7 @@ def _from_folders(folders: Sequence[Path]) -> Data:
     data = Data()
     marks = []
     for folder in folders:
-        groups, skipped = grouped_videos(folder)
+        groups, skipped = group_videos(folder)
         data.left_out += [f"{show(each.name)}: left out: {each.reason}" for each in skipped]
         for name, group in groups.items():
             path = folder / name
@@ -168,9 +168,9 @@ def _refuse_other_splits(manifests: Sequence[Manifest], paths: Sequence[Path]) -
 
 
 def _mark(path: Path) -> tuple[int, str]:
-    """What a replaced file is known by: its size and how it begins; nothing for a folder, or where there is none.
+    """What identifies a file: its size and its first bytes; zero and empty for a folder or a missing file.
 
-    Not its time: a copy on another machine has another one, and the frames are the same.
+    Not its time, which differs in a copy with the same frames.
     """
     if not path.is_file():
         return 0, ""

@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from imgorder.media.preprocess import IMAGENET_MEAN, IMAGENET_STD, SCALING
-from imgorder.training.batch_plan import Box, Plan
+from imgorder.training.batch_plan import BatchPlan, Box
 from imgorder.training.store import Frames, FrameStore
 
-# Plan to images ``(B, n, size, size, 3)`` in 0…255 on the device; uint8 or float32.
-Pixels = Callable[[Plan], Tensor]
+# BatchPlan to images ``(B, n, size, size, 3)`` in 0…255 on the device; uint8 or float32.
+Pixels = Callable[[BatchPlan], Tensor]
 
 # Of the memory that is free on a device, how much the frames may take.
 SHARE_OF_DEVICE = 0.6
@@ -38,9 +38,9 @@ class HostPixels:
         self._store = store
         self._device = device
 
-    def __call__(self, plan: Plan) -> Tensor:
+    def __call__(self, plan: BatchPlan) -> Tensor:
         """uint8 ``(B, n, size, size, 3)``."""
-        return to_device(crop(self._store, plan), self._device)
+        return to_device(crop_images(self._store, plan), self._device)
 
 
 class DevicePixels:
@@ -55,7 +55,7 @@ class DevicePixels:
             part = np.array(store.bytes[start : start + chunk])
             self._bytes[start : start + len(part)] = torch.from_numpy(part)
 
-    def __call__(self, plan: Plan) -> Tensor:
+    def __call__(self, plan: BatchPlan) -> Tensor:
         """float32 ``(B, n, size, size, 3)``; bilinear where a box is scaled or turned, and exact where not."""
 
         def on_device(values: npt.NDArray[Any]) -> Tensor:
@@ -85,7 +85,7 @@ class DevicePixels:
         low = place.floor().long()
         return low, torch.minimum(low + 1, length - 1), place - low
 
-    def _turned(self, plan: Plan, offset: Tensor, width: Tensor) -> Tensor:
+    def _turned(self, plan: BatchPlan, offset: Tensor, width: Tensor) -> Tensor:
         """As `__call__` where boxes are turned, whose rows are no rows of a frame any more."""
         height = to_device(self._store.height[plan.frames], self._device)[..., None, None]
         x, y = self._places(plan, height, width)
@@ -120,7 +120,7 @@ class DevicePixels:
         index = offset + 3 * (y * width + x)
         return self._bytes[index[..., None] + torch.arange(3, device=self._device)].float()
 
-    def _places(self, plan: Plan, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
+    def _places(self, plan: BatchPlan, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         """Where in its frame each pixel of the images lies: x and y in px, ``(B, n, size, size)`` each."""
 
         def on_device(values: npt.NDArray[Any]) -> Tensor:
@@ -145,7 +145,7 @@ def to_device(values: npt.NDArray[Any], device: torch.device) -> Tensor:
     return tensor.to(device, non_blocking=True)
 
 
-def crop(store: FrameStore, plan: Plan) -> Frames:
+def crop_images(store: FrameStore, plan: BatchPlan) -> Frames:
     """Images of a plan, uint8 ``(B, n, size, size, 3)``, before the light is varied."""
     count, n = plan.frames.shape
     images = np.empty((count, n, plan.size, plan.size, 3), dtype=np.uint8)
@@ -163,7 +163,7 @@ def crop(store: FrameStore, plan: Plan) -> Frames:
     return images
 
 
-def lit(images: Tensor, plan: Plan) -> Tensor:
+def apply_light(images: Tensor, plan: BatchPlan) -> Tensor:
     """Images in the light of the plan, float32 in 0…255."""
     images = images.float()
     if not plan.varies_light:

@@ -32,7 +32,7 @@ class Schedule:
 
     def before(self, step: int) -> float:
         """Set and return the rate of a step, counted from 0."""
-        rate = self._level * scheduled_rate(self._config, self._steps, step)
+        rate = self._level * compute_rate(self._config, self._steps, step)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         return rate
@@ -63,7 +63,7 @@ class Schedule:
         self._plateau.load_state_dict(state["plateau"])
 
 
-def scheduled_rate(config: TrainConfig, steps: int, step: int) -> float:
+def compute_rate(config: TrainConfig, steps: int, step: int) -> float:
     """Rate of a step by the step alone: warm-up, then constant, a cosine, or a line to zero at the end."""
     warm = min(1.0, (step + 1) / max(1, config.warmup))
     if config.schedule == "cosine":

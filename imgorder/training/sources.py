@@ -11,14 +11,14 @@ from typing import Protocol
 import numpy as np
 
 from imgorder.datasets.manifest import Manifest
-from imgorder.datasets.split import held_out_groups
+from imgorder.datasets.split import draw_held_out_groups
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.permutations import class_count, permutation_classes
-from imgorder.training.batch_plan import Box, Drawn, Indices, draw_box, draw_orders, middle_boxes
+from imgorder.training.batch_plan import Box, Drawn, draw_box, draw_orders, middle_boxes
 from imgorder.training.config import TrainConfig
 from imgorder.training.packing import Data, clip_name, training_entries
-from imgorder.training.store import CELL, Clip, Frames, FrameStore
-from imgorder.training.warm_start import held_out_from
+from imgorder.training.store import CELL, Clip, Frames, FrameStore, Indices
+from imgorder.training.warm_start import find_held_out_groups
 
 
 class Source(Protocol):
@@ -157,7 +157,7 @@ class ClipSource:
         found = {}
         for n in self.config.seq_len:
             for spacing in self.config.validation_spacings:
-                sets = even_windows(self.store, self.held_out, n, spacing)
+                sets = find_even_windows(self.store, self.held_out, n, spacing)
                 if len(sets):
                     count = min(len(sets), self.config.validation_sets)
                     found[f"n{n}_s{spacing}"] = sets[np.linspace(0, len(sets) - 1, count).round().astype(int)]
@@ -175,7 +175,7 @@ class ClipSource:
             box = draw_box(rng, self.config, clip.height, clip.width)
             frames = self.store.first[index] + places
             tries += 1
-            if smallest_change(self.store, frames, box) >= self.config.min_change or tries == 20:
+            if measure_smallest_change(self.store, frames, box) >= self.config.min_change or tries == 20:
                 return frames, box
 
     def places(self, rng: np.random.Generator, n: int, frames: int) -> Indices | None:
@@ -201,7 +201,7 @@ def need_steps(config: TrainConfig) -> None:
         raise UsageError("folders of videos have no epochs, sets are drawn from them without end; give --steps")
 
 
-def even_windows(
+def find_even_windows(
     store: FrameStore, clips: Sequence[int], n: int, spacing: int, per_clip: int = 2, min_change: float = 1.5
 ) -> Indices:
     """Evenly spaced sets spread over each clip, ``(S, n)``; those whose centre crop hardly changes are left out.
@@ -218,7 +218,7 @@ def even_windows(
         top, left, height, width = middle_boxes(np.array([clip.height]), np.array([clip.width]))[0].tolist()
         for chosen in np.unique(np.linspace(0, len(places) - 1, per_clip).round().astype(int)):
             frames = store.first[index] + places[chosen]
-            if smallest_change(store, frames, (top, left, height, width)) >= min_change:
+            if measure_smallest_change(store, frames, (top, left, height, width)) >= min_change:
                 sets.append(frames)
     return np.array(sets, dtype=np.int64).reshape(-1, n)
 
@@ -233,7 +233,7 @@ def _even_places(clip: Clip, n: int, spacing: int) -> Indices:
     return np.array([each for each in found if min(each) >= 0], dtype=np.int64).reshape(-1, n)
 
 
-def smallest_change(store: FrameStore, frames: Indices, box: Box) -> float:
+def measure_smallest_change(store: FrameStore, frames: Indices, box: Box) -> float:
     """Smallest mean absolute difference, 0…255, of 8 px cells in a box between neighbours in a set."""
     top, left, height, width = (each // CELL for each in box)
     cells: list[Frames] = [store.cells(int(number))[top : top + height, left : left + width] for number in frames]
@@ -243,11 +243,11 @@ def smallest_change(store: FrameStore, frames: Indices, box: Box) -> float:
 
 def _draw_groups(config: TrainConfig, groups: Sequence[str], draw: bool = True) -> tuple[str, ...]:
     """Groups to hold out, given the group of every clip: as the first weights did, or drawn where that is wished."""
-    if config.init and (known := set(held_out_from(config.init)) & set(groups)):
+    if config.init and (known := set(find_held_out_groups(config.init)) & set(groups)):
         return tuple(sorted(known))
     if not draw:
         return ()
-    return tuple(sorted(held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
+    return tuple(sorted(draw_held_out_groups(Counter(groups), config.validation_fraction, config.split_seed)))
 
 
 def _check_groups(config: TrainConfig, groups: Sequence[str]) -> None:

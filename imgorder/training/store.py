@@ -72,26 +72,27 @@ class FrameStore:
         counts = np.array([clip.frames for clip in self.clips], dtype=np.int64)
         heights = np.array([clip.height for clip in self.clips], dtype=np.int64)
         widths = np.array([clip.width for clip in self.clips], dtype=np.int64)
-        self.first: Indices = np.concatenate([[0], np.cumsum(counts)])[:-1]
+        self.first: Indices = np.cumsum(counts) - counts
         self.height: Indices = np.repeat(heights, counts)
         self.width: Indices = np.repeat(widths, counts)
-        self.offset: Indices = _starts(3 * self.height * self.width)
-        self._cell_offset = _starts(3 * (self.height // CELL) * (self.width // CELL))
-        cells = 3 * (self.height // CELL) * (self.width // CELL)
-        if (self.bytes.size, self._cells.size) != ((3 * self.height * self.width).sum(), cells.sum()):
+        sizes, cells = 3 * self.height * self.width, 3 * (self.height // CELL) * (self.width // CELL)
+        self.offset: Indices = np.cumsum(sizes) - sizes
+        self._cell_offset = np.cumsum(cells) - cells
+        if (self.bytes.size, self._cells.size) != (sizes.sum(), cells.sum()):
             raise ImgorderError(f"{show(folder)}: some of the decoded frames are missing; remove it")
 
     def frame(self, number: int) -> Frames:
         """One frame, uint8 ``(H, W, 3)``, without a copy."""
-        shape = (int(self.height[number]), int(self.width[number]), 3)
-        start = int(self.offset[number])
-        return self.bytes[start : start + shape[0] * shape[1] * 3].reshape(shape)
+        return _cut(self.bytes, self.offset[number], self.height[number], self.width[number])
 
     def cells(self, number: int) -> Frames:
         """Means of a frame's 8×8 px cells, uint8 ``(H // 8, W // 8, 3)``, without a copy."""
-        shape = (int(self.height[number]) // CELL, int(self.width[number]) // CELL, 3)
-        start = int(self._cell_offset[number])
-        return self._cells[start : start + shape[0] * shape[1] * 3].reshape(shape)
+        height, width = self.height[number] // CELL, self.width[number] // CELL
+        return _cut(self._cells, self._cell_offset[number], height, width)
+
+
+def _cut(values: Frames, start: np.int64, height: np.int64, width: np.int64) -> Frames:
+    return values[start : start + 3 * height * width].reshape(height, width, 3)
 
 
 class StoreWriter:
@@ -112,7 +113,7 @@ class StoreWriter:
         """Append a clip, uint8 ``(frames, H, W, 3)``."""
         count, height, width, _ = frames.shape
         self._frames.write(np.ascontiguousarray(frames).tobytes())
-        self._cells.write(cell_means(frames).tobytes())
+        self._cells.write(average_cells(frames).tobytes())
         self._clips.append(Clip(name, group, count, height, width, numbers))
 
     def close(self) -> FrameStore:
@@ -135,13 +136,9 @@ class StoreWriter:
             partial.unlink(missing_ok=True)
 
 
-def cell_means(frames: Frames) -> Frames:
+def average_cells(frames: Frames) -> Frames:
     """Means of 8×8 px cells, uint8 ``(F, H, W, 3) -> (F, H // 8, W // 8, 3)``."""
     rows, columns = frames.shape[1] // CELL, frames.shape[2] // CELL
     whole = frames[:, : rows * CELL, : columns * CELL]
     cells = whole.reshape(len(frames), rows, CELL, columns, CELL, 3).mean(axis=(2, 4), dtype=np.float32)
     return np.asarray(np.rint(cells), dtype=np.uint8)
-
-
-def _starts(lengths: Indices) -> Indices:
-    return np.concatenate([np.zeros(1, dtype=np.int64), np.cumsum(lengths)])[:-1]

@@ -29,7 +29,7 @@ class _Total(torch.autograd.Function):
         return summed
 
 
-def total(values: Tensor) -> Tensor:
+def sum_over_processes(values: Tensor) -> Tensor:
     """Values added up over all processes, with gradients."""
     summed: Tensor = _Total.apply(values)  # type: ignore[no-untyped-call]
     return summed
@@ -51,9 +51,9 @@ class SyncedBatchNorm(_BatchNorm):
         x = input.float() if half else input
         axes = [0, *range(2, x.dim())]
         processes = dist.get_world_size()
-        mean = total(x.mean(axes)) / processes
+        mean = sum_over_processes(x.mean(axes)) / processes
         centred = x - _spread(mean, x)
-        variance = total(centred.square().mean(axes)) / processes
+        variance = sum_over_processes(centred.square().mean(axes)) / processes
         self._remember(mean, variance, processes * x.numel() // x.shape[1])
         scale = torch.rsqrt(variance + self.eps) * self.weight
         return (centred * _spread(scale, x) + _spread(self.bias, x)).to(input.dtype)

@@ -7,19 +7,19 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.files import atomic_write
+from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import known_card
 from imgorder.media.preprocess import DEFAULT
 from imgorder.names import show
 from imgorder.training.build import make_accelerator, network_settings
-from imgorder.training.checkpoint import WEIGHTS, read_config
+from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
 from imgorder.training.packing import Data, Progress, find_data, open_store
 from imgorder.training.sources import make_source, need_steps
@@ -50,32 +50,6 @@ KEPT = (
 FRAMES = "frames"
 
 
-@dataclass(frozen=True)
-class Trained:
-    """What a run has come to.
-
-    Attributes:
-        weights: file for ``--model``; None before the first validation.
-        config: of the run.
-        step, steps: done, and of the whole run.
-        finished: whether the run has come to its end.
-        stopped: whether it was asked to stop, as by Ctrl-C.
-        best_step: after which the weights were kept.
-        best_loss: their validation loss, None without validation.
-        speaks: whether this is the process that talks to people.
-    """
-
-    weights: Path | None
-    config: TrainConfig
-    step: int
-    steps: int
-    finished: bool
-    stopped: bool
-    best_step: int
-    best_loss: float | None
-    speaks: bool
-
-
 def train_network(
     run: Path,
     changes: Sequence[Mapping[str, Any]],
@@ -87,7 +61,7 @@ def train_network(
     progress: Progress | None = None,
     warn: Callable[[str], None] = print,
     say: Callable[[str], None] = print,
-) -> Trained:
+) -> Trainer:
     """Train, or go on with a run.
 
     Args:
@@ -97,11 +71,14 @@ def train_network(
         frames: folder of the decoded frames; ``run/frames`` if not given.
         minutes: stop and save after so long.
         workers: threads that decode.
-        progress, warn, say: told of decoding, of what is left out, and of what is about to be done.
+        progress, warn, say: called with the decoding's progress, with what is left out, and with what comes next.
+
+    Returns:
+        The trainer, when it has come to its end or was stopped.
 
     Raises:
-        ImgorderError: for data that cannot be read, a run that is there or not there, a loss that is no
-            number, or too little memory.
+        ImgorderError: for data that cannot be read, a run that exists or does not exist, a loss that is not
+            finite, or too little memory.
         UsageError: for settings that do not fit.
     """
     config = _settings(run, changes, resume)
@@ -115,10 +92,7 @@ def train_network(
     accelerator = make_accelerator(config)
     if config.shorter_edge > DEFAULT.shorter_edge and accelerator.is_main_process:
         warn(f"frames are stored at a shorter edge of {DEFAULT.shorter_edge} px; shorter_edge enlarges them")
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImgorderError(f"{show(run)}: cannot be made a folder ({error.strerror}); choose another --out") from error
+    make_folder(run)
     folder = frames or run / FRAMES
     if not (folder / "clips.json").exists() and accelerator.is_main_process:
         say(f"decoding {len(data.jobs)} clips into {show(folder)}")
@@ -129,6 +103,8 @@ def train_network(
     if resume:
         trainer.resume()
     if accelerator.is_main_process:
+        with atomic_write(run / CONFIG) as partial:
+            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
         if trainer.taken:
             say(f"beginning with {trainer.taken}")
         say(trainer.summary())
@@ -136,25 +112,10 @@ def train_network(
             warn(
                 "nothing is held out for validation, so the last weights are kept; data of two groups or more allow it"
             )
-    if accelerator.is_main_process:
-        with atomic_write(run / CONFIG) as partial:
-            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
     with _finishing_the_step(trainer):
-        finished = trainer.train(minutes)
+        trainer.train(minutes)
     accelerator.end_training()
-    weights = run / WEIGHTS
-    done = trainer.progress
-    return Trained(
-        weights if weights.exists() else None,
-        config,
-        done.step,
-        trainer.steps,
-        finished,
-        trainer.stopped,
-        done.best_step,
-        done.best_loss,
-        accelerator.is_main_process,
-    )
+    return trainer
 
 
 def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> TrainConfig:
@@ -181,13 +142,13 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
 
 def _absolute(config: TrainConfig) -> TrainConfig:
     init = config.init
-    if init and os.path.exists(init) and not known_card(init):  # a name is one, whatever lies here
+    if init and os.path.exists(init) and not known_card(init):  # the name of a model wins over a file of that name
         init = os.path.abspath(init)
     return replace(config, data=tuple(os.path.abspath(name) for name in config.data), init=init)
 
 
 def _check(config: TrainConfig, data: Data) -> None:
-    """Whatever can be known to be wrong before hours of decoding.
+    """Find what does not fit before hours of decoding.
 
     Raises:
         UsageError: if the settings do not fit the network or the data.
@@ -245,7 +206,7 @@ def current_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", here.name)  # installed within another repository it is none of its files
+        git("ls-files", "--error-unmatch", here.name)  # fails where another repository holds an installed copy
         return git("rev-parse", "HEAD")
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no checkout
+    except (OSError, subprocess.CalledProcessError):  # no git, or not a checkout
         return "unknown"

@@ -24,14 +24,15 @@ from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 from imgorder.networks.families import build_network, settings_of, sizes_of
 from imgorder.networks.weights import write_network
-from imgorder.training.batch_plan import Indices, Plan, draw_orders, make_plan, plain_plan
-from imgorder.training.build import make_accelerator, make_optimizer, network_settings, running_average
+from imgorder.training.batch_plan import BatchPlan, plan_batch, plan_held_out
+from imgorder.training.build import make_accelerator, make_average, make_optimizer, network_settings
 from imgorder.training.checkpoint import WEIGHTS, Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
-from imgorder.training.metrics_log import Journal
-from imgorder.training.pixels import Pixels, lit, make_pixels, normalise, to_device
+from imgorder.training.metrics_log import MetricsLog
+from imgorder.training.pixels import Pixels, apply_light, make_pixels, normalise, to_device
 from imgorder.training.schedule import Schedule
 from imgorder.training.sources import Source
+from imgorder.training.store import Indices
 from imgorder.training.sync_norm import synchronise_batch_norm
 from imgorder.training.warm_start import take_weights
 
@@ -42,7 +43,7 @@ STATE = "state.safetensors"
 VALIDATION_BATCH = 32
 SEEDS = 2**63  # torch takes no larger ones
 
-# fp16 leaves out steps whose gradient overflows; so many in a row are no accident.
+# fp16 leaves out steps whose gradient overflows; after so many in a row the run stops.
 LOST_STEPS = 50
 
 
@@ -89,7 +90,7 @@ class Trainer:
             network = network.to(memory_format=torch.channels_last)
         if self.processes > 1:
             network = synchronise_batch_norm(network, self.device)
-        self.ema = AveragedModel(network, multi_avg_fn=running_average(config.ema), use_buffers=True)
+        self.ema = AveragedModel(network, multi_avg_fn=make_average(config.ema), use_buffers=True)
         self.network = network
         self._optimizer = make_optimizer(config, network)
         self.model, self.optimizer = self.accelerator.prepare(network, self._optimizer)
@@ -101,6 +102,12 @@ class Trainer:
         self._lost = 0
         self._stop = False
         run.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def weights(self) -> Path | None:
+        """File for ``--model``; None before the first validation."""
+        path = self.run / WEIGHTS
+        return path if path.exists() else None
 
     @property
     def steps(self) -> int:
@@ -159,16 +166,14 @@ class Trainer:
             whether the run has come to its end.
 
         Raises:
-            ImgorderError: if the loss or the gradient is no number, or memory runs out; the last
+            ImgorderError: if the loss or the gradient is not finite, or memory runs out; the last
                 checkpoint stays as it is.
         """
         config, started = self.config, time.monotonic()
         sets, beside = 0, 0.0  # sets seen by all processes; seconds of validation, which are not training
         if self.finished:
             return True
-        journal = Journal(
-            self.run, self.progress.step, self.steps, config.tensorboard, self.accelerator.is_main_process
-        )
+        log = MetricsLog(self.run, self.progress.step, self.steps, config.tensorboard, self.accelerator.is_main_process)
         try:
             for plan in self._plans():
                 with self._out_of_memory_named(plan[0]):
@@ -177,20 +182,20 @@ class Trainer:
                 sets += self.processes * len(plan[0].target)
                 speed = sets / (time.monotonic() - started - beside)
                 if done % 10 == 0 or self.device.type == "cpu":
-                    self._settle(journal, speed)
+                    self._settle(log, speed)
                 if done % self.validate_every == 0 or done == self.steps:
                     before = time.monotonic()
-                    self._validate(journal, speed)
+                    self._validate(log, speed)
                     beside += time.monotonic() - before
                 if done % config.save_every == 0:
-                    self._settle(journal, speed)
+                    self._settle(log, speed)
                     self.save()
                 if self.schedule.finished or self._stops(time.monotonic() - started > 60 * minutes):
                     break
-            self._settle(journal)
+            self._settle(log)
             self.save()
         finally:
-            journal.close()
+            log.close()
         return self.finished
 
     @property
@@ -225,14 +230,10 @@ class Trainer:
         self.ema.eval()
         loss_sum, sets, scores = 0.0, 0, {}
         for name, frames in self.validation.items():
-            n = frames.shape[1]
-            orders = draw_orders(np.random.default_rng(0), n, len(frames))
             mine = slice(self.accelerator.process_index, None, self.processes)
             totals = torch.zeros(2, device=self.device, dtype=torch.float64)
-            for part, listed in _batches(frames[mine], orders[mine]):
-                store = self.source.store
-                size = store.height[part[:, 0]], store.width[part[:, 0]]
-                plan = plain_plan(part, listed, *size, self.config.preprocessing)
+            spec = self.config.preprocessing
+            for plan in plan_held_out(self.source.store, frames, spec, VALIDATION_BATCH, mine):
                 target = torch.from_numpy(plan.target).to(self.device)
                 with torch.inference_mode(), self.accelerator.autocast():
                     logits = self.ema(self._images(plan, self.pixels(plan))).float()
@@ -244,8 +245,8 @@ class Trainer:
             scores[name] = round(100 * float(totals[1]) / len(frames), 2)
         return loss_sum / max(1, sets), scores
 
-    def _validate(self, journal: Journal, speed: float) -> None:
-        self._settle(journal, speed)
+    def _validate(self, log: MetricsLog, speed: float) -> None:
+        self._settle(log, speed)
         progress = self.progress
         seen, loss, hits = progress.seen
         row = {
@@ -268,10 +269,10 @@ class Trainer:
                 if self.accelerator.is_main_process:
                     self._write_weights()
         self.schedule.after_validation(row.get("val_loss", row["loss"]))
-        journal.validated(row)
+        log.validated(row)
 
     @contextmanager
-    def _out_of_memory_named(self, plan: Plan | None = None) -> Iterator[None]:
+    def _out_of_memory_named(self, plan: BatchPlan | None = None) -> Iterator[None]:
         """Say which flags to lower where memory runs out, in whatever way a device or library says so."""
         try:
             yield
@@ -285,7 +286,7 @@ class Trainer:
                 "or keep the frames off the device with --set frames_on=host"
             ) from error
 
-    def _step(self, plan: Plan, images: Tensor) -> None:
+    def _step(self, plan: BatchPlan, images: Tensor) -> None:
         rate_step = self.progress.step
         self.schedule.before(rate_step)
         self.model.train()
@@ -305,7 +306,7 @@ class Trainer:
         self._pending.append(_Pending(rate_step, len(target), loss.detach(), hits, torch.as_tensor(norm)))
         self.progress.step += 1
 
-    def _settle(self, journal: Journal | None = None, speed: float = 0.0) -> None:
+    def _settle(self, log: MetricsLog | None = None, speed: float = 0.0) -> None:
         """Fetch the figures of the last steps and check them; at once on a CPU, seldom on a GPU, which waits then."""
         if not self._pending:
             return
@@ -327,22 +328,22 @@ class Trainer:
             sets = each.sets * self.processes
             seen, loss_sum, hit_sum = self.progress.seen
             self.progress.seen = (seen + sets, loss_sum + sets * loss, hit_sum + int(right))
-            if journal is not None:
+            if log is not None:
                 rate = self._optimizer.param_groups[0]["lr"]
-                journal.step(each.step + 1, loss, 100 * right / sets, rate, speed)
+                log.step(each.step + 1, loss, 100 * right / sets, rate, speed)
         self._pending.clear()
 
     def _cure(self, otherwise: str) -> str:
-        """What to do about a loss that is no number.
+        """What to do about a loss that is not finite.
 
         Half precision ends at 65,504, and what is accumulated over the images of a set can pass that.
         """
         return "take --precision bf16 or fp32" if self.accelerator.mixed_precision == "fp16" else otherwise
 
-    def _images(self, plan: Plan, images: Tensor) -> Tensor:
-        return normalise(lit(images, plan))
+    def _images(self, plan: BatchPlan, images: Tensor) -> Tensor:
+        return normalise(apply_light(images, plan))
 
-    def _plans(self) -> Iterator[tuple[Plan, Tensor]]:
+    def _plans(self) -> Iterator[tuple[BatchPlan, Tensor]]:
         """This process's sets of each remaining step, prepared one step ahead in a thread."""
         with ThreadPoolExecutor(1) as pool:
             ahead = pool.submit(self._prepare, self.progress.step)
@@ -353,18 +354,18 @@ class Trainer:
                     ahead = pool.submit(self._prepare, step + 1)
                 yield ready
 
-    def _prepare(self, step: int) -> tuple[Plan, Tensor]:
+    def _prepare(self, step: int) -> tuple[BatchPlan, Tensor]:
         plan = self.plan(step).rows(self.accelerator.process_index, self.processes)
         return plan, self.pixels(plan)
 
-    def plan(self, step: int) -> Plan:
+    def plan(self, step: int) -> BatchPlan:
         """The sets of all processes in a step; the seed and the step decide."""
         n = int(self._of_step[step])
         rng = np.random.default_rng((self.config.seed, step))
         count = self.config.sets_a_step(n) * self.processes
         drawn = self.source.draw(rng, n, int(self._position[step]) * count, count)
         store, first = self.source.store, drawn.frames[:, 0]
-        return make_plan(rng, self.config, drawn, store.height[first], store.width[first])
+        return plan_batch(rng, self.config, drawn, store.height[first], store.width[first])
 
     def _sizes_of_steps(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """n of every step, and how many steps had that n before it."""
@@ -419,8 +420,3 @@ class Trainer:
         )
         with atomic_write(self.run / WEIGHTS) as partial:
             write_network(network, metadata, partial)
-
-
-def _batches(frames: Indices, orders: Indices) -> Iterator[tuple[Indices, Indices]]:
-    for start in range(0, len(frames), VALIDATION_BATCH):
-        yield frames[start : start + VALIDATION_BATCH], orders[start : start + VALIDATION_BATCH]

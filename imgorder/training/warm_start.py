@@ -34,13 +34,13 @@ def check_weights(config: TrainConfig) -> None:
     """
     with torch.device("meta"):
         network = build_network(config.family, **network_settings(config))
-    path = weights_file(config.init)
+    path = find_weights(config.init)
     with _opened(path) as file:
         _fitting(network, file, path)
 
 
 def take_weights(network: nn.Module, source: str) -> str:
-    """Give a network the weights of another, as far as their names and shapes agree.
+    """Give a network the weights of another whose names and shapes agree.
 
     Args:
         network: changed in place.
@@ -53,7 +53,7 @@ def take_weights(network: nn.Module, source: str) -> str:
         ImgorderError: if there are no such weights, or they cannot be read.
         UsageError: if none of its kernels and matrices fits.
     """
-    path = weights_file(source)
+    path = find_weights(source)
     with _opened(path) as file:
         taken = _fitting(network, file, path)
         own = network.state_dict()
@@ -61,7 +61,7 @@ def take_weights(network: nn.Module, source: str) -> str:
         network.load_state_dict({name: file.get_tensor(name) for name in taken}, strict=False)
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
     new = [name for name in sizes if name not in taken]
-    # A file of a larger network is hardly meant to be used in part: one setting may be missing.
+    # Perhaps a setting is missing: a larger network is seldom used in part on purpose.
     beside = f"; the file also has {_few(unused)}, which this network has no place for" if unused else ""
     if not new:
         return f"all weights of {show(path)}" + beside
@@ -74,7 +74,7 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def weights_file(source: str, option: str = "--init") -> Path:
+def find_weights(source: str, option: str = "--init") -> Path:
     """The safetensors file of a registered model, or the file itself.
 
     Args:
@@ -96,27 +96,27 @@ def weights_file(source: str, option: str = "--init") -> Path:
     return Path(source)
 
 
-def held_out_from(source: str) -> tuple[str, ...]:
-    """The groups of clips that were kept from the weights of a source, as far as that is told.
+def find_held_out_groups(source: str) -> tuple[str, ...]:
+    """The groups of clips that a model was not trained on; empty where that is not known.
 
-    By the card of a registered model; or by the ``config.toml`` that a run leaves beside a file, or the file itself.
+    The card of a registered model says it; else the ``config.toml`` beside a run's file, or the file itself.
     """
     card = known_card(source)
     if card is not None:
         return tuple(card.training.get("settings", {}).get("held_out_groups", ()))
-    ways = (_told_by_file, _told_beside)
-    if Path(source).name == WEIGHTS:  # of a run; any other file may lie beside a run that it is not of
+    ways = (_read_groups_in_file, _read_groups_beside)
+    if Path(source).name == WEIGHTS:  # a run's own file; another one may lie there by chance
         ways = ways[::-1]
     return next((groups for way in ways if (groups := way(Path(source)))), ())
 
 
-def _told_by_file(path: Path) -> tuple[str, ...]:
-    with suppress(Exception), _opened(path) as file:  # none there, or weights without metadata
+def _read_groups_in_file(path: Path) -> tuple[str, ...]:
+    with suppress(Exception), _opened(path) as file:  # no such file, or weights without metadata
         return ModelMetadata.from_properties(file.metadata()).held_out_groups
     return ()
 
 
-def _told_beside(path: Path) -> tuple[str, ...]:
+def _read_groups_beside(path: Path) -> tuple[str, ...]:
     config = path.with_name("config.toml")
     return tuple(read_toml(config).get("held_out_groups", ())) if os.path.isfile(config) else ()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 Config = TypeVar("Config")
 
 
-def config_of(kind: type[Config], **settings: Any) -> Config:
+def make_config(kind: type[Config], settings: Mapping[str, Any]) -> Config:
     """A config dataclass of these settings; lists, as read from JSON, become tuples.
 
     Raises:

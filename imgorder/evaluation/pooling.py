@@ -40,7 +40,7 @@ class PooledRow:
     chance: float
 
 
-def pooled(measured: Iterable[Measured]) -> list[PooledRow]:
+def pool_rows(measured: Iterable[Measured]) -> list[PooledRow]:
     """A row for each model, source of data and set size, in the order in which they first appear.
 
     Data from different places stay apart even if they have one name: their groups are not the same ones.
@@ -49,28 +49,23 @@ def pooled(measured: Iterable[Measured]) -> list[PooledRow]:
     for each in measured:
         row = each.row
         parts.setdefault((each.source, row.dataset, row.seq_len, row.model), []).append(each)
-    return [_pooled(own) for own in parts.values()]
+    return [_pool(own) for own in parts.values()]
 
 
-def _pooled(parts: list[Measured]) -> PooledRow:
+def _pool(parts: list[Measured]) -> PooledRow:
     answers = Answers(
         videos=tuple(video for each in parts for video in each.answers.videos),
         groups=tuple(group for each in parts for group in each.answers.groups),
         table=np.concatenate([each.answers.table for each in parts]),
     )
     first = parts[0].row
-    low, high = answers.interval
     return PooledRow(
         model=first.model,
         dataset=first.dataset,
         seq_len=first.seq_len,
         spacings=tuple(each.row.spacing for each in parts),
-        sets=len(answers.videos),
         permutations=first.permutations,
-        accuracy=percent(answers.hits.mean()),
-        accuracy_low=percent(low),
-        accuracy_high=percent(high),
         confidence=percent(answers.confidences.mean()),
-        ece=round(answers.calibration_error, 4),
         chance=first.chance,
+        **answers.figures(),
     )
