@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import struct
@@ -234,7 +235,7 @@ def test_an_odd_name_in_an_error_is_shown_on_one_line(photos: Path) -> None:
 
 def test_heic_without_the_plugin(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
-    real = photo_files.find_spec
+    real = importlib.util.find_spec
     monkeypatch.setattr(photo_files, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
     message = fails(photos)
     assert "phone.heic: HEIC needs one more package; run: pip install 'imgorder[heif]'" in message

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -273,12 +274,13 @@ def test_frames_that_are_not_there_are_one_line(
     trained: tuple[Path, FrameStore, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = ["--frames", str(tmp_path / "none")]
-    for command in (
-        [release_module.main, str(trained[0]), *frames, "--name", "x", "--about", "x", "--out", str(tmp_path)],
-        [held_out.main, str(trained[0]), *frames, "--results", str(tmp_path / "x.json")],
-    ):
+    commands: list[tuple[Any, list[str]]] = [
+        (release_module.main, [str(trained[0]), *frames, "--name", "x", "--about", "x", "--out", str(tmp_path)]),
+        (held_out.main, [str(trained[0]), *frames, "--results", str(tmp_path / "x.json")]),
+    ]
+    for start, arguments in commands:
         with pytest.raises(SystemExit) as ended:
-            command[0](command[1:])
+            start(arguments)
         assert ended.value.code == 1
         assert (
             capsys.readouterr().err == f"imgorder: {tmp_path / 'none'}: no decoded frames of this version; remove it\n"

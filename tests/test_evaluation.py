@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import weakref
+from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +31,7 @@ from tests.conftest import ROOT
 LARGE = Preprocessing(144, 144)
 
 
-def evaluate(*arguments: str | Path) -> Result:
+def evaluate(*arguments: str | int | Path) -> Result:
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
@@ -124,7 +126,8 @@ class Positional:
 
 
 def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
-    blind = replace(load_model("path"), backend=Positional())
+    positional: Any = Positional()  # asked for logits alone
+    blind = replace(load_model("path"), backend=positional)
     measured = measure(blind, "made", windows(davis_tensors(davis), 4, 2), 4, 2, permutations=None)
     assert measured is not None
     assert measured.row.permutations == 24
@@ -213,7 +216,8 @@ class Seeing:
 def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
     """Models that `evaluate` finds by name: two want photos as usual, one larger and uncropped."""
     specs = {"path": DEFAULT, "usual": DEFAULT, "large": LARGE}
-    models = {name: OrderingModel(name, Seeing(), (4,), spec, {}) for name, spec in specs.items()}
+    backend: Callable[[], Any] = Seeing  # asked for logits alone
+    models = {name: OrderingModel(name, backend(), (4,), spec, {}) for name, spec in specs.items()}
     monkeypatch.setattr("imgorder.evaluation.evaluate.load_model", lambda name, *rest: models[name])
     return models
 
@@ -221,7 +225,8 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
 def listings(model: OrderingModel, frames: list[Path]) -> list[list[int]]:
     """For each set that a model was shown: which frames, in the order in which they were shown."""
     known = {preprocess(file, model.preprocessing).tobytes(): index for index, file in enumerate(frames)}
-    return [[known[image.tobytes()] for image in images] for images in model.backend.shown]
+    backend: Any = model.backend
+    return [[known[image.tobytes()] for image in images] for images in backend.shown]
 
 
 @pytest.mark.parametrize("kind", ["davis", "manifest"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,7 +59,8 @@ def test_each_model_is_measured_on_its_own_photos(store: FrameStore, monkeypatch
             shapes.append(tensors.shape[1:])
             return np.zeros((len(tensors), 12), np.float32)
 
-    large = replace(load_model("path"), name="large", backend=Watching(), preprocessing=LARGE)
+    watching: Any = Watching()  # asked for logits alone
+    large = replace(load_model("path"), name="large", backend=watching, preprocessing=LARGE)
     path, other = (each.row for each in measure_held_out([load_model("path"), large], store, [0, 1], [4], [2]))
     assert (path.model, other.model, path.sets, other.sets) == ("path", "large", 4, 4)
     assert set(shapes) == {(4, 3, 144, 144)}

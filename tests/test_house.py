@@ -63,10 +63,10 @@ class House:
 
     def _arrows(self, module: str, node: ast.AST, kind: str) -> Iterator[Arrow]:
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            for child in node.body:
-                yield from self._arrows(module, child, "types")
-            for child in node.orelse:
-                yield from self._arrows(module, child, kind)
+            for statement in node.body:
+                yield from self._arrows(module, statement, "types")
+            for statement in node.orelse:
+                yield from self._arrows(module, statement, kind)
             return
         if isinstance(node, ast.Import):
             for alias in node.names:

@@ -193,10 +193,12 @@ def test_a_group_without_a_member_is_no_model(models: Path, sets: dict[int, Path
 
 
 def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[int, Path]) -> None:
+    from imgorder.inference.backends.onnx import OnnxBackend
+
     other = replace(SPEC, shorter_edge=SPEC.shorter_edge + 8)
     graph = models / f"{MEMBERS[4]}.onnx"
     model = onnx.load(graph)
-    metadata = replace(imgorder.load_model(graph).backend.metadata, preprocessing=other)
+    metadata = replace(OnnxBackend.open(graph).metadata, preprocessing=other)
     onnx.helper.set_model_props(model, metadata.to_properties())
     onnx.save(model, graph)
     write_card(models, 4, other)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
+
+from torch import Tensor, nn  # noqa: E402
 
 from imgorder.inference.backends.onnx import OnnxBackend  # noqa: E402
 from imgorder.inference.backends.torch import TorchBackend  # noqa: E402
@@ -18,7 +21,7 @@ from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.permutations import class_count  # noqa: E402
 from imgorder.training.export import export_onnx  # noqa: E402
 
-TRIDAB = {
+TRIDAB: dict[str, Any] = {
     "trunk_widths": [4, 6, 8],
     "trunk_blocks": [1, 1],
     "head_width": 8,
@@ -27,7 +30,7 @@ TRIDAB = {
 }
 
 
-def drawn(family: str, **settings: object) -> torch.nn.Module:
+def drawn(family: str, **settings: Any) -> nn.Module:
     """A network in evaluation mode with weights that a seed fixes; no scale or bias stays at one or zero."""
     torch.manual_seed(0)
     network = build_network(family, **settings)
@@ -38,7 +41,7 @@ def drawn(family: str, **settings: object) -> torch.nn.Module:
 
 
 def exported(
-    folder: Path, family: str, spec: Preprocessing = DEFAULT, rounded: bool = False, **settings: object
+    folder: Path, family: str, spec: Preprocessing = DEFAULT, rounded: bool = False, **settings: Any
 ) -> tuple[Path, Path]:
     network = drawn(family, **settings)
     if rounded:
@@ -123,22 +126,23 @@ def test_a_dab_resnet_is_exported_for_its_n(dab_resnet: tuple[Path, Path]) -> No
     assert np.abs(backend.logits(images) - TorchBackend.open(weights).logits(images)).max() < 1e-4
 
 
-class Noise(torch.nn.Module):
+class Noise(nn.Module):
     """Never says the same twice."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean((1, 2, 3, 4))[:, None] + torch.rand(3)
+    def forward(self, images: Tensor) -> Tensor:
+        noise: Tensor = torch.rand(3)
+        return images.mean((1, 2, 3, 4))[:, None] + noise
 
 
-class NoNumber(torch.nn.Module):
+class NoNumber(nn.Module):
     """Says what is no number."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         return images.mean((1, 2, 3, 4))[:, None].expand(-1, 3) * float("nan")
 
 
 @pytest.mark.parametrize(("network", "by"), [(Noise(), "[0-9]"), (NoNumber(), "nan")])
-def test_an_export_that_differs_is_not_left_behind(network: torch.nn.Module, by: str, tmp_path: Path) -> None:
+def test_an_export_that_differs_is_not_left_behind(network: nn.Module, by: str, tmp_path: Path) -> None:
     weights = tmp_path / "noise.safetensors"
     weights.write_bytes(b"weights")
     with pytest.raises(ValueError, match=f"the ONNX logits of noise differ from torch by {by}"):

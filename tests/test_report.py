@@ -32,7 +32,7 @@ from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
 from imgorder.media.capture import exposure_time
 from imgorder.media.exif import parse_offset, with_capture_time
-from imgorder.media.lookalikes import Lookalike, alike
+from imgorder.media.lookalikes import Lookalike, group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import Preprocessing, preprocess_set
 from imgorder.names import show
@@ -578,8 +578,9 @@ def test_twins_are_told_by_their_numbers(photos: Path, tmp_path: Path, page_of: 
 
 
 def test_groups_of_twins_are_joined() -> None:
-    assert alike([]) == []
-    assert alike([Lookalike(1, 2, True), Lookalike(3, 4, True), Lookalike(0, 1, False)]) == [{3, 4}, {0, 1, 2}]
+    assert group_lookalikes([]) == []
+    groups = group_lookalikes([Lookalike(1, 2, True), Lookalike(3, 4, True), Lookalike(0, 1, False)])
+    assert groups == [{3, 4}, {0, 1, 2}]
 
 
 def test_it_says_what_the_order_comes_from(photos: Path, page_of: Any) -> None:

@@ -340,7 +340,8 @@ def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypat
             seen.append(tensors.shape)
             return tensors[:, :1, 0, 0, 0].repeat(12, axis=1)
 
-    other = replace(predictor.load_model("path"), backend=Watching(), preprocessing=Preprocessing(160, 128))
+    watching: Any = Watching()  # asked for logits alone
+    other = replace(predictor.load_model("path"), backend=watching, preprocessing=Preprocessing(160, 128))
     monkeypatch.setattr(predictor, "load_model", lambda *arguments: other)
     sort_json(photos)
     assert seen == [(1, 4, 3, 128, 128)]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
         if first.progress.step == 4:  # between two validations
             first.request_stop()
 
-    first._step = step_and_stop  # type: ignore[method-assign]
+    first._step = step_and_stop  # type: ignore[method-assign, assignment]
     assert not first.train()
     second = make_trainer(data, frames, tmp_path / "parts", **changes)
     second.resume()
@@ -316,7 +317,7 @@ def test_what_was_noted_after_the_last_checkpoint_is_taken_back(
 def test_the_running_average_leaves_indices_alone(decay: float) -> None:
     module = torch.nn.BatchNorm1d(2)
     module.register_buffer("indices", torch.arange(10_000))
-    average = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
+    average: Any = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
 
     def update(weight: float) -> float:
         with torch.no_grad():
