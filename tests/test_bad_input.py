@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import signal
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -235,8 +235,7 @@ def test_an_odd_name_in_an_error_is_shown_on_one_line(photos: Path) -> None:
 
 def test_heic_without_the_plugin(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
-    real = importlib.util.find_spec
-    monkeypatch.setattr(photo_files, "find_spec", lambda name: None if name == "pillow_heif" else real(name))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     message = fails(photos)
     assert "phone.heic: HEIC needs one more package; run: pip install 'imgorder[heif]'" in message
 

@@ -6,11 +6,9 @@ import json
 import os
 import shutil
 import weakref
-from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +25,7 @@ from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from imgorder.permutations import permutation_classes
 from tests.conftest import ROOT
+from tests.stand_in import StandIn
 
 LARGE = Preprocessing(144, 144)
 
@@ -114,7 +113,7 @@ def test_exact_match_on_davis_is_what_five_plain_lines_count(spacing: int) -> No
     assert row["accuracy"] == pytest.approx(100 * np.mean(hits), abs=0.3)
 
 
-class Positional:
+class Positional(StandIn):
     """A stand-in network that always answers the class of the listing as it is."""
 
     name = "positional"
@@ -126,8 +125,7 @@ class Positional:
 
 
 def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
-    positional: Any = Positional()  # asked for logits alone
-    blind = replace(load_model("path"), backend=positional)
+    blind = replace(load_model("path"), backend=Positional())
     measured = measure(blind, "made", windows(davis_tensors(davis), 4, 2), 4, 2, permutations=None)
     assert measured is not None
     assert measured.row.permutations == 24
@@ -199,7 +197,7 @@ def test_photos_of_uneven_times_are_one_case(davis: Path, tmp_path: Path) -> Non
     assert (row["sets"], row["spacing"]) == (2, 0.85)
 
 
-class Seeing:
+class Seeing(StandIn):
     """A stand-in network that keeps what it is shown, and is as sure of one class as of any set."""
 
     name = "seeing"
@@ -216,8 +214,7 @@ class Seeing:
 def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
     """Models that `evaluate` finds by name: two want photos as usual, one larger and uncropped."""
     specs = {"path": DEFAULT, "usual": DEFAULT, "large": LARGE}
-    backend: Callable[[], Any] = Seeing  # asked for logits alone
-    models = {name: OrderingModel(name, backend(), (4,), spec, {}) for name, spec in specs.items()}
+    models = {name: OrderingModel(name, Seeing(), (4,), spec, {}) for name, spec in specs.items()}
     monkeypatch.setattr("imgorder.evaluation.evaluate.load_model", lambda name, *rest: models[name])
     return models
 
@@ -225,8 +222,7 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
 def listings(model: OrderingModel, frames: list[Path]) -> list[list[int]]:
     """For each set that a model was shown: which frames, in the order in which they were shown."""
     known = {preprocess(file, model.preprocessing).tobytes(): index for index, file in enumerate(frames)}
-    backend: Any = model.backend
-    return [[known[image.tobytes()] for image in images] for images in backend.shown]
+    return [[known[image.tobytes()] for image in images] for images in model.backend.shown]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["davis", "manifest"])

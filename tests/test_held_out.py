@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from imgorder.media.preprocess import DEFAULT, Preprocessing, centre, normalise
 from imgorder.training.held_out import held_out_sets, measure_held_out
 from imgorder.training.sources import even_windows
 from imgorder.training.store import FrameStore, StoreWriter
+from tests.stand_in import StandIn
 
 LARGE = Preprocessing(144, 144)
 
@@ -52,15 +52,14 @@ def test_each_model_is_measured_on_its_own_photos(store: FrameStore, monkeypatch
 
     shapes = []
 
-    class Watching:
+    class Watching(StandIn):
         name = "watching"
 
         def logits(self, tensors: np.ndarray) -> np.ndarray:
             shapes.append(tensors.shape[1:])
             return np.zeros((len(tensors), 12), np.float32)
 
-    watching: Any = Watching()  # asked for logits alone
-    large = replace(load_model("path"), name="large", backend=watching, preprocessing=LARGE)
+    large = replace(load_model("path"), name="large", backend=Watching(), preprocessing=LARGE)
     path, other = (each.row for each in measure_held_out([load_model("path"), large], store, [0, 1], [4], [2]))
     assert (path.model, other.model, path.sets, other.sets) == ("path", "large", 4, 4)
     assert set(shapes) == {(4, 3, 144, 144)}

@@ -330,18 +330,18 @@ def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypat
 
     from imgorder.inference import predictor
     from imgorder.media.preprocess import Preprocessing
+    from tests.stand_in import StandIn
 
     seen = []
 
-    class Watching:
+    class Watching(StandIn):
         name = "watching"
 
         def logits(self, tensors: Any) -> Any:
             seen.append(tensors.shape)
             return tensors[:, :1, 0, 0, 0].repeat(12, axis=1)
 
-    watching: Any = Watching()  # asked for logits alone
-    other = replace(predictor.load_model("path"), backend=watching, preprocessing=Preprocessing(160, 128))
+    other = replace(predictor.load_model("path"), backend=Watching(), preprocessing=Preprocessing(160, 128))
     monkeypatch.setattr(predictor, "load_model", lambda *arguments: other)
     sort_json(photos)
     assert seen == [(1, 4, 3, 128, 128)]

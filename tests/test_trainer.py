@@ -9,7 +9,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -317,14 +316,14 @@ def test_what_was_noted_after_the_last_checkpoint_is_taken_back(
 def test_the_running_average_leaves_indices_alone(decay: float) -> None:
     module = torch.nn.BatchNorm1d(2)
     module.register_buffer("indices", torch.arange(10_000))
-    average: Any = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
+    average = AveragedModel(module, multi_avg_fn=running_average(decay), use_buffers=True)
 
     def update(weight: float) -> float:
         with torch.no_grad():
             module.weight.fill_(weight)
         average.update_parameters(module)
         assert torch.equal(average.module.indices, torch.arange(10_000))
-        return float(average.module.weight[0].detach())
+        return float(average.module.get_parameter("weight")[0].detach())
 
     assert update(2.0) == 2.0  # the first is copied
     assert update(4.0) == pytest.approx(2.0 * decay + 4.0 * (1 - decay))

@@ -24,9 +24,10 @@ from imgorder.inference.predictor import OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.permutations import class_count, order_to_class, permutation_classes
+from tests.stand_in import StandIn
 
 
-class ByPlace:
+class ByPlace(StandIn):
     """A stand-in network whose answer depends on where in the listing an image stands."""
 
     name = "by place"
