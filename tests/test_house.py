@@ -33,6 +33,7 @@ BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "piexif", "p
 DOORS = {
     ("imgorder.inference.predictor", "imgorder.inference.backends.torch"): "--backend torch, or a GPU is in sight",
     ("imgorder.pictures.animation", "imgorder.media.video"): "--animate with a video as output",
+    ("imgorder.cli.models", "imgorder.cli.model_tools"): "release, combine, grow and held-out need imgorder[train]",
 }
 
 

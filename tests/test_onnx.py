@@ -74,13 +74,19 @@ def dab_resnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return exported(tmp_path_factory.mktemp("dab"), "dab-resnet18", rounded=True, seq_len=3, width=0.25)
 
 
+@pytest.fixture(scope="module")
+def opened(tridab: tuple[Path, Path]) -> tuple[TorchBackend, OnnxBackend]:
+    weights, graph = tridab
+    return TorchBackend.open(weights), OnnxBackend.open(graph)
+
+
 @pytest.mark.parametrize("n", [3, 4, 5, 6])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_one_file_takes_every_size_and_agrees_with_torch(tridab: tuple[Path, Path], n: int, batch: int) -> None:
-    weights, graph = tridab
+def test_one_file_takes_every_size_and_agrees_with_torch(
+    opened: tuple[TorchBackend, OnnxBackend], n: int, batch: int
+) -> None:
     images = np.random.default_rng(n).normal(size=(batch, n, 3, SIDE, SIDE)).astype(np.float32)
-    expected = TorchBackend.open(weights).logits(images)
-    found = OnnxBackend.open(graph).logits(images)
+    expected, found = (backend.logits(images) for backend in opened)
     assert found.shape == (batch, class_count(n))
     assert expected.std() > 1e-3
     assert np.abs(found - expected).max() < 1e-4
