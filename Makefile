@@ -3,13 +3,16 @@ PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
 
-.PHONY: help demo test check docs clean
+.PHONY: help demo test check format coverage docs clean
 
 help:
-	@echo "make demo   install imgorder into $(DEMO) and sort the example photos"
-	@echo "make test   install everything into $(TEST), run the checks and the tests"
-	@echo "make docs   write figures and shown outputs into the documents"
-	@echo "make clean  remove both environments"
+	@echo "make demo      install imgorder into $(DEMO) and sort the example photos"
+	@echo "make test      install everything into $(TEST), run the checks and the tests"
+	@echo "make check     only the checks: ruff and mypy"
+	@echo "make format    write all code in the format that the checks want"
+	@echo "make coverage  run the tests and measure which lines and branches they run through"
+	@echo "make docs      write figures and shown outputs into the documents"
+	@echo "make clean     remove both environments and what was measured"
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/imgorder sort examples/balloon
@@ -21,6 +24,15 @@ check: $(TEST)/.ready
 	$(TEST)/bin/ruff check .
 	$(TEST)/bin/ruff format --check .
 	$(TEST)/bin/mypy
+
+format: $(TEST)/.ready
+	$(TEST)/bin/ruff check --fix .
+	$(TEST)/bin/ruff format .
+
+# `make docs` then writes the figure into CONTRIBUTING.md.
+coverage: $(TEST)/.ready
+	$(TEST)/bin/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report json:.coverage/report.json
+	$(TEST)/bin/python docs/summarise_coverage.py .coverage/report.json
 
 $(DEMO)/.ready: pyproject.toml
 	$(call environment,$(DEMO),.)
@@ -42,4 +54,4 @@ docs: $(TEST)/.ready
 	$(TEST)/bin/python docs/update.py
 
 clean:
-	rm -rf $(DEMO) $(TEST)
+	rm -rf $(DEMO) $(TEST) .coverage

@@ -46,9 +46,10 @@ def moved(frame: Pixels, other: Pixels) -> npt.NDArray[np.float32]:
     """Absolute difference of a frame from another that was laid over it; NaN where that does not reach."""
     one, two = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY) for each in (frame, other))
     corners = cv2.goodFeaturesToTrack(two, 200, 0.01, 5)
-    warped, reach = two.astype(np.float32), np.ones(two.shape, np.uint8)
+    warped: npt.NDArray[Any] = two.astype(np.float32)
+    reach: npt.NDArray[Any] = np.ones(two.shape, np.uint8)
     if corners is not None:
-        tracked, found, _ = cv2.calcOpticalFlowPyrLK(two, one, corners, None)
+        tracked, found, _ = cv2.calcOpticalFlowPyrLK(two, one, corners, None)  # type: ignore[call-overload]
         good = found[:, 0] == 1
         if good.sum() >= 8:
             matrix, _ = cv2.findHomography(corners[good], tracked[good], cv2.RANSAC, 1.5)

@@ -114,6 +114,17 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield card, "limits", listed["tridab-s"]
     every = "\n\n".join(f"**{name}**\n\n{text}" for name, text in listed.items())
     yield models, "limits", every
+    yield ROOT / "CONTRIBUTING.md", "coverage", coverage_text(json.loads(read(RESULTS / "coverage.json")))
+
+
+def coverage_text(measured: dict[str, Any]) -> str:
+    """What the tests run through of the package, and of the rooms with the fewest branches."""
+    rooms = sorted(measured["rooms"].items(), key=lambda room: float(room[1]["branches"]))[:3]
+    least = ", ".join(f"`{name}` {room['branches']} %" for name, room in rooms)
+    return (
+        f"The tests run through {measured['lines']} % of the lines and {measured['branches']} % of the branches.\n"
+        f"Rooms with the fewest branches: {least}."
+    )
 
 
 def cards() -> Iterator[tuple[Path, str]]:

@@ -19,7 +19,7 @@ def write_video(path: Path, frames: int, seed: int, size: tuple[int, int] = (184
     width, height = size
     ground = cv2.resize(rng.integers(0, 256, (9, 12, 3), np.uint8), size, interpolation=cv2.INTER_CUBIC)
     patch = cv2.resize(rng.integers(0, 256, (5, 5, 3), np.uint8), (40, 40), interpolation=cv2.INTER_NEAREST)
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, size)
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, size)
     for t in range(frames):
         frame = ground.copy()
         x = 5 + int((width - 50) * t / frames)

@@ -34,7 +34,7 @@ def tiny(family: str, **settings: Any) -> Any:
     network = build_network(family, **{**TINY[family], **settings})
     with torch.no_grad():
         for weight in network.parameters():  # no scale or bias stays at one or zero
-            weight += 0.1 * torch.randn_like(weight)
+            weight.add_(0.1 * torch.randn_like(weight))
     return network.eval()
 
 

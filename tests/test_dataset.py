@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +52,7 @@ def render(path: Path, frames: int, seed: int, step: float = 4.0, still: range =
     rng = np.random.default_rng(seed)
     wide = cv2.resize(rng.integers(0, 256, (12, 80, 3), np.uint8), (800, 120), interpolation=cv2.INTER_CUBIC)
     path.parent.mkdir(parents=True, exist_ok=True)
-    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25, (160, 120))
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (160, 120))
     assert video.isOpened()
     x = 0.0
     for t in range(frames):
@@ -62,9 +61,9 @@ def render(path: Path, frames: int, seed: int, step: float = 4.0, still: range =
     video.release()
 
 
-def decode(path: Path) -> list[npt.NDArray[np.uint8]]:
+def decode(path: Path) -> list[npt.NDArray[Any]]:
     video = cv2.VideoCapture(str(path))
-    frames = []
+    frames: list[npt.NDArray[Any]] = []
     while True:
         ok, frame = video.read()
         if not ok:
@@ -234,7 +233,7 @@ def test_manifests_do_not_depend_on_the_number_of_workers(ucf: Path, ucf_out: Pa
 def test_an_interrupted_run_goes_on_to_the_same_manifests(
     ucf: Path, ucf_out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured = []
+    measured: list[str] = []
 
     def counted(path: Path, spacings: list[int]) -> ClipFlow:
         if len(measured) == 3:
@@ -646,7 +645,7 @@ def test_without_opencv_one_line_says_what_to_install(
 
 
 @pytest.fixture(scope="module")
-def imported_by_help() -> Iterator[set[str]]:
+def imported_by_help() -> set[str]:
     code = (
         "import sys; from imgorder.cli import app\n"
         "for command in ([], ['ucf101'], ['davis'], ['videos'], ['photos']):\n"

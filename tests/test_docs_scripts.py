@@ -31,7 +31,7 @@ def evaluated(
     """What `imgorder evaluate --json` prints of models that are right so often, in percent."""
     table = np.full((len(videos), 1, 4), accuracy / 100)
     answers = Answers(tuple(videos), tuple(videos), table)
-    facts = {"sets": len(videos), "permutations": permutations, "accuracy": accuracy, "chance": 8.33}
+    facts: dict[str, Any] = {"sets": len(videos), "permutations": permutations, "accuracy": accuracy, "chance": 8.33}
     facts |= dict.fromkeys(("accuracy_low", "accuracy_high", "kendall_tau", "adjacency", "ece"), 0.5)
     measured = [
         Measured(Row(model, dataset, n, spacing, **facts), dict.fromkeys(videos, accuracy), answers)

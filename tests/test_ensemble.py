@@ -205,7 +205,7 @@ def test_a_clip_counts_as_held_out_if_no_member_saw_it(
     assert counts == [len(store.clips) - held_out, groups - 1, held_out, 1]
 
 
-def models(*arguments: str | Path) -> Result:
+def models(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["models", *map(str, arguments)])
 
 

@@ -25,11 +25,12 @@ from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
 from imgorder.permutations import permutation_classes
 from tests.conftest import ROOT, load_script
+from tests.stand_in import StandIn
 
 LARGE = Preprocessing(144, 144)
 
 
-def evaluate(*arguments: str | Path) -> Result:
+def evaluate(*arguments: str | int | Path) -> Result:
     return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
 
 
@@ -112,7 +113,7 @@ def test_exact_match_on_davis_is_what_five_plain_lines_count(spacing: int) -> No
     assert row["accuracy"] == pytest.approx(100 * np.mean(hits), abs=0.3)
 
 
-class Positional:
+class Positional(StandIn):
     """A stand-in network that always answers the class of the listing as it is."""
 
     name = "positional"
@@ -196,7 +197,7 @@ def test_photos_of_uneven_times_are_one_case(davis: Path, tmp_path: Path) -> Non
     assert (row["sets"], row["spacing"]) == (2, 0.85)
 
 
-class Seeing:
+class Seeing(StandIn):
     """A stand-in network that keeps what it is shown, and is as sure of one class as of any set."""
 
     name = "seeing"
@@ -221,7 +222,8 @@ def seeing(monkeypatch: pytest.MonkeyPatch) -> dict[str, OrderingModel]:
 def listings(model: OrderingModel, frames: list[Path]) -> list[list[int]]:
     """For each set that a model was shown: which frames, in the order in which they were shown."""
     known = {preprocess(file, model.preprocessing).tobytes(): index for index, file in enumerate(frames)}
-    return [[known[image.tobytes()] for image in images] for images in model.networks[4].backend.shown]
+    seeing = model.networks[4].backend
+    return [[known[image.tobytes()] for image in images] for images in seeing.shown]  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("kind", ["davis", "manifest"])

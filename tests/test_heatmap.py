@@ -21,9 +21,10 @@ from imgorder.heatmaps.heatmap import set_maps
 from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import upsample
 from imgorder.inference import cards as registry
-from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import Preprocessing, seen_box, to_pixels
 from tests.conftest import ROOT, load_script
+from tests.stand_in import StandIn
 
 disc = load_script(ROOT / "benchmarks" / "disc.py")
 SIZE, RADIUS = disc.SIZE, disc.RADIUS
@@ -147,7 +148,7 @@ def test_both_hold_for_a_dab_resnet_that_has_learned_nothing(tmp_path: Path) -> 
 def test_a_map_that_knows_just_where_the_disc_is_would_have_the_best_share() -> None:
     scene = disc.render(4)
 
-    class Knowing:
+    class Knowing(StandIn):
         name = "knowing"
 
         def logits(self, tensors: np.ndarray) -> np.ndarray:
@@ -157,7 +158,7 @@ def test_a_map_that_knows_just_where_the_disc_is_would_have_the_best_share() -> 
             # The colours of the disc have more red than any of the ground, which is at most 216.
             return {"dab.all": (tensors[:, :, :1] > (230 / 255 - 0.485) / 0.229).astype(np.float32)}
 
-    seen = disc.look(OrderingModel("knowing", Knowing(), (4,), Preprocessing(), {}), scene)
+    seen = disc.look(OrderingModel("knowing", "knowing", (4,), Preprocessing(), {4: Network(Knowing())}), scene)
     assert seen.cells == {"dab.all": pytest.approx(480 / 181)}  # 480 by 360 px become 181 by 136
     for light in seen.lights["dab.all"]:
         assert light.still == 0
@@ -188,7 +189,7 @@ def test_values_lie_over_the_pixels_that_made_them() -> None:
     heat = np.zeros((14, 14), np.float32)
     heat[3, 10] = 1.0
     scaled = upsample(heat, (112, 112), (0, 112))
-    assert np.unravel_index(scaled.argmax(), scaled.shape) == (24, 80)
+    assert divmod(int(scaled.argmax()), 112) == (24, 80)
     whole = upsample(heat, (560, 560), (0, 560))
     parts = np.concatenate([upsample(heat, (560, 560), (start, start + 56)) for start in range(0, 560, 56)])
     assert np.abs(whole - parts).max() < 1e-5
@@ -199,10 +200,10 @@ def test_values_lie_over_their_pixels_in_an_input_of_any_size(crop: int, cells: 
     heat = np.zeros((cells, cells), np.float32)
     heat[cells - 2, 1] = 1.0
     scaled = upsample(heat, (crop, crop), (0, crop), crop)
-    assert np.unravel_index(scaled.argmax(), scaled.shape) == (stride * (cells - 2), stride)
+    assert divmod(int(scaled.argmax()), crop) == (stride * (cells - 2), stride)
 
 
-class Eighth:
+class Eighth(StandIn):
     """A stand-in network whose one layer is every eighth pixel of its input."""
 
     name = "eighth"
@@ -237,7 +238,7 @@ def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
     pixels = np.full((SIZE[1], SIZE[0], 3), (124, 116, 104), np.uint8)  # the mean that is subtracted
     pixels[max(0, y) : y + side[1], max(0, x) : x + side[0]] = 255
     photos = save([Image.fromarray(pixels)] * 3, tmp_path / "photos", orientation)
-    model = OrderingModel("eighth", Eighth(), (3,), spec, {})
+    model = OrderingModel("eighth", "eighth", (3,), spec, {3: Network(Eighth())})
     monkeypatch.setattr("imgorder.inference.predictor.load_model", lambda *arguments: model)
     result = heatmap(photos, "--out", tmp_path / "maps", "--raw", "--layers", "--colormap", "grey", "--alpha", "1")
     assert result.exit_code == 0, result.output

@@ -15,6 +15,7 @@ from imgorder.media.preprocess import DEFAULT, Preprocessing, centre, normalise
 from imgorder.training.held_out import make_held_out_sets, measure_held_out
 from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore, StoreWriter
+from tests.stand_in import StandIn
 
 LARGE = Preprocessing(144, 144)
 
@@ -51,7 +52,7 @@ def test_each_model_is_measured_on_its_own_photos(store: FrameStore, monkeypatch
 
     shapes = []
 
-    class Watching:
+    class Watching(StandIn):
         name = "watching"
 
         def logits(self, tensors: np.ndarray) -> np.ndarray:

@@ -192,6 +192,8 @@ def test_a_group_without_a_member_is_no_model(models: Path, sets: dict[int, Path
 
 
 def test_a_member_that_wants_other_photos_is_refused(models: Path, sets: dict[int, Path]) -> None:
+    from imgorder.inference.backends.onnx import OnnxBackend
+
     other = replace(SPEC, shorter_edge=SPEC.shorter_edge + 8)
     graph = models / f"{MEMBERS[4]}.onnx"
     model = onnx.load(graph)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
+
+from torch import Tensor, nn  # noqa: E402
 
 from imgorder.inference.backends.onnx import OnnxBackend  # noqa: E402
 from imgorder.inference.backends.torch import TorchBackend  # noqa: E402
@@ -18,7 +21,7 @@ from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.permutations import class_count  # noqa: E402
 from imgorder.training.export import export_onnx  # noqa: E402
 
-TRIDAB = {
+TRIDAB: dict[str, Any] = {
     "trunk_widths": [4, 6, 8],
     "trunk_blocks": [1, 1],
     "head_width": 8,
@@ -27,7 +30,7 @@ TRIDAB = {
 }
 
 
-def drawn(family: str, **settings: object) -> torch.nn.Module:
+def drawn(family: str, **settings: Any) -> nn.Module:
     """A network in evaluation mode with weights that a seed fixes; no scale or bias stays at one or zero."""
     torch.manual_seed(0)
     network = build_network(family, **settings)
@@ -38,7 +41,7 @@ def drawn(family: str, **settings: object) -> torch.nn.Module:
 
 
 def exported(
-    folder: Path, family: str, spec: Preprocessing = DEFAULT, rounded: bool = False, **settings: object
+    folder: Path, family: str, spec: Preprocessing = DEFAULT, rounded: bool = False, **settings: Any
 ) -> tuple[Path, Path]:
     network = drawn(family, **settings)
     if rounded:
@@ -71,13 +74,19 @@ def dab_resnet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return exported(tmp_path_factory.mktemp("dab"), "dab-resnet18", rounded=True, seq_len=3, width=0.25)
 
 
+@pytest.fixture(scope="module")
+def opened(tridab: tuple[Path, Path]) -> tuple[TorchBackend, OnnxBackend]:
+    weights, graph = tridab
+    return TorchBackend.open(weights), OnnxBackend.open(graph)
+
+
 @pytest.mark.parametrize("n", [3, 4, 5, 6])
 @pytest.mark.parametrize("batch", [1, 2])
-def test_one_file_takes_every_size_and_agrees_with_torch(tridab: tuple[Path, Path], n: int, batch: int) -> None:
-    weights, graph = tridab
+def test_one_file_takes_every_size_and_agrees_with_torch(
+    opened: tuple[TorchBackend, OnnxBackend], n: int, batch: int
+) -> None:
     images = np.random.default_rng(n).normal(size=(batch, n, 3, SIDE, SIDE)).astype(np.float32)
-    expected = TorchBackend.open(weights).logits(images)
-    found = OnnxBackend.open(graph).logits(images)
+    expected, found = (backend.logits(images) for backend in opened)
     assert found.shape == (batch, class_count(n))
     assert expected.std() > 1e-3
     assert np.abs(found - expected).max() < 1e-4
@@ -123,22 +132,23 @@ def test_a_dab_resnet_is_exported_for_its_n(dab_resnet: tuple[Path, Path]) -> No
     assert np.abs(backend.logits(images) - TorchBackend.open(weights).logits(images)).max() < 1e-4
 
 
-class Noise(torch.nn.Module):
+class Noise(nn.Module):
     """Never says the same twice."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images.mean((1, 2, 3, 4))[:, None] + torch.rand(3)
+    def forward(self, images: Tensor) -> Tensor:
+        noise: Tensor = torch.rand(3)
+        return images.mean((1, 2, 3, 4))[:, None] + noise
 
 
-class NoNumber(torch.nn.Module):
+class NoNumber(nn.Module):
     """Says what is no number."""
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         return images.mean((1, 2, 3, 4))[:, None].expand(-1, 3) * float("nan")
 
 
 @pytest.mark.parametrize(("network", "by"), [(Noise(), "[0-9]"), (NoNumber(), "nan")])
-def test_an_export_that_differs_is_not_left_behind(network: torch.nn.Module, by: str, tmp_path: Path) -> None:
+def test_an_export_that_differs_is_not_left_behind(network: nn.Module, by: str, tmp_path: Path) -> None:
     weights = tmp_path / "noise.safetensors"
     weights.write_bytes(b"weights")
     with pytest.raises(ValueError, match=f"the ONNX logits of noise differ from torch by {by}"):

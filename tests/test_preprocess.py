@@ -235,8 +235,9 @@ def test_jpegs_are_decoded_at_no_less_than_twice_the_target(tmp_path: Path, monk
     real = preprocess_module.open_photo
 
     def watched(path: Path, draft_edge: int | None = None) -> Image.Image:
-        sizes.append(real(path, draft_edge).size)
-        return real(path, draft_edge)
+        image: Image.Image = real(path, draft_edge)
+        sizes.append(image.size)
+        return image
 
     monkeypatch.setattr(preprocess_module, "open_photo", watched)
     to_pixels(tmp_path / "a.jpg")

@@ -59,7 +59,7 @@ def test_the_default_model_is_there() -> None:
 def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene: list[Image.Image]) -> None:
     torch = pytest.importorskip("torch")
     from imgorder.inference.backends.torch import TorchBackend
-    from imgorder.training.trainer import normalise
+    from imgorder.training.pixels import normalise
 
     spec = preprocessing_of(card)
     tensors = preprocess_set(scene, spec)

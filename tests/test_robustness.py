@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from imgorder.inference import cards as registry
-from imgorder.inference.hub.model_card import readme
+from imgorder.inference.hub.model_card import make_readme
 from imgorder.inference.predictor import load_model
 from imgorder.media.preprocess import preprocess, preprocess_set
 from tests.conftest import ROOT, load_script
@@ -238,5 +238,5 @@ def test_the_scenes_shown_as_failures_are_such_and_their_controls_are_not() -> N
 @pytest.mark.parametrize("card", [card for card in registry.cards() if card.files], ids=lambda card: card.name)
 def test_every_model_says_what_it_fails_on(card: registry.Card) -> None:
     assert card.limits
-    limits = readme(card).partition("## Limits")[2].partition("## ")[0]
+    limits = make_readme(card).partition("## Limits")[2].partition("## ")[0]
     assert [f"- {each}" for each in card.limits] == limits.strip().splitlines()

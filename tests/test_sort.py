@@ -356,10 +356,11 @@ def test_photos_are_preprocessed_as_the_model_wants_them(photos: Path, monkeypat
 
     from imgorder.inference import predictor
     from imgorder.media.preprocess import Preprocessing
+    from tests.stand_in import StandIn
 
     seen = []
 
-    class Watching:
+    class Watching(StandIn):
         name = "watching"
 
         def logits(self, tensors: Any) -> Any:
@@ -411,4 +412,4 @@ def test_the_backend_follows_what_is_there(monkeypatch: pytest.MonkeyPatch, inst
     monkeypatch.setattr(predictor, "find_spec", lambda name: name if name in installed else None)
     monkeypatch.setattr(predictor, "_gpu_in_sight", lambda: True)
     expected = "torch" if "safetensors" in installed else "onnx"
-    assert predictor._automatic(registry.find_card("default")) == expected
+    assert predictor._choose_backend(registry.find_card("default")) == expected

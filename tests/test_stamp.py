@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from imgorder.changes import rewriting
-from imgorder.changes import stamp as stamping
 from imgorder.changes.stamp import apply_stamps, parse_start, parse_step
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.media import exif
 from imgorder.media.exif import capture_time, with_capture_time
 from tests.renaming import command, done, jpegs, refused, snapshot, stamp_plan, without_journals, write_order
 
@@ -218,7 +218,7 @@ def test_content_that_reads_back_otherwise_is_taken_back(tmp_path: Path, monkeyp
 
 def test_a_change_that_could_not_be_undone_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = stampable(tmp_path)
-    monkeypatch.setattr(stamping.exif, "restored", lambda data, segment: data)
+    monkeypatch.setattr(exif, "restored", lambda data, segment: data)
     lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
     assert all("cannot be stamped (the change could not be taken back exactly)" in line for line in lines)
 
@@ -301,8 +301,8 @@ def test_a_group_that_cannot_be_kept_is_let_go_but_not_an_owner(
         folder, order = stampable(tmp_path / str(owner))
         before = snapshot(folder)
         with monkeypatch.context() as patch:
-            patch.setattr(rewriting.os, "fstat", fstat)
-            patch.setattr(rewriting.os, "chown", chown)
+            patch.setattr(os, "fstat", fstat)
+            patch.setattr(os, "chown", chown)
             result = command("stamp", "--order", order, *AT, "--apply")
         assert result.exit_code == code, result.stderr
         if code:
@@ -346,7 +346,8 @@ def test_what_a_folder_grants_new_files_is_not_granted_for_photos(tmp_path: Path
         pytest.skip("no access lists here")
     (folder / "new").touch()
     assert "system.posix_acl_access" in os.listxattr(folder / "new")
-    for arguments in (["stamp", "--order", order, *AT, "--apply"], ["undo", folder]):
+    commands: list[list[str | Path]] = [["stamp", "--order", order, *AT, "--apply"], ["undo", folder]]
+    for arguments in commands:
         done(*arguments)
         for file in folder.glob("*.jpg"):
             assert "system.posix_acl_access" not in os.listxattr(file)

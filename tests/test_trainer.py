@@ -102,7 +102,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
         if first.progress.step == 4:  # between two validations
             first.request_stop()
 
-    first._step = step_and_stop  # type: ignore[method-assign]
+    first._step = step_and_stop  # type: ignore[method-assign, assignment]
     assert not first.train()
     second = make_trainer(data, frames, tmp_path / "parts", **changes)
     second.resume()
@@ -322,7 +322,7 @@ def test_the_running_average_leaves_indices_alone(decay: float) -> None:
             module.weight.fill_(weight)
         average.update_parameters(module)
         assert torch.equal(average.module.indices, torch.arange(10_000))
-        return float(average.module.weight[0].detach())
+        return float(average.module.get_parameter("weight")[0].detach())
 
     assert update(2.0) == 2.0  # the first is copied
     assert update(4.0) == pytest.approx(2.0 * decay + 4.0 * (1 - decay))

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import combinations
+from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from torch import Tensor  # noqa: E402
 
 from imgorder.errors import UsageError  # noqa: E402
 from imgorder.networks import triples as tables  # noqa: E402
@@ -80,7 +83,7 @@ def test_class_matrix_is_the_formula_written_out(n: int) -> None:
         ordered = list(combinations(range(n), 3))
         ends = [(order[j], min(order[i], order[k]), max(order[i], order[k])) for i, j, k in ordered]
         expected += sum(t_all[triple] for triple in ends) / len(ordered)
-        expected += sum(p[tuple(sorted((order[i], order[i + 1])))] for i in range(n - 1))
+        expected += sum(p[min(i, j), max(i, j)] for i, j in pairwise(order))
         assert logit == pytest.approx(expected, abs=1e-5)
 
 
@@ -125,7 +128,7 @@ def test_only_the_second_level_of_matches_sees_what_moved_further_than_the_first
     for image, left in ((0, 2), (1, 10)):  # a thing that moved 8 cells to the right
         features[0, image, 6:8, left : left + 2] = torch.tensor([0.0, 1.0, 0.0, 0.0])
 
-    def best_match(matcher: Matcher, maps: torch.Tensor, y: int, x: int) -> tuple[float, float]:
+    def best_match(matcher: Matcher, maps: Tensor, y: int, x: int) -> tuple[float, float]:
         matcher.project.weight.data, matcher.project.bias.data = torch.eye(4), torch.zeros(4)
         matcher.log_sharpness.data.fill_(5.0)
         cosine, flow = matcher(maps, torch.tensor([0]), torch.tensor([1]))
@@ -143,7 +146,7 @@ def test_only_the_second_level_of_matches_sees_what_moved_further_than_the_first
 
 
 @pytest.mark.parametrize("setting", [{"match_levels": 3}, {"match_levels": 0}, {"head_blocks": 0}, {"image_size": 100}])
-def test_a_network_that_cannot_be_is_refused(setting: dict[str, int]) -> None:
+def test_a_network_that_cannot_be_is_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(setting))):
         TriDAB(replace(SMALL, **setting))
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from imgorder.changes import journal, transaction
+from imgorder.changes import journal, moving, transaction
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_problems
 from imgorder.changes.folder import Folder
@@ -234,14 +234,15 @@ def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: 
         command("rename", photos, "--apply")
     assert snapshot(photos) != before
     some = [file for file in photos.iterdir() if file.suffix == ".jpg"]
-    for arguments in (
+    commands: list[tuple[str | Path, ...]] = [
         ("rename", photos),
         ("rename", photos, "--apply"),
         ("rename", *some, "--apply"),
         ("rename", photos, "--copy-to", photos.parent / "out", "--apply"),
         ("stamp", photos, "--start", str(START)),
         ("undo", photos),
-    ):
+    ]
+    for arguments in commands:
         (line,) = refused(photos, *arguments)
         assert re.search(r"photos: a rename \(.*\) was interrupted here; first run: imgorder undo .* --recover$", line)
     shown = command("sort", photos, "--json")
@@ -542,7 +543,7 @@ def test_a_signal_while_a_run_is_taken_back_says_that_it_was_not(
     def ended(*_: object, **__: object) -> None:
         raise SystemExit(143)
 
-    monkeypatch.setattr(transaction.moving, "perform", stopped)
+    monkeypatch.setattr(moving, "perform", stopped)
     monkeypatch.setattr(transaction, "recover", ended)
     with pytest.raises(ImgorderError, match=r"taking back what was done failed too .* --recover"):
         apply_plan(plan_of(folder, {NAMES[0]: "new.jpg"}))

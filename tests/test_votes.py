@@ -17,16 +17,17 @@ from typer.testing import CliRunner, Result
 import imgorder
 from imgorder.cli import app
 from imgorder.evaluation.evaluate import evaluate_models
-from imgorder.evaluation.sets import shuffled
+from imgorder.evaluation.sets import draw_listings
 from imgorder.inference import predictor
 from imgorder.inference.backends.voting import choose_listings, mean_logits
 from imgorder.inference.predictor import Network, OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.permutations import SIZES, class_count, order_to_class, permutation_classes
+from tests.stand_in import StandIn
 
 
-class ByPlace:
+class ByPlace(StandIn):
     """A stand-in network whose answer depends on where in the listing an image stands."""
 
     name = "by place"
@@ -239,7 +240,7 @@ def test_evaluated_networks_vote_and_say_how_often(
         confidences = [
             by_place.with_votes(5).probabilities(frames[None, start : start + n][:, list(listing)]).max()
             for start in range(7 - n)
-            for listing in shuffled(n, 1, (0, start))
+            for listing in draw_listings(n, 1, (0, start))
         ]
         assert voted.answers.table[:, 0, 3] == pytest.approx(confidences, abs=1e-6)
         assert voted.answers.table[:, 0, 3] != pytest.approx(once.answers.table[:, 0, 3], abs=1e-3)

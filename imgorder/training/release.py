@@ -14,6 +14,7 @@ from torch import nn
 from imgorder.errors import UsageError
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import Card
+from imgorder.inference.checksum import describe_file
 from imgorder.media.preprocess import Preprocessing
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line
