@@ -21,6 +21,9 @@ T = TypeVar("T")
 class Check:
     """What a value has to be beyond its type, for `Annotated`.
 
+    Where ``fits`` uses names of its module, the `Annotated` type has to stand outside the class: inside, they are
+    not seen.
+
     Attributes:
         fits: whether it is so; a ValueError counts as no.
         wanted: in words: "a number from 0 to 1".
@@ -186,11 +189,6 @@ def text(record: Record, key: str) -> str:
     return value
 
 
-def optional_text(record: Record, key: str) -> str | None:
-    """A string or null; raises ValueError."""
-    return None if record.get(key) is None else text(record, key)
-
-
 def path_text(record: Record, key: str) -> str:
     """A string that can be a path on this system; raises ValueError."""
     path = text(record, key)
@@ -199,28 +197,11 @@ def path_text(record: Record, key: str) -> str:
     return path
 
 
-def boolean(record: Record, key: str) -> bool:
-    """True or false; raises ValueError."""
-    value = record.get(key)
-    if not isinstance(value, bool):
-        raise ValueError(f"{key} is neither true nor false")
-    return value
-
-
-def probability(record: Record, key: str) -> float:
-    """A number from 0 to 1; raises ValueError."""
-    return _number_within(record, key, 0, 1, "no number from 0 to 1")
-
-
 def number(record: Record, key: str) -> float:
     """A finite number; raises ValueError."""
-    return _number_within(record, key, -sys.float_info.max, sys.float_info.max, "no number")
-
-
-def _number_within(record: Record, key: str, least: float, most: float, otherwise: str) -> float:
     value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:  # NaN is outside
-        raise ValueError(f"{key} is {otherwise}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+        raise ValueError(f"{key} is no number")
     return float(value)
 
 

@@ -8,15 +8,31 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from imgorder.errors import ImgorderError
-from imgorder.fields import probability
+from imgorder.fields import Check, Probability, read_record
 from imgorder.files import same_file
 from imgorder.known import Known
 from imgorder.media.photos import PhotoSet, find_sets
 from imgorder.names import quote_path, show
 from imgorder.sorting import SortedSet
+
+
+@dataclass(frozen=True)
+class _WrittenSet:
+    folder: Path
+    order: Annotated[tuple[str, ...], Check(lambda names: 0 < len(names) == len(set(names)), "a list of file names")]
+    confidence: Probability
+    direction: str
+    model: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class _Written:
+    version: Annotated[int, Check(lambda version: version == 1, "1")]
+    sets: Annotated[tuple[_WrittenSet, ...], Check(bool, "a list of sets")]
 
 
 @dataclass(frozen=True)
@@ -49,7 +65,7 @@ def read_file(file: Path) -> OrderFile:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImgorderError(f"{show(file)}: cannot be read ({reason}); check the path") from error
     written = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
-    return OrderFile(file, tuple(_set_of(record) for record in _records(file, content)), written)
+    return OrderFile(file, _read_sets(file, content), written)
 
 
 def read_order(order: OrderFile, paths: Sequence[Path] = (), known: Known = Known()) -> list[SortedSet]:
@@ -83,36 +99,23 @@ def _directed(each: SortedSet, start: int | None, known: Known) -> SortedSet:
     return replace(each, order=each.order[::-1] if turned else each.order, direction="given")
 
 
-def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
+def _read_sets(file: Path, data: bytes) -> tuple[SortedSet, ...]:
     try:
-        content = json.loads(data)
-        if content["version"] != 1:
-            raise ValueError
-        records = content["sets"]
-        if not records:
-            raise ValueError
-        for record in records:
-            names, _ = record["order"], probability(record, "confidence")
-            texts = [record["folder"], record["direction"], record["model"], record["backend"], *names]
-            if not names or len(set(names)) < len(names) or not all(isinstance(each, str) for each in texts):
-                raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        read = read_record(_Written, json.loads(data))
+    except (ValueError, RecursionError) as error:
         raise ImgorderError(
             f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quote_path(file)}"
         ) from error
-    return list(records)
-
-
-def _set_of(record: dict[str, Any]) -> SortedSet:
-    folder = Path(record["folder"])
-    files = tuple(folder / name for name in record["order"])
-    return SortedSet(
-        PhotoSet(folder, files),
-        tuple(range(len(files))),
-        float(record["confidence"]),
-        record["direction"],
-        record["model"],
-        record["backend"],
+    return tuple(
+        SortedSet(
+            PhotoSet(each.folder, tuple(each.folder / name for name in each.order)),
+            tuple(range(len(each.order))),
+            each.confidence,
+            each.direction,
+            each.model,
+            each.backend,
+        )
+        for each in read.sets
     )
 
 

@@ -70,7 +70,7 @@ def tangled(folder: Path) -> Path:
 def plan_of(folder: Path, names: Mapping[str, str], copy_to: Path | None = None) -> Plan:
     """A plan for any names, as if the photos had been sorted."""
     files = tuple(PlannedFile(old, new, None, FileState.of(os.lstat(folder / old))) for old, new in names.items())
-    return Plan("", copy_to, (PlannedSet(folder, False, 1.0, "given", "path", "numpy", files),))
+    return Plan("", copy_to, False, (PlannedSet(folder, False, 1.0, "given", "path", "numpy", files),))
 
 
 def grouped(folder: Path, names: Mapping[str, str]) -> Plan:

@@ -596,8 +596,8 @@ def test_a_stamp_that_this_version_would_write_otherwise(
         (lambda lines: ["[" * 100_000 + "\n"], "its first line cannot be read"),
         (lambda lines: lines[:-2], "a.jpg is not as before the run"),
         (lambda lines: [lines[0], "cut\n", *lines[2:-2]], "lines are missing"),
-        (lambda lines: [lines[0], lines[1].replace('"a.jpg"', '"\\ud800"'), *lines[2:]], "surrogates not allowed"),
-        (lambda lines: [lines[0], lines[1].replace('"a.jpg"', f'"{"x" * 256}"'), *lines[2:]], "old is no file name"),
+        (lambda lines: [lines[0], lines[1].replace('"a.jpg"', '"\\ud800"'), *lines[2:]], "old is not a file name"),
+        (lambda lines: [lines[0], lines[1].replace('"a.jpg"', f'"{"x" * 256}"'), *lines[2:]], "old is not a file name"),
     ],
 )
 def test_a_journal_without_its_end_is_not_taken_for_one_of_a_run_that_did_nothing(

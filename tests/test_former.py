@@ -1,7 +1,7 @@
 """Journals, plans and orders that version 0.2.0.dev0 wrote are still undone, recovered, carried out and read.
 
-`tests/former` was made by the code of commit 199512c: the same three photos and one XMP file ``before``, ``renamed`` and
-``stamped``, and in the middle of both, where the process was killed (``renaming``, ``stamping``); a plan for
+`tests/former` was made by the code of commit 199512c: the same three photos and one XMP file ``before``, ``renamed``
+and ``stamped``, and in the middle of both, where the process was killed (``renaming``, ``stamping``); a plan for
 ``before``; and an order of the photos in `examples/balloon`. Git keeps neither inodes nor times of change, so
 ``state.json`` tells which each file had. A test gives a copy of a file its time back, and writes the inode of the
 copy in the place of the old one wherever that stands in a journal or in the plan. The rest is as it was written.

@@ -17,20 +17,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from imgorder.changes.folder import PREFIX, Folder, Readers
-from imgorder.changes.records import FileState, bare_name
+from imgorder.changes.records import BareName, FileState
 from imgorder.errors import ImgorderError
-from imgorder.fields import Record, integer, optional_text, text
+from imgorder.fields import Check, Inline, Record, as_record, read_record
 from imgorder.names import show, undo_command
 
 VERSION = 1
+_KINDS = ("rename", "stamp", "undo")
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _FILE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.jsonl")
 _DRAFT = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.part\.jsonl")
 _STAGE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})-\d{{6,}}")
-_KINDS = ("rename", "stamp", "undo")
 
 UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
 
@@ -43,20 +43,16 @@ class Move:
         group: the same for files that stay together, a photo and its companions; None for a file on its own.
     """
 
-    old: str
-    stage: str
-    new: str
-    state: FileState
+    old: BareName
+    stage: BareName
+    new: BareName
+    state: Annotated[FileState, Inline]
     group: str | None = None
 
     @property
     def final_name(self) -> str:
         """When the run is done."""
         return self.new
-
-    def record(self) -> dict[str, Any]:
-        """As a line of the journal."""
-        return {"old": self.old, "stage": self.stage, "new": self.new, "group": self.group, **self.state.record()}
 
 
 @dataclass(frozen=True)
@@ -73,35 +69,49 @@ class Rewrite:
         state: before.
     """
 
-    name: str
-    stage: str
+    name: BareName
+    stage: BareName
     time: str
     segment: str
     stamps: bool
     before: str
     after: str
-    state: FileState
+    state: Annotated[FileState, Inline]
 
     @property
     def final_name(self) -> str:
         """When the run is done."""
         return self.name
 
-    def record(self) -> dict[str, Any]:
-        """As a line of the journal."""
-        return {
-            "name": self.name,
-            "stage": self.stage,
-            "time": self.time,
-            "segment": self.segment,
-            "stamps": self.stamps,
-            "before": self.before,
-            "after": self.after,
-            **self.state.record(),
-        }
-
 
 Change = Move | Rewrite
+
+_Version = Annotated[int, Check(lambda version: version == VERSION, f"{VERSION}, but of another version")]
+_Kind = Annotated[str, Check(lambda kind: kind in _KINDS, f"one of {', '.join(_KINDS)}")]
+
+
+@dataclass(frozen=True)
+class _Header:
+    imgorder: _Version
+    run: str
+    number: int
+    kind: _Kind
+    of: str | None
+    time: str
+
+
+@dataclass(frozen=True)
+class _Begun:
+    begun: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class _Done:
+    done: bool
+    back: bool = False
+    left_alone: tuple[str, ...] = ()
+    inodes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,19 +192,12 @@ def begin(folder: Folder, run: Run) -> None:
     Raises:
         OSError: if it cannot be written; nothing else has happened then.
     """
-    header = {
-        "imgorder": VERSION,
-        "run": run.id,
-        "number": run.number,
-        "kind": run.kind,
-        "of": run.of,
-        "time": run.time,
-    }
-    lines = [header, *(change.record() for change in run.changes)]
-    # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
-    folder.write_new(run.draft, b"".join(map(_line, lines)), readers=_readers(folder, run))
+    header = _Header(VERSION, run.id, run.number, run.kind, run.of, run.time)
+    lines = [_line(as_record(each)) for each in (header, *run.changes)]
+    folder.write_new(run.draft, b"".join(lines), readers=_readers(folder, run))
     status = folder.status(run.draft)
-    folder.append(run.draft, _line({"begun": len(run.changes), "inode": status.st_ino if status else 0}))
+    # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
+    folder.append(run.draft, _line(as_record(_Begun(len(run.changes), status.st_ino if status else 0))))
     folder.rename(run.draft, run.journal)
     folder.sync()
 
@@ -346,76 +349,48 @@ def _unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
             state = None
         if state is None or (state.inode, state.size) != (change.state.inode, change.state.size):
             raise ValueError(f"it lacks its end, but {show(name)} is not as before the run")
-    return Run(run, integer(header, "number"), text(header, "kind"), None, "", ())
+    return Run(run, header.number, header.kind, None, "", ())
 
 
-def _header(run: str, lines: list[dict[str, Any] | None]) -> dict[str, Any]:
+def _header(run: str, lines: list[dict[str, Any] | None]) -> _Header:
     """The first line, if it is this run's and can be understood here; raises ValueError."""
-    header = lines[0] if lines else None
-    if header is None:
+    if not lines or lines[0] is None:
         raise ValueError("its first line cannot be read" if lines else "it is empty")
-    if header.get("imgorder") != VERSION:
-        raise ValueError(f"written by another version of imgorder ({header.get('imgorder')!r})")
-    if text(header, "run") != run:
+    header = read_record(_Header, lines[0])
+    if header.run != run:
         raise ValueError("lines are missing or of another run")
-    if (kind := text(header, "kind")) not in _KINDS:
-        raise ValueError(f"of a kind not known here ({kind!r})")
     return header
 
 
 def _run(run: str, lines: list[dict[str, Any] | None], begun: int, inode: int) -> Run:
-    header, last = _header(run, lines), lines[begun] or {}
+    header, last = _header(run, lines), read_record(_Begun, lines[begun])
     records = [line for line in lines[1:begun] if line]
-    if len(records) != begun - 1 or integer(last, "begun") != len(records):
+    if not len(records) == begun - 1 == last.begun:
         raise ValueError("lines are missing or of another run")
     changes = tuple(_change(run, record) for record in records)
     if len({change.stage for change in changes}) != len(changes) or len({type(each) for each in changes}) > 1:
         raise ValueError("its lines contradict one another")
-    done = next((line for line in lines[begun:] if line and line.get("done") is True), None)
-    left_alone = (done or {}).get("left_alone", [])
-    if not isinstance(left_alone, list) or not all(isinstance(line, str) for line in left_alone):
-        raise ValueError("left_alone is no list of texts")
+    end = next((line for line in lines[begun:] if line and line.get("done") is True), None)
+    done = _Done(False) if end is None else read_record(_Done, end)
     return Run(
         run,
-        integer(header, "number"),
-        text(header, "kind"),
-        optional_text(header, "of"),
-        text(header, "time"),
+        header.number,
+        header.kind,
+        header.of,
+        header.time,
         changes,
-        BEGUN if done is None else BACK if done.get("back") is True else DONE,
-        integer(last, "inode") == inode,
-        _inodes(done),
-        tuple(left_alone),
+        BEGUN if end is None else BACK if done.back else DONE,
+        last.inode == inode,
+        done.inodes,
+        done.left_alone,
     )
 
 
 def _change(run: str, record: Record) -> Change:
-    stage = bare_name(record, "stage")
-    if not stage.startswith(f"{PREFIX}{run}-"):
+    change: Change = read_record(Move, record) if "old" in record else read_record(Rewrite, record)
+    if not change.stage.startswith(f"{PREFIX}{run}-"):
         raise ValueError("a hidden name of another run")
-    state = FileState.read(record)
-    if "old" in record:
-        return Move(bare_name(record, "old"), stage, bare_name(record, "new"), state, optional_text(record, "group"))
-    stamps = record.get("stamps")
-    if not isinstance(stamps, bool):
-        raise ValueError("stamps is neither true nor false")
-    return Rewrite(
-        bare_name(record, "name"),
-        stage,
-        text(record, "time"),
-        text(record, "segment"),
-        stamps,
-        text(record, "before"),
-        text(record, "after"),
-        state,
-    )
-
-
-def _inodes(done: Record | None) -> dict[str, int]:
-    record = {} if done is None else done.get("inodes", {})
-    if not isinstance(record, dict):
-        raise ValueError("inodes is no object")
-    return {name: integer(record, name) for name in record}
+    return change
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from imgorder.changes.companions import Companion, find_companions
 from imgorder.changes.folder import PREFIX
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
-from imgorder.fields import Record, boolean, optional_text, path_text, probability, text
+from imgorder.fields import Check, Inline, PathText, Probability, as_record, read_record
 from imgorder.media.photos import find_sets
-from imgorder.names import show
+from imgorder.names import first_line, show
 from imgorder.sorting import SortedSet
 
 VERSION = 1
@@ -34,10 +35,10 @@ class PlannedFile:
         state: when the plan was made.
     """
 
-    old: str
+    old: PathText
     new: str
     companion_of: str | None
-    state: FileState
+    state: Annotated[FileState, Inline]
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class PlannedSet:
 
     folder: Path
     whole_folder: bool
-    confidence: float
+    confidence: Probability
     direction: str
     model: str
     backend: str
@@ -77,30 +78,36 @@ class Plan:
     Attributes:
         template: the text that the names come from.
         copy_to: absolute path of the folder that gets copies; None where the files themselves are renamed.
-        sets: one for each scene.
         companions: whether files that belong to the photos come along, so that one more makes the plan stale.
+        sets: one for each scene.
     """
 
     template: str
     copy_to: Path | None
+    companions: bool
     sets: tuple[PlannedSet, ...]
-    companions: bool = False
 
+    @cached_property
     def record(self) -> dict[str, Any]:
         """The stable JSON of ``docs/json.md``."""
-        content = {
-            "version": VERSION,
-            "template": self.template,
-            "copy_to": None if self.copy_to is None else str(self.copy_to),
-            "companions": self.companions,
-            "sets": [_set_record(each) for each in self.sets],
-        }
-        return {**content, "digest": _digest(content)}
+        content = {"version": VERSION, **as_record(self)}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return {**content, "digest": hashlib.blake2b(canonical, digest_size=16).hexdigest()}
 
     @property
     def digest(self) -> str:
         """BLAKE2b over everything in the plan, 32 hex digits."""
-        return str(self.record()["digest"])
+        return str(self.record["digest"])
+
+
+_Version = Annotated[int, Check(lambda version: version == VERSION, f"{VERSION}, but of another version of imgorder")]
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    version: _Version
+    plan: Annotated[Plan, Inline]
+    digest: str
 
 
 def make_plan(
@@ -117,7 +124,7 @@ def make_plan(
     if problems:
         raise ProblemsError(problems)
     target = None if copy_to is None else Path(os.path.abspath(copy_to))
-    return Plan(template.text, target, tuple(sets), companions)
+    return Plan(template.text, target, companions, tuple(sets))
 
 
 def read_plan(file: Path) -> Plan:
@@ -127,29 +134,18 @@ def read_plan(file: Path) -> Plan:
         ImgorderError: if the file cannot be read, is no plan, or its digest shows that it was changed.
     """
     try:
-        content = json.loads(file.read_bytes())
+        read = read_record(_PlanFile, json.loads(file.read_bytes()))
     except OSError as error:
         raise ImgorderError(
             f"{show(file)}: no plan can be read there ({error.strerror}); make one without --apply"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ImgorderError(f"{show(file)}: not a plan; make one with --plan and without --apply") from error
-    try:
-        if content["version"] != VERSION:
-            raise ValueError("written by another version of imgorder")
-        copy_to = None if content["copy_to"] is None else path_text(content, "copy_to")
-        plan = Plan(
-            text(content, "template"),
-            None if copy_to is None else Path(copy_to),
-            tuple(_read_set(record) for record in content["sets"]),
-            boolean(content, "companions"),
-        )
-        digest = text(content, "digest")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ImgorderError(f"{show(file)}: not a plan ({error}); make one with --plan and without --apply") from error
-    if digest != plan.digest:
+        raise ImgorderError(
+            f"{show(file)}: not a plan ({first_line(error)}); make one with --plan and without --apply"
+        ) from error
+    if read.digest != read.plan.digest:
         raise ImgorderError(f"{show(file)}: changed since it was written (its digest differs); make a new plan")
-    return plan
+    return read.plan
 
 
 def write_plan(plan: Plan, file: Path) -> None:
@@ -162,7 +158,7 @@ def write_plan(plan: Plan, file: Path) -> None:
         stream = file.open("x", encoding="ascii")
         try:
             with stream:
-                stream.write(json.dumps(plan.record(), indent=2, allow_nan=False) + "\n")
+                stream.write(json.dumps(plan.record, indent=2, allow_nan=False) + "\n")
         except BaseException:
             file.unlink()  # half a plan would stand in the way of the next try
             raise
@@ -284,41 +280,3 @@ def _capture_time(file: Path) -> object:
     from imgorder.media.capture import exposure_time
 
     return exposure_time(file)
-
-
-def _set_record(planned: PlannedSet) -> dict[str, Any]:
-    return {
-        "folder": str(planned.folder),
-        "whole_folder": planned.whole_folder,
-        "confidence": planned.confidence,
-        "direction": planned.direction,
-        "model": planned.model,
-        "backend": planned.backend,
-        "files": [
-            {"old": file.old, "new": file.new, "companion_of": file.companion_of, **file.state.record()}
-            for file in planned.files
-        ],
-    }
-
-
-def _read_set(record: Record) -> PlannedSet:
-    files = tuple(
-        PlannedFile(
-            path_text(each, "old"), text(each, "new"), optional_text(each, "companion_of"), FileState.read(each)
-        )
-        for each in record["files"]
-    )
-    return PlannedSet(
-        Path(path_text(record, "folder")),
-        boolean(record, "whole_folder"),
-        probability(record, "confidence"),
-        text(record, "direction"),
-        text(record, "model"),
-        text(record, "backend"),
-        files,
-    )
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-    return hashlib.blake2b(canonical, digest_size=16).hexdigest()

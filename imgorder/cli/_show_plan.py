@@ -20,7 +20,7 @@ from imgorder.names import show, undo_command
 def as_json(plan: Plan, runs: Sequence[Run] | None) -> str:
     """The stable JSON of ``docs/json.md``: the plan, whether it was carried out, and by which runs."""
     outcome = {"applied": runs is not None, "runs": [run.id for run in runs or ()]}
-    return json.dumps({**plan.record(), **outcome}, indent=2, allow_nan=False)
+    return json.dumps({**plan.record, **outcome}, indent=2, allow_nan=False)
 
 
 def print_plan(plan: Plan) -> None:
