@@ -80,7 +80,10 @@ def as_record(value: Any) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, _, inline, _ in _fields_of(type(value)):  # type: ignore[arg-type]
         own = getattr(value, name)
-        record.update(as_record(own)) if inline else record.update({name: _as_json(own)})
+        if inline:
+            record |= as_record(own)
+        else:
+            record[name] = own if own is None or isinstance(own, str | int) else _as_json(own)  # no call for most
     return record
 
 

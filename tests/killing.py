@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from imgorder.changes import folder as moves  # MERGED
+from imgorder.changes import exclusive
 
 # fmt: off
 CALLS = (  # of `os`
@@ -90,14 +90,14 @@ def killed(kill: Kill, way: str = "renameat2", sync: bool = False) -> Iterator[K
         sync: whether `fsync` really waits for the disk. A dying process loses nothing either way.
     """
     real = {name: getattr(os, name) for name in CALLS if hasattr(os, name)}
-    renameat2 = moves._renameat2
+    renameat2 = exclusive.renameat2
     try:
         for name, function in real.items():
             setattr(os, name, kill.around(name, function if name != "fsync" or sync else lambda descriptor: None))
         if way == "renameat2":
-            moves._renameat2 = kill.around("renameat2", renameat2)
+            exclusive.renameat2 = kill.around("renameat2", renameat2)
         else:
-            moves._renameat2 = refusing(errno.ENOSYS)
+            exclusive.renameat2 = refusing(errno.ENOSYS)
         if way == "checked":
             os.link = refusing(errno.EPERM)  # type: ignore[assignment]
         yield kill
@@ -106,7 +106,7 @@ def killed(kill: Kill, way: str = "renameat2", sync: bool = False) -> Iterator[K
     finally:
         for name, function in real.items():
             setattr(os, name, function)
-        moves._renameat2 = renameat2
+        exclusive.renameat2 = renameat2
 
 
 def act(folder: Path, action: str) -> None:

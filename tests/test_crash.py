@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from imgorder.changes import folder as moves  # MERGED
-from imgorder.changes import journal
+from imgorder.changes import exclusive, journal
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.folder import Folder
 from imgorder.changes.plan import write_plan
@@ -109,7 +108,7 @@ def deaths(home: Path, action: str, way: str, when: str) -> Iterator[tuple[Path,
             assert at > 20
             return
         known = {run.name for run in folder.glob("*.jsonl")} - set(before)
-        done = bool(known) and not journal.unfinished(folder)
+        done = bool(known) and not journal.read_history(folder).unfinished
         yield folder, before, done
 
 
@@ -161,7 +160,7 @@ def test_a_second_death_on_the_way_back(tmp_path: Path, action: str, way: str) -
             before = snapshot(folder)
             with killed(Kill(first, "after"), way) as kill:
                 act(folder, action.split()[0])
-            if not kill.dead or not journal.unfinished(folder):
+            if not kill.dead or not journal.read_history(folder).unfinished:
                 break
             with killed(Kill(second, killing.WHEN[second % 3]), way) as again:
                 act(folder, "recover")
@@ -187,7 +186,7 @@ def test_a_process_that_really_ends_is_taken_back(tmp_path: Path) -> None:
             assert code in (0, 9), code
             if code == 9:
                 ends += 1
-                if journal.unfinished(folder):
+                if journal.read_history(folder).unfinished:
                     recover(folder)
                     assert snapshot(folder) == before
         waiting.clear()
@@ -235,7 +234,7 @@ def test_an_error_on_the_way_is_taken_back_at_once(
 
         with killed(Kill(0), way), monkeypatch.context() as patch:
             if failing == "rename" and way == "renameat2":
-                patch.setattr(moves, "_renameat2", failing_once(moves._renameat2, errno.EIO))
+                patch.setattr(exclusive, "renameat2", failing_once(exclusive.renameat2, errno.EIO))
             elif failing == "rename":
                 name = "link" if way == "link" else "rename"
                 patch.setattr(os, name, failing_once(getattr(os, name), errno.EIO))
@@ -259,7 +258,7 @@ def test_an_error_on_the_way_is_taken_back_at_once(
 def test_ctrl_c_is_taken_back_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, presses: int, at: int) -> None:
     folder = prepared(tmp_path, "rename")
     before = snapshot(folder)
-    real = moves._renameat2
+    real = exclusive.renameat2
     calls = iter(range(100))
 
     def interrupted(source: str, target: str) -> None:
@@ -267,7 +266,7 @@ def test_ctrl_c_is_taken_back_at_once(tmp_path: Path, monkeypatch: pytest.Monkey
         if next(calls) in (at, at + 1)[:presses]:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(moves, "_renameat2", interrupted)
+    monkeypatch.setattr(exclusive, "renameat2", interrupted)
     if presses == 1:
         with pytest.raises(KeyboardInterrupt):
             act(folder, "rename")
@@ -371,7 +370,7 @@ def test_files_that_cannot_be_told_apart_are_not_touched(tmp_path: Path) -> None
         os.utime(folder / name, ns=(0, 10**18))
     with killed(Kill(BEGUN + 2 + 1 + 2)):  # swapped, but not done
         apply_plan(plan_of(folder, {"a.jpg": "b.jpg", "b.jpg": "a.jpg"}))
-    assert journal.unfinished(folder)
+    assert journal.read_history(folder).unfinished
     swapped = without_journals(snapshot(folder))
     for name, (content, _) in swapped.items():  # other inodes, as on a card that was taken out
         (folder / f"new {name}").write_bytes(content)
@@ -379,7 +378,7 @@ def test_files_that_cannot_be_told_apart_are_not_touched(tmp_path: Path) -> None
     for name in swapped:
         os.replace(folder / f"new {name}", folder / name)
     before = snapshot(folder)
-    with pytest.raises(ProblemsError, match="which it is cannot be told"):
+    with pytest.raises(ProblemsError, match="it cannot be told which"):
         recover(folder)
     assert snapshot(folder) == before
 
@@ -435,18 +434,18 @@ def test_a_second_name_is_removed_only_if_it_is_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", [*WAYS, "einval"])
 def test_a_rename_never_replaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     if way != "renameat2":
-        monkeypatch.setattr(moves, "_renameat2", refusing(errno.EINVAL if way == "einval" else errno.ENOSYS))
+        monkeypatch.setattr(exclusive, "renameat2", refusing(errno.EINVAL if way == "einval" else errno.ENOSYS))
     if way == "checked":
         monkeypatch.setattr(os, "link", refusing(errno.EPERM))
     fill(tmp_path, {"a": b"one", "b": b"two"})
     (tmp_path / "dangling").symlink_to("nowhere")
     for target in ("b", "dangling"):
         with pytest.raises(FileExistsError):
-            moves.rename_exclusive(str(tmp_path / "a"), str(tmp_path / target))
+            exclusive.rename_exclusive(str(tmp_path / "a"), str(tmp_path / target))
     with pytest.raises(FileNotFoundError):
-        moves.rename_exclusive(str(tmp_path / "none"), str(tmp_path / "c"))
-    moves.rename_exclusive(str(tmp_path / "a"), str(tmp_path / "c"))
-    moves.rename_exclusive(str(tmp_path / "dangling"), str(tmp_path / "link"))
+        exclusive.rename_exclusive(str(tmp_path / "none"), str(tmp_path / "c"))
+    exclusive.rename_exclusive(str(tmp_path / "a"), str(tmp_path / "c"))
+    exclusive.rename_exclusive(str(tmp_path / "dangling"), str(tmp_path / "link"))
     assert sorted(os.listdir(tmp_path)) == ["b", "c", "link"]
     assert os.readlink(tmp_path / "link") == "nowhere"
     assert [(tmp_path / name).read_bytes() for name in "bc"] == [b"two", b"one"]
@@ -516,7 +515,7 @@ def test_only_the_case_of_a_name_changes(where_case_does_not_count: Path, way: s
         at += 1
         with killed(Kill(at), way) as kill:
             apply_plan(plan_of(folder, names))
-        dead = kill.dead and bool(journal.unfinished(folder))
+        dead = kill.dead and bool(journal.read_history(folder).unfinished)
         if dead:
             recover(folder)
             assert snapshot(folder) == before
@@ -531,7 +530,7 @@ def test_an_error_while_somebody_takes_an_old_name_ends_forward(
 ) -> None:
     folder = prepared(tmp_path, "rename")
     before = snapshot(folder)
-    real = moves._renameat2
+    real = exclusive.renameat2
     calls = iter(range(1, 100))
 
     def failing(source: str, target: str) -> None:
@@ -540,7 +539,7 @@ def test_an_error_while_somebody_takes_an_old_name_ends_forward(
             raise OSError(errno.EIO, "Input/output error", source)
         real(source, target)
 
-    monkeypatch.setattr(moves, "_renameat2", failing)
+    monkeypatch.setattr(exclusive, "renameat2", failing)
     with pytest.raises(ImgorderError, match=r"it could not be taken back any more .* so the run was finished"):
         act(folder, "rename")
     assert (folder / "d.jpg").read_bytes() == b"a new photo"
@@ -652,11 +651,11 @@ def test_a_photo_and_its_companion_stay_together_in_a_recovery(tmp_path: Path) -
     (folder / "1.jpg").write_bytes(b"edited")
     result = cli.command("undo", folder, "--recover")
     assert result.exit_code == 1
-    assert "taken back, but for 2 files" in result.stdout
+    assert "taken back, except for 2 files" in result.stdout
     assert "1.xmp (a.xmp otherwise): kept with the file it belongs to" in result.stderr
     after = without_journals(snapshot(folder))
     assert sorted(after) == ["1.jpg", "1.xmp", "b.jpg", "b.xmp"]
     assert after["1.xmp"] == before["a.xmp"]
-    assert "taken back, but for 2 files" in cli.done("undo", folder, "--list")
+    assert "taken back, except for 2 files" in cli.done("undo", folder, "--list")
     assert "nothing to undo" in cli.refused(folder, "undo", folder)[0]
     assert "nothing to recover" in cli.done("undo", folder, "--recover")

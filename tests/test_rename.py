@@ -22,7 +22,7 @@ from PIL import Image
 from imgorder.changes import check
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_problems, name_problems
-from imgorder.changes.companions import find_companions, stem_of
+from imgorder.changes.companions import cut_ending, find_companions
 from imgorder.changes.folder import locked
 from imgorder.changes.plan import read_plan
 from imgorder.changes.template import parse_template
@@ -559,8 +559,8 @@ def test_a_photo_of_the_set_is_never_a_companion() -> None:
     ("name", "ending", "stem"),
     [("1.jpg", ".jpg", "1"), ("2024.05.01", ".jpg", "2024.05.01"), ("1.JPG", ".jpg", "1"), ("1", ".jpg", "1")],
 )
-def test_the_stem_of_a_new_name(name: str, ending: str, stem: str) -> None:
-    assert stem_of(name, ending) == stem
+def test_the_cut_ending_a_new_name(name: str, ending: str, stem: str) -> None:
+    assert cut_ending(name, ending) == stem
 
 
 def test_companions_are_all_or_nothing(tmp_path: Path) -> None:
@@ -606,15 +606,15 @@ def test_copies_are_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             out = tmp_path / f"{name}{at}"
             calls = iter(range(1, 100))
             with killed(Kill(0)), monkeypatch.context() as patch:
-                place = killing.moves if name == "renameat2" else os
-                real = getattr(place, f"_{name}" if name == "renameat2" else name)
+                place = killing.exclusive if name == "renameat2" else os
+                real = getattr(place, name)
 
                 def failing(*arguments: Any, calls: Any = calls, at: int = at, real: Any = real, **named: Any) -> Any:
                     if next(calls) == at:
                         refusing(errno.ENOSPC)(*arguments)
                     return real(*arguments, **named)
 
-                patch.setattr(place, f"_{name}" if name == "renameat2" else name, failing)
+                patch.setattr(place, name, failing)
                 try:
                     apply_plan(plan_of(folder, {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}, out))
                 except ImgorderError as error:
@@ -764,7 +764,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 
 def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    real = killing.moves._renameat2
+    real = killing.exclusive.renameat2
     for shown, end in (("a.jpg", 0), ("002_a.jpg", 1)):
 
         def failing(source: str, target: str, shown: str = shown, end: int = end) -> None:
@@ -772,7 +772,7 @@ def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkey
                 raise OSError(errno.EIO, "Input/output error", source, None, target)
             real(source, target)
 
-        monkeypatch.setattr(killing.moves, "_renameat2", failing)
+        monkeypatch.setattr(killing.exclusive, "renameat2", failing)
         before = snapshot(folder)
         result = command("rename", "--order", order, "--apply")
         assert result.exit_code == 1
@@ -886,7 +886,7 @@ def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch
     order = tmp_path / "both.json"
     order.write_text(json.dumps({"version": 1, "sets": [each["sets"][0] for each in orders]}))
     before = snapshot(folders[1])
-    real = killing.moves._renameat2
+    real = killing.exclusive.renameat2
     calls = iter(range(100))
 
     def interrupted(source: str, target: str) -> None:
@@ -894,7 +894,7 @@ def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr(killing.moves, "_renameat2", interrupted)
+    monkeypatch.setattr(killing.exclusive, "renameat2", interrupted)
     result = command("rename", "--order", order, "--apply")
     assert result.exit_code == 130
     already, stopped = result.stderr.splitlines()
@@ -974,7 +974,7 @@ def test_a_signal_to_end_is_taken_back_at_once(
     elif kind == "copy":
         action += ["--copy-to", str(tmp_path / "copies")]
     before = snapshot(folder)
-    real = killing.moves._renameat2
+    real = killing.exclusive.renameat2
     calls = iter(range(100))
 
     def struck(source: str, target: str) -> None:
@@ -982,7 +982,7 @@ def test_a_signal_to_end_is_taken_back_at_once(
         if next(calls) == 1:
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(killing.moves, "_renameat2", struck)
+    monkeypatch.setattr(killing.exclusive, "renameat2", struck)
     disposition = signal.signal(number, signal.SIG_DFL)
     try:
         result = command(*action)

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from imgorder.changes import journal, transaction
+from imgorder.changes import exclusive, journal
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_problems
 from imgorder.changes.folder import Folder
@@ -331,9 +331,9 @@ class AnyOrder(RuleBasedStateMachine):
             for name in in_the_way:
                 (self.folder / name).rename(self.elsewhere / str(len(os.listdir(self.elsewhere))))
             recover(self.folder)
-            assert not journal.unfinished(self.folder)
+            assert not journal.read_history(self.folder).unfinished
 
-    @precondition(lambda self: not journal.unfinished(self.folder))
+    @precondition(lambda self: not journal.read_history(self.folder).unfinished)
     @rule()
     def no_hidden_names_are_left(self) -> None:
         assert not [name for name in self.names() if name.startswith(".imgorder")]
@@ -392,7 +392,7 @@ def test_inodes_that_change_by_the_rename_itself(tmp_path: Path, monkeypatch: py
         os.unlink(source)
         os.rename(f"{target}.copy", target)
 
-    monkeypatch.setattr(killing.moves, "_renameat2", copying)
+    monkeypatch.setattr(exclusive, "renameat2", copying)
     renamed(folder, {"a": "b", "b": "c"})
     undo(folder)
     assert without_journals(snapshot(folder)) == before
@@ -533,17 +533,23 @@ def test_a_signal_while_a_run_is_taken_back_says_that_it_was_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, _ = shoot(tmp_path, NAMES)
+    before = snapshot(folder)
+    real = exclusive.renameat2
 
-    def stopped(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    def struck(source: str, target: str) -> None:
+        name = os.path.basename(source)
+        if name == NAMES[1]:
+            raise KeyboardInterrupt
+        if name.endswith("-000000"):  # on its way back
+            raise SystemExit(143)
+        real(source, target)
 
-    def ended(*_: object, **__: object) -> None:
-        raise SystemExit(143)
-
-    monkeypatch.setattr(transaction.moving, "perform", stopped)
-    monkeypatch.setattr(transaction, "recover", ended)
-    with pytest.raises(ImgorderError, match=r"taking back what was done failed too .* --recover"):
-        apply_plan(plan_of(folder, {NAMES[0]: "new.jpg"}))
+    with monkeypatch.context() as patch:
+        patch.setattr(exclusive, "renameat2", struck)
+        with pytest.raises(ImgorderError, match=r"taking back what was done failed too .* --recover"):
+            apply_plan(plan_of(folder, {name: f"new {name}" for name in NAMES}))
+    recover(folder)
+    assert snapshot(folder) == before
 
 
 def test_hidden_photos_without_a_journal_are_told_by_what_only_reads(tmp_path: Path) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from imgorder.changes.companions import Companion, find_companions
 from imgorder.changes.folder import PREFIX
+from imgorder.changes.listing import List, list_folder
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
@@ -62,7 +63,7 @@ class PlannedSet:
 
     @property
     def photos(self) -> tuple[PlannedFile, ...]:
-        """The files that are no companions."""
+        """The files that are not companions."""
         return tuple(file for file in self.files if file.companion_of is None)
 
     @property
@@ -120,10 +121,11 @@ def make_plan(
         PhotoError: if a file cannot be reached.
     """
     problems: list[str] = []
-    sets = [_planned_set(each, template, companions, copy_to is not None, problems) for each in ordered]
+    target = None if copy_to is None else Path(os.path.abspath(copy_to))
+    look = cache(list_folder)
+    sets = [_plan_set(each, template, companions, target is not None, look, problems) for each in ordered]
     if problems:
         raise ProblemsError(problems)
-    target = None if copy_to is None else Path(os.path.abspath(copy_to))
     return Plan(template.text, target, companions, tuple(sets))
 
 
@@ -179,76 +181,12 @@ def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
         raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
 
 
-def is_whole_folder(folder: Path, names: Sequence[str]) -> bool:
-    """Whether names are those of all photos in a folder."""
-    try:
-        (photos,) = find_sets([folder])
-    except ImgorderError:  # the folder of photos that are given one by one may hold none itself
-        return False
-    return {file.name for file in photos.files} == set(names)
-
-
-def _planned_set(
-    ordered: SortedSet, template: Template, companions: bool, copied: bool, problems: list[str]
-) -> PlannedSet:
-    folder = ordered.photos.folder
-    names = [ordered.photos.name(file) for file in ordered.files]
-    belonging = companions_of(folder, names, problems) if companions else {}
-    files = []
-    for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
-        values = _values(file, index, len(names), folder)
-        if template.uses_date:
-            values["date"] = _capture_time(file)
-            if values["date"] is None:
-                problems.append(
-                    f"{show(file)}: no capture time in it (EXIF DateTimeOriginal), which {{date}} in --template needs"
-                )
-                continue
-        new = template.fill(values)
-        if problem := _strange_ending(file, new):
-            problems.append(problem)
-        files.append(_planned_file(folder, name, new, None, copied))
-        for companion in belonging.get(name, ()):
-            old = os.path.join(os.path.dirname(name), companion.name)
-            files.append(_planned_file(folder, old, companion.new_name(new), name, copied))
-    return PlannedSet(
-        Path(os.path.abspath(folder)),
-        is_whole_folder(folder, names),
-        ordered.confidence,
-        ordered.direction,
-        ordered.model,
-        ordered.backend,
-        tuple(files),
-    )
-
-
-def _strange_ending(file: Path, new: str) -> str | None:
-    """Names under which a photo would not be found any more, by imgorder or by other programs."""
-    if new.startswith(".") and not new.startswith(PREFIX):
-        return f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
-    ending = os.path.splitext(file.name)[1]
-    if new and os.path.splitext(new)[1].casefold() != ending.casefold():
-        return f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
-    return None
-
-
-def _values(file: Path, index: int, n: int, folder: Path) -> dict[str, object]:
-    stem, ending = os.path.splitext(file.name)
-    return {
-        "index": index,
-        "stem": stem,
-        "ext": ending,
-        "n": n,
-        "folder": os.path.basename(os.path.abspath(folder)),
-    }
-
-
-def companions_of(folder: Path, names: Sequence[str], problems: list[str]) -> dict[str, list[Companion]]:
-    """The companions of each photo; those that two photos share, be one of them in the set, are a problem."""
+def find_belonging(folder: Path, names: Sequence[str], look: List, problems: list[str]) -> dict[str, list[Companion]]:
+    """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
     belonging: dict[str, list[Companion]] = {}
     for inside in dict.fromkeys(map(os.path.dirname, names)):
         photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
-        for companion in find_companions(photos, _files_in(folder / inside)):
+        for companion in find_companions(photos, look(folder / inside).files):
             photo = next(each for each in companion.photos if each in photos)
             belonging.setdefault(os.path.join(inside, photo), []).append(companion)
             if len(companion.photos) > 1:
@@ -259,24 +197,65 @@ def companions_of(folder: Path, names: Sequence[str], problems: list[str]) -> di
     return belonging
 
 
-def _files_in(folder: Path) -> list[str]:
+def _plan_set(
+    ordered: SortedSet, template: Template, companions: bool, copied: bool, look: List, problems: list[str]
+) -> PlannedSet:
+    folder = ordered.photos.folder
+    names = [ordered.photos.name(file) for file in ordered.files]
+    belonging = find_belonging(folder, names, look, problems) if companions else {}
+    files = []
+    for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
+        stem, ending = os.path.splitext(file.name)
+        values: dict[str, object] = {
+            "index": index,
+            "stem": stem,
+            "ext": ending,
+            "n": len(names),
+            "folder": os.path.basename(os.path.abspath(folder)),
+        }
+        if template.uses_date:
+            from imgorder.media.capture import exposure_time
+
+            values["date"] = exposure_time(file)
+            if values["date"] is None:
+                problems.append(
+                    f"{show(file)}: no capture time in it (EXIF DateTimeOriginal), which {{date}} in --template needs"
+                )
+                continue
+        new = template.fill(values)
+        problems += _find_name_problems(file, new)
+        files.append(_plan_file(folder, name, new, None, copied))
+        for companion in belonging.get(name, ()):
+            old = os.path.join(os.path.dirname(name), companion.name)
+            files.append(_plan_file(folder, old, companion.new_name(new), name, copied))
     try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_symlink() or entry.is_file(follow_symlinks=False)]
-    except OSError as error:
-        raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
+        whole_folder = look(folder).photos == set(names)
+    except PhotoError:  # it cannot be read, but photos that were named one by one can be
+        whole_folder = False
+    return PlannedSet(
+        Path(os.path.abspath(folder)),
+        whole_folder,
+        ordered.confidence,
+        ordered.direction,
+        ordered.model,
+        ordered.backend,
+        tuple(files),
+    )
 
 
-def _planned_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
+def _find_name_problems(file: Path, new: str) -> Iterator[str]:
+    """Names by which neither imgorder nor other programs would find a photo again."""
+    ending = os.path.splitext(file.name)[1]
+    if new.startswith(".") and not new.startswith(PREFIX):
+        yield f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
+    elif new and os.path.splitext(new)[1].casefold() != ending.casefold():
+        yield f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
+
+
+def _plan_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
     try:
         # A link is renamed itself, and copied as the file that it leads to.
         status = os.stat(folder / old) if copied else os.lstat(folder / old)
         return PlannedFile(old, new, companion_of, FileState.of(status))
     except OSError as error:
         raise PhotoError(f"{show(folder / old)}: cannot be reached ({error.strerror}); try again") from error
-
-
-def _capture_time(file: Path) -> object:
-    from imgorder.media.capture import exposure_time
-
-    return exposure_time(file)

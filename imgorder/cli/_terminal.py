@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
+from imgorder.files import exit_code
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -105,6 +106,20 @@ def writable_output() -> Iterator[None]:
         raise SystemExit(EXIT_INPUT) from None
 
 
+@contextmanager
+def say_if_stopped(message: str) -> Iterator[None]:
+    """Where Ctrl-C or a signal to end stops the block, say so on stderr and exit with its code.
+
+    Of a stop that knows what was finished before it, that is said first.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        for line in (*getattr(stop, "finished", ()), message):
+            print_message("stopped", line)
+        raise typer.Exit(exit_code(getattr(stop, "by", stop))) from stop
+
+
 T = TypeVar("T")
 
 
@@ -169,14 +184,13 @@ def _warn(folder: Path) -> None:
     from imgorder.names import show, undo_command
 
     try:
-        runs = journal.unfinished(folder)
-        lost = journal.stray_problem(folder, runs)
+        history = journal.read_history(folder)
     except ImgorderError as error:
         print_warning(str(error))
         return
-    if lost:
-        print_warning(lost)
-    for run in runs[:1]:
+    if history.stray_problem:
+        print_warning(history.stray_problem)
+    for run in history.unfinished[:1]:
         print_message(
             "warning",
             f"{show(folder)}: a {run.title} is under way or was interrupted here; photos may be hidden. "
