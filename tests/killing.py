@@ -5,6 +5,8 @@ or, for a write, in the middle. In a test the death is an exception that no `exc
 catches, after which every further call of that kind raises it again: nothing more reaches the disk, as
 with a killed process, and only locks and descriptors are closed, as the system would do.
 
+Tests that need a certain state of the folder say so: `reached` is true once files have hidden or new names.
+
 As a script it is a process that really ends there: `killing.py FOLDER ACTION CALL WHEN`.
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,14 +43,22 @@ class Kill:
         at: counted from 1; 0 for never.
         when: ``before`` the call, ``after`` it, or ``torn``: in the middle of a write.
         die: what dying is.
+        until: dies instead after the first call after which this is true.
     """
 
-    def __init__(self, at: int, when: str = "after", die: Callable[[], NoReturn] | None = None) -> None:
+    def __init__(
+        self,
+        at: int = 0,
+        when: str = "after",
+        die: Callable[[], NoReturn] | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
         self.at = at
         self.when = when
         self.calls = 0
         self.dead = False
         self._die = die
+        self._until = until
 
     def around(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -56,6 +67,12 @@ class Kill:
             if self.dead:
                 raise Killed
             self.calls += 1
+            if self._until is not None:
+                done = real(*arguments, **named)
+                if not self._until():
+                    return done
+                self.dead = True
+                raise Killed
             if self.calls != self.at:
                 return real(*arguments, **named)
             self.dead = True
@@ -69,6 +86,25 @@ class Kill:
             raise Killed
 
         return call
+
+
+def hidden(folder: Path) -> list[str]:
+    """The hidden names that files of a run have."""
+    return [name for name in os.listdir(folder) if re.fullmatch(r"\.imgorder-.*-\d{6}", name)]
+
+
+def reached(folder: Path, hidden_files: int, new_names: int = 0) -> Callable[[], bool]:
+    """Whether a run has begun, and has given files hidden names, and then as many of them new names."""
+    most = 0
+
+    def is_reached() -> bool:
+        nonlocal most
+        now = len(hidden(folder))
+        most = max(most, now)
+        begun = any(re.fullmatch(r"\.imgorder-[0-9a-f-]*\.jsonl", name) for name in os.listdir(folder))
+        return begun and most >= hidden_files and most - now >= new_names
+
+    return is_reached
 
 
 def refusing(code: int) -> Callable[..., NoReturn]:

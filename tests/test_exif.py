@@ -253,6 +253,36 @@ def test_a_text_that_two_tags_share_is_not_changed_for_both() -> None:
     assert piexif.load(new)["Exif"][0x9004] == BEFORE[:-1]
 
 
+def offsets(exif: bytes) -> list[int]:
+    """Where the directories of a block are, and all values that do not fit into them."""
+    block = exif[len(b"....Exif..") :]
+    order = "<" if block[:2] == b"II" else ">"
+    found = []
+    pending = [struct.unpack_from(order + "I", block, 4)[0]]
+    while pending:
+        at = pending.pop()
+        found.append(at)
+        (number,) = struct.unpack_from(order + "H", block, at)
+        for place in range(at + 2, at + 2 + 12 * number, 12):
+            tag, kind, count, value = struct.unpack_from(order + "HHII", block, place)
+            if tag in (EXIF_POINTER, GPS_POINTER):
+                pending.append(value)
+            elif count * SIZES[kind] > 4:
+                found.append(value)
+    return found
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("before", [None, *TIMES])
+def test_what_is_added_to_a_block_of_odd_length_has_even_offsets(order: str, before: str | None) -> None:
+    """TIFF wants that, and some readers refuse a block without it."""
+    exif = None if before is None else TIMES[before]
+    block = exif_segment(order, {0x010F: (ASCII, 6, b"Maker\0")}, exif, thumbnail=b"odd")
+    assert len(block) % 2
+    new = exif_of(fits(inserted(jpeg(), block)))
+    assert [offset for offset in offsets(new) if offset % 2] == []
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_block_without_an_exif_directory(order: str) -> None:
     data = inserted(jpeg(), exif_segment(order, {0x010F: (ASCII, 6, b"Maker\0")}, thumbnail=jpeg((8, 8))))

@@ -19,7 +19,7 @@ import piexif
 import pytest
 from PIL import Image
 
-from imgorder.changes import check
+from imgorder.changes import check, exclusive
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_problems, name_problems
 from imgorder.changes.companions import cut_ending, find_companions
@@ -28,9 +28,8 @@ from imgorder.changes.plan import read_plan
 from imgorder.changes.template import parse_template
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.names import undo_command
-from tests import killing
 from tests.conftest import ROOT
-from tests.killing import Kill, killed, refusing
+from tests.killing import Kill, killed, reached, refusing
 from tests.renaming import (
     command,
     done,
@@ -483,6 +482,20 @@ def test_a_plan_that_is_stale(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_changes_after_the_plan_was_shown_is_refused(tmp_path: Path, copied: bool) -> None:
+    """As between the check that comes before the plan is printed and the lock."""
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    plan = plan_of(folder, {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}, tmp_path / "copies" if copied else None)
+    assert find_problems(plan) == []
+    (folder / "b.jpg").write_bytes(b"edited")
+    before = snapshot(folder)
+    with pytest.raises(ProblemsError, match=r"b\.jpg: changed since the plan was made; make a new one"):
+        apply_plan(plan)
+    assert snapshot(folder) == before
+    assert not (tmp_path / "copies").exists()
+
+
 def test_options_that_make_a_plan_do_not_fit_one_that_is_made(tmp_path: Path) -> None:
     _, plan = planned(tmp_path)
     for options in (
@@ -606,7 +619,7 @@ def test_copies_are_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             out = tmp_path / f"{name}{at}"
             calls = iter(range(1, 100))
             with killed(Kill(0)), monkeypatch.context() as patch:
-                place = killing.exclusive if name == "renameat2" else os
+                place = exclusive if name == "renameat2" else os
                 real = getattr(place, name)
 
                 def failing(*arguments: Any, calls: Any = calls, at: int = at, real: Any = real, **named: Any) -> Any:
@@ -664,7 +677,7 @@ def test_any_bytes_are_a_name(tmp_path: Path) -> None:
     assert sorted(map(os.fsencode, names_in(folder))) == sorted(
         [*(b"%03d_%s" % (place, name) for place, name in enumerate(ODD, start=1)), b"005_caf\xe9.CR3"]
     )
-    with killed(Kill(14)):
+    with killed(Kill(until=reached(folder, 6))):
         command("undo", folder)
     assert "taken back; the folder is as it was before" in done("undo", folder, "--recover")
     done("undo", folder)
@@ -764,7 +777,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 
 def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    real = killing.exclusive.renameat2
+    real = exclusive.renameat2
     for shown, end in (("a.jpg", 0), ("002_a.jpg", 1)):
 
         def failing(source: str, target: str, shown: str = shown, end: int = end) -> None:
@@ -772,7 +785,7 @@ def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkey
                 raise OSError(errno.EIO, "Input/output error", source, None, target)
             real(source, target)
 
-        monkeypatch.setattr(killing.exclusive, "renameat2", failing)
+        monkeypatch.setattr(exclusive, "renameat2", failing)
         before = snapshot(folder)
         result = command("rename", "--order", order, "--apply")
         assert result.exit_code == 1
@@ -886,15 +899,14 @@ def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch
     order = tmp_path / "both.json"
     order.write_text(json.dumps({"version": 1, "sets": [each["sets"][0] for each in orders]}))
     before = snapshot(folders[1])
-    real = killing.exclusive.renameat2
-    calls = iter(range(100))
+    real = exclusive.renameat2
 
     def interrupted(source: str, target: str) -> None:
-        if next(calls) == 8:
+        if source == str(folders[1] / "a.jpg"):
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr(killing.exclusive, "renameat2", interrupted)
+    monkeypatch.setattr(exclusive, "renameat2", interrupted)
     result = command("rename", "--order", order, "--apply")
     assert result.exit_code == 130
     already, stopped = result.stderr.splitlines()
@@ -974,15 +986,16 @@ def test_a_signal_to_end_is_taken_back_at_once(
     elif kind == "copy":
         action += ["--copy-to", str(tmp_path / "copies")]
     before = snapshot(folder)
-    real = killing.exclusive.renameat2
-    calls = iter(range(100))
+    real = exclusive.renameat2
+    struck: list[str] = []
 
-    def struck(source: str, target: str) -> None:
+    def strike(source: str, target: str) -> None:
         real(source, target)
-        if next(calls) == 1:
+        if not struck and "-000000" in (source[-7:], target[-7:]):  # of the first file's hidden name
+            struck.append(target)
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(killing.exclusive, "renameat2", struck)
+    monkeypatch.setattr(exclusive, "renameat2", strike)
     disposition = signal.signal(number, signal.SIG_DFL)
     try:
         result = command(*action)

@@ -26,7 +26,7 @@ from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show, undo_command
 from tests import killing
 from tests.conftest import EXAMPLE
-from tests.killing import Kill, killed
+from tests.killing import Kill, killed, reached
 from tests.renaming import (
     START,
     command,
@@ -101,7 +101,7 @@ def test_the_list(tmp_path: Path) -> None:
     done("rename", "--order", order, "--apply")
     done("undo", folder)
     done("rename", "--order", order, "--apply")
-    with killed(Kill(12)):
+    with killed(Kill(until=reached(folder, 2))):
         command("undo", folder)
     before = snapshot(folder)
     lines = done("undo", folder, "--list").splitlines()
@@ -230,7 +230,7 @@ def test_clocks_that_go_back_do_not_confuse_the_order(tmp_path: Path, monkeypatc
 
 def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: Path) -> None:
     before = snapshot(photos)
-    with killed(Kill(9)):
+    with killed(Kill(until=reached(photos, 1))):
         command("rename", photos, "--apply")
     assert snapshot(photos) != before
     some = [file for file in photos.iterdir() if file.suffix == ".jpg"]
@@ -357,7 +357,7 @@ def test_a_recovery_that_can_go_neither_way_says_what_has_to_be_moved(tmp_path: 
     before = without_journals(snapshot(folder))
     renamed(folder, {"a": "a", "c": "b", "d.jpg": "c"})
     after = without_journals(snapshot(folder))
-    with killed(Kill(10, "after")):
+    with killed(Kill(until=reached(folder, 2))):
         undo(folder)
     assert not {"b", "c", "d.jpg"} & set(os.listdir(folder))  # both have their hidden names
     (folder / "c").write_bytes(b"somebody else's")  # back, one of them needs this name; forward, the other does
