@@ -19,7 +19,7 @@ import piexif
 import pytest
 from PIL import Image
 
-from imgorder.changes import check, exclusive
+from imgorder.changes import exclusive
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_problems, name_problems
 from imgorder.changes.companions import cut_ending, find_companions
@@ -318,7 +318,7 @@ def test_names_that_are_fine(tmp_path: Path, name: str) -> None:
 
 def test_characters_that_windows_refuses_are_refused_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(name_problems("a?.jpg")) == []
-    monkeypatch.setattr(check.sys, "platform", "win32")
+    monkeypatch.setattr(sys, "platform", "win32")
     assert "Windows takes no '?'" in next(name_problems("a?.jpg"))
 
 
@@ -356,7 +356,7 @@ def test_read_only_files_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (line,) = problems(folder, {"a.jpg": "c.jpg", "b.jpg": "d.jpg"})
     assert "a.jpg: read-only; make it writable (chmod u+w)" in line
     assert problems(folder, {"b.jpg": "d.jpg"}) == []
-    monkeypatch.setattr(check.os, "access", lambda path, mode: Path(path) != folder)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != folder)
     (line,) = problems(folder, {"b.jpg": "d.jpg"})
     assert "photos: nothing can be changed in this folder" in line
 
@@ -371,7 +371,7 @@ def test_another_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         fields[2] += Path(path) == folder
         return os.stat_result(fields)
 
-    monkeypatch.setattr(check.os, "stat", elsewhere)
+    monkeypatch.setattr(os, "stat", elsewhere)
     (line,) = find_problems(plan_of(folder, {"a.jpg": "b.jpg"}))
     assert "a.jpg: on another file system than its folder; leave it out" in line
 

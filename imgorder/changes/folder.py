@@ -43,7 +43,7 @@ class Folder:
         return set(os.listdir(self.path))
 
     def status(self, name: str) -> os.stat_result | None:
-        """Of a file, or of a link itself; None if there is none."""
+        """The status of a file, or of a link itself; None if there is no such name."""
         try:
             return os.lstat(self.at(name))
         except FileNotFoundError:

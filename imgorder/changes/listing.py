@@ -19,7 +19,7 @@ class Listing:
     Attributes:
         names: of everything, spelt as the file system has them.
         files: names of the files and links.
-        photos: names of what would be its set.
+        photos: names of those that are photos by their endings.
     """
 
     names: frozenset[str]

@@ -1,4 +1,4 @@
-"""What journals and plans know files by: a state that tells whether one is still the same, and names."""
+"""How journals and plans describe a file: by its name, and by a state that shows whether it is still the same."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_BYTES = 255  # of a name, on nearly every file system
 
 @dataclass(frozen=True)
 class FileState:
-    """What tells that a file is still the same one: inode, size in bytes, time of change in ns."""
+    """Whether a file is still the same shows by its inode, its size in bytes and its time of change in ns."""
 
     inode: int
     size: int
@@ -22,16 +22,16 @@ class FileState:
 
     @classmethod
     def of(cls, status: os.stat_result) -> FileState:
-        """From the status of a file, or of a link itself."""
+        """The state in a file's status, or in that of a link itself."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
     def like(self, other: FileState) -> bool:
-        """Whether size and time agree: all there is to go by where inodes are not kept, as on a FAT card."""
+        """Whether size and time agree; nothing else can be compared where inodes are not kept, as on a FAT card."""
         return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
 
 
 def same_name(name: str) -> str:
-    """Equal for names that some file system takes for one: whatever their case and Unicode form."""
+    """Equal for names that some file system takes for the same: names that differ in case or Unicode form only."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

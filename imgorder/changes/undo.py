@@ -59,7 +59,8 @@ def undo(path: Path, wanted: str | None = None) -> Undone:
     """Take back the last run that is not undone yet, or a certain one.
 
     Raises:
-        ImgorderError: if there is none, another process is at work, or a run was interrupted. Nothing was changed.
+        ImgorderError: if there is no such run, another process is at work, or a run was interrupted. Nothing was
+            changed.
     """
     with orderly_end(), locked(path) as folder:
         history = journal.refuse_unfinished(path)
@@ -127,7 +128,7 @@ def _choose(path: Path, runs: Sequence[Run], wanted: str | None) -> Run:
 
 
 def _find_successors(runs: Sequence[Run]) -> dict[int, set[int]]:
-    """For each inode those that took its place: a stamp, and the undo of one, write the file anew."""
+    """For each inode those that replaced it: a stamp, and the undo of one, write a new file."""
     successors: dict[int, set[int]] = {}
     for run in runs:
         for change in run.changes:
@@ -150,7 +151,7 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run]) -> tuple[list
     successors = _find_successors(runs)
     possible: list[Change] = []
     refused = []
-    staying: dict[str | None, str] = {}  # of each group that cannot go back as a whole, the file that is the reason
+    staying: dict[str | None, str] = {}  # for each group that cannot go back as a whole, the file that is the reason
     for change in _find_left(run, runs):
         back = _reverse(change)
         reason = _check_file(folder, back, _follow(back.state.inode, successors) if run.stable else None)

@@ -1,4 +1,4 @@
-"""``imgorder rename``: show what photos would be called in their order, and rename them if told to."""
+"""``imgorder rename``: show new names for photos in their order; with ``--apply``, rename them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def rename(
     ] = None,
     copy_to: Annotated[
         Path | None,
-        typer.Option("--copy-to", metavar="DIR", parser=named_path, help="Copy into DIR; leave the originals alone."),
+        typer.Option(
+            "--copy-to", metavar="DIR", parser=named_path, help="Copy into DIR; the originals stay as they are."
+        ),
     ] = None,
     no_companions: Annotated[
         bool, typer.Option("--no-companions", help="Leave RAW files, Live Photo videos and XMP files behind.")

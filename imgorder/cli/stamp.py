@@ -1,4 +1,4 @@
-"""``imgorder stamp``: show which capture times photos would get in their order, and write them if told to."""
+"""``imgorder stamp``: show capture times for photos in their order; with ``--apply``, write them."""
 
 from __future__ import annotations
 

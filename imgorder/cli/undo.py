@@ -1,4 +1,4 @@
-"""``imgorder undo``: take a rename or a stamp back, and put right what an interrupted run has left."""
+"""``imgorder undo``: take back a rename or a stamp, and recover from an interrupted run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def undo(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the runs in this folder; change nothing.")] = False,
     recover: Annotated[
-        bool, typer.Option("--recover", help="Put the folder back as it was before a run that was interrupted.")
+        bool, typer.Option("--recover", help="Put the folder back as it was before an interrupted run.")
     ] = False,
 ) -> None:
     """Take back the last rename or stamp in a folder; again for the one before it.
