@@ -347,10 +347,10 @@ def test_what_somebody_has_removed_or_edited_meanwhile_is_told_and_left_alone(tm
     next(folder.glob(".imgorder-*-000000")).unlink()
     (recovery,) = recover(folder)
     assert recovery.way == "back"
-    assert sorted(recovery.left_alone) == [
-        "a.jpg, to be b.jpg: gone since",
-        "d.jpg.xmp (d.jpg.xmp, to be e.jpg.xmp): changed since; left alone",
-    ]
+    gone, edited = sorted(recovery.left_alone)
+    assert (gone.split(",")[0], gone.split(": ")[1]) == ("a.jpg", "gone since")
+    assert edited.startswith("d.jpg.xmp ")
+    assert "left alone" in edited
     expected = {name: value for name, value in before.items() if name not in ("a.jpg", "d.jpg.xmp")}
     state = without_journals(snapshot(folder))
     assert {name: value for name, value in state.items() if name != "d.jpg.xmp"} == expected
@@ -402,7 +402,9 @@ def test_a_stamped_file_that_somebody_has_changed_meanwhile_is_left_alone(tmp_pa
     changed = next(name for name, value in before.items() if snapshot(folder)[name] != value)
     (folder / changed).write_bytes(b"edited")
     (recovery,) = recover(folder)
-    assert recovery.left_alone == (f"{changed}: changed or gone since; left alone",)
+    (line,) = recovery.left_alone
+    assert line.startswith(f"{changed}: ")
+    assert "left alone" in line
     assert {**without_journals(snapshot(folder)), changed: before[changed]} == before
     assert [each.state for each in list_runs(folder)] == ["taken back"]
 
@@ -657,7 +659,7 @@ def test_hidden_files_without_a_journal_are_told(tmp_path: Path) -> None:
     (file,) = folder.glob("*.jsonl")
     kept = file.read_bytes()
     file.unlink()
-    told = "-000000 and 6 more: hidden files of an interrupted run without its journal; they are your photos"
+    told = "-000000 and 6 more: hidden files of an interrupted run without its journal"
     for arguments in (("undo", folder, "--recover"), ("undo", folder), ("rename", folder), ("stamp", folder, *START)):
         (line,) = cli.refused(folder, *arguments)
         assert told in line

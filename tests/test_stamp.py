@@ -19,7 +19,17 @@ from imgorder.changes.stamp import apply_stamps, parse_start, parse_step
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.media import exif
 from imgorder.media.exif import capture_time, with_capture_time
-from tests.renaming import command, done, jpegs, refused, snapshot, stamp_plan, without_journals, write_order
+from tests.renaming import (
+    command,
+    done,
+    jpegs,
+    names_each,
+    refused,
+    snapshot,
+    stamp_plan,
+    without_journals,
+    write_order,
+)
 
 AT = ("--start", "2024-05-01 12:00:00")
 
@@ -84,11 +94,8 @@ def test_times_that_are_there_are_kept_unless_told(tmp_path: Path) -> None:
         file.write_bytes(with_capture_time(file.read_bytes(), datetime(2020, 1, index + 1))[0])
     before = snapshot(folder)
     lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
-    assert [line.split("photos/")[1] for line in lines] == [
-        f"{index}.jpg: has a capture time already (2020-01-0{index + 1} 00:00:00); "
-        "--overwrite-times replaces it, or leave it out"
-        for index in (2, 0)
-    ]
+    names_each(lines, [("2.jpg", "2020-01-03 00:00:00"), ("0.jpg", "2020-01-01 00:00:00")])
+    assert all("--overwrite-times" in line for line in lines)
     shown = done("stamp", "--order", order, *AT, "--overwrite-times")
     assert "2020-01-01 00:00:00" in shown
     assert snapshot(folder) == before
@@ -134,14 +141,14 @@ def test_what_cannot_be_stamped_is_told_at_once(tmp_path: Path) -> None:
     (folder / "2.jpg").chmod(0o444)
     os.link(folder / "3.jpg", folder / "twin.jpg")
     order = write_order(tmp_path, folder, ["0.jpg", "p.png", "link.jpg", "2.jpg", "3.jpg", "twin.jpg"])
-    lines = [line.split("photos/")[1] for line in refused(folder, "stamp", "--order", order, *AT, "--apply")]
-    assert lines[0].startswith("0.jpg: cannot be stamped (")
-    assert lines[1:] == [
-        "p.png: not a JPEG; only JPEGs can be stamped, leave it out",
-        "link.jpg: a symbolic link; give the photo that it leads to",
-        "2.jpg: read-only; make it writable (chmod u+w) or leave it out",
-        "twin.jpg: the same file as 3.jpg (a hard link); leave one of them out",
+    reasons = [
+        ("0.jpg", "cannot be stamped"),
+        ("p.png", "only JPEGs"),
+        ("link.jpg", "give the photo that it leads to"),
+        ("2.jpg", "chmod u+w"),
+        ("twin.jpg", "leave one of them out"),
     ]
+    names_each(refused(folder, "stamp", "--order", order, *AT, "--apply"), reasons)
 
 
 def test_below_the_confidence_nothing_is_changed(tmp_path: Path) -> None:
@@ -232,10 +239,7 @@ def test_undo_refuses_photos_that_changed_since(tmp_path: Path) -> None:
     result = command("undo", folder)
     assert result.exit_code == 1
     assert "1 of 3 files" in result.stdout
-    assert [line.split("photos/")[1] for line in result.stderr.splitlines()] == [
-        "1.jpg: gone since",
-        "0.jpg: changed since; its old time is not given back",
-    ]
+    names_each(result.stderr.splitlines(), [("1.jpg", "gone since"), ("0.jpg", "changed since")])
     assert snapshot(folder)["2.jpg"] == before["2.jpg"]
 
 
