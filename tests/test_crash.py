@@ -584,7 +584,7 @@ def test_copies_do_not_go_into_a_folder_with_an_interrupted_run(tmp_path: Path) 
     assert snapshot(folder) == before
 
 
-@pytest.mark.parametrize("broken", ["with_capture_time", "restored", "both"])
+@pytest.mark.parametrize("broken", ["set_capture_time", "restore_segment", "both"])
 def test_a_stamp_that_this_version_would_write_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -596,17 +596,17 @@ def test_a_stamp_that_this_version_would_write_otherwise(
     with killed(Kill(until=lambda: any_changed(folder, stamped))):
         act(folder, "undo")
     dead = snapshot(folder)
-    if broken in ("with_capture_time", "both"):
-        monkeypatch.setattr(exif, "with_capture_time", lambda data, time: (data + b"otherwise", b""))
-    if broken in ("restored", "both"):
-        monkeypatch.setattr(exif, "restored", lambda data, segment: data)
+    if broken in ("set_capture_time", "both"):
+        monkeypatch.setattr(exif, "set_capture_time", lambda data, time: (data + b"otherwise", b""))
+    if broken in ("restore_segment", "both"):
+        monkeypatch.setattr(exif, "restore_segment", lambda data, segment: data)
     if broken == "both":
         with pytest.raises(ProblemsError, match="can be neither taken back nor finished; nothing was changed"):
             recover(folder)
         assert snapshot(folder) == dead
         return
     (recovery,) = recover(folder)
-    if broken == "restored":
+    if broken == "restore_segment":
         assert recovery.way == "back"
         assert snapshot(folder) == stamped
     else:

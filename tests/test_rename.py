@@ -21,7 +21,7 @@ from PIL import Image
 
 from imgorder.changes import exclusive
 from imgorder.changes.apply import apply_plan
-from imgorder.changes.check import find_problems, name_problems
+from imgorder.changes.check import find_name_problems, find_problems
 from imgorder.changes.companions import cut_ending, find_companions
 from imgorder.changes.folder import locked
 from imgorder.changes.plan import read_plan
@@ -318,9 +318,9 @@ def test_names_that_are_fine(tmp_path: Path, name: str) -> None:
 
 
 def test_characters_that_windows_refuses_are_refused_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(name_problems("a?.jpg")) == []
+    assert list(find_name_problems("a?.jpg")) == []
     monkeypatch.setattr(sys, "platform", "win32")
-    assert "Windows takes no '?'" in next(name_problems("a?.jpg"))
+    assert "Windows takes no '?'" in next(find_name_problems("a?.jpg"))
 
 
 def test_one_name_for_two_photos(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from imgorder.changes.folder import Folder
 from imgorder.changes.stamp import apply_stamps, parse_start, parse_step
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.media import exif
-from imgorder.media.exif import capture_time, with_capture_time
+from imgorder.media.exif import read_capture_time, set_capture_time
 from tests.renaming import (
     command,
     done,
@@ -40,7 +40,9 @@ def stampable(home: Path, n: int = 3) -> tuple[Path, Path]:
 
 
 def times(folder: Path, names: str = "*.jpg") -> dict[str, datetime | None]:
-    return {file.name: capture_time(file.read_bytes()) for file in sorted(folder.glob(names)) if file.name != "z.jpg"}
+    return {
+        file.name: read_capture_time(file.read_bytes()) for file in sorted(folder.glob(names)) if file.name != "z.jpg"
+    }
 
 
 def test_times_follow_the_order_and_go_back_to_the_byte(photos: Path) -> None:
@@ -91,7 +93,7 @@ def test_times_that_are_there_are_kept_unless_told(tmp_path: Path) -> None:
     folder, order = stampable(tmp_path)
     for index in (0, 2):
         file = folder / f"{index}.jpg"
-        file.write_bytes(with_capture_time(file.read_bytes(), datetime(2020, 1, index + 1))[0])
+        file.write_bytes(set_capture_time(file.read_bytes(), datetime(2020, 1, index + 1))[0])
     before = snapshot(folder)
     lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
     names_each(lines, [("2.jpg", "2020-01-03 00:00:00"), ("0.jpg", "2020-01-01 00:00:00")])
@@ -225,7 +227,7 @@ def test_content_that_reads_back_otherwise_is_taken_back(tmp_path: Path, monkeyp
 
 def test_a_change_that_could_not_be_undone_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = stampable(tmp_path)
-    monkeypatch.setattr(exif, "restored", lambda data, segment: data)
+    monkeypatch.setattr(exif, "restore_segment", lambda data, segment: data)
     lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
     assert all("cannot be stamped (the change could not be taken back exactly)" in line for line in lines)
 

@@ -11,9 +11,9 @@ from functools import cache
 from pathlib import Path
 
 from imgorder.changes.folder import PREFIX
-from imgorder.changes.listing import List, list_folder
+from imgorder.changes.listing import Look, list_folder
 from imgorder.changes.plan import Plan, PlannedFile, PlannedSet, find_belonging
-from imgorder.changes.records import MAX_BYTES, FileState, is_bare_name, same_name
+from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
 from imgorder.errors import PhotoError
 from imgorder.names import show
 
@@ -30,7 +30,7 @@ def find_problems(plan: Plan) -> list[str]:
     problems += _find_shared_folders(plan)
     for planned in plan.sets:
         changing = planned.files if plan.copy_to else planned.changing
-        problems += [problem for file in changing for problem in name_problems(file.new)]
+        problems += [problem for file in changing for problem in find_name_problems(file.new)]
     if plan.copy_to is not None:
         problems += _find_copy_problems(plan, plan.copy_to)
     else:
@@ -40,7 +40,7 @@ def find_problems(plan: Plan) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def name_problems(name: str) -> Iterator[str]:
+def find_name_problems(name: str) -> Iterator[str]:
     """What is wrong with a new name, here or on a system to which the file may be copied."""
     if name == "":
         yield "an empty name; use {stem} or {index} in --template"
@@ -65,7 +65,7 @@ def name_problems(name: str) -> Iterator[str]:
         yield f"{show(name)}: Windows takes no {refused[0]!r} in names; use another --template"
 
 
-def folder_problems(folder: Path) -> Iterator[str]:
+def find_folder_problems(folder: Path) -> Iterator[str]:
     """Whether names in a folder can be changed."""
     if not os.path.isdir(folder):
         yield f"{show(folder)}: not a folder (any more); make a new plan"
@@ -73,7 +73,7 @@ def folder_problems(folder: Path) -> Iterator[str]:
         yield f"{show(folder)}: nothing can be changed in this folder; check its permissions"
 
 
-def file_problems(folder: Path, name: str) -> Iterator[str]:
+def find_file_problems(folder: Path, name: str) -> Iterator[str]:
     """Whether a file that is in a folder can be changed."""
     path = folder / name
     status = os.lstat(path)
@@ -85,7 +85,7 @@ def file_problems(folder: Path, name: str) -> Iterator[str]:
         yield f"{show(path)}: read-only; make it writable (chmod u+w) or leave it out"
 
 
-def state_problem(path: Path, state: FileState, follow: bool = False) -> str | None:
+def find_state_problem(path: Path, state: FileState, follow: bool = False) -> str | None:
     """Whether a file is no longer what it was when the plan was made; with ``follow``, what a link leads to."""
     try:
         now = FileState.of(os.stat(path) if follow else os.lstat(path))
@@ -104,10 +104,10 @@ def find_hard_links(folder: Path, files: Iterable[tuple[str, FileState]]) -> Ite
         seen[state.inode] = name
 
 
-def _find_changes(planned: PlannedSet, plan: Plan, look: List) -> Iterator[str]:
+def _find_changes(planned: PlannedSet, plan: Plan, look: Look) -> Iterator[str]:
     """What is not as it was when the plan was made, and files that have come since."""
     for file in planned.files:
-        if problem := state_problem(planned.folder / file.old, file.state, plan.copy_to is not None):
+        if problem := find_state_problem(planned.folder / file.old, file.state, plan.copy_to is not None):
             yield problem
     photos = [file.old for file in planned.photos]
     known = {file.old for file in planned.files}
@@ -170,7 +170,7 @@ def _find_shared_folders(plan: Plan) -> Iterator[str]:
         seen[key] = planned.folder
 
 
-def _find_rename_problems(planned: PlannedSet, look: List) -> Iterator[str]:
+def _find_rename_problems(planned: PlannedSet, look: Look) -> Iterator[str]:
     folder = planned.folder
     changing = planned.changing
     elsewhere = [file for file in planned.files if not is_bare_name(file.old)]
@@ -184,20 +184,20 @@ def _find_rename_problems(planned: PlannedSet, look: List) -> Iterator[str]:
         yield from (f"{show(file.old)}: not a file name; make a new plan" for file in elsewhere)
     if elsewhere or not changing:
         return
-    yield from folder_problems(folder)
+    yield from find_folder_problems(folder)
     there = [file for file in planned.files if os.path.lexists(folder / file.old)]
     for file in there:
         if file.old != file.new:
-            yield from file_problems(folder, file.old)
+            yield from find_file_problems(folder, file.old)
     yield from find_hard_links(folder, ((file.old, file.state) for file in there))
     yield from _find_duplicates([(file.old, file.new) for file in planned.files])
     yield from _find_taken_names(planned, changing, look)
 
 
-def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look: List) -> Iterator[str]:
+def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look: Look) -> Iterator[str]:
     leaving = {file.old for file in changing}
     inodes = {file.state.inode for file in changing}
-    staying = {same_name(file.old) for file in planned.files if file.old == file.new}
+    staying = {fold_name(file.old) for file in planned.files if file.old == file.new}
     try:
         names = look(planned.folder).names
     except PhotoError:
@@ -210,7 +210,7 @@ def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look
             status = os.lstat(path)
         except (OSError, ValueError):  # ValueError: a name that cannot be encoded, which is a problem already
             continue
-        if same_name(file.new) in staying or not is_bare_name(file.new):
+        if fold_name(file.new) in staying or not is_bare_name(file.new):
             continue  # a problem already: a duplicate, or not a file name
         if file.new not in names and status.st_ino in inodes:
             continue  # a.JPG where case does not count: one of the files that are leaving, in other letters
@@ -220,7 +220,7 @@ def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look
 def _find_duplicates(names: Sequence[tuple[str, str]]) -> Iterator[str]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for old, new in names:
-        groups.setdefault(same_name(new), []).append((old, new))
+        groups.setdefault(fold_name(new), []).append((old, new))
     for group in groups.values():
         if len(group) > 1 and any(old != new for old, new in group):
             olds = " and ".join(show(old) for old, _ in group)
@@ -232,12 +232,12 @@ def _find_copy_problems(plan: Plan, target: Path) -> Iterator[str]:
         if not os.path.isdir(target):
             yield f"{show(target)}: not a folder; give another --copy-to"
             return
-        yield from folder_problems(target)
+        yield from find_folder_problems(target)
     elif not os.path.isdir(target.parent):
         yield f"{show(target)}: its parent folder is not there; make it, or give another --copy-to"
         return
     else:
-        yield from folder_problems(target.parent)
+        yield from find_folder_problems(target.parent)
     files = [(planned, file) for planned in plan.sets for file in planned.files]
     for planned, file in files:
         path = planned.folder / file.old

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from imgorder.changes.records import same_name
+from imgorder.changes.records import fold_name
 from imgorder.media.photos import SUFFIXES
 
 # fmt: off
@@ -56,20 +56,20 @@ def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Compani
     for name in names:
         if name in taken:
             continue
-        by_name.setdefault(same_name(name), []).append(name)
+        by_name.setdefault(fold_name(name), []).append(name)
         if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
             others.append(name)
     claims: dict[str, list[Companion]] = {}
     for photo in (*photos, *others):
-        stem = same_name(os.path.splitext(photo)[0])
+        stem = fold_name(os.path.splitext(photo)[0])
         for ending in ENDINGS:
             for name in by_name.get(stem + ending, ()):
                 own = os.path.splitext(name)[1]
                 _claim(claims, Companion(name, (photo,), True, own))
                 if ending in RAW:
-                    for edits in by_name.get(same_name(name) + XMP, ()):
+                    for edits in by_name.get(fold_name(name) + XMP, ()):
                         _claim(claims, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
-        for name in by_name.get(same_name(photo) + XMP, ()):
+        for name in by_name.get(fold_name(photo) + XMP, ()):
             _claim(claims, Companion(name, (photo,), False, os.path.splitext(name)[1]))
     merged = (_merge(claims[name]) for name in sorted(claims))
     return [companion for companion in merged if taken.intersection(companion.photos)]

@@ -182,7 +182,7 @@ def new_run_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def stage_name(run: str, index: int) -> str:
+def make_stage_name(run: str, index: int) -> str:
     """The hidden name of a run's file."""
     return f"{PREFIX}{run}-{index:06d}"
 

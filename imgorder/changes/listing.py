@@ -27,7 +27,7 @@ class Listing:
     photos: frozenset[str]
 
 
-List = Callable[[Path], Listing]  # `list_folder`, or one that remembers what it has seen
+Look = Callable[[Path], Listing]  # `list_folder`, or one that remembers what it has seen
 
 
 def list_folder(folder: Path) -> Listing:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from imgorder.changes.companions import Companion, find_companions
 from imgorder.changes.folder import PREFIX
-from imgorder.changes.listing import List, list_folder
+from imgorder.changes.listing import Look, list_folder
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
@@ -181,7 +181,7 @@ def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
         raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
 
 
-def find_belonging(folder: Path, names: Sequence[str], look: List, problems: list[str]) -> dict[str, list[Companion]]:
+def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: list[str]) -> dict[str, list[Companion]]:
     """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
     belonging: dict[str, list[Companion]] = {}
     for inside in dict.fromkeys(map(os.path.dirname, names)):
@@ -198,7 +198,7 @@ def find_belonging(folder: Path, names: Sequence[str], look: List, problems: lis
 
 
 def _plan_set(
-    ordered: SortedSet, template: Template, companions: bool, copied: bool, look: List, problems: list[str]
+    ordered: SortedSet, template: Template, companions: bool, copied: bool, look: Look, problems: list[str]
 ) -> PlannedSet:
     folder = ordered.photos.folder
     names = [ordered.photos.name(file) for file in ordered.files]

@@ -30,7 +30,7 @@ class FileState:
         return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
 
 
-def same_name(name: str) -> str:
+def fold_name(name: str) -> str:
     """Equal for names that some file system takes for the same: names that differ in case or Unicode form only."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 

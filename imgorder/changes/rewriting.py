@@ -114,8 +114,8 @@ def _convert(rewrite: Rewrite, data: bytes, *, back: bool) -> bytes:
 
     try:
         if rewrite.stamps != back:
-            return exif.with_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
-        return exif.restored(data, base64.b64decode(rewrite.segment, validate=True))
+            return exif.set_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
+        return exif.restore_segment(data, base64.b64decode(rewrite.segment, validate=True))
     except ValueError as error:
         raise ImgorderError(f"{show(rewrite.name)}: its EXIF block cannot be changed ({error})") from error
 

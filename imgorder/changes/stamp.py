@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from imgorder.changes import journal, transaction
-from imgorder.changes.check import file_problems, find_hard_links, folder_problems, state_problem
+from imgorder.changes.check import find_file_problems, find_folder_problems, find_hard_links, find_state_problem
 from imgorder.changes.folder import locked
 from imgorder.changes.journal import Rewrite, Run
 from imgorder.changes.records import FileState, is_bare_name
@@ -120,7 +120,7 @@ def make_stamps(
     names = [photos.photos.name(file) for file in photos.files]
     if not all(map(is_bare_name, names)):
         raise ProblemsError([f"{show(folder)}: the photos lie in different folders; give one folder"])
-    problems = list(folder_problems(folder))
+    problems = list(find_folder_problems(folder))
     stamps = []
     for index, name in enumerate(names):
         try:
@@ -152,10 +152,10 @@ def apply_stamps(plan: StampPlan) -> Run | None:
         return None
     with orderly_end(), locked(plan.folder) as folder:
         history = journal.refuse_unfinished(plan.folder)
-        problems = list(folder_problems(plan.folder))
+        problems = list(find_folder_problems(plan.folder))
         for stamp in plan.stamps:
-            changed = state_problem(plan.folder / stamp.name, stamp.rewrite.state)
-            problems += [changed] if changed else file_problems(plan.folder, stamp.name)
+            changed = find_state_problem(plan.folder / stamp.name, stamp.rewrite.state)
+            problems += [changed] if changed else find_file_problems(plan.folder, stamp.name)
         if problems:
             raise ProblemsError(problems)
         return transaction.carry_out(folder, "stamp", plan.changing, history)
@@ -168,7 +168,7 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             return [f"{show(path)}: a symbolic link; give the photo that it leads to"]
-        problems = list(file_problems(folder, name))
+        problems = list(find_file_problems(folder, name))
         data = path.read_bytes()
     except OSError as error:
         return [f"{show(path)}: cannot be read ({error.strerror}); check its permissions"]
@@ -176,19 +176,19 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
         return [*problems, f"{show(path)}: not a JPEG; only JPEGs can be stamped, leave it out"]
     if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
         problems.append(f"{show(path)}: belongs to another user, who could not stay its owner; copy it first")
-    before = exif.capture_time(data)
+    before = exif.read_capture_time(data)
     if before is not None and before != time and not overwrite:
         problems.append(
             f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
         )
-    elif before is None and not overwrite and (text := exif.capture_text(data)):
+    elif before is None and not overwrite and (text := exif.read_capture_text(data)):
         problems.append(
             f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
             "it, or leave it out"
         )
     try:
-        content, segment = exif.with_capture_time(data, time)
-        if exif.restored(content, segment) != data or exif.capture_time(content) != time:
+        content, segment = exif.set_capture_time(data, time)
+        if exif.restore_segment(content, segment) != data or exif.read_capture_time(content) != time:
             raise ImgorderError("the change could not be taken back exactly")
     except (exif.ExifError, ImgorderError) as error:
         return [*problems, f"{show(path)}: cannot be stamped ({error}); leave it out"]
@@ -197,4 +197,4 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
     encoded = base64.b64encode(segment).decode("ascii")
     hashes = sha256(data), sha256(content)
     rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, FileState.of(status))
-    return Stamp(before, time, exif.capture_zone(data), rewrite)
+    return Stamp(before, time, exif.read_capture_zone(data), rewrite)

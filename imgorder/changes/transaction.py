@@ -48,7 +48,7 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
     identity = journal.new_run_id()
     number = max((run.number for run in history.runs), default=0) + 1
     time = datetime.now().isoformat(timespec="seconds")
-    staged = [replace(each, stage=journal.stage_name(identity, index)) for index, each in enumerate(changes)]
+    staged = [replace(each, stage=journal.make_stage_name(identity, index)) for index, each in enumerate(changes)]
     run = Run(identity, number, kind, of, time, tuple(staged))
     try:
         journal.begin(folder, run)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgorder.changes import journal, transaction
-from imgorder.changes.check import file_problems, folder_problems
+from imgorder.changes.check import find_file_problems, find_folder_problems
 from imgorder.changes.folder import Folder, describe_error, locked
 from imgorder.changes.journal import BACK, DONE, Change, History, Move, Rewrite, Run
 from imgorder.changes.records import FileState
@@ -65,7 +65,7 @@ def undo(path: Path, wanted: str | None = None) -> Undone:
     with orderly_end(), locked(path) as folder:
         history = journal.refuse_unfinished(path)
         run = _choose(path, history.runs, wanted)
-        for problem in folder_problems(path):
+        for problem in find_folder_problems(path):
             raise ImgorderError(problem)
         changes, refused = _choose_changes(folder, run, history.runs)
         if changes:
@@ -206,7 +206,7 @@ def _check_moved(folder: Folder, back: Move, inodes: set[int] | None) -> FileSta
         return f"{show(path)}: changed since (its size or time differs); {show(back.new)} is not given back"
     if inodes is not None and state.inode not in inodes:
         return f"{show(path)}: another file by now; {show(back.new)} is not given back"
-    for problem in file_problems(folder.path, back.old):
+    for problem in find_file_problems(folder.path, back.old):
         return problem
     return state
 
@@ -221,7 +221,7 @@ def _check_rewritten(folder: Folder, back: Rewrite) -> FileState | str:
         return f"{show(path)}: another file by now"
     if state.mtime_ns != back.state.mtime_ns or sha256(folder.read(back.name)) != back.before:
         return f"{show(path)}: changed since; its old time is not given back"
-    for problem in file_problems(folder.path, back.name):
+    for problem in find_file_problems(folder.path, back.name):
         return problem
     return state
 

@@ -34,7 +34,7 @@ class ExifError(ValueError):
     """A JPEG or its EXIF block is broken, or cannot take the time. The message is one line, without a file name."""
 
 
-def capture_time(data: bytes) -> datetime | None:
+def read_capture_time(data: bytes) -> datetime | None:
     """When a JPEG was taken by its first EXIF block, to the microsecond.
 
     Never raises: bytes that are not a JPEG, and a broken EXIF block, have no time.
@@ -49,19 +49,19 @@ def capture_time(data: bytes) -> datetime | None:
     return parse_time(*_texts(data, _TIME, _SUBSECOND))
 
 
-def capture_text(data: bytes) -> str:
+def read_capture_text(data: bytes) -> str:
     """The text of a JPEG's DateTimeOriginal, also if it is not a time; empty where it is missing, blank or zeros.
 
-    Never raises, as `capture_time`.
+    Never raises, as `read_capture_time`.
     """
     (text,) = _texts(data, _TIME)
     return text if text.strip(" :0") else ""
 
 
-def capture_zone(data: bytes) -> timezone | None:
+def read_capture_zone(data: bytes) -> timezone | None:
     """The time zone of a JPEG's DateTimeOriginal; None where OffsetTimeOriginal is missing or not a zone.
 
-    Never raises, as `capture_time`.
+    Never raises, as `read_capture_time`.
     """
     return parse_offset(*_texts(data, _ZONE))
 
@@ -79,8 +79,8 @@ def _texts(data: bytes, *tags: int) -> list[str]:
     return ["" for _ in tags]
 
 
-def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
-    """A JPEG with another capture time, and what `restored` needs to undo that.
+def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
+    """A JPEG with another capture time, and what `restore_segment` needs to undo that.
 
     The decimals are always written, as ``0`` on a full second. Some galleries join both tags as text, and some use
     another tag where one is missing; so they sort all photos by the same rule.
@@ -117,11 +117,11 @@ def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     return data[:start] + new + data[end:], data[start:end]
 
 
-def restored(data: bytes, old_segment: bytes) -> bytes:
-    """The JPEG before `with_capture_time`, byte for byte.
+def restore_segment(data: bytes, old_segment: bytes) -> bytes:
+    """The JPEG before `set_capture_time`, byte for byte.
 
     Args:
-        data: the file that `with_capture_time` made.
+        data: the file that `set_capture_time` made.
         old_segment: the segment that it returned, ``b""`` to take the EXIF segment out.
 
     Raises:
