@@ -21,6 +21,9 @@ T = TypeVar("T")
 class Check:
     """What a value has to be beyond its type, for `Annotated`.
 
+    Where ``fits`` uses names of its module, the `Annotated` type has to stand outside the class: inside, they are
+    not seen.
+
     Attributes:
         fits: whether it is so; a ValueError counts as no.
         wanted: in words: "a number from 0 to 1".
@@ -82,7 +85,10 @@ def as_record(value: Any) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for name, _, inline, _ in _fields_of(type(value)):  # type: ignore[arg-type]
         own = getattr(value, name)
-        record.update(as_record(own)) if inline else record.update({name: _as_json(own)})
+        if inline:
+            record |= as_record(own)
+        else:
+            record[name] = own if own is None or isinstance(own, str | int) else _as_json(own)  # no call for most
     return record
 
 
@@ -177,53 +183,3 @@ def _read_key(hint: Any, name: str) -> Any:
             raise ValueError(f"{name!r} is not a number")
         return int(name)
     return name
-
-
-# The former readers of single fields, until all records are dataclasses.
-def integer(record: Record, key: str) -> int:
-    """A whole number; raises ValueError."""
-    value = record.get(key)
-    if type(value) is not int:
-        raise ValueError(f"{key} is no whole number")
-    return value
-
-
-def text(record: Record, key: str) -> str:
-    """A string; raises ValueError."""
-    value = record.get(key)
-    if not isinstance(value, str):
-        raise ValueError(f"{key} is no text")
-    return value
-
-
-def optional_text(record: Record, key: str) -> str | None:
-    """A string or null; raises ValueError."""
-    return None if record.get(key) is None else text(record, key)
-
-
-def path_text(record: Record, key: str) -> str:
-    """A string that can be a path on this system; raises ValueError."""
-    path = text(record, key)
-    if b"\0" in os.fsencode(path):  # and characters that cannot be encoded raise a ValueError themselves
-        raise ValueError(f"{key} is no path")
-    return path
-
-
-def boolean(record: Record, key: str) -> bool:
-    """True or false; raises ValueError."""
-    value = record.get(key)
-    if not isinstance(value, bool):
-        raise ValueError(f"{key} is neither true nor false")
-    return value
-
-
-def probability(record: Record, key: str) -> float:
-    """A number from 0 to 1; raises ValueError."""
-    return _number_within(record, key, 0, 1, "no number from 0 to 1")
-
-
-def _number_within(record: Record, key: str, least: float, most: float, otherwise: str) -> float:
-    value = record.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:  # NaN is outside
-        raise ValueError(f"{key} is {otherwise}")
-    return float(value)

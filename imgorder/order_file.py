@@ -1,4 +1,4 @@
-"""An order that ``imgorder sort --json`` has written, read back and found again among photos."""
+"""Read an order that ``imgorder sort --json`` wrote, and find its photos."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 from imgorder.errors import ImgorderError
-from imgorder.fields import probability
+from imgorder.fields import Check, Probability, read_record
 from imgorder.files import same_file
 from imgorder.known import Known
 from imgorder.media.photos import PhotoSet, find_sets
@@ -20,12 +20,28 @@ from imgorder.sorting import SortedSet
 
 
 @dataclass(frozen=True)
+class _WrittenSet:
+    folder: Path
+    order: Annotated[tuple[str, ...], Check(lambda names: 0 < len(names) == len(set(names)), "a list of file names")]
+    confidence: Probability
+    direction: str
+    model: str
+    backend: str
+
+
+@dataclass(frozen=True)
+class _Written:
+    version: Annotated[int, Check(lambda version: version == 1, "1")]
+    sets: Annotated[tuple[_WrittenSet, ...], Check(bool, "a list of sets")]
+
+
+@dataclass(frozen=True)
 class OrderFile:
-    """What a file that ``imgorder sort --json`` wrote says.
+    """The content of a file that ``imgorder sort --json`` wrote.
 
     Attributes:
-        path: of the file.
-        sets: its sets; whether their photos are there was not looked at.
+        path: the file.
+        sets: its sets; their photos may be gone.
         written: its time of change in ns; None for a pipe.
     """
 
@@ -40,7 +56,7 @@ class OrderFile:
 
 
 def read_file(file: Path) -> OrderFile:
-    """Read such a file, once: it may be a pipe. Raises ImgorderError."""
+    """Read such a file, only once: it may be a pipe. Raises ImgorderError."""
     try:
         with file.open("rb") as stream:
             status = os.fstat(stream.fileno())
@@ -49,33 +65,33 @@ def read_file(file: Path) -> OrderFile:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImgorderError(f"{show(file)}: cannot be read ({reason}); check the path") from error
     written = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
-    return OrderFile(file, tuple(_set_of(record) for record in _records(file, content)), written)
+    return OrderFile(file, _read_sets(file, content), written)
 
 
 def read_order(order: OrderFile, paths: Sequence[Path] = (), known: Known = Known()) -> list[SortedSet]:
-    """Take the order from a file.
+    """Find the photos of a file, in its order.
 
     Args:
         order: its folders are as they were given to `sort`, so relative ones count from the current folder.
-        paths: if given, photos are looked for here, and have to be those of the file, which may have been moved.
+        paths: if given, the photos are here; they may have moved, but have to be those of the file.
         known: its first photos have to be the first or last ones of the file's orders.
 
     Raises:
-        ImgorderError: if the file names other photos than there are.
-        UsageError: if a first photo is none of the ends, or both ends of one set are.
+        ImgorderError: if the file's photos are not those that are there.
+        UsageError: if a photo that is given as the first is not at an end of its set, or both ends are given.
     """
     file, sets = order.path, list(order.sets)
     if paths:
-        sets = _among(file, sets, find_sets(paths))
+        sets = _match_sets(file, sets, find_sets(paths))
     else:
         for photos in sets:
-            find_sets(photos.files)  # they are there
+            find_sets(photos.files)  # raises if one is gone
     ends = [(each.files[0], each.files[-1]) for each in sets]
     starts = known.starts(ends, f"neither first nor last in {show(file)}; sort again with --first")
-    return [_directed(each, start, known) for each, start in zip(sets, starts, strict=True)]
+    return [_direct(each, start, known) for each, start in zip(sets, starts, strict=True)]
 
 
-def _directed(each: SortedSet, start: int | None, known: Known) -> SortedSet:
+def _direct(each: SortedSet, start: int | None, known: Known) -> SortedSet:
     """A set in the direction that is known; ``start``: 0 for the file's first photo, 1 for its last, None for none."""
     if known.direction(start) == "unknown":
         return each
@@ -83,71 +99,61 @@ def _directed(each: SortedSet, start: int | None, known: Known) -> SortedSet:
     return replace(each, order=each.order[::-1] if turned else each.order, direction="given")
 
 
-def _records(file: Path, data: bytes) -> list[dict[str, Any]]:
+def _read_sets(file: Path, data: bytes) -> tuple[SortedSet, ...]:
     try:
-        content = json.loads(data)
-        if content["version"] != 1:
-            raise ValueError
-        records = content["sets"]
-        if not records:
-            raise ValueError
-        for record in records:
-            names, _ = record["order"], probability(record, "confidence")
-            texts = [record["folder"], record["direction"], record["model"], record["backend"], *names]
-            if not names or len(set(names)) < len(names) or not all(isinstance(each, str) for each in texts):
-                raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        read = read_record(_Written, json.loads(data))
+    except (ValueError, RecursionError) as error:
         raise ImgorderError(
             f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quote_path(file)}"
         ) from error
-    return list(records)
-
-
-def _set_of(record: dict[str, Any]) -> SortedSet:
-    folder = Path(record["folder"])
-    files = tuple(folder / name for name in record["order"])
-    return SortedSet(
-        PhotoSet(folder, files),
-        tuple(range(len(files))),
-        float(record["confidence"]),
-        record["direction"],
-        record["model"],
-        record["backend"],
+    return tuple(
+        SortedSet(
+            PhotoSet(each.folder, tuple(each.folder / name for name in each.order)),
+            tuple(range(len(each.order))),
+            each.confidence,
+            each.direction,
+            each.model,
+            each.backend,
+        )
+        for each in read.sets
     )
 
 
-def _among(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]) -> list[SortedSet]:
-    """The sets of a file with the photos that were given; each set of the file has to be among them."""
+def _match_sets(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]) -> list[SortedSet]:
+    """The sets of a file with the photos that were given; each has to be there."""
     if len(sets) != len(found):
         raise ImgorderError(f"{show(file)}: {len(sets)} sets, but {len(found)} were given; give the same ones")
     left = list(found)
     partners: dict[int, PhotoSet] = {}
-    for choose in (_same, _moved):
+    for choose in (_find_in_folder, _find_moved):
         for index, each in enumerate(sets):
             if index not in partners and (photos := choose(file, each, left)) is not None:
                 partners[index] = photos
                 left.remove(photos)
-    return [_with_photos(file, each, partners[index]) for index, each in enumerate(sets)]
+    return [_take_photos(file, each, partners[index]) for index, each in enumerate(sets)]
 
 
-def _same(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
-    """The given set in the very folder of the file's, of several there the one with these names."""
+def _find_in_folder(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
+    """The given set in the folder that the file names; of several there, the one with the same names."""
     there = [photos for photos in found if same_file(photos.folder, each.photos.folder)]
-    return next((photos for photos in there if _names(photos) == _names(each.photos)), there[0] if there else None)
+    return next(
+        (photos for photos in there if _list_names(photos) == _list_names(each.photos)), there[0] if there else None
+    )
 
 
-def _moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet:
-    """The given set that has to be the file's, whose folder is elsewhere by now, or was named from elsewhere.
+def _find_moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet:
+    """The given set that has the file's photos, which have moved since, or were sorted from another current folder.
 
     Raises:
-        ImgorderError: if the file's photos are there, and are others, or names do not tell which set is meant.
+        ImgorderError: if photos are where the file says, so that the given ones are others; or if names do not tell
+            which set is meant.
     """
     if any(os.path.lexists(path) for path in each.files):
         raise ImgorderError(
             f"{show(found[0].folder)}: not the photos of {show(file)}, which are in {show(each.photos.folder)}; "
             "give those, or sort again"
         )
-    alike = [photos for photos in found if len(found) == 1 or _names(photos) == _names(each.photos)]
+    alike = [photos for photos in found if len(found) == 1 or _list_names(photos) == _list_names(each.photos)]
     if len(alike) != 1:
         raise ImgorderError(
             f"{show(each.photos.folder)}: of {show(file)}, is not there, and names do not tell which of the given sets "
@@ -156,7 +162,7 @@ def _moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet:
     return alike[0]
 
 
-def _with_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
+def _take_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
     by_name = {photos.name(path): index for index, path in enumerate(photos.files)}
     names = [each.photos.name(path) for path in each.files]
     for name in sorted({*names} ^ {*by_name}):
@@ -165,5 +171,5 @@ def _with_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
     return replace(each, photos=photos, order=tuple(by_name[name] for name in names))
 
 
-def _names(photos: PhotoSet) -> set[str]:
+def _list_names(photos: PhotoSet) -> set[str]:
     return {photos.name(path) for path in photos.files}

@@ -5,6 +5,8 @@ or, for a write, in the middle. In a test the death is an exception that no `exc
 catches, after which every further call of that kind raises it again: nothing more reaches the disk, as
 with a killed process, and only locks and descriptors are closed, as the system would do.
 
+Tests that need a certain state of the folder say so: `reached` is true once files have hidden or new names.
+
 As a script it is a process that really ends there: `killing.py FOLDER ACTION CALL WHEN`.
 """
 
@@ -12,13 +14,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from imgorder.changes import folder as moves  # MERGED
+from imgorder.changes import exclusive
 
 # fmt: off
 CALLS = (  # of `os`
@@ -40,14 +43,22 @@ class Kill:
         at: counted from 1; 0 for never.
         when: ``before`` the call, ``after`` it, or ``torn``: in the middle of a write.
         die: what dying is.
+        until: dies instead after the first call after which this is true.
     """
 
-    def __init__(self, at: int, when: str = "after", die: Callable[[], NoReturn] | None = None) -> None:
+    def __init__(
+        self,
+        at: int = 0,
+        when: str = "after",
+        die: Callable[[], NoReturn] | None = None,
+        until: Callable[[], bool] | None = None,
+    ) -> None:
         self.at = at
         self.when = when
         self.calls = 0
         self.dead = False
         self._die = die
+        self._until = until
 
     def around(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
@@ -56,6 +67,12 @@ class Kill:
             if self.dead:
                 raise Killed
             self.calls += 1
+            if self._until is not None:
+                done = real(*arguments, **named)
+                if not self._until():
+                    return done
+                self.dead = True
+                raise Killed
             if self.calls != self.at:
                 return real(*arguments, **named)
             self.dead = True
@@ -69,6 +86,25 @@ class Kill:
             raise Killed
 
         return call
+
+
+def hidden(folder: Path) -> list[str]:
+    """The hidden names that files of a run have."""
+    return [name for name in os.listdir(folder) if re.fullmatch(r"\.imgorder-.*-\d{6}", name)]
+
+
+def reached(folder: Path, hidden_files: int, new_names: int = 0) -> Callable[[], bool]:
+    """Whether a run has begun, and has given files hidden names, and then as many of them new names."""
+    most = 0
+
+    def is_reached() -> bool:
+        nonlocal most
+        now = len(hidden(folder))
+        most = max(most, now)
+        begun = any(re.fullmatch(r"\.imgorder-[0-9a-f-]*\.jsonl", name) for name in os.listdir(folder))
+        return begun and most >= hidden_files and most - now >= new_names
+
+    return is_reached
 
 
 def refusing(code: int) -> Callable[..., NoReturn]:
@@ -90,14 +126,14 @@ def killed(kill: Kill, way: str = "renameat2", sync: bool = False) -> Iterator[K
         sync: whether `fsync` really waits for the disk. A dying process loses nothing either way.
     """
     real = {name: getattr(os, name) for name in CALLS if hasattr(os, name)}
-    renameat2 = moves._renameat2
+    renameat2 = exclusive.renameat2
     try:
         for name, function in real.items():
             setattr(os, name, kill.around(name, function if name != "fsync" or sync else lambda descriptor: None))
         if way == "renameat2":
-            moves._renameat2 = kill.around("renameat2", renameat2)
+            exclusive.renameat2 = kill.around("renameat2", renameat2)
         else:
-            moves._renameat2 = refusing(errno.ENOSYS)
+            exclusive.renameat2 = refusing(errno.ENOSYS)
         if way == "checked":
             os.link = refusing(errno.EPERM)  # type: ignore[assignment]
         yield kill
@@ -106,7 +142,7 @@ def killed(kill: Kill, way: str = "renameat2", sync: bool = False) -> Iterator[K
     finally:
         for name, function in real.items():
             setattr(os, name, function)
-        moves._renameat2 = renameat2
+        exclusive.renameat2 = renameat2
 
 
 def act(folder: Path, action: str) -> None:

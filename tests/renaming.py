@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -70,7 +70,7 @@ def tangled(folder: Path) -> Path:
 def plan_of(folder: Path, names: Mapping[str, str], copy_to: Path | None = None) -> Plan:
     """A plan for any names, as if the photos had been sorted."""
     files = tuple(PlannedFile(old, new, None, FileState.of(os.lstat(folder / old))) for old, new in names.items())
-    return Plan("", copy_to, (PlannedSet(folder, False, 1.0, "given", "path", "numpy", files),))
+    return Plan("", copy_to, False, (PlannedSet(folder, False, 1.0, "given", "path", "numpy", files),))
 
 
 def grouped(folder: Path, names: Mapping[str, str]) -> Plan:
@@ -144,3 +144,12 @@ def refused(folder: Path, *arguments: str | Path) -> list[str]:
     assert result.stdout == ""
     assert snapshot(folder) == before
     return result.stderr.splitlines()
+
+
+def names_each(lines: Sequence[str], expected: Sequence[tuple[str, str]]) -> None:
+    """Each line of stderr names a file of ``photos`` and, after it, the reason or the cure."""
+    assert len(lines) == len(expected), lines
+    for line, (file, word) in zip(lines, expected, strict=True):
+        name, _, rest = line.split("photos/", 1)[1].partition(": ")
+        assert name == file, line
+        assert word in rest, line

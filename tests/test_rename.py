@@ -1,4 +1,4 @@
-"""`imgorder rename`: the plan, what stands against it, companions, copies and the plan as a file."""
+"""`imgorder rename`: the plan, what makes it impossible, companions, copies and the plan as a file."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ import piexif
 import pytest
 from PIL import Image
 
+from imgorder.changes import exclusive
 from imgorder.changes.apply import apply_plan
-from imgorder.changes.check import find_problems, name_problems
-from imgorder.changes.companions import find_companions, stem_of
+from imgorder.changes.check import find_name_problems, find_problems
+from imgorder.changes.companions import cut_ending, find_companions
 from imgorder.changes.folder import locked
 from imgorder.changes.plan import read_plan
 from imgorder.changes.template import parse_template
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.names import undo_command
-from tests import killing
 from tests.conftest import ROOT
-from tests.killing import Kill, killed, refusing
+from tests.killing import Kill, killed, reached, refusing
 from tests.renaming import (
     command,
     done,
     fill,
     jpegs,
+    names_each,
     plan_of,
     refused,
     shoot,
@@ -265,7 +266,7 @@ def test_dates_come_from_the_photos(tmp_path: Path, scene: list[Image.Image]) ->
     assert "1.jpg: no capture time in it (EXIF DateTimeOriginal)" in lines[0]
 
 
-# What stands against a plan.
+# What makes a plan impossible.
 
 
 def problems(folder: Path, names: dict[str, str]) -> list[str]:
@@ -317,9 +318,9 @@ def test_names_that_are_fine(tmp_path: Path, name: str) -> None:
 
 
 def test_characters_that_windows_refuses_are_refused_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(name_problems("a?.jpg")) == []
+    assert list(find_name_problems("a?.jpg")) == []
     monkeypatch.setattr(sys, "platform", "win32")
-    assert "Windows takes no '?'" in next(name_problems("a?.jpg"))
+    assert "Windows takes no '?'" in next(find_name_problems("a?.jpg"))
 
 
 def test_one_name_for_two_photos(tmp_path: Path) -> None:
@@ -475,11 +476,22 @@ def test_a_plan_that_is_stale(tmp_path: Path) -> None:
     (folder / "a.jpg").write_bytes(b"edited")
     (folder / "b.jpg").unlink()
     lines = refused(folder, "rename", "--plan", plan, "--apply")
-    assert [line.split("photos/")[1] for line in lines] == [
-        "a.jpg: changed since the plan was made; make a new one",
-        "b.jpg: gone since the plan was made; make a new one",
-        "d.jpg: not there when the plan was made; make a new one",
-    ]
+    names_each(lines, [("a.jpg", "changed since"), ("b.jpg", "gone since"), ("d.jpg", "not there when")])
+    assert all(line.endswith("make a new one") for line in lines)
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_what_changes_after_the_plan_was_shown_is_refused(tmp_path: Path, copied: bool) -> None:
+    """As between the check that comes before the plan is printed and the lock."""
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    plan = plan_of(folder, {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}, tmp_path / "copies" if copied else None)
+    assert find_problems(plan) == []
+    (folder / "b.jpg").write_bytes(b"edited")
+    before = snapshot(folder)
+    with pytest.raises(ProblemsError, match=r"b\.jpg: changed since the plan was made; make a new one"):
+        apply_plan(plan)
+    assert snapshot(folder) == before
+    assert not (tmp_path / "copies").exists()
 
 
 def test_options_that_make_a_plan_do_not_fit_one_that_is_made(tmp_path: Path) -> None:
@@ -558,8 +570,8 @@ def test_a_photo_of_the_set_is_never_a_companion() -> None:
     ("name", "ending", "stem"),
     [("1.jpg", ".jpg", "1"), ("2024.05.01", ".jpg", "2024.05.01"), ("1.JPG", ".jpg", "1"), ("1", ".jpg", "1")],
 )
-def test_the_stem_of_a_new_name(name: str, ending: str, stem: str) -> None:
-    assert stem_of(name, ending) == stem
+def test_the_cut_ending_a_new_name(name: str, ending: str, stem: str) -> None:
+    assert cut_ending(name, ending) == stem
 
 
 def test_companions_are_all_or_nothing(tmp_path: Path) -> None:
@@ -605,15 +617,15 @@ def test_copies_are_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             out = tmp_path / f"{name}{at}"
             calls = iter(range(1, 100))
             with killed(Kill(0)), monkeypatch.context() as patch:
-                place = killing.moves if name == "renameat2" else os
-                real = getattr(place, f"_{name}" if name == "renameat2" else name)
+                place = exclusive if name == "renameat2" else os
+                real = getattr(place, name)
 
                 def failing(*arguments: Any, calls: Any = calls, at: int = at, real: Any = real, **named: Any) -> Any:
                     if next(calls) == at:
                         refusing(errno.ENOSPC)(*arguments)
                     return real(*arguments, **named)
 
-                patch.setattr(place, f"_{name}" if name == "renameat2" else name, failing)
+                patch.setattr(place, name, failing)
                 try:
                     apply_plan(plan_of(folder, {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}, out))
                 except ImgorderError as error:
@@ -663,7 +675,7 @@ def test_any_bytes_are_a_name(tmp_path: Path) -> None:
     assert sorted(map(os.fsencode, names_in(folder))) == sorted(
         [*(b"%03d_%s" % (place, name) for place, name in enumerate(ODD, start=1)), b"005_caf\xe9.CR3"]
     )
-    with killed(Kill(14)):
+    with killed(Kill(until=reached(folder, 6))):
         command("undo", folder)
     assert "taken back; the folder is as it was before" in done("undo", folder, "--recover")
     done("undo", folder)
@@ -763,7 +775,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 
 def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    real = killing.moves._renameat2
+    real = exclusive.renameat2
     for shown, end in (("a.jpg", 0), ("002_a.jpg", 1)):
 
         def failing(source: str, target: str, shown: str = shown, end: int = end) -> None:
@@ -771,7 +783,7 @@ def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkey
                 raise OSError(errno.EIO, "Input/output error", source, None, target)
             real(source, target)
 
-        monkeypatch.setattr(killing.moves, "_renameat2", failing)
+        monkeypatch.setattr(exclusive, "renameat2", failing)
         before = snapshot(folder)
         result = command("rename", "--order", order, "--apply")
         assert result.exit_code == 1
@@ -885,15 +897,14 @@ def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch
     order = tmp_path / "both.json"
     order.write_text(json.dumps({"version": 1, "sets": [each["sets"][0] for each in orders]}))
     before = snapshot(folders[1])
-    real = killing.moves._renameat2
-    calls = iter(range(100))
+    real = exclusive.renameat2
 
     def interrupted(source: str, target: str) -> None:
-        if next(calls) == 8:
+        if source == str(folders[1] / "a.jpg"):
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr(killing.moves, "_renameat2", interrupted)
+    monkeypatch.setattr(exclusive, "renameat2", interrupted)
     result = command("rename", "--order", order, "--apply")
     assert result.exit_code == 130
     already, stopped = result.stderr.splitlines()
@@ -973,15 +984,16 @@ def test_a_signal_to_end_is_taken_back_at_once(
     elif kind == "copy":
         action += ["--copy-to", str(tmp_path / "copies")]
     before = snapshot(folder)
-    real = killing.moves._renameat2
-    calls = iter(range(100))
+    real = exclusive.renameat2
+    struck: list[str] = []
 
-    def struck(source: str, target: str) -> None:
+    def strike(source: str, target: str) -> None:
         real(source, target)
-        if next(calls) == 1:
+        if not struck and "-000000" in (source[-7:], target[-7:]):  # of the first file's hidden name
+            struck.append(target)
             os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(killing.moves, "_renameat2", struck)
+    monkeypatch.setattr(exclusive, "renameat2", strike)
     disposition = signal.signal(number, signal.SIG_DFL)
     try:
         result = command(*action)

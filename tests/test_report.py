@@ -30,7 +30,7 @@ from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
 from imgorder.media.capture import exposure_time
-from imgorder.media.exif import parse_offset, with_capture_time
+from imgorder.media.exif import parse_offset, set_capture_time
 from imgorder.media.lookalikes import Lookalike, group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import Preprocessing, preprocess_set
@@ -130,7 +130,7 @@ def set_times(photos: Path, names: Sequence[str], seconds: Sequence[float | None
     for name, offset in zip(names, seconds, strict=True):
         if offset is not None:
             file = photos / name
-            file.write_bytes(with_capture_time(file.read_bytes(), NOON + timedelta(seconds=offset))[0])
+            file.write_bytes(set_capture_time(file.read_bytes(), NOON + timedelta(seconds=offset))[0])
 
 
 IN_ORDER = ["img10.jpg", "img2.jpg", "img33.jpg", "img1.jpg"]  # of `photos`

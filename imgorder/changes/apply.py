@@ -1,8 +1,8 @@
-"""Carrying a plan out, exactly as it was shown."""
+"""Carry a plan out, exactly as it was shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,28 +11,28 @@ from imgorder.changes.check import find_problems
 from imgorder.changes.copying import copy_all
 from imgorder.changes.folder import locked
 from imgorder.changes.journal import Move, Run
-from imgorder.changes.plan import Plan, PlannedSet
+from imgorder.changes.plan import Plan
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.files import orderly_end
 from imgorder.names import show, undo_command
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C was pressed, or a signal to end came, while files were changed.
+    """Ctrl-C or a signal to end stopped a run; the folder that was under way is as before.
 
     Attributes:
-        by: the exception that came of it.
-        done: the folders in which all was done by then, and by which runs.
+        by: the exception of Ctrl-C or of the signal.
+        finished: one line for each folder that was finished by then, with the command that takes it back.
     """
 
-    def __init__(self, by: KeyboardInterrupt | SystemExit, done: Sequence[tuple[Path, Run]]) -> None:
+    def __init__(self, by: KeyboardInterrupt | SystemExit, finished: Sequence[str]) -> None:
         self.by = by
-        self.done = tuple(done)
+        self.finished = tuple(finished)
         super().__init__()
 
 
 def refuse_interrupted(folders: Iterable[Path]) -> None:
-    """Raise an ImgorderError if a folder is being changed by another process, or a run in it was interrupted."""
+    """Raise an ImgorderError if another process is changing a folder, or a run in it was interrupted."""
     for folder in dict.fromkeys(folders):
         with locked(folder):
             journal.refuse_unfinished(folder)
@@ -47,52 +47,50 @@ def check(plan: Plan) -> None:
 def apply_plan(plan: Plan) -> list[Run]:
     """Rename, or copy, all files of a plan. Each folder is a transaction of its own.
 
+    A plan that nobody has checked may be given: it is checked here, where no other imgorder can change the folders.
+
     Returns:
         The run of each folder in which something changed; none for copies.
 
     Raises:
         ProblemsError: if the plan cannot be carried out (any more); nothing was changed then.
-        ImgorderError: if something fails on the way; the folder is then as before.
+        ImgorderError: if something fails later; the folder is then as before.
         Stopped: the folder that was under way is then as before; copies are removed again.
     """
-    done: list[tuple[Path, Run]] = []
+    finished: dict[Path, Run] = {}
     try:
         with orderly_end():
             if plan.copy_to is None:
-                _rename(plan, done)
+                _rename(plan, finished)
             else:
                 check(plan)
                 files = [(planned.folder / file.old, file.new) for planned in plan.sets for file in planned.files]
                 copy_all(files, plan.copy_to)
     except (KeyboardInterrupt, SystemExit) as stop:
-        raise Stopped(stop, done) from stop
-    return [run for _, run in done]
+        raise Stopped(stop, _describe(finished)) from stop
+    except ProblemsError:
+        raise
+    except ImgorderError as error:
+        raise ImgorderError("; ".join((str(error), *_describe(finished)))) from error
+    return list(finished.values())
 
 
-def _rename(plan: Plan, done: list[tuple[Path, Run]]) -> None:
-    """Rename folder by folder; each that is done is added to ``done``."""
+def _rename(plan: Plan, finished: dict[Path, Run]) -> None:
+    """Rename folder by folder; each is added to ``finished``."""
+    changing = [planned for planned in plan.sets if planned.changing]
     with ExitStack() as stack:
-        check(plan)
-        changing = [planned for planned in plan.sets if planned.changing]
         folders = [stack.enter_context(locked(planned.folder)) for planned in changing]
-        for folder in folders:
-            journal.refuse_unfinished(folder.path)
-        check(plan)  # once more, now that no other imgorder can change anything
-        try:
-            for folder, planned in zip(folders, changing, strict=True):
-                done.append((folder.path, transaction.carry_out(folder, "rename", _moves(planned))))
-        except ImgorderError as error:
-            told = "".join(
-                f"; {show(path)} is renamed already, taken back by: {undo_command(path, run.id)}" for path, run in done
-            )
-            raise ImgorderError(f"{error}{told}") from error
+        histories = [journal.refuse_unfinished(folder.path) for folder in folders]
+        check(plan)
+        for folder, planned, history in zip(folders, changing, histories, strict=True):
+            moves = [
+                Move(file.old, "", file.new, file.state, file.companion_of or file.old) for file in planned.changing
+            ]
+            finished[folder.path] = transaction.carry_out(folder, "rename", moves, history)
 
 
-def _moves(planned: PlannedSet) -> Callable[[str], Sequence[Move]]:
-    def moves(run: str) -> Sequence[Move]:
-        return [
-            Move(file.old, journal.stage_name(run, index), file.new, file.state, file.companion_of or file.old)
-            for index, file in enumerate(planned.changing)
-        ]
-
-    return moves
+def _describe(finished: dict[Path, Run]) -> list[str]:
+    return [
+        f"{show(path)} is renamed already; taken back by: {undo_command(path, run.id)}"
+        for path, run in finished.items()
+    ]

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a plan, found before anything is touched, all of it at once."""
+"""Find all that is wrong with a plan before anything is touched."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from imgorder.changes.folder import PREFIX
-from imgorder.changes.plan import Plan, PlannedFile, PlannedSet, companions_of, is_whole_folder
-from imgorder.changes.records import MAX_BYTES, FileState, is_bare_name, same_name
-from imgorder.errors import ImgorderError
-from imgorder.media.photos import find_sets
+from imgorder.changes.listing import Look, list_folder
+from imgorder.changes.plan import Plan, PlannedFile, PlannedSet, find_belonging
+from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
+from imgorder.errors import PhotoError
 from imgorder.names import show
 
 _RESERVED = re.compile(
@@ -24,24 +25,23 @@ _REFUSED_BY_WINDOWS = re.compile(r'[<>:"\\|?*\x00-\x1f]')
 
 def find_problems(plan: Plan) -> list[str]:
     """One line for each problem, with the file's name and the cure; empty if the plan can be carried out."""
-    problems = [problem for planned in plan.sets for problem in _changed_since(planned, plan.copy_to is not None)]
-    if plan.companions:
-        problems += [problem for planned in plan.sets for problem in _new_companions(planned)]
-    problems += _shared_folders(plan)
+    look = cache(list_folder)
+    problems = [problem for planned in plan.sets for problem in _find_changes(planned, plan, look)]
+    problems += _find_shared_folders(plan)
     for planned in plan.sets:
         changing = planned.files if plan.copy_to else planned.changing
-        problems += [problem for file in changing for problem in name_problems(file.new)]
+        problems += [problem for file in changing for problem in find_name_problems(file.new)]
     if plan.copy_to is not None:
-        problems += _copy_problems(plan, plan.copy_to)
+        problems += _find_copy_problems(plan, plan.copy_to)
     else:
         for planned in plan.sets:
-            problems += _rename_problems(planned)
-        problems += _broken_links(plan)
+            problems += _find_rename_problems(planned, look)
+        problems += _find_broken_links(plan)
     return list(dict.fromkeys(problems))
 
 
-def name_problems(name: str) -> Iterator[str]:
-    """What is wrong with a name that a file is to get, on this system or on one that it may be copied to."""
+def find_name_problems(name: str) -> Iterator[str]:
+    """What is wrong with a new name, here or on a system to which the file may be copied."""
     if name == "":
         yield "an empty name; use {stem} or {index} in --template"
         return
@@ -65,7 +65,7 @@ def name_problems(name: str) -> Iterator[str]:
         yield f"{show(name)}: Windows takes no {refused[0]!r} in names; use another --template"
 
 
-def folder_problems(folder: Path) -> Iterator[str]:
+def find_folder_problems(folder: Path) -> Iterator[str]:
     """Whether names in a folder can be changed."""
     if not os.path.isdir(folder):
         yield f"{show(folder)}: not a folder (any more); make a new plan"
@@ -73,8 +73,8 @@ def folder_problems(folder: Path) -> Iterator[str]:
         yield f"{show(folder)}: nothing can be changed in this folder; check its permissions"
 
 
-def file_problems(folder: Path, name: str) -> Iterator[str]:
-    """Whether a file of a folder can be changed; it is there."""
+def find_file_problems(folder: Path, name: str) -> Iterator[str]:
+    """Whether a file that is in a folder can be changed."""
     path = folder / name
     status = os.lstat(path)
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
@@ -85,8 +85,8 @@ def file_problems(folder: Path, name: str) -> Iterator[str]:
         yield f"{show(path)}: read-only; make it writable (chmod u+w) or leave it out"
 
 
-def state_problem(path: Path, state: FileState, follow: bool = False) -> str | None:
-    """Whether a file, or where asked for what a link leads to, is no longer what it was when the plan was made."""
+def find_state_problem(path: Path, state: FileState, follow: bool = False) -> str | None:
+    """Whether a file is no longer what it was when the plan was made; with ``follow``, what a link leads to."""
     try:
         now = FileState.of(os.stat(path) if follow else os.lstat(path))
     except (OSError, ValueError):
@@ -94,30 +94,33 @@ def state_problem(path: Path, state: FileState, follow: bool = False) -> str | N
     return None if now == state else f"{show(path)}: changed since the plan was made; make a new one"
 
 
-def _changed_since(planned: PlannedSet, copied: bool) -> Iterator[str]:
+def find_hard_links(folder: Path, files: Iterable[tuple[str, FileState]]) -> Iterator[str]:
+    """Files that are one with an earlier one of them."""
+    seen: dict[int, str] = {}
+    for name, state in files:
+        if state.inode in seen:
+            first = show(seen[state.inode])
+            yield f"{show(folder / name)}: the same file as {first} (a hard link); leave one of them out"
+        seen[state.inode] = name
+
+
+def _find_changes(planned: PlannedSet, plan: Plan, look: Look) -> Iterator[str]:
+    """What is not as it was when the plan was made, and files that have come since."""
     for file in planned.files:
-        if problem := state_problem(planned.folder / file.old, file.state, copied):
+        if problem := find_state_problem(planned.folder / file.old, file.state, plan.copy_to is not None):
             yield problem
-    names = [file.old for file in planned.photos]
-    if planned.whole_folder and os.path.isdir(planned.folder) and not is_whole_folder(planned.folder, names):
-        try:
-            more = {file.name for file in find_sets([planned.folder])[0].files} - set(names)
-        except Exception:  # what is missing is told above
-            more = set()
-        for name in sorted(more):
-            yield f"{show(planned.folder / name)}: not there when the plan was made; make a new one"
-
-
-def _new_companions(planned: PlannedSet) -> Iterator[str]:
-    """Files that belong to the photos by now, but are not in the plan; and those that two photos claim by now."""
-    problems: list[str] = []
+    photos = [file.old for file in planned.photos]
     known = {file.old for file in planned.files}
+    problems: list[str] = []
     try:
-        found = companions_of(planned.folder, [file.old for file in planned.photos], problems)
-    except ImgorderError:  # a folder that is gone is told elsewhere
+        more = look(planned.folder).photos - set(photos) if planned.whole_folder else ()
+        belonging = find_belonging(planned.folder, photos, look, problems) if plan.companions else {}
+    except PhotoError:  # a folder that is gone: the problems of its files say so
         return
+    for name in sorted(more):
+        yield f"{show(planned.folder / name)}: not there when the plan was made; make a new one"
     yield from problems
-    for photo, companions in found.items():
+    for photo, companions in belonging.items():
         for companion in companions:
             name = os.path.join(os.path.dirname(photo), companion.name)
             if name not in known:
@@ -127,8 +130,8 @@ def _new_companions(planned: PlannedSet) -> Iterator[str]:
                 )
 
 
-def _broken_links(plan: Plan) -> Iterator[str]:
-    """Links to files that get another name: they would lead to nothing, or to another photo."""
+def _find_broken_links(plan: Plan) -> Iterator[str]:
+    """Links to files that get another name: they would lead nowhere, or to another photo."""
     leaving = {
         os.path.join(os.path.realpath(planned.folder), file.old) for planned in plan.sets for file in planned.changing
     }
@@ -144,11 +147,11 @@ def _broken_links(plan: Plan) -> Iterator[str]:
             if {direct, os.path.realpath(target)} & leaving:
                 yield (
                     f"{show(path)}: a link to {show(text)}, which gets another name; leave the link out and make it "
-                    "anew afterwards, or give --copy-to"
+                    "again afterwards, or give --copy-to"
                 )
 
 
-def _shared_folders(plan: Plan) -> Iterator[str]:
+def _find_shared_folders(plan: Plan) -> Iterator[str]:
     seen: dict[tuple[int, int], Path] = {}
     files: dict[str, str] = {}
     for planned in plan.sets:
@@ -167,81 +170,74 @@ def _shared_folders(plan: Plan) -> Iterator[str]:
         seen[key] = planned.folder
 
 
-def _rename_problems(planned: PlannedSet) -> Iterator[str]:
+def _find_rename_problems(planned: PlannedSet, look: Look) -> Iterator[str]:
     folder = planned.folder
-    apart = [file.old for file in planned.photos if not is_bare_name(file.old)]
+    changing = planned.changing
+    elsewhere = [file for file in planned.files if not is_bare_name(file.old)]
+    apart = [show(file.old) for file in elsewhere if file.companion_of is None]
     if apart:
-        listed = ", ".join(map(show, apart))
-        yield f"{show(folder)}: photos of one set lie in different folders ({listed}); give one folder, or --copy-to"
+        yield (
+            f"{show(folder)}: photos of one set lie in different folders ({', '.join(apart)}); give one folder, or "
+            "--copy-to"
+        )
+    elif elsewhere:
+        yield from (f"{show(file.old)}: not a file name; make a new plan" for file in elsewhere)
+    if elsewhere or not changing:
         return
-    strange = [file.old for file in planned.files if not is_bare_name(file.old)]
-    if strange:
-        yield from (f"{show(name)}: not a file name; make a new plan" for name in strange)
-        return
-    if not planned.changing:
-        return
-    yield from folder_problems(folder)
+    yield from find_folder_problems(folder)
     there = [file for file in planned.files if os.path.lexists(folder / file.old)]
     for file in there:
         if file.old != file.new:
-            yield from file_problems(folder, file.old)
-    yield from _twins(folder, there)
-    yield from _duplicates([(file.old, file.new) for file in planned.files])
-    yield from _taken(folder, planned)
+            yield from find_file_problems(folder, file.old)
+    yield from find_hard_links(folder, ((file.old, file.state) for file in there))
+    yield from _find_duplicates([(file.old, file.new) for file in planned.files])
+    yield from _find_taken_names(planned, changing, look)
 
 
-def _taken(folder: Path, planned: PlannedSet) -> Iterator[str]:
-    leaving = {file.old for file in planned.changing}
-    inodes = {file.state.inode for file in planned.changing}
-    staying = {same_name(file.old) for file in planned.files if file.old == file.new}
+def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look: Look) -> Iterator[str]:
+    leaving = {file.old for file in changing}
+    inodes = {file.state.inode for file in changing}
+    staying = {fold_name(file.old) for file in planned.files if file.old == file.new}
     try:
-        names = set(os.listdir(folder))
-    except OSError:
+        names = look(planned.folder).names
+    except PhotoError:
         return
-    for file in planned.changing:
-        if file.new in leaving or same_name(file.new) in staying or not is_bare_name(file.new):
-            continue  # free by then, or told as a duplicate, or as no name
-        try:
-            status = os.lstat(folder / file.new)
-        except (OSError, ValueError):  # ValueError: a name that cannot be encoded, told elsewhere
+    for file in changing:
+        if file.new in leaving:
             continue
+        path = planned.folder / file.new
+        try:
+            status = os.lstat(path)
+        except (OSError, ValueError):  # ValueError: a name that cannot be encoded, which is a problem already
+            continue
+        if fold_name(file.new) in staying or not is_bare_name(file.new):
+            continue  # a problem already: a duplicate, or not a file name
         if file.new not in names and status.st_ino in inodes:
             continue  # a.JPG where case does not count: one of the files that are leaving, in other letters
-        yield f"{show(folder / file.new)}: is there already; use another --template, or move it elsewhere"
+        yield f"{show(path)}: is there already; use another --template, or move it elsewhere"
 
 
-def _twins(folder: Path, files: Sequence[PlannedFile]) -> Iterator[str]:
-    seen: dict[int, str] = {}
-    for file in files:
-        if file.state.inode in seen:
-            yield (
-                f"{show(folder / file.old)}: the same file as {show(seen[file.state.inode])} (a hard link); "
-                "leave one of them out"
-            )
-        seen[file.state.inode] = file.old
-
-
-def _duplicates(names: Sequence[tuple[str, str]]) -> Iterator[str]:
+def _find_duplicates(names: Sequence[tuple[str, str]]) -> Iterator[str]:
     groups: dict[str, list[tuple[str, str]]] = {}
     for old, new in names:
-        groups.setdefault(same_name(new), []).append((old, new))
+        groups.setdefault(fold_name(new), []).append((old, new))
     for group in groups.values():
         if len(group) > 1 and any(old != new for old, new in group):
             olds = " and ".join(show(old) for old, _ in group)
             yield f"{show(group[0][1])}: {olds} would all get this name; use {{index}} or {{stem}} in --template"
 
 
-def _copy_problems(plan: Plan, target: Path) -> Iterator[str]:
+def _find_copy_problems(plan: Plan, target: Path) -> Iterator[str]:
     if os.path.lexists(target):
         if not os.path.isdir(target):
             yield f"{show(target)}: not a folder; give another --copy-to"
             return
-        yield from folder_problems(target)
+        yield from find_folder_problems(target)
     elif not os.path.isdir(target.parent):
         yield f"{show(target)}: its parent folder is not there; make it, or give another --copy-to"
         return
     else:
-        yield from folder_problems(target.parent)
+        yield from find_folder_problems(target.parent)
     files = [(planned, file) for planned in plan.sets for file in planned.files]
     for planned, file in files:
         path = planned.folder / file.old
@@ -249,7 +245,7 @@ def _copy_problems(plan: Plan, target: Path) -> Iterator[str]:
             yield f"{show(path)}: cannot be read; check its permissions"
         if is_bare_name(file.new) and _exists(target / file.new):
             yield f"{show(target / file.new)}: is there already; give another --copy-to"
-    yield from _duplicates([(os.path.join(planned.folder, file.old), file.new) for planned, file in files])
+    yield from _find_duplicates([(os.path.join(planned.folder, file.old), file.new) for planned, file in files])
 
 
 def _exists(path: Path) -> bool:

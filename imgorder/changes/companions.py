@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from imgorder.changes.records import same_name
+from imgorder.changes.records import fold_name
 from imgorder.media.photos import SUFFIXES
 
 # fmt: off
@@ -39,7 +39,7 @@ class Companion:
 
     def new_name(self, new_photo: str) -> str:
         """What it is called when its photo is called something new."""
-        stem = stem_of(new_photo, os.path.splitext(self.photos[0])[1])
+        stem = cut_ending(new_photo, os.path.splitext(self.photos[0])[1])
         return (stem if self.after_stem else new_photo) + self.tail
 
 
@@ -47,8 +47,8 @@ def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Compani
     """The companions of photos among the names of their folder, whatever the case and Unicode form of the letters.
 
     ``IMG_1.jpg`` has ``IMG_1.CR3``, ``img_1.mov``, ``IMG_1.xmp``, ``IMG_1.jpg.xmp`` and, since the RAW file
-    moves along, ``IMG_1.CR3.xmp``. A photo is never a companion. Other photos of the folder claim theirs, too; a
-    file that is spelt as one photo's is not also one of a photo that is spelt in another way.
+    moves along, ``IMG_1.CR3.xmp``. A photo is never a companion. Other photos of the folder claim theirs, too. Where
+    a file is spelt exactly as one photo, photos of another spelling have no claim to it.
     """
     taken = set(photos)
     by_name: dict[str, list[str]] = {}
@@ -56,26 +56,26 @@ def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Compani
     for name in names:
         if name in taken:
             continue
-        by_name.setdefault(same_name(name), []).append(name)
+        by_name.setdefault(fold_name(name), []).append(name)
         if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
             others.append(name)
     claims: dict[str, list[Companion]] = {}
     for photo in (*photos, *others):
-        stem = same_name(os.path.splitext(photo)[0])
+        stem = fold_name(os.path.splitext(photo)[0])
         for ending in ENDINGS:
             for name in by_name.get(stem + ending, ()):
                 own = os.path.splitext(name)[1]
                 _claim(claims, Companion(name, (photo,), True, own))
                 if ending in RAW:
-                    for edits in by_name.get(same_name(name) + XMP, ()):
+                    for edits in by_name.get(fold_name(name) + XMP, ()):
                         _claim(claims, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
-        for name in by_name.get(same_name(photo) + XMP, ()):
+        for name in by_name.get(fold_name(photo) + XMP, ()):
             _claim(claims, Companion(name, (photo,), False, os.path.splitext(name)[1]))
-    merged = (_merged(claims[name]) for name in sorted(claims))
+    merged = (_merge(claims[name]) for name in sorted(claims))
     return [companion for companion in merged if taken.intersection(companion.photos)]
 
 
-def stem_of(name: str, ending: str) -> str:
+def cut_ending(name: str, ending: str) -> str:
     """A new name without its ending. ``2024.05.01`` has none: only the photo's own ending and known ones count."""
     stem, last = os.path.splitext(name)
     return stem if last == ending or last.lower() in (*SUFFIXES, *ENDINGS) else name
@@ -85,13 +85,13 @@ def _claim(claims: dict[str, list[Companion]], companion: Companion) -> None:
     claims.setdefault(companion.name, []).append(companion)
 
 
-def _merged(claims: Sequence[Companion]) -> Companion:
+def _merge(claims: Sequence[Companion]) -> Companion:
     """One companion of all photos that claim a file; of those that spell it exactly, if there are any."""
-    exact = [each for each in claims if _spelt_as(each)]
+    exact = [each for each in claims if _is_spelt_as_photo(each)]
     first, *_ = kept = exact or claims
     return replace(first, photos=tuple(dict.fromkeys(each.photos[0] for each in kept)))
 
 
-def _spelt_as(companion: Companion) -> bool:
+def _is_spelt_as_photo(companion: Companion) -> bool:
     (photo,) = companion.photos
     return companion.name == (os.path.splitext(photo)[0] if companion.after_stem else photo) + companion.tail

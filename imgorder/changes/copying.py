@@ -1,4 +1,4 @@
-"""Copies under new names: the originals are only read. All copies get their names, or none does."""
+"""Copy files under new names. The originals are only read; all copies get their names, or none does."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.changes.folder import PREFIX, Folder, create_new, locked, reason_of, sync_folder, write_all
+from imgorder.changes.folder import PREFIX, Folder, create_new, describe_error, locked, sync_folder, write_all
 from imgorder.changes.journal import new_run_id, refuse_unfinished
 from imgorder.changes.records import FileState
 from imgorder.errors import ImgorderError
@@ -35,7 +35,7 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
             refuse_unfinished(target)
             _copy_all(folder, files)
     except OSError as error:
-        raise ImgorderError(f"{reason_of(error, target)}; nothing was copied") from error
+        raise ImgorderError(f"{describe_error(error, target)}; nothing was copied") from error
     finally:
         if made and os.path.isdir(target) and not os.listdir(target):
             os.rmdir(target)
@@ -43,7 +43,7 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
 
 def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> None:
     run = new_run_id()
-    # Not the hidden names of a rename: those are photos, these are copies and can be removed.
+    # Other hidden names than those of a rename: those are photos, but these are copies, which can be removed.
     stages = [f"{PREFIX}{run}.copy-{index:06d}" for index in range(len(files))]
     inodes: dict[str, int] = {}  # of copies that are whole
     try:

@@ -1,9 +1,9 @@
 """The journal of a run: what it is about to change, on disk before it changes anything.
 
 A journal is a hidden file of JSON lines in the folder itself: a header, one line for each file, a line
-``begun``, and at the end a line ``done``. It is written under a name for drafts and gets its own when ``begun``
-is on disk, so that one without ``begun`` has been damaged since, while a draft can always be removed. With
-``begun`` but without ``done`` the run was interrupted. Finished journals stay, for `imgorder undo`.
+``begun``, and at the end a line ``done``. It is written as a draft, and gets its own name when ``begun`` is on
+disk. So a draft can always be removed, and a journal without ``begun`` was damaged later. With ``begun`` but
+without ``done`` the run was interrupted. Finished journals stay, for `imgorder undo`.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from imgorder.changes.folder import PREFIX, Folder, Readers
-from imgorder.changes.records import FileState, bare_name
+from imgorder.changes.records import BareName, FileState
 from imgorder.errors import ImgorderError
-from imgorder.fields import Record, integer, optional_text, text
+from imgorder.fields import Check, Inline, Record, as_record, read_record
 from imgorder.names import show, undo_command
 
 VERSION = 1
+_KINDS = ("rename", "stamp", "undo")
 RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _FILE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.jsonl")
 _DRAFT = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.part\.jsonl")
 _STAGE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})-\d{{6,}}")
-_KINDS = ("rename", "stamp", "undo")
 
 UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
 
@@ -40,23 +40,20 @@ class Move:
     """A file that goes from its old name through a hidden one to its new name.
 
     Attributes:
-        group: the same for files that stay together, a photo and its companions; None for a file on its own.
+        stage: the hidden name; empty until the run has its id, as in `Rewrite`.
+        group: the same for files that stay together, a photo and its companions; None for a single file.
     """
 
-    old: str
-    stage: str
-    new: str
-    state: FileState
+    old: BareName
+    stage: BareName
+    new: BareName
+    state: Annotated[FileState, Inline]
     group: str | None = None
 
     @property
     def final_name(self) -> str:
-        """When the run is done."""
+        """The name when the run is done."""
         return self.new
-
-    def record(self) -> dict[str, Any]:
-        """As a line of the journal."""
-        return {"old": self.old, "stage": self.stage, "new": self.new, "group": self.group, **self.state.record()}
 
 
 @dataclass(frozen=True)
@@ -73,35 +70,49 @@ class Rewrite:
         state: before.
     """
 
-    name: str
-    stage: str
+    name: BareName
+    stage: BareName
     time: str
     segment: str
     stamps: bool
     before: str
     after: str
-    state: FileState
+    state: Annotated[FileState, Inline]
 
     @property
     def final_name(self) -> str:
-        """When the run is done."""
+        """The name when the run is done."""
         return self.name
-
-    def record(self) -> dict[str, Any]:
-        """As a line of the journal."""
-        return {
-            "name": self.name,
-            "stage": self.stage,
-            "time": self.time,
-            "segment": self.segment,
-            "stamps": self.stamps,
-            "before": self.before,
-            "after": self.after,
-            **self.state.record(),
-        }
 
 
 Change = Move | Rewrite
+
+_Version = Annotated[int, Check(lambda version: version == VERSION, f"{VERSION}, but of another version")]
+_Kind = Annotated[str, Check(lambda kind: kind in _KINDS, f"one of {', '.join(_KINDS)}")]
+
+
+@dataclass(frozen=True)
+class _Header:
+    imgorder: _Version
+    run: str
+    number: int
+    kind: _Kind
+    of: str | None
+    time: str
+
+
+@dataclass(frozen=True)
+class _Begun:
+    begun: int
+    inode: int
+
+
+@dataclass(frozen=True)
+class _Done:
+    done: bool
+    back: bool = False
+    left_alone: tuple[str, ...] = ()
+    inodes: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,11 +127,11 @@ class Run:
         time: when it began, local time, ISO 8601.
         changes: one for each file.
         status: ``unbegun``, ``begun`` (interrupted, unless it is under way), ``done``, or ``back``: interrupted
-            and taken back, but for some files.
-        stable: whether inodes are still those of the time of the run.
-        inodes: by final name, the inode of each file that has another one since: all that were rewritten, and
+            and taken back, except for some files.
+        stable: whether files still have the inodes that they had then; not so in a copy of the folder.
+        inodes: by final name, the inode of each file to which the run gave a new one: all that were rewritten, and
             those that a layered file system copied when it renamed them.
-        left_alone: of one that is ``back``, one line for each file that somebody else had changed or removed.
+        left_alone: if the status is ``back``, one line for each file that somebody else had changed or removed.
     """
 
     id: str
@@ -146,7 +157,7 @@ class Run:
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing of it is left to be put right."""
+        """Whether there is nothing to recover."""
         return self.status in (DONE, BACK)
 
     @property
@@ -171,7 +182,7 @@ def new_run_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def stage_name(run: str, index: int) -> str:
+def make_stage_name(run: str, index: int) -> str:
     """The hidden name of a run's file."""
     return f"{PREFIX}{run}-{index:06d}"
 
@@ -182,25 +193,18 @@ def begin(folder: Folder, run: Run) -> None:
     Raises:
         OSError: if it cannot be written; nothing else has happened then.
     """
-    header = {
-        "imgorder": VERSION,
-        "run": run.id,
-        "number": run.number,
-        "kind": run.kind,
-        "of": run.of,
-        "time": run.time,
-    }
-    lines = [header, *(change.record() for change in run.changes)]
-    # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
-    folder.write_new(run.draft, b"".join(map(_line, lines)), readers=_readers(folder, run))
+    header = _Header(VERSION, run.id, run.number, run.kind, run.of, run.time)
+    lines = [_line(as_record(each)) for each in (header, *run.changes)]
+    folder.write_new(run.draft, b"".join(lines), _find_readers(folder, run))
     status = folder.status(run.draft)
-    folder.append(run.draft, _line({"begun": len(run.changes), "inode": status.st_ino if status else 0}))
+    # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
+    folder.append(run.draft, _line(as_record(_Begun(len(run.changes), status.st_ino if status else 0))))
     folder.rename(run.draft, run.journal)
     folder.sync()
 
 
-def _readers(folder: Folder, run: Run) -> Readers | None:
-    """No more people than may read each photo whose EXIF block is in the journal; None where there is none."""
+def _find_readers(folder: Folder, run: Run) -> Readers | None:
+    """Those who may read every photo whose EXIF block is in the journal; None where there is none."""
     found = [status for rewrite in run.rewrites if (status := folder.status(rewrite.name)) is not None]
     if not found:
         return None
@@ -213,16 +217,16 @@ def _readers(folder: Folder, run: Run) -> Readers | None:
 
 def finish(folder: Folder, run: Run) -> None:
     """Write that the run is done."""
-    _end(folder, run, {"done": True, "inodes": _other_inodes(folder, run.changes)})
+    _end(folder, run, {"done": True, "inodes": _find_new_inodes(folder, run.changes)})
 
 
 def finish_back(folder: Folder, run: Run, left_alone: Sequence[str]) -> None:
-    """Write that the run was taken back, but for some files: its journal stays, since it knows their names."""
-    inodes = _other_inodes(folder, run.rewrites)  # what was moved back is no longer under its final name
+    """Write that the run was taken back, except for some files: its journal stays, since it knows their names."""
+    inodes = _find_new_inodes(folder, run.rewrites)  # what was moved back no longer has its final name
     _end(folder, run, {"done": True, "back": True, "left_alone": list(left_alone), "inodes": inodes})
 
 
-def _other_inodes(folder: Folder, changes: Sequence[Change]) -> dict[str, int]:
+def _find_new_inodes(folder: Folder, changes: Sequence[Change]) -> dict[str, int]:
     inodes = {}
     for change in changes:
         status = folder.status(change.final_name)
@@ -236,19 +240,19 @@ def _end(folder: Folder, run: Run, record: Record) -> None:
 
 
 def reopen(folder: Folder, run: Run) -> None:
-    """Take the line ``done`` back, should there be one: from here on files move back."""
+    """Remove the line ``done``, if there is one: from now on files move back."""
     if folder.status(run.journal) is None:
         return
     size = 0
     for line in folder.read(run.journal).splitlines(keepends=True):
-        if (_parsed(line) or {}).get("done") is True:
+        if (_parse(line) or {}).get("done") is True:
             folder.cut(run.journal, size)
             return
         size += len(line)
 
 
 def discard(folder: Folder, run: Run) -> None:
-    """Remove the journal of a run that has left no trace."""
+    """Remove the journal of a run of which nothing is left."""
     there = [name for name in (run.journal, run.draft) if folder.status(name) is not None]
     for name in there:
         folder.remove(name)
@@ -256,8 +260,40 @@ def discard(folder: Folder, run: Run) -> None:
         folder.sync()
 
 
-def read_runs(path: Path) -> list[Run]:
-    """All runs of a folder, oldest first.
+@dataclass(frozen=True)
+class History:
+    """What the journals of a folder say.
+
+    Attributes:
+        path: the folder.
+        runs: oldest first.
+        stages: names in the folder that are a run's hidden names.
+    """
+
+    path: Path
+    runs: tuple[Run, ...]
+    stages: frozenset[str]
+
+    @property
+    def unfinished(self) -> list[Run]:
+        """The runs that were interrupted, newest first; without the folder's lock, they may be under way."""
+        return [run for run in self.runs if not run.is_finished][::-1]
+
+    @property
+    def stray_problem(self) -> str | None:
+        """One line about files under hidden names whose journal is gone; None if there are none."""
+        strays = sorted(self.stages - {change.stage for run in self.unfinished for change in run.changes})
+        if not strays:
+            return None
+        more = f" and {len(strays) - 1} more" if len(strays) > 1 else ""
+        return (
+            f"{show(self.path / strays[0])}{more}: hidden files of an interrupted run without its journal; "
+            "they are your photos: put the journal back, or give them names"
+        )
+
+
+def read_history(path: Path) -> History:
+    """Read all journals of a folder.
 
     Raises:
         ImgorderError: if the folder or a journal cannot be read, or a journal is damaged.
@@ -270,39 +306,24 @@ def read_runs(path: Path) -> list[Run]:
     runs = [_read(path / name, run) for run, name in found.items()]
     drafts = {match[1] for name in names if (match := _DRAFT.fullmatch(name))}
     runs += [Run(run, 0, "run", None, "", ()) for run in drafts - set(found)]
-    return sorted(runs, key=lambda run: (run.number, run.id))
+    runs.sort(key=lambda run: (run.number, run.id))
+    return History(path, tuple(runs), frozenset(filter(_STAGE.fullmatch, names)))
 
 
-def unfinished(path: Path) -> list[Run]:
-    """The runs of a folder that were interrupted, newest first. Meaningful only under the folder's lock."""
-    return [run for run in read_runs(path) if not run.is_finished][::-1]
+def refuse_unfinished(path: Path) -> History:
+    """The history of a folder in which no run was interrupted.
 
-
-def refuse_unfinished(path: Path) -> None:
-    """Raise an ImgorderError if a run in the folder was interrupted."""
-    for run in unfinished(path):
+    Raises:
+        ImgorderError: if one was, or as `read_history`.
+    """
+    history = read_history(path)
+    for run in history.unfinished:
         raise ImgorderError(
             f"{show(path)}: a {run.title} was interrupted here; first run: {undo_command(path, '--recover')}"
         )
-    if lost := stray_problem(path, ()):
+    if lost := history.stray_problem:
         raise ImgorderError(lost)
-
-
-def stray_problem(path: Path, runs: Sequence[Run]) -> str | None:
-    """One line about files under hidden names of runs whose journal is gone; None if there are none.
-
-    Args:
-        runs: the `unfinished` ones of the folder.
-    """
-    known = {change.stage for run in runs for change in run.changes}
-    strays = sorted(name for name in os.listdir(path) if _STAGE.fullmatch(name) and name not in known)
-    if not strays:
-        return None
-    more = f" and {len(strays) - 1} more" if len(strays) > 1 else ""
-    return (
-        f"{show(path / strays[0])}{more}: hidden files of an interrupted run without its journal; "
-        "they are your photos: put the journal back, or give them names"
-    )
+    return history
 
 
 def _line(record: Record) -> bytes:
@@ -319,26 +340,26 @@ def _read(path: Path, run: str) -> Run:
         raise ImgorderError(
             f"{show(path)}: a journal that cannot be read ({error.strerror}); check its permissions"
         ) from error
-    lines = [_parsed(line) for line in content.splitlines(keepends=True)]
+    lines = [_parse(line) for line in content.splitlines(keepends=True)]
     begun = next((place for place, line in enumerate(lines) if line and "begun" in line), None)
     try:
         if begun is None:
-            return _unbegun(path.parent, run, lines)
-        return _run(run, lines, begun, status.st_ino)
+            return _read_unbegun(path.parent, run, lines)
+        return _read_begun(run, lines, begun, status.st_ino)
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
 
 
-def _unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
+def _read_unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
     """A run without ``begun``, if it is certain that it has changed nothing; raises ValueError."""
-    header = _header(run, lines)
+    header = _read_header(run, lines)
     if any(name.startswith(f"{PREFIX}{run}-") for name in os.listdir(folder)):
         raise ValueError("it lacks its end, but there are files under its hidden names")
     if None in lines[1:-1]:
         raise ValueError("lines are missing")
     if not any(lines[1:]):
         raise ValueError("it has no whole line but the first")
-    for change in (_change(run, line) for line in lines[1:] if line):
+    for change in (_read_change(run, line) for line in lines[1:] if line):
         name = change.old if isinstance(change, Move) else change.name
         try:
             state = FileState.of(os.lstat(folder / name))
@@ -346,79 +367,51 @@ def _unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
             state = None
         if state is None or (state.inode, state.size) != (change.state.inode, change.state.size):
             raise ValueError(f"it lacks its end, but {show(name)} is not as before the run")
-    return Run(run, integer(header, "number"), text(header, "kind"), None, "", ())
+    return Run(run, header.number, header.kind, None, "", ())
 
 
-def _header(run: str, lines: list[dict[str, Any] | None]) -> dict[str, Any]:
+def _read_header(run: str, lines: list[dict[str, Any] | None]) -> _Header:
     """The first line, if it is this run's and can be understood here; raises ValueError."""
-    header = lines[0] if lines else None
-    if header is None:
+    if not lines or lines[0] is None:
         raise ValueError("its first line cannot be read" if lines else "it is empty")
-    if header.get("imgorder") != VERSION:
-        raise ValueError(f"written by another version of imgorder ({header.get('imgorder')!r})")
-    if text(header, "run") != run:
+    header = read_record(_Header, lines[0])
+    if header.run != run:
         raise ValueError("lines are missing or of another run")
-    if (kind := text(header, "kind")) not in _KINDS:
-        raise ValueError(f"of a kind not known here ({kind!r})")
     return header
 
 
-def _run(run: str, lines: list[dict[str, Any] | None], begun: int, inode: int) -> Run:
-    header, last = _header(run, lines), lines[begun] or {}
+def _read_begun(run: str, lines: list[dict[str, Any] | None], begun: int, inode: int) -> Run:
+    header, last = _read_header(run, lines), read_record(_Begun, lines[begun])
     records = [line for line in lines[1:begun] if line]
-    if len(records) != begun - 1 or integer(last, "begun") != len(records):
+    if not len(records) == begun - 1 == last.begun:
         raise ValueError("lines are missing or of another run")
-    changes = tuple(_change(run, record) for record in records)
+    changes = tuple(_read_change(run, record) for record in records)
     if len({change.stage for change in changes}) != len(changes) or len({type(each) for each in changes}) > 1:
         raise ValueError("its lines contradict one another")
-    done = next((line for line in lines[begun:] if line and line.get("done") is True), None)
-    left_alone = (done or {}).get("left_alone", [])
-    if not isinstance(left_alone, list) or not all(isinstance(line, str) for line in left_alone):
-        raise ValueError("left_alone is no list of texts")
+    end = next((line for line in lines[begun:] if line and line.get("done") is True), None)
+    done = _Done(False) if end is None else read_record(_Done, end)
     return Run(
         run,
-        integer(header, "number"),
-        text(header, "kind"),
-        optional_text(header, "of"),
-        text(header, "time"),
+        header.number,
+        header.kind,
+        header.of,
+        header.time,
         changes,
-        BEGUN if done is None else BACK if done.get("back") is True else DONE,
-        integer(last, "inode") == inode,
-        _inodes(done),
-        tuple(left_alone),
+        BEGUN if end is None else BACK if done.back else DONE,
+        last.inode == inode,
+        done.inodes,
+        done.left_alone,
     )
 
 
-def _change(run: str, record: Record) -> Change:
-    stage = bare_name(record, "stage")
-    if not stage.startswith(f"{PREFIX}{run}-"):
+def _read_change(run: str, record: Record) -> Change:
+    change: Change = read_record(Move, record) if "old" in record else read_record(Rewrite, record)
+    if not change.stage.startswith(f"{PREFIX}{run}-"):
         raise ValueError("a hidden name of another run")
-    state = FileState.read(record)
-    if "old" in record:
-        return Move(bare_name(record, "old"), stage, bare_name(record, "new"), state, optional_text(record, "group"))
-    stamps = record.get("stamps")
-    if not isinstance(stamps, bool):
-        raise ValueError("stamps is neither true nor false")
-    return Rewrite(
-        bare_name(record, "name"),
-        stage,
-        text(record, "time"),
-        text(record, "segment"),
-        stamps,
-        text(record, "before"),
-        text(record, "after"),
-        state,
-    )
+    return change
 
 
-def _inodes(done: Record | None) -> dict[str, int]:
-    record = {} if done is None else done.get("inodes", {})
-    if not isinstance(record, dict):
-        raise ValueError("inodes is no object")
-    return {name: integer(record, name) for name in record}
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes) -> dict[str, Any] | None:
     """A line as an object; None for an empty line and for one that a crash cut."""
     if not line.endswith(b"\n"):
         return None

@@ -5,19 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from imgorder.changes.companions import Companion, find_companions
 from imgorder.changes.folder import PREFIX
+from imgorder.changes.listing import Look, list_folder
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
-from imgorder.fields import Record, boolean, optional_text, path_text, probability, text
+from imgorder.fields import Check, Inline, PathText, Probability, as_record, read_record
 from imgorder.media.photos import find_sets
-from imgorder.names import show
+from imgorder.names import first_line, show
 from imgorder.sorting import SortedSet
 
 VERSION = 1
@@ -34,10 +36,10 @@ class PlannedFile:
         state: when the plan was made.
     """
 
-    old: str
+    old: PathText
     new: str
     companion_of: str | None
-    state: FileState
+    state: Annotated[FileState, Inline]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class PlannedSet:
 
     folder: Path
     whole_folder: bool
-    confidence: float
+    confidence: Probability
     direction: str
     model: str
     backend: str
@@ -61,7 +63,7 @@ class PlannedSet:
 
     @property
     def photos(self) -> tuple[PlannedFile, ...]:
-        """The files that are no companions."""
+        """The files that are not companions."""
         return tuple(file for file in self.files if file.companion_of is None)
 
     @property
@@ -77,30 +79,36 @@ class Plan:
     Attributes:
         template: the text that the names come from.
         copy_to: absolute path of the folder that gets copies; None where the files themselves are renamed.
-        sets: one for each scene.
         companions: whether files that belong to the photos come along, so that one more makes the plan stale.
+        sets: one for each scene.
     """
 
     template: str
     copy_to: Path | None
+    companions: bool
     sets: tuple[PlannedSet, ...]
-    companions: bool = False
 
+    @cached_property
     def record(self) -> dict[str, Any]:
         """The stable JSON of ``docs/json.md``."""
-        content = {
-            "version": VERSION,
-            "template": self.template,
-            "copy_to": None if self.copy_to is None else str(self.copy_to),
-            "companions": self.companions,
-            "sets": [_set_record(each) for each in self.sets],
-        }
-        return {**content, "digest": _digest(content)}
+        content = {"version": VERSION, **as_record(self)}
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return {**content, "digest": hashlib.blake2b(canonical, digest_size=16).hexdigest()}
 
     @property
     def digest(self) -> str:
         """BLAKE2b over everything in the plan, 32 hex digits."""
-        return str(self.record()["digest"])
+        return str(self.record["digest"])
+
+
+_Version = Annotated[int, Check(lambda version: version == VERSION, f"{VERSION}, but of another version of imgorder")]
+
+
+@dataclass(frozen=True)
+class _PlanFile:
+    version: _Version
+    plan: Annotated[Plan, Inline]
+    digest: str
 
 
 def make_plan(
@@ -113,11 +121,12 @@ def make_plan(
         PhotoError: if a file cannot be reached.
     """
     problems: list[str] = []
-    sets = [_planned_set(each, template, companions, copy_to is not None, problems) for each in ordered]
+    target = None if copy_to is None else Path(os.path.abspath(copy_to))
+    look = cache(list_folder)
+    sets = [_plan_set(each, template, companions, target is not None, look, problems) for each in ordered]
     if problems:
         raise ProblemsError(problems)
-    target = None if copy_to is None else Path(os.path.abspath(copy_to))
-    return Plan(template.text, target, tuple(sets), companions)
+    return Plan(template.text, target, companions, tuple(sets))
 
 
 def read_plan(file: Path) -> Plan:
@@ -127,29 +136,18 @@ def read_plan(file: Path) -> Plan:
         ImgorderError: if the file cannot be read, is no plan, or its digest shows that it was changed.
     """
     try:
-        content = json.loads(file.read_bytes())
+        read = read_record(_PlanFile, json.loads(file.read_bytes()))
     except OSError as error:
         raise ImgorderError(
             f"{show(file)}: no plan can be read there ({error.strerror}); make one without --apply"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ImgorderError(f"{show(file)}: not a plan; make one with --plan and without --apply") from error
-    try:
-        if content["version"] != VERSION:
-            raise ValueError("written by another version of imgorder")
-        copy_to = None if content["copy_to"] is None else path_text(content, "copy_to")
-        plan = Plan(
-            text(content, "template"),
-            None if copy_to is None else Path(copy_to),
-            tuple(_read_set(record) for record in content["sets"]),
-            boolean(content, "companions"),
-        )
-        digest = text(content, "digest")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ImgorderError(f"{show(file)}: not a plan ({error}); make one with --plan and without --apply") from error
-    if digest != plan.digest:
+        raise ImgorderError(
+            f"{show(file)}: not a plan ({first_line(error)}); make one with --plan and without --apply"
+        ) from error
+    if read.digest != read.plan.digest:
         raise ImgorderError(f"{show(file)}: changed since it was written (its digest differs); make a new plan")
-    return plan
+    return read.plan
 
 
 def write_plan(plan: Plan, file: Path) -> None:
@@ -162,7 +160,7 @@ def write_plan(plan: Plan, file: Path) -> None:
         stream = file.open("x", encoding="ascii")
         try:
             with stream:
-                stream.write(json.dumps(plan.record(), indent=2, allow_nan=False) + "\n")
+                stream.write(json.dumps(plan.record, indent=2, allow_nan=False) + "\n")
         except BaseException:
             file.unlink()  # half a plan would stand in the way of the next try
             raise
@@ -183,76 +181,12 @@ def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
         raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
 
 
-def is_whole_folder(folder: Path, names: Sequence[str]) -> bool:
-    """Whether names are those of all photos in a folder."""
-    try:
-        (photos,) = find_sets([folder])
-    except ImgorderError:  # the folder of photos that are given one by one may hold none itself
-        return False
-    return {file.name for file in photos.files} == set(names)
-
-
-def _planned_set(
-    ordered: SortedSet, template: Template, companions: bool, copied: bool, problems: list[str]
-) -> PlannedSet:
-    folder = ordered.photos.folder
-    names = [ordered.photos.name(file) for file in ordered.files]
-    belonging = companions_of(folder, names, problems) if companions else {}
-    files = []
-    for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
-        values = _values(file, index, len(names), folder)
-        if template.uses_date:
-            values["date"] = _capture_time(file)
-            if values["date"] is None:
-                problems.append(
-                    f"{show(file)}: no capture time in it (EXIF DateTimeOriginal), which {{date}} in --template needs"
-                )
-                continue
-        new = template.fill(values)
-        if problem := _strange_ending(file, new):
-            problems.append(problem)
-        files.append(_planned_file(folder, name, new, None, copied))
-        for companion in belonging.get(name, ()):
-            old = os.path.join(os.path.dirname(name), companion.name)
-            files.append(_planned_file(folder, old, companion.new_name(new), name, copied))
-    return PlannedSet(
-        Path(os.path.abspath(folder)),
-        is_whole_folder(folder, names),
-        ordered.confidence,
-        ordered.direction,
-        ordered.model,
-        ordered.backend,
-        tuple(files),
-    )
-
-
-def _strange_ending(file: Path, new: str) -> str | None:
-    """Names under which a photo would not be found any more, by imgorder or by other programs."""
-    if new.startswith(".") and not new.startswith(PREFIX):
-        return f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
-    ending = os.path.splitext(file.name)[1]
-    if new and os.path.splitext(new)[1].casefold() != ending.casefold():
-        return f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
-    return None
-
-
-def _values(file: Path, index: int, n: int, folder: Path) -> dict[str, object]:
-    stem, ending = os.path.splitext(file.name)
-    return {
-        "index": index,
-        "stem": stem,
-        "ext": ending,
-        "n": n,
-        "folder": os.path.basename(os.path.abspath(folder)),
-    }
-
-
-def companions_of(folder: Path, names: Sequence[str], problems: list[str]) -> dict[str, list[Companion]]:
-    """The companions of each photo; those that two photos share, be one of them in the set, are a problem."""
+def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: list[str]) -> dict[str, list[Companion]]:
+    """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
     belonging: dict[str, list[Companion]] = {}
     for inside in dict.fromkeys(map(os.path.dirname, names)):
         photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
-        for companion in find_companions(photos, _files_in(folder / inside)):
+        for companion in find_companions(photos, look(folder / inside).files):
             photo = next(each for each in companion.photos if each in photos)
             belonging.setdefault(os.path.join(inside, photo), []).append(companion)
             if len(companion.photos) > 1:
@@ -263,62 +197,65 @@ def companions_of(folder: Path, names: Sequence[str], problems: list[str]) -> di
     return belonging
 
 
-def _files_in(folder: Path) -> list[str]:
+def _plan_set(
+    ordered: SortedSet, template: Template, companions: bool, copied: bool, look: Look, problems: list[str]
+) -> PlannedSet:
+    folder = ordered.photos.folder
+    names = [ordered.photos.name(file) for file in ordered.files]
+    belonging = find_belonging(folder, names, look, problems) if companions else {}
+    files = []
+    for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
+        stem, ending = os.path.splitext(file.name)
+        values: dict[str, object] = {
+            "index": index,
+            "stem": stem,
+            "ext": ending,
+            "n": len(names),
+            "folder": os.path.basename(os.path.abspath(folder)),
+        }
+        if template.uses_date:
+            from imgorder.media.capture import exposure_time
+
+            values["date"] = exposure_time(file)
+            if values["date"] is None:
+                problems.append(
+                    f"{show(file)}: no capture time in it (EXIF DateTimeOriginal), which {{date}} in --template needs"
+                )
+                continue
+        new = template.fill(values)
+        problems += _find_name_problems(file, new)
+        files.append(_plan_file(folder, name, new, None, copied))
+        for companion in belonging.get(name, ()):
+            old = os.path.join(os.path.dirname(name), companion.name)
+            files.append(_plan_file(folder, old, companion.new_name(new), name, copied))
     try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_symlink() or entry.is_file(follow_symlinks=False)]
-    except OSError as error:
-        raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
+        whole_folder = look(folder).photos == set(names)
+    except PhotoError:  # it cannot be read, but photos that were named one by one can be
+        whole_folder = False
+    return PlannedSet(
+        Path(os.path.abspath(folder)),
+        whole_folder,
+        ordered.confidence,
+        ordered.direction,
+        ordered.model,
+        ordered.backend,
+        tuple(files),
+    )
 
 
-def _planned_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
+def _find_name_problems(file: Path, new: str) -> Iterator[str]:
+    """Names by which neither imgorder nor other programs would find a photo again."""
+    ending = os.path.splitext(file.name)[1]
+    if new.startswith(".") and not new.startswith(PREFIX):
+        yield f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
+    elif new and os.path.splitext(new)[1].casefold() != ending.casefold():
+        yield f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
+
+
+def _plan_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
     try:
         # A link is renamed itself, and copied as the file that it leads to.
         status = os.stat(folder / old) if copied else os.lstat(folder / old)
         return PlannedFile(old, new, companion_of, FileState.of(status))
     except OSError as error:
         raise PhotoError(f"{show(folder / old)}: cannot be reached ({error.strerror}); try again") from error
-
-
-def _capture_time(file: Path) -> object:
-    from imgorder.media.capture import exposure_time
-
-    return exposure_time(file)
-
-
-def _set_record(planned: PlannedSet) -> dict[str, Any]:
-    return {
-        "folder": str(planned.folder),
-        "whole_folder": planned.whole_folder,
-        "confidence": planned.confidence,
-        "direction": planned.direction,
-        "model": planned.model,
-        "backend": planned.backend,
-        "files": [
-            {"old": file.old, "new": file.new, "companion_of": file.companion_of, **file.state.record()}
-            for file in planned.files
-        ],
-    }
-
-
-def _read_set(record: Record) -> PlannedSet:
-    files = tuple(
-        PlannedFile(
-            path_text(each, "old"), text(each, "new"), optional_text(each, "companion_of"), FileState.read(each)
-        )
-        for each in record["files"]
-    )
-    return PlannedSet(
-        Path(path_text(record, "folder")),
-        boolean(record, "whole_folder"),
-        probability(record, "confidence"),
-        text(record, "direction"),
-        text(record, "model"),
-        text(record, "backend"),
-        files,
-    )
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
-    return hashlib.blake2b(canonical, digest_size=16).hexdigest()

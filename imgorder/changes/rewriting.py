@@ -1,13 +1,12 @@
-"""Changing the EXIF block of many JPEGs at once, and back to the last byte.
+"""Change the EXIF block of many JPEGs, and from any state in between give them back their old bytes, or their new ones.
 
-The new content is written beside the file, checked, and then takes its place in one step: under a
-file's name there is always one whole content or the other.
+The new content is written beside the file, checked, and then takes its place in one step. So a file's name always
+has one whole content or the other.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import os
 import shutil
@@ -24,11 +23,11 @@ from imgorder.names import show
 
 
 def sha256(data: bytes) -> str:
-    """Of a file's content, in hex."""
+    """The hash of a file's content, in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
-def perform(folder: Folder, rewrites: Sequence[Rewrite]) -> None:
+def rewrite_all(folder: Folder, rewrites: Sequence[Rewrite]) -> None:
     """Give all files their new content.
 
     Raises:
@@ -36,67 +35,76 @@ def perform(folder: Folder, rewrites: Sequence[Rewrite]) -> None:
         ImgorderError: if one is not what the journal says.
     """
     for rewrite in rewrites:
-        _put(folder, rewrite, back=False)
+        _rewrite(folder, rewrite, back=False)
     folder.sync()
 
 
-def possible(folder: Folder, rewrites: Sequence[Rewrite], *, back: bool) -> bool:
-    """Whether all files that were not changed by others can get the content that they had, or were to get."""
-    for rewrite in rewrites:
-        source, target = _ends(rewrite, back)
-        try:
-            if _content(folder, rewrite) != source or source == target:
+class RewriteRecovery:
+    """Which content the files of an interrupted run have, and how to give them their old one, or their new one."""
+
+    def __init__(self, folder: Folder, rewrites: Sequence[Rewrite]) -> None:
+        self._folder = folder
+        self._rewrites = rewrites
+        self._contents = [_hash_content(folder, rewrite) for rewrite in rewrites]
+
+    def is_possible(self, *, back: bool) -> bool:
+        """Whether all files that nobody else has changed can have their old content (or their new one)."""
+        for rewrite, content in zip(self._rewrites, self._contents, strict=True):
+            source, target = _order_hashes(rewrite, back)
+            if content != source or source == target:
                 continue
-            if sha256(converted(rewrite, folder.read(rewrite.name), back=back)) != target:
+            try:
+                if sha256(_convert(rewrite, self._folder.read(rewrite.name), back=back)) != target:
+                    return False
+            except ImgorderError:
                 return False
-        except ImgorderError:
-            return False
-    return True
+        return True
+
+    def settle(self, *, back: bool) -> list[str]:
+        """Give every file its old content (or its new one).
+
+        Returns:
+            One line for each file that somebody has changed or removed; it is left alone.
+
+        Raises:
+            ProblemsError: if there is still a new content beside such a file.
+            OSError: if one cannot be written.
+        """
+        others = [
+            rewrite
+            for rewrite, content in zip(self._rewrites, self._contents, strict=True)
+            if content not in (rewrite.before, rewrite.after)
+        ]
+        stuck = [rewrite for rewrite in others if self._folder.status(rewrite.stage) is not None]
+        if stuck:
+            raise ProblemsError(
+                f"{show(self._folder.at(each.name))}: changed or gone since; a copy made by this run is "
+                f"{show(each.stage)}: keep the one you want, remove the other, and try again"
+                for each in stuck
+            )
+        for rewrite, content in zip(self._rewrites, self._contents, strict=True):
+            source, target = _order_hashes(rewrite, back)
+            if self._folder.status(rewrite.stage) is not None:
+                self._folder.remove(rewrite.stage)
+            if content == source != target:
+                _rewrite(self._folder, rewrite, back=back, keep_owner=False)
+        self._folder.sync()
+        return [f"{show(each.name)}: changed or gone since; left alone" for each in others]
+
+    def cure(self) -> str:
+        """What a person can do if neither way is possible."""
+        return "Try the version of imgorder that began it"
+
+    def report(self) -> list[str]:
+        """File by file: which content each has."""
+        lines = []
+        for rewrite, content in zip(self._rewrites, self._contents, strict=True):
+            known = {rewrite.after: "has its new content", rewrite.before: "has its old content"}
+            lines.append(f"{show(rewrite.name)}: {known.get(content or '', 'changed or gone since')}")
+        return lines
 
 
-def settle(folder: Folder, rewrites: Sequence[Rewrite], *, back: bool) -> list[str]:
-    """Give all files the content that they had (or were to get), from any state in between.
-
-    Returns:
-        One line for each file that somebody else has changed or removed since; it is left alone.
-
-    Raises:
-        ProblemsError: if a file is changed or gone, and there still is a new content beside it.
-        OSError: if one cannot be written.
-    """
-    contents = [_content(folder, rewrite) for rewrite in rewrites]
-    others = [
-        rewrite
-        for rewrite, content in zip(rewrites, contents, strict=True)
-        if content not in (rewrite.before, rewrite.after)
-    ]
-    stuck = [rewrite for rewrite in others if folder.status(rewrite.stage) is not None]
-    if stuck:
-        raise ProblemsError(
-            f"{show(folder.at(each.name))}: changed or gone since; a copy made by this run is {show(each.stage)}: "
-            "keep the one you want, remove the other, and try again"
-            for each in stuck
-        )
-    for rewrite, content in zip(rewrites, contents, strict=True):
-        source, target = _ends(rewrite, back)
-        if folder.status(rewrite.stage) is not None:
-            folder.remove(rewrite.stage)
-        if content == source != target:
-            _put(folder, rewrite, back=back, lenient=True)
-    folder.sync()
-    return [f"{show(each.name)}: changed or gone since; left alone" for each in others]
-
-
-def report(folder: Folder, rewrites: Sequence[Rewrite]) -> list[str]:
-    """File by file: which content each has."""
-    lines = []
-    for rewrite in rewrites:
-        known = {rewrite.after: "has its new content", rewrite.before: "has its old content"}
-        lines.append(f"{show(rewrite.name)}: {known.get(_content(folder, rewrite) or '', 'changed or gone since')}")
-    return lines
-
-
-def converted(rewrite: Rewrite, data: bytes, *, back: bool) -> bytes:
+def _convert(rewrite: Rewrite, data: bytes, *, back: bool) -> bytes:
     """The other content of a file, from one of the two.
 
     Raises:
@@ -106,14 +114,14 @@ def converted(rewrite: Rewrite, data: bytes, *, back: bool) -> bytes:
 
     try:
         if rewrite.stamps != back:
-            return exif.with_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
-        return exif.restored(data, base64.b64decode(rewrite.segment, validate=True))
-    except (ValueError, binascii.Error) as error:
+            return exif.set_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
+        return exif.restore_segment(data, base64.b64decode(rewrite.segment, validate=True))
+    except ValueError as error:
         raise ImgorderError(f"{show(rewrite.name)}: its EXIF block cannot be changed ({error})") from error
 
 
-def _put(folder: Folder, rewrite: Rewrite, *, back: bool, lenient: bool = False) -> None:
-    source, target = _ends(rewrite, back)
+def _rewrite(folder: Folder, rewrite: Rewrite, *, back: bool, keep_owner: bool = True) -> None:
+    source, target = _order_hashes(rewrite, back)
     path, stage = folder.at(rewrite.name), folder.at(rewrite.stage)
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
@@ -121,26 +129,28 @@ def _put(folder: Folder, rewrite: Rewrite, *, back: bool, lenient: bool = False)
     data = folder.read(rewrite.name)
     if sha256(data) != source:
         raise ImgorderError(f"{show(path)}: changed since the plan was made; make a new one")
-    content = converted(rewrite, data, back=back)
+    content = _convert(rewrite, data, back=back)
     if sha256(content) != target:
         raise ImgorderError(f"{show(path)}: its new content is not as planned; was imgorder updated meanwhile?")
     try:
-        _write_beside(path, stage, status, content, rewrite.state.mtime_ns, owned=not lenient)
+        _write_beside(path, stage, status, content, rewrite.state.mtime_ns, keep_owner=keep_owner)
     except OSError as error:  # calls on a descriptor do not know the name
         raise OSError(error.errno, error.strerror or str(error), path) from error
     if sha256(folder.read(rewrite.stage)) != target:
         raise ImgorderError(f"{show(path)}: what was written reads back otherwise; check the disk")
-    # What an editor saved since the photo was read must not be lost. A window remains: from here to the next line.
+    # What an editor saved since the photo was read must not be lost. A short time remains: from here to the next line.
     if FileState.of(os.lstat(path)) != FileState.of(status):
         folder.remove(rewrite.stage)
         raise ImgorderError(f"{show(path)}: changed in the meantime by another program; close it and try again")
     folder.replace(rewrite.stage, rewrite.name)
 
 
-def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes, mtime_ns: int, *, owned: bool) -> None:
-    """A hidden file with the content, on disk, with the original's mode, owner, attributes and times.
+def _write_beside(
+    path: str, stage: str, status: os.stat_result, content: bytes, mtime_ns: int, *, keep_owner: bool
+) -> None:
+    """Write the content into a hidden file, on disk, with the original's mode, owner, attributes and times.
 
-    The group is kept where the system grants it, and so is the owner, unless it has to be (``owned``).
+    The group is kept where the system allows that; so is the owner, and with ``keep_owner`` it is an error if not.
     """
     descriptor = create_new(stage)
     try:
@@ -152,7 +162,7 @@ def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes,
                 with suppress(OSError):
                     os.chown(descriptor, -1, status.st_gid)
             if made.st_uid != status.st_uid:
-                with nullcontext() if owned else suppress(OSError):
+                with nullcontext() if keep_owner else suppress(OSError):
                     os.chown(descriptor, status.st_uid, -1)
         shutil.copystat(path, stage)
         _drop_other_attributes(path, stage)
@@ -163,7 +173,7 @@ def _write_beside(path: str, stage: str, status: os.stat_result, content: bytes,
 
 
 def _drop_other_attributes(path: str, stage: str) -> None:
-    """Attributes that a folder gives new files are not the photo's, above all a list of who else may read them."""
+    """Remove the attributes that the folder gives to new files, above all a list of who else may read them."""
     if not hasattr(os, "listxattr"):
         return
     with suppress(OSError):  # a file system without them
@@ -173,14 +183,14 @@ def _drop_other_attributes(path: str, stage: str) -> None:
         os.chmod(stage, stat.S_IMODE(os.stat(path).st_mode))
 
 
-def _content(folder: Folder, rewrite: Rewrite) -> str | None:
-    """The hash of what is under a file's name; None if that is no file."""
+def _hash_content(folder: Folder, rewrite: Rewrite) -> str | None:
+    """The hash of what has a file's name; None if that is no file."""
     status = folder.status(rewrite.name)
     if status is None or not stat.S_ISREG(status.st_mode):
         return None
     return sha256(folder.read(rewrite.name))
 
 
-def _ends(rewrite: Rewrite, back: bool) -> tuple[str, str]:
+def _order_hashes(rewrite: Rewrite, back: bool) -> tuple[str, str]:
     """The hashes of the content that is changed, and of what it becomes."""
     return (rewrite.after, rewrite.before) if back else (rewrite.before, rewrite.after)

@@ -1,4 +1,4 @@
-"""An order that was written before a rename: its names may be those of other photos by now."""
+"""Refuse an order that is older than a rename: its names may be those of other photos by now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from imgorder.changes.journal import DONE
-from imgorder.changes.undo import UNDONE, Listed, list_runs
+from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
 from imgorder.names import show
 from imgorder.order_file import OrderFile
@@ -20,34 +20,29 @@ def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
 
     Args:
         order: only its age counts.
-        files: photos that it is taken for; those that are not there are not looked at.
+        files: photos that it is used for; those that are not there are not looked at.
     """
     if order.written is None:
         return
-    touched: dict[Path, set[str]] = {}
+    used: dict[Path, set[str]] = {}
     for file in files:
         folder = file.parent
-        if folder not in touched:
-            touched[folder] = _touched_since(folder, order.written) if os.path.isdir(folder) else set()
-        if file.name in touched[folder]:
+        if folder not in used:
+            used[folder] = _find_names_used_since(folder, order.written) if os.path.isdir(folder) else set()
+        if file.name in used[folder]:
             raise ImgorderError(
                 f"{show(file)}: a rename or undo has used this name since {show(order.path)} was written, so it may "
                 "be another photo by now; sort again"
             )
 
 
-def _touched_since(folder: Path, written: int) -> set[str]:
-    """Old and new names of all younger runs that count."""
-    listed = {each.run.id: each for each in list_runs(folder)}
+def _find_names_used_since(folder: Path, written: int) -> set[str]:
+    """Old and new names of all younger runs that do not cancel out."""
     younger = {
-        identity: each
-        for identity, each in listed.items()
+        each.run.id: each
+        for each in list_runs(folder)
         if each.run.status == DONE and os.stat(folder / each.run.journal).st_mtime_ns > written
     }
-    counting = [each for each in younger.values() if not _is_balanced(younger.get(each.run.of or each.run.id))]
-    return {name for each in counting for move in each.run.moves for name in (move.old, move.new)}
-
-
-def _is_balanced(base: Listed | None) -> bool:
-    """Whether a run and its undos cancel out; None for a run that is older than the order."""
-    return base is not None and base.state == UNDONE
+    undone = {identity for identity, each in younger.items() if each.state == UNDONE}
+    counting = [each.run for each in younger.values() if (each.run.of or each.run.id) not in undone]
+    return {name for run in counting for move in run.moves for name in (move.old, move.new)}

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from imgorder.changes import journal, transaction
-from imgorder.changes.check import file_problems, folder_problems, state_problem
+from imgorder.changes.check import find_file_problems, find_folder_problems, find_hard_links, find_state_problem
 from imgorder.changes.folder import locked
 from imgorder.changes.journal import Rewrite, Run
 from imgorder.changes.records import FileState, is_bare_name
@@ -38,23 +38,21 @@ class Stamp:
     """One photo.
 
     Attributes:
-        name: of the file in the folder.
         before: the capture time that it has, None if it has none.
         time: the one that it is to get.
         zone: of its capture time, which is left as it is; None if it names none.
-        segment: its EXIF block as it is, base64.
-        old, new: SHA-256 of the whole file, as it is and with the time.
-        state: when the plan was made.
+        rewrite: the change of the file, without a hidden name.
     """
 
-    name: str
     before: datetime | None
     time: datetime
     zone: timezone | None
-    segment: str
-    old: str
-    new: str
-    state: FileState
+    rewrite: Rewrite
+
+    @property
+    def name(self) -> str:
+        """The file's name in the folder."""
+        return self.rewrite.name
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,14 @@ class StampPlan:
     stamps: tuple[Stamp, ...]
 
     @property
-    def changing(self) -> tuple[Stamp, ...]:
-        """Those whose bytes change."""
-        return tuple(stamp for stamp in self.stamps if stamp.old != stamp.new)
+    def changing(self) -> tuple[Rewrite, ...]:
+        """The changes of those files whose bytes change."""
+        rewrites = (stamp.rewrite for stamp in self.stamps)
+        return tuple(rewrite for rewrite in rewrites if rewrite.before != rewrite.after)
 
     @property
     def one_zone(self) -> bool:
-        """Whether the times are read in one zone; if not, programs that heed zones may show another order."""
+        """Whether the times have one zone; if not, programs that use zones may show another order."""
         return len({stamp.zone for stamp in self.stamps}) == 1
 
 
@@ -121,25 +120,19 @@ def make_stamps(
     names = [photos.photos.name(file) for file in photos.files]
     if not all(map(is_bare_name, names)):
         raise ProblemsError([f"{show(folder)}: the photos lie in different folders; give one folder"])
-    problems = list(folder_problems(folder))
+    problems = list(find_folder_problems(folder))
     stamps = []
-    seen: dict[int, str] = {}
     for index, name in enumerate(names):
         try:
             time = start + index * step
         except OverflowError:
             raise UsageError("--start and --step lead beyond the year 9999") from None
-        made = _stamp(folder, name, time, overwrite)
+        made = _plan_stamp(folder, name, time, overwrite)
         if isinstance(made, Stamp):
-            if made.state.inode in seen:
-                problems.append(
-                    f"{show(folder / name)}: the same file as {show(seen[made.state.inode])} (a hard link); "
-                    "leave one of them out"
-                )
-            seen[made.state.inode] = name
             stamps.append(made)
         else:
             problems += made
+    problems += find_hard_links(folder, ((stamp.name, stamp.rewrite.state) for stamp in stamps))
     if problems:
         raise ProblemsError(problems)
     return StampPlan(Path(os.path.abspath(folder)), tuple(stamps))
@@ -153,70 +146,55 @@ def apply_stamps(plan: StampPlan) -> Run | None:
 
     Raises:
         ImgorderError: if a photo has changed since the plan was made, or something fails; all is then as before.
-        KeyboardInterrupt, SystemExit: by Ctrl-C or a signal to end; all is then as before.
+        KeyboardInterrupt, SystemExit: after Ctrl-C or a signal to end; all is then as before.
     """
     if not plan.changing:
         return None
     with orderly_end(), locked(plan.folder) as folder:
-        journal.refuse_unfinished(plan.folder)
-        problems = list(folder_problems(plan.folder))
+        history = journal.refuse_unfinished(plan.folder)
+        problems = list(find_folder_problems(plan.folder))
         for stamp in plan.stamps:
-            changed = state_problem(plan.folder / stamp.name, stamp.state)
-            problems += [changed] if changed else file_problems(plan.folder, stamp.name)
+            changed = find_state_problem(plan.folder / stamp.name, stamp.rewrite.state)
+            problems += [changed] if changed else find_file_problems(plan.folder, stamp.name)
         if problems:
             raise ProblemsError(problems)
-        return transaction.carry_out(folder, "stamp", lambda run: _rewrites(plan, run))
+        return transaction.carry_out(folder, "stamp", plan.changing, history)
 
 
-def _rewrites(plan: StampPlan, run: str) -> list[Rewrite]:
-    return [
-        Rewrite(
-            stamp.name,
-            journal.stage_name(run, index),
-            stamp.time.isoformat(),
-            stamp.segment,
-            True,
-            stamp.old,
-            stamp.new,
-            stamp.state,
-        )
-        for index, stamp in enumerate(plan.changing)
-    ]
-
-
-def _stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Stamp | list[str]:
-    """A photo's stamp, or what stands against it."""
+def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Stamp | list[str]:
+    """A photo's stamp, or why it cannot have one."""
     path = folder / name
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             return [f"{show(path)}: a symbolic link; give the photo that it leads to"]
-        problems = list(file_problems(folder, name))
+        problems = list(find_file_problems(folder, name))
         data = path.read_bytes()
     except OSError as error:
         return [f"{show(path)}: cannot be read ({error.strerror}); check its permissions"]
     if not data.startswith(b"\xff\xd8\xff"):
         return [*problems, f"{show(path)}: not a JPEG; only JPEGs can be stamped, leave it out"]
     if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
-        problems.append(f"{show(path)}: belongs to another user, who could not be kept as its owner; copy it first")
-    before = exif.capture_time(data)
+        problems.append(f"{show(path)}: belongs to another user, who could not stay its owner; copy it first")
+    before = exif.read_capture_time(data)
     if before is not None and before != time and not overwrite:
         problems.append(
             f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
         )
-    elif before is None and not overwrite and (text := exif.capture_text(data)):
+    elif before is None and not overwrite and (text := exif.read_capture_text(data)):
         problems.append(
             f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
             "it, or leave it out"
         )
     try:
-        content, segment = exif.with_capture_time(data, time)
-        if exif.restored(content, segment) != data or exif.capture_time(content) != time:
+        content, segment = exif.set_capture_time(data, time)
+        if exif.restore_segment(content, segment) != data or exif.read_capture_time(content) != time:
             raise ImgorderError("the change could not be taken back exactly")
     except (exif.ExifError, ImgorderError) as error:
         return [*problems, f"{show(path)}: cannot be stamped ({error}); leave it out"]
     if problems:
         return problems
     encoded = base64.b64encode(segment).decode("ascii")
-    zone = exif.capture_zone(data)
-    return Stamp(name, before, time, zone, encoded, sha256(data), sha256(content), FileState.of(status))
+    hashes = sha256(data), sha256(content)
+    rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, FileState.of(status))
+    return Stamp(before, time, exif.read_capture_zone(data), rewrite)

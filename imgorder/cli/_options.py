@@ -22,7 +22,6 @@ from imgorder.names import show, undo_command
 from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
-    from imgorder.order_file import OrderFile
     from imgorder.sorting import SortedSet
 
 R = TypeVar("R")
@@ -169,44 +168,49 @@ def spread_options(command: Callable[..., R]) -> Callable[..., R]:
     return gathered
 
 
-def ordered_sets(
-    paths: Sequence[Path], order: OrderFile | None, known: Known, options: ModelOptions
+def find_orders(
+    paths: Sequence[Path], order: Path | None, known: Known, options: ModelOptions, *, read_only: bool = False
 ) -> Sequence[SortedSet]:
-    """The sets in their order: from the file, or else sorted.
+    """The sets in their order, which a file says or a model; the photos are about to be changed.
+
+    Args:
+        paths: photos and folders; may be empty if there is a file.
+        order: a file that `sort --json` wrote.
+        known: what the user says of the order.
+        options: how a model is asked; only without a file.
+        read_only: the photos will only be copied; they may lie on a medium that cannot be locked.
 
     Raises:
-        ImgorderError: for trouble with the photos or the file.
+        ImgorderError: for photos, a file or a folder that cannot be used, as after an interrupted run.
         UsageError: for options that do not fit together.
     """
-    if order is None:
+    from imgorder.changes import journal
+    from imgorder.changes.apply import refuse_interrupted
+    from imgorder.changes.stale import refuse_stale
+    from imgorder.order_file import read_file, read_order
+
+    if not paths and order is None:
+        raise UsageError("give photos, or a folder of photos")
+    file = None if order is None else read_file(order)  # only once: it may be a pipe
+    given = paths or (file.files if file else ())
+    folders = dict.fromkeys(path if os.path.isdir(path) else path.parent for path in given)
+    there = [folder for folder in folders if os.path.isdir(folder)]
+    if not read_only:
+        refuse_interrupted(there)
+    else:
+        for folder in there:
+            journal.refuse_unfinished(folder)
+    if file is None:
         from imgorder.sorting import sort_photos
 
         return sort_photos(paths, options, known, print_warning)
     if options != ModelOptions():
         raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
-    from imgorder.changes.stale import refuse_stale
-    from imgorder.order_file import read_order
-
-    refuse_stale(order, order.files)
-    sets = read_order(order, paths, known)
+    refuse_stale(file, file.files)
+    sets = read_order(file, paths, known)
     if paths:  # the photos may lie elsewhere by now
-        refuse_stale(order, (path for each in sets for path in each.files))
+        refuse_stale(file, (path for each in sets for path in each.files))
     return sets
-
-
-def read(order: Path | None) -> OrderFile | None:
-    """What ``--order`` names, read once: it may be a pipe. Raises ImgorderError."""
-    from imgorder.order_file import read_file
-
-    return None if order is None else read_file(order)
-
-
-def folders_of(paths: Sequence[Path], order: OrderFile | None) -> list[Path]:
-    """The folders in which the photos are said to lie, as far as they are there."""
-    if not paths and order is not None:
-        paths = order.files
-    folders = (path if os.path.isdir(path) else path.parent for path in paths)
-    return list(dict.fromkeys(folder for folder in folders if os.path.isdir(folder)))
 
 
 def sure(confidence: float, photos: int) -> str:
@@ -240,14 +244,13 @@ def _warn_unfinished(folder: Path) -> None:
     from imgorder.changes import journal  # only now: most folders have no hidden files of ours
 
     try:
-        runs = journal.unfinished(folder)
-        lost = journal.stray_problem(folder, runs)
+        history = journal.read_history(folder)
     except ImgorderError as error:
         print_warning(str(error))
         return
-    if lost:
-        print_warning(lost)
-    for run in runs[:1]:
+    if history.stray_problem:
+        print_warning(history.stray_problem)
+    for run in history.unfinished[:1]:
         print_warning(
             f"{show(folder)}: a {run.title} is under way or was interrupted here; photos may be hidden. "
             f"Unless it is under way: {undo_command(folder, '--recover')}"

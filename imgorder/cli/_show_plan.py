@@ -1,10 +1,11 @@
-"""How `rename` shows its plan and what became of it: a table for people, JSON for programs."""
+"""How `rename` and `stamp` show their plans: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -16,24 +17,48 @@ from imgorder.cli import _options
 from imgorder.cli._show_order import UNKNOWN_DIRECTION
 from imgorder.names import show, undo_command
 
+if TYPE_CHECKING:
+    from imgorder.changes.stamp import StampPlan
+
 
 def as_json(plan: Plan, runs: Sequence[Run] | None) -> str:
     """The stable JSON of ``docs/json.md``: the plan, whether it was carried out, and by which runs."""
-    outcome = {"applied": runs is not None, "runs": [run.id for run in runs or ()]}
-    return json.dumps({**plan.record(), **outcome}, indent=2, allow_nan=False)
+    result = {"applied": runs is not None, "runs": [run.id for run in runs or ()]}
+    return json.dumps({**plan.record, **result}, indent=2, allow_nan=False)
 
 
 def print_plan(plan: Plan) -> None:
     """Old and new names, set by set, and the digest."""
     console = Console(highlight=False)
     for planned in plan.sets:
-        _print_set(console, planned)
+        photos = len(planned.photos)
+        others = len(planned.files) - photos
+        more = f" and {others} files that belong to them" if others else ""
+        heading = f"{photos} photos{more}; {_options.sure(planned.confidence, photos)}, by {planned.model}"
+        numbers = iter(range(1, photos + 1))
+        rows = [("" if file.companion_of else str(next(numbers)), file.old, file.new) for file in planned.files]
+        _print_set(console, planned.folder, heading, ("now", "then"), rows, planned.direction)
     if plan.copy_to is not None:
         console.print(Text(f"Copies go to {show(plan.copy_to)}; the originals stay as they are."), soft_wrap=True)
     console.print(f"Plan {plan.digest}", soft_wrap=True)
 
 
-def outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | None) -> list[str]:
+def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
+    """Old and new capture times, and a note where time zones differ."""
+    console = Console(highlight=False)
+    heading = f"{len(plan.stamps)} photos; {_options.sure(confidence, len(plan.stamps))}"
+    rows = [
+        (str(place), each.name, str(each.before or "none"), str(each.time))
+        for place, each in enumerate(plan.stamps, start=1)
+    ]
+    _print_set(console, plan.folder, heading, ("photo", "capture time now", "then"), rows, direction)
+    if not plan.one_zone:
+        zones = ", ".join(f"{show(each.name)} {each.zone or 'none'}" for each in plan.stamps)
+        console.print(f"Their time zones differ and stay as they are ({zones}).", soft_wrap=True, markup=False)
+        console.print("A program that uses time zones may show them in another order.", soft_wrap=True)
+
+
+def describe_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | None) -> list[str]:
     """Lines of what was done, and how to take it back; or that nothing was, and how to do it."""
     if runs is None:
         how = "--apply carries it out" if plan_file is None else f"written to {show(plan_file)}, --apply carries it out"
@@ -54,26 +79,21 @@ def likely(planned: PlannedSet) -> float:
     return _options.likely(planned.confidence, len(planned.photos), planned.direction)
 
 
-def title(planned: PlannedSet) -> str:
-    """The folder, for people."""
-    return show(planned.folder)
-
-
-def _print_set(console: Console, planned: PlannedSet) -> None:
-    photos = len(planned.photos)
-    others = len(planned.files) - photos
-    more = f" and {others} files that belong to them" if others else ""
-    sure = f"{_options.sure(planned.confidence, photos)}, by {planned.model}"
-    console.print(Text(f"{title(planned)}: {photos} photos{more}; {show(sure)}"), soft_wrap=True)
+def _print_set(
+    console: Console,
+    folder: Path,
+    heading: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    direction: str,
+) -> None:
+    console.print(Text(show(f"{folder}: {heading}")), soft_wrap=True)
     table = Table()
     table.add_column("", justify="right")
-    table.add_column("now", overflow="fold")
-    table.add_column("then", overflow="fold", style="bold")
-    place = 0
-    for file in planned.files:
-        place += file.companion_of is None
-        number = str(place) if file.companion_of is None else ""
-        table.add_row(number, Text(show(file.old)), Text(show(file.new)))
+    for name in columns:
+        table.add_column(name, overflow="fold", style="bold" if name == columns[-1] else None)
+    for row in rows:
+        table.add_row(*(Text(show(cell)) for cell in row))
     console.print(table)
-    if planned.direction == "unknown":
+    if direction == "unknown":
         console.print(UNKNOWN_DIRECTION, soft_wrap=True)

@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
+from imgorder.files import exit_code
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,6 +102,20 @@ def writable_output() -> Iterator[None]:
         print_message("error", f"the output could not be written ({error.strerror})")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
         raise SystemExit(EXIT_INPUT) from None
+
+
+@contextmanager
+def say_if_stopped(message: str) -> Iterator[None]:
+    """Where Ctrl-C or a signal to end stops the block, say so on stderr and exit with its code.
+
+    Of a stop that knows what was finished before it, that is said first.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        for line in (*getattr(stop, "finished", ()), message):
+            print_message("stopped", line)
+        raise typer.Exit(exit_code(getattr(stop, "by", stop))) from stop
 
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""``imgorder rename``: show what photos would be called in their order, and rename them if told to."""
+"""``imgorder rename``: show new names for photos in their order; with ``--apply``, rename them."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import typer
 
 from imgorder.cli import _options
 from imgorder.cli._options import named_path, spread_options
-from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_message
+from imgorder.cli._terminal import one_line_errors, or_on_stderr, say_if_stopped
 from imgorder.errors import EXIT_UNSURE, UsageError
-from imgorder.files import exit_code
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show
@@ -43,7 +42,9 @@ def rename(
     ] = None,
     copy_to: Annotated[
         Path | None,
-        typer.Option("--copy-to", metavar="DIR", parser=named_path, help="Copy into DIR; leave the originals alone."),
+        typer.Option(
+            "--copy-to", metavar="DIR", parser=named_path, help="Copy into DIR; the originals stay as they are."
+        ),
     ] = None,
     no_companions: Annotated[
         bool, typer.Option("--no-companions", help="Leave RAW files, Live Photo videos and XMP files behind.")
@@ -59,41 +60,30 @@ def rename(
     Files that belong to a photo move with it. No file is ever overwritten.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.changes.apply import Stopped, apply_plan, check
+    from imgorder.changes.apply import apply_plan, check
+    from imgorder.changes.plan import write_plan
     from imgorder.cli import _show_plan
-    from imgorder.names import undo_command
 
     if plan_file is not None and apply:
         if template is not None or copy_to or no_companions or order or (known, options) != (Known(), ModelOptions()):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = _read(plan_file, paths or [])
     else:
-        if not paths and order is None:
-            raise UsageError("give photos, or a folder of photos")
         plan = _make(paths or [], template, copy_to, no_companions, order, known, options)
     check(plan)
     unsure = [planned for planned in plan.sets if _show_plan.likely(planned) < min_confidence]
     if not unsure and plan_file is not None and not apply:
-        from imgorder.changes.plan import write_plan
-
         write_plan(plan, plan_file)
     if not as_json:
         _show_plan.print_plan(plan)
         sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     for planned in unsure:
-        _options.tell_unsure(_show_plan.title(planned), _show_plan.likely(planned), min_confidence)
+        _options.tell_unsure(show(planned.folder), _show_plan.likely(planned), min_confidence)
     runs = None
     if apply and not unsure:
-        try:
+        with say_if_stopped("interrupted; what was under way was taken back"):
             runs = apply_plan(plan)
-        except Stopped as stop:
-            for folder, run in stop.done:
-                print_message(
-                    "stopped", f"{show(folder)} is renamed already; taken back by: {undo_command(folder, run.id)}"
-                )
-            print_message("stopped", "interrupted; what was under way was taken back")
-            raise typer.Exit(exit_code(stop.by)) from stop
-    outcome = _show_plan.outcome(plan, runs, plan_file)
+    outcome = _show_plan.describe_outcome(plan, runs, plan_file)
     with or_on_stderr([] if runs is None else outcome):
         if as_json:
             print(_show_plan.as_json(plan, runs))
@@ -124,18 +114,9 @@ def _make(
     known: Known,
     options: ModelOptions,
 ) -> Plan:
-    from imgorder.changes import journal
-    from imgorder.changes.apply import refuse_interrupted
     from imgorder.changes.plan import make_plan
     from imgorder.changes.template import DEFAULT, parse_template
 
     parsed = parse_template(DEFAULT if template is None else template)
-    order_file = _options.read(order)
-    folders = _options.folders_of(paths, order_file)
-    if copy_to is None:
-        refuse_interrupted(folders)
-    else:  # only read, perhaps on a medium that cannot be locked
-        for folder in folders:
-            journal.refuse_unfinished(folder)
-    sets = _options.ordered_sets(paths, order_file, known, options)
+    sets = _options.find_orders(paths, order, known, options, read_only=copy_to is not None)
     return make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)

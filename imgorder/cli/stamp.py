@@ -1,23 +1,19 @@
-"""``imgorder stamp``: show which capture times photos would get in their order, and write them if told to."""
+"""``imgorder stamp``: show capture times for photos in their order; with ``--apply``, write them."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from imgorder.cli import _options
 from imgorder.cli._options import spread_options
-from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_message
-from imgorder.errors import EXIT_UNSURE, UsageError
-from imgorder.files import exit_code
+from imgorder.cli._terminal import one_line_errors, or_on_stderr, say_if_stopped
+from imgorder.errors import EXIT_UNSURE
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show
-
-if TYPE_CHECKING:
-    from imgorder.changes.stamp import StampPlan
 
 
 @one_line_errors
@@ -30,7 +26,7 @@ def stamp(
     ] = "1s",
     apply: _options.Apply = False,
     overwrite_times: Annotated[
-        bool, typer.Option("--overwrite-times", help="Also replace capture times that are there already.")
+        bool, typer.Option("--overwrite-times", help="Also replace capture times that photos have already.")
     ] = False,
     order: _options.Order = None,
     known: Known = Known(),
@@ -39,23 +35,20 @@ def stamp(
 ) -> None:
     """Give JPEGs capture times in their order. Shows the plan; --apply carries it out, `imgorder undo` takes it back.
 
-    Writes the EXIF fields DateTimeOriginal and SubSecTimeOriginal. Times that are there are kept, unless you
-    say --overwrite-times.
+    Writes the EXIF fields DateTimeOriginal and SubSecTimeOriginal. Photos that have a capture time keep it, unless
+    you give --overwrite-times.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.changes.apply import refuse_interrupted
     from imgorder.changes.stamp import apply_stamps, make_stamps, parse_start, parse_step
+    from imgorder.cli import _show_plan
     from imgorder.names import undo_command
 
     began, between = parse_start(start), parse_step(step)
-    if not paths and order is None:
-        raise UsageError("give photos, or a folder of photos")
-    order_file = _options.read(order)
-    refuse_interrupted(_options.folders_of(paths or [], order_file))
-    sets = _options.ordered_sets(paths or [], order_file, known, options)
+    sets = _options.find_orders(paths or [], order, known, options)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times)
-    confidence = _options.likely(sets[0].confidence, len(plan.stamps), sets[0].direction)
-    _print_plan(plan, sets[0].confidence, sets[0].direction)
+    (photos,) = sets
+    confidence = _options.likely(photos.confidence, len(plan.stamps), photos.direction)
+    _show_plan.print_stamps(plan, photos.confidence, photos.direction)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     if confidence < min_confidence:
         _options.tell_unsure(show(plan.folder), confidence, min_confidence)
@@ -63,40 +56,11 @@ def stamp(
     if not apply:
         print("Nothing was changed; --apply carries it out.")
         return
-    try:
+    with say_if_stopped("interrupted; what was under way was taken back"):
         run = apply_stamps(plan)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        print_message("stopped", "interrupted; what was under way was taken back")
-        raise typer.Exit(exit_code(stop)) from stop
     if run is None:
         print("All photos have these times already; nothing was changed.")
         return
     outcome = f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}"
     with or_on_stderr([outcome]):
         print(outcome)
-
-
-def _print_plan(plan: StampPlan, confidence: float, direction: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from imgorder.cli._show_order import UNKNOWN_DIRECTION
-
-    console = Console(highlight=False)
-    heading = f"{show(plan.folder)}: {len(plan.stamps)} photos; {_options.sure(confidence, len(plan.stamps))}"
-    console.print(Text(heading), soft_wrap=True)
-    table = Table()
-    table.add_column("", justify="right")
-    table.add_column("photo", overflow="fold")
-    table.add_column("capture time now", overflow="fold")
-    table.add_column("then", overflow="fold", style="bold")
-    for place, each in enumerate(plan.stamps, start=1):
-        table.add_row(str(place), Text(show(each.name)), str(each.before or "none"), str(each.time))
-    console.print(table)
-    if direction == "unknown":
-        console.print(UNKNOWN_DIRECTION, soft_wrap=True)
-    if not plan.one_zone:
-        zones = ", ".join(f"{show(each.name)} {each.zone or 'none'}" for each in plan.stamps)
-        console.print(f"Their time zones differ and stay as they are ({zones}).", soft_wrap=True, markup=False)
-        console.print("A program that heeds zones may show them in another order.", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""``imgorder undo``: take a rename or a stamp back, and put right what an interrupted run has left."""
+"""``imgorder undo``: take back a rename or a stamp, and recover from an interrupted run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli._options import named_path
-from imgorder.cli._terminal import one_line_errors, print_message, print_warning
+from imgorder.cli._terminal import one_line_errors, print_message, print_warning, say_if_stopped
 from imgorder.errors import EXIT_INPUT, UsageError
-from imgorder.files import exit_code
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def undo(
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List the runs in this folder; change nothing.")] = False,
     recover: Annotated[
-        bool, typer.Option("--recover", help="Put the folder back as it was before a run that was interrupted.")
+        bool, typer.Option("--recover", help="Put the folder back as it was before an interrupted run.")
     ] = False,
 ) -> None:
     """Take back the last rename or stamp in a folder; again for the one before it.
@@ -47,20 +46,16 @@ def undo(
     if list_ + recover + (run is not None) > 1:
         raise UsageError("--list, --recover and RUN do not go together; give one of them")
     if list_:
-        _print_list(undoing.list_runs(folder))
-        if lost := journal.stray_problem(folder, journal.unfinished(folder)):
-            print_warning(lost)
+        history = journal.read_history(folder)
+        _print_list(undoing.list_history(history))
+        if history.stray_problem:
+            print_warning(history.stray_problem)
         return
-    try:
+    with say_if_stopped(f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}"):
         if recover:
             _recover(folder)
         else:
             _undo(folder, run)
-    except (KeyboardInterrupt, SystemExit) as stop:
-        print_message(
-            "stopped", f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}"
-        )
-        raise typer.Exit(exit_code(stop)) from stop
 
 
 def _undo(folder: Path, run: str | None) -> None:
@@ -79,7 +74,7 @@ def _recover(folder: Path) -> None:
     from imgorder.changes import undo as undoing
 
     recoveries = undoing.recover(folder)
-    lost = journal.stray_problem(folder, journal.unfinished(folder))
+    lost = journal.read_history(folder).stray_problem
     ways = {
         "back": "taken back; the folder is as it was before",
         "forward": "finished, since it could not be taken back (an old name is taken by now)",
@@ -89,7 +84,7 @@ def _recover(folder: Path) -> None:
         print(f"{show(folder)}: nothing to recover")
     for recovery in recoveries:
         left = len(recovery.left_alone)
-        way = f"taken back, but for {left} files" if left and recovery.way == "back" else ways[recovery.way]
+        way = f"taken back, except for {left} files" if left and recovery.way == "back" else ways[recovery.way]
         print(f"{show(folder)}: the interrupted {recovery.run.title}: {way}")
         for line in recovery.left_alone:
             print_message("error", f"{show(folder)}: {line}")
@@ -107,5 +102,5 @@ def _print_list(runs: list[Listed]) -> None:
         what = f"undo of {show(run.of)}" if run.of else run.kind
         partly = each.state == "done" and run.kind != "undo" and each.left < len(run.changes)
         state = f"{each.state}, {each.left} not undone yet" if partly else each.state
-        state += f", but for {len(run.left_alone)} files" if run.left_alone else ""
+        state += f", except for {len(run.left_alone)} files" if run.left_alone else ""
         print(f"{run.id}  {show(run.time.replace('T', ' ')):19}  {what}: {len(run.changes)} files, {state}")

@@ -1,4 +1,4 @@
-"""When a photo was taken, by its EXIF block, in any format that Pillow reads. `exif.py` writes such times."""
+"""When a photo was taken by its EXIF block, for any format that Pillow reads. `exif.py` writes this time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OFFSET = 0x9011  # OffsetTimeOriginal, the zone
 def exposure_time(path: Path) -> datetime | None:
     """When a photo was taken by its EXIF block, to the microsecond; None if it does not say.
 
-    It is the time on the camera's clock, without its zone. The picture is not decoded.
+    It is the time on the camera's clock, without its time zone. The picture is not decoded.
 
     Raises:
         PhotoError: if the file is not a photo.
@@ -26,7 +26,7 @@ def exposure_time(path: Path) -> datetime | None:
 
 
 def zoned_time(path: Path) -> datetime | None:
-    """As `exposure_time`, with the zone of the camera's clock if the photo has it."""
+    """As `exposure_time`, with the time zone of the camera's clock where that is written."""
     fields = exif_fields(path)
     taken = parse_time(_text(fields.get(_TIME)), _text(fields.get(_SUBSECOND)))
     return None if taken is None else taken.replace(tzinfo=parse_offset(_text(fields.get(_OFFSET))))

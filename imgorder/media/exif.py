@@ -1,9 +1,9 @@
-"""The EXIF time of exposure of a JPEG: read it, set it, and set it back to the byte.
+"""Read and set the EXIF capture time of a JPEG, and set it back to the byte.
 
-Setting changes the two tags and what points to them, nothing else. The TIFF structure in the EXIF segment
-is patched where it stands and grows at its end only, so that every other value keeps its bytes and its
-place: maker notes hold offsets of their own, which a block written anew would break. Tags that nobody
-knows, and known ones with an odd type, stay as they are for the same reason.
+Setting it changes the two tags and what points to them, nothing else. The TIFF structure in the EXIF segment is
+changed in its place and grows only at its end, so that every other value keeps its bytes and its place. Maker notes
+hold offsets of their own, which a new block would break. Unknown tags, and known ones of an odd type, stay as they
+are for the same reason.
 """
 
 from __future__ import annotations
@@ -34,40 +34,40 @@ class ExifError(ValueError):
     """A JPEG or its EXIF block is broken, or cannot take the time. The message is one line, without a file name."""
 
 
-def capture_time(data: bytes) -> datetime | None:
+def read_capture_time(data: bytes) -> datetime | None:
     """When a JPEG was taken by its first EXIF block, to the microsecond.
 
-    Never raises: bytes that are no JPEG, and a broken EXIF block, are ones without a time.
+    Never raises: bytes that are not a JPEG, and a broken EXIF block, have no time.
 
     Args:
         data: the whole file.
 
     Returns:
-        DateTimeOriginal with the decimals of SubSecTimeOriginal, in the camera's zone, which is not told;
-        None where DateTimeOriginal is missing, blank, zeros, or no time.
+        DateTimeOriginal with the decimals of SubSecTimeOriginal, in the camera's unknown time zone; None where
+        DateTimeOriginal is missing, blank, zeros, or not a time.
     """
     return parse_time(*_texts(data, _TIME, _SUBSECOND))
 
 
-def capture_text(data: bytes) -> str:
-    """What DateTimeOriginal of a JPEG says, also where that is no time; empty where it is missing, blank or zeros.
+def read_capture_text(data: bytes) -> str:
+    """The text of a JPEG's DateTimeOriginal, also if it is not a time; empty where it is missing, blank or zeros.
 
-    Never raises, as `capture_time`.
+    Never raises, as `read_capture_time`.
     """
     (text,) = _texts(data, _TIME)
     return text if text.strip(" :0") else ""
 
 
-def capture_zone(data: bytes) -> timezone | None:
-    """The zone of a JPEG's DateTimeOriginal; None where OffsetTimeOriginal is missing or no zone.
+def read_capture_zone(data: bytes) -> timezone | None:
+    """The time zone of a JPEG's DateTimeOriginal; None where OffsetTimeOriginal is missing or not a zone.
 
-    Never raises, as `capture_time`.
+    Never raises, as `read_capture_time`.
     """
     return parse_offset(*_texts(data, _ZONE))
 
 
 def _texts(data: bytes, *tags: int) -> list[str]:
-    """Texts of the Exif directory, each empty where there is none or the block is broken."""
+    """Texts of the Exif directory; empty for a tag that is missing, and all of them if the block is broken."""
     try:
         segment = _exif_segment(data)
         if segment is not None:
@@ -79,11 +79,11 @@ def _texts(data: bytes, *tags: int) -> list[str]:
     return ["" for _ in tags]
 
 
-def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
-    """A JPEG with another time of exposure, and what `restored` needs to undo that.
+def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
+    """A JPEG with another capture time, and what `restore_segment` needs to undo that.
 
-    The decimals are written always, as ``0`` on a full second: a gallery that joins both tags as text, or
-    that falls back to another tag where one is missing, then sorts all photos by the same rule.
+    The decimals are always written, as ``0`` on a full second. Some galleries join both tags as text, and some use
+    another tag where one is missing; so they sort all photos by the same rule.
 
     Args:
         data: the whole file.
@@ -94,7 +94,7 @@ def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
         segment as they were; and the EXIF segment as it stood, from marker to end, ``b""`` where there was none.
 
     Raises:
-        ExifError: if the file is no JPEG or ends before its picture, if the EXIF block is broken, or if there
+        ExifError: if the file is not a JPEG or ends before its picture, if the EXIF block is broken, or if there
             is no room for the time.
     """
     # Not strftime: its %Y has no leading zeros on some systems.
@@ -112,20 +112,20 @@ def with_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
         block.set_texts({_TIME: whole, _SUBSECOND: decimals})
         new = _to_segment(_EXIF + block.data)
         if len(new) != end - start and any(segment.is_mpf(data) for segment in segments if segment.start < start):
-            # MPF counts the distance to its other pictures from itself: what grows between would shift them.
+            # MPF counts the distance to its other pictures from itself; a segment that grows between would shift them.
             raise ExifError("the EXIF segment cannot grow: an MPF segment stands before it")
     return data[:start] + new + data[end:], data[start:end]
 
 
-def restored(data: bytes, old_segment: bytes) -> bytes:
-    """The JPEG before `with_capture_time`, byte for byte.
+def restore_segment(data: bytes, old_segment: bytes) -> bytes:
+    """The JPEG before `set_capture_time`, byte for byte.
 
     Args:
-        data: the file that `with_capture_time` made.
+        data: the file that `set_capture_time` made.
         old_segment: the segment that it returned, ``b""`` to take the EXIF segment out.
 
     Raises:
-        ExifError: if the file is no JPEG or has no EXIF segment, or if the old one is not an EXIF segment.
+        ExifError: if the file is not a JPEG or has no EXIF segment, or if the old one is not an EXIF segment.
     """
     if old_segment:
         length = int.from_bytes(old_segment[2:4], "big") + 2
@@ -133,15 +133,14 @@ def restored(data: bytes, old_segment: bytes) -> bytes:
             raise ExifError("what is to be put back is not an EXIF segment")
     now = _exif_segment(data)
     if now is None:
-        raise ExifError("no EXIF segment to put the old one in place of")
+        raise ExifError("no EXIF segment that the old one could replace")
     return data[: now.start] + old_segment + data[now.end :]
 
 
 def parse_time(whole: str, decimals: str) -> datetime | None:
-    """The time in the texts of DateTimeOriginal and SubSecTimeOriginal; None if the first is no time.
+    """The time in the texts of DateTimeOriginal and SubSecTimeOriginal; None if the first is not a time.
 
-    The decimals are the leading digits of their text, ``5`` is half a second and ``050`` a twentieth; past the
-    sixth they are cut off.
+    The decimals are the leading digits of their text, at most six: ``5`` is half a second and ``050`` a twentieth.
     """
     try:
         taken = datetime.strptime(whole, "%Y:%m:%d %H:%M:%S")
@@ -152,7 +151,7 @@ def parse_time(whole: str, decimals: str) -> datetime | None:
 
 
 def parse_offset(text: str) -> timezone | None:
-    """The zone in the text of OffsetTimeOriginal, such as ``+02:00``; None if it is none."""
+    """The zone in the text of OffsetTimeOriginal, such as ``+02:00``; None if it is not a zone."""
     found = re.fullmatch(r"([+-])([01]\d|2[0-3]):([0-5]\d)", text)
     if found is None:
         return None
@@ -218,8 +217,8 @@ def _first_exif(segments: list[_Segment], data: bytes) -> _Segment | None:
 def _place_for_exif(segments: list[_Segment], data: bytes) -> int:
     """Where a new EXIF segment goes: after SOI, or after the JFIF segments that follow it.
 
-    EXIF and JFIF both claim the place after SOI. Readers look for EXIF further on, but some know a JFIF file
-    only by its APP0 in front; cameras and editors that write both put JFIF first.
+    Both standards want the place after SOI. Readers find EXIF further on, but some recognise a JFIF file only by an
+    APP0 in front; cameras and editors that write both put JFIF first.
     """
     place = 2
     for segment in segments:
@@ -241,7 +240,7 @@ def _to_segment(payload: bytes) -> bytes:
 class _Entry:
     """One tag in a directory (IFD): where its 12 bytes and its value are, from the start of the block.
 
-    The size is 0 for a type that is not known: such a value is carried along, but cannot be followed.
+    The size is 0 for an unknown type: such a value is kept, but nothing is known of its place.
     """
 
     at: int
@@ -267,7 +266,7 @@ class _Block:
         self._order = order
 
     def text(self, entries: list[_Entry], tag: int) -> str:
-        """The text of a tag without NULs and blanks around, empty where there is none."""
+        """The text of a tag without NULs and outer blanks; empty where the tag is missing."""
         text = ""
         for entry in entries:  # of a tag that is there twice the last counts, as for Pillow
             if entry.tag == tag:
@@ -277,7 +276,7 @@ class _Block:
         return text
 
     def exif_entries(self) -> list[_Entry]:
-        """The tags of the Exif directory, none where it is missing; nothing else is looked at."""
+        """The tags of the Exif directory, none where it is missing; the rest of the block may be broken."""
         pointer = self._find("0th", self._entries(self._number(4)), piexif.ImageIFD.ExifTag)
         return [] if pointer is None else self._entries(self._target("0th", pointer))
 
@@ -285,8 +284,8 @@ class _Block:
         """Set text tags of the Exif directory, the NUL at their end included.
 
         Raises:
-            ExifError: if anything in the block is broken, or one of the tags is there twice. The data are then
-                not to be used.
+            ExifError: if anything in the block is broken, or one of the tags is there twice. Do not use the data
+                then.
         """
         directories = self._checked()
         root, exif = directories["0th"], directories.get("Exif", [])
@@ -319,14 +318,14 @@ class _Block:
         head = self._pack("HHI", tag, _ASCII, len(text))
         if len(text) <= 4:
             return head + text.ljust(4, b"\0")
-        # Some writers store equal texts, such as the three times of a photo, once: such a place is another tag's too.
+        # Some writers store equal texts once, such as the three times of a photo; such a place must stay as it is.
         if old is not None and old.size >= len(text) and _claims(used, old.start, old.start + old.size) == 1:
             self.data[old.start : old.start + old.size] = text.ljust(old.size, b"\0")
             return head + self._pack("I", old.start)
         return head + self._pack("I", self._append(text))
 
     def _checked(self) -> dict[str, list[_Entry]]:
-        """All directories, after a look at every offset: what is broken shall not be built on."""
+        """All directories, after a check of every offset: a broken block is not changed."""
         root = self._number(4)
         directories = {"0th": self._entries(root)}
         for name, parent, tag in (
@@ -358,7 +357,7 @@ class _Block:
             raise ExifError(f"broken EXIF block: the value of {_name(directory, entry.tag)} lies outside")
 
     def _thumbnail(self, directories: Mapping[str, list[_Entry]]) -> tuple[int, int]:
-        """Where the thumbnail is; without one, nowhere."""
+        """Start and end of the thumbnail; (0, 0) if there is none."""
         entries = directories.get("1st", [])
         pointer = self._find("1st", entries, piexif.ImageIFD.JPEGInterchangeFormat)
         length = self._find("1st", entries, piexif.ImageIFD.JPEGInterchangeFormatLength)
@@ -395,7 +394,7 @@ class _Block:
         return int(number)
 
     def _tables(self, directories: Mapping[str, list[_Entry]]) -> list[tuple[int, int]]:
-        """Where the header and the directories are; an empty directory is nowhere."""
+        """Start and end of the header and of each directory that is not empty."""
         return [(0, 8)] + [(entries[0].at - 2, entries[-1].at + 12) for entries in directories.values() if entries]
 
     def _table(self, entries: list[_Entry], added: list[tuple[int, bytes]], following: int) -> bytes:
