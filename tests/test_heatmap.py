@@ -21,7 +21,7 @@ from imgorder.heatmaps.heatmap import set_maps
 from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import upsample
 from imgorder.inference import cards as registry
-from imgorder.inference.predictor import OrderingModel, load_model
+from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import Preprocessing, seen_box, to_pixels
 from tests.conftest import ROOT, load_script
 
@@ -157,7 +157,7 @@ def test_a_map_that_knows_just_where_the_disc_is_would_have_the_best_share() -> 
             # The colours of the disc have more red than any of the ground, which is at most 216.
             return {"dab.all": (tensors[:, :, :1] > (230 / 255 - 0.485) / 0.229).astype(np.float32)}
 
-    seen = disc.look(OrderingModel("knowing", Knowing(), (4,), Preprocessing(), {}), scene)
+    seen = disc.look(OrderingModel("knowing", "knowing", (4,), Preprocessing(), {4: Network(Knowing())}), scene)
     assert seen.cells == {"dab.all": pytest.approx(480 / 181)}  # 480 by 360 px become 181 by 136
     for light in seen.lights["dab.all"]:
         assert light.still == 0
@@ -237,7 +237,7 @@ def test_a_marked_corner_has_its_value_whatever_the_network_looks_at(
     pixels = np.full((SIZE[1], SIZE[0], 3), (124, 116, 104), np.uint8)  # the mean that is subtracted
     pixels[max(0, y) : y + side[1], max(0, x) : x + side[0]] = 255
     photos = save([Image.fromarray(pixels)] * 3, tmp_path / "photos", orientation)
-    model = OrderingModel("eighth", Eighth(), (3,), spec, {})
+    model = OrderingModel("eighth", "eighth", (3,), spec, {3: Network(Eighth())})
     monkeypatch.setattr("imgorder.inference.predictor.load_model", lambda *arguments: model)
     result = heatmap(photos, "--out", tmp_path / "maps", "--raw", "--layers", "--colormap", "grey", "--alpha", "1")
     assert result.exit_code == 0, result.output
