@@ -412,4 +412,4 @@ def test_the_backend_follows_what_is_there(monkeypatch: pytest.MonkeyPatch, inst
     monkeypatch.setattr(predictor, "find_spec", lambda name: name if name in installed else None)
     monkeypatch.setattr(predictor, "_gpu_in_sight", lambda: True)
     expected = "torch" if "safetensors" in installed else "onnx"
-    assert predictor._choose_backend(registry.find_card("default")) == expected
+    assert predictor.choose_backend(registry.find_card("default")) == expected

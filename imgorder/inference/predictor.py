@@ -238,7 +238,7 @@ def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> 
 
         path = PathBackend()
         return OrderingModel(BASELINE, path.name, card.sizes, DEFAULT, dict.fromkeys(card.sizes, Network(path)))
-    kind = _choose_backend(card) if backend == "auto" else backend
+    kind = choose_backend(card) if backend == "auto" else backend
 
     def open_network(of: Card) -> FileBackend:
         return _open_file(model_files.usable_file(of, kind, offline), kind, threads)
@@ -289,7 +289,8 @@ def _open_file(path: Path, backend: str, threads: int | None) -> FileBackend:
     return TorchBackend.open(path, threads)
 
 
-def _choose_backend(card: Card) -> str:
+def choose_backend(card: Card) -> str:
+    """What runs a model by default: torch where there is a GPU, torch, and the files for it; else ONNX Runtime."""
     # Importing torch takes longer than the whole job, so a GPU is looked for without it.
     return "torch" if _gpu_in_sight() and _torch_is_installed() and _has_torch_files(card) else "onnx"
 
