@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,26 +52,26 @@ def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Compani
     a file is spelt exactly as one photo, photos of another spelling have no claim to it.
     """
     taken = set(photos)
-    by_name: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = defaultdict(list)
     others = []
     for name in names:
         if name in taken:
             continue
-        by_name.setdefault(fold_name(name), []).append(name)
+        by_name[fold_name(name)].append(name)
         if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
             others.append(name)
-    claims: dict[str, list[Companion]] = {}
+    claims: dict[str, list[Companion]] = defaultdict(list)
     for photo in (*photos, *others):
         stem = fold_name(os.path.splitext(photo)[0])
         for ending in ENDINGS:
             for name in by_name.get(stem + ending, ()):
                 own = os.path.splitext(name)[1]
-                _claim(claims, Companion(name, (photo,), True, own))
+                claims[name].append(Companion(name, (photo,), True, own))
                 if ending in RAW:
                     for edits in by_name.get(fold_name(name) + XMP, ()):
-                        _claim(claims, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
+                        claims[edits].append(Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
         for name in by_name.get(fold_name(photo) + XMP, ()):
-            _claim(claims, Companion(name, (photo,), False, os.path.splitext(name)[1]))
+            claims[name].append(Companion(name, (photo,), False, os.path.splitext(name)[1]))
     merged = (_merge(claims[name]) for name in sorted(claims))
     return [companion for companion in merged if taken.intersection(companion.photos)]
 
@@ -79,10 +80,6 @@ def cut_ending(name: str, ending: str) -> str:
     """A new name without its ending. ``2024.05.01`` has none: only the photo's own ending and known ones count."""
     stem, last = os.path.splitext(name)
     return stem if last == ending or last.lower() in (*SUFFIXES, *ENDINGS) else name
-
-
-def _claim(claims: dict[str, list[Companion]], companion: Companion) -> None:
-    claims.setdefault(companion.name, []).append(companion)
 
 
 def _merge(claims: Sequence[Companion]) -> Companion:

@@ -25,12 +25,7 @@ from imgorder.sorting import SortedSet
 
 _START = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?", re.ASCII)
 _STEP = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
-_UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-}
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +85,7 @@ def parse_step(text: str) -> timedelta:
     """``1s``, ``500ms``, ``2m``, ``1h``; raises UsageError."""
     match = _STEP.fullmatch(text.strip())
     try:
-        step = float(match[1]) * _UNITS[match[2]] if match else timedelta(0)
+        step = timedelta(**{_UNITS[match[2]]: float(match[1])}) if match else timedelta(0)
     except OverflowError:
         step = timedelta(0)
     if step <= timedelta(0):

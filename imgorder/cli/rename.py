@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -61,7 +60,8 @@ def rename(
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.changes.apply import apply_plan, check
-    from imgorder.changes.plan import write_plan
+    from imgorder.changes.plan import make_plan, write_plan
+    from imgorder.changes.template import DEFAULT, parse_template
     from imgorder.cli import _show_plan
 
     if plan_file is not None and apply:
@@ -69,7 +69,9 @@ def rename(
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = _read(plan_file, paths or [])
     else:
-        plan = _make(paths or [], template, copy_to, no_companions, order, known, options)
+        parsed = parse_template(DEFAULT if template is None else template)
+        sets = _options.find_orders(paths or [], order, known, options, read_only=copy_to is not None)
+        plan = make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)
     check(plan)
     unsure = [planned for planned in plan.sets if _show_plan.likely(planned) < min_confidence]
     if not unsure and plan_file is not None and not apply:
@@ -99,24 +101,7 @@ def _read(plan_file: Path, paths: list[Path]) -> Plan:
 
     plan = read_plan(plan_file)
     if plan.copy_to is None:
-        refuse_interrupted(planned.folder for planned in plan.sets if os.path.isdir(planned.folder))
+        refuse_interrupted(planned.folder for planned in plan.sets)
     if paths:
         refuse_others(plan, plan_file, paths)
     return plan
-
-
-def _make(
-    paths: list[Path],
-    template: str | None,
-    copy_to: Path | None,
-    no_companions: bool,
-    order: Path | None,
-    known: Known,
-    options: ModelOptions,
-) -> Plan:
-    from imgorder.changes.plan import make_plan
-    from imgorder.changes.template import DEFAULT, parse_template
-
-    parsed = parse_template(DEFAULT if template is None else template)
-    sets = _options.find_orders(paths, order, known, options, read_only=copy_to is not None)
-    return make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
@@ -69,11 +69,9 @@ def read_capture_zone(data: bytes) -> timezone | None:
 def _texts(data: bytes, *tags: int) -> list[str]:
     """Texts of the Exif directory; empty for a tag that is missing, and all of them if the block is broken."""
     try:
-        segment = _exif_segment(data)
+        segment = _find_exif(_segments(data))
         if segment is not None:
-            block = _Block(segment.payload(data)[len(_EXIF) :])
-            entries = block.exif_entries()
-            return [block.text(entries, tag) for tag in tags]
+            return _Block(segment.payload[len(_EXIF) :]).texts(tags)
     except ExifError:
         pass
     return ["" for _ in tags]
@@ -101,17 +99,17 @@ def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     whole = f"{time.year:04}:{time:%m:%d %H:%M:%S}".encode("ascii") + b"\0"
     decimals = (f"{time.microsecond:06}".rstrip("0") or "0").encode("ascii") + b"\0"
     segments = _segments(data)
-    old = _first_exif(segments, data)
+    old = _find_exif(segments)
     if old is None:
         fields = {piexif.ExifIFD.ExifVersion: b"0232", _TIME: whole[:-1], _SUBSECOND: decimals[:-1]}
-        start = end = _place_for_exif(segments, data)
+        start = end = _place_for_exif(segments)
         new = _to_segment(piexif.dump({"Exif": fields}))
     else:
         start, end = old.start, old.end
-        block = _Block(old.payload(data)[len(_EXIF) :])
+        block = _Block(old.payload[len(_EXIF) :])
         block.set_texts({_TIME: whole, _SUBSECOND: decimals})
         new = _to_segment(_EXIF + block.data)
-        if len(new) != end - start and any(segment.is_mpf(data) for segment in segments if segment.start < start):
+        if len(new) != end - start and any(segment.is_mpf for segment in segments if segment.start < start):
             # MPF counts the distance to its other pictures from itself; a segment that grows between would shift them.
             raise ExifError("the EXIF segment cannot grow: an MPF segment stands before it")
     return data[:start] + new + data[end:], data[start:end]
@@ -131,7 +129,7 @@ def restore_segment(data: bytes, old_segment: bytes) -> bytes:
         length = int.from_bytes(old_segment[2:4], "big") + 2
         if not old_segment.startswith(b"\xff\xe1") or old_segment[4:10] != _EXIF or length != len(old_segment):
             raise ExifError("what is to be put back is not an EXIF segment")
-    now = _exif_segment(data)
+    now = _find_exif(_segments(data))
     if now is None:
         raise ExifError("no EXIF segment that the old one could replace")
     return data[: now.start] + old_segment + data[now.end :]
@@ -161,20 +159,16 @@ def parse_offset(text: str) -> timezone | None:
 
 @dataclass(frozen=True)
 class _Segment:
-    """A JPEG segment from the FF of its marker to its end."""
+    """A JPEG segment: from the FF of its marker to its end, and what stands behind its length."""
 
     marker: int
     start: int
     end: int
+    payload: bytes
 
-    def payload(self, data: bytes) -> bytes:
-        return data[self.start + 4 : self.end]
-
-    def is_exif(self, data: bytes) -> bool:
-        return self.marker == _APP1 and data.startswith(_EXIF, self.start + 4, self.end)
-
-    def is_mpf(self, data: bytes) -> bool:
-        return self.marker == _APP2 and data.startswith(b"MPF\0", self.start + 4, self.end)
+    @property
+    def is_mpf(self) -> bool:
+        return self.marker == _APP2 and self.payload.startswith(b"MPF\0")
 
 
 def _segments(data: bytes) -> list[_Segment]:
@@ -202,19 +196,15 @@ def _segments(data: bytes) -> list[_Segment]:
         if length < 2:
             raise ExifError(f"broken JPEG: segment of length {length} at byte {at}")
         end = at + 2 + length
-        segments.append(_Segment(marker, at, end))
+        segments.append(_Segment(marker, at, end, data[at + 4 : end]))
         at = end
 
 
-def _exif_segment(data: bytes) -> _Segment | None:
-    return _first_exif(_segments(data), data)
+def _find_exif(segments: list[_Segment]) -> _Segment | None:
+    return next((each for each in segments if each.marker == _APP1 and each.payload.startswith(_EXIF)), None)
 
 
-def _first_exif(segments: list[_Segment], data: bytes) -> _Segment | None:
-    return next((segment for segment in segments if segment.is_exif(data)), None)
-
-
-def _place_for_exif(segments: list[_Segment], data: bytes) -> int:
+def _place_for_exif(segments: list[_Segment]) -> int:
     """Where a new EXIF segment goes: after SOI, or after the JFIF segments that follow it.
 
     Both standards want the place after SOI. Readers find EXIF further on, but some recognise a JFIF file only by an
@@ -223,7 +213,7 @@ def _place_for_exif(segments: list[_Segment], data: bytes) -> int:
     place = 2
     for segment in segments:
         # JFXX extends the JFIF segment and has to follow it directly.
-        if segment.marker != _APP0 or not segment.payload(data).startswith((b"JFIF\0", b"JFXX\0")):
+        if segment.marker != _APP0 or not segment.payload.startswith((b"JFIF\0", b"JFXX\0")):
             break
         place = segment.end
     return place
@@ -265,20 +255,19 @@ class _Block:
         self.data = bytearray(data)
         self._order = order
 
-    def text(self, entries: list[_Entry], tag: int) -> str:
-        """The text of a tag without NULs and outer blanks; empty where the tag is missing."""
-        text = ""
-        for entry in entries:  # of a tag that is there twice the last counts, as for Pillow
-            if entry.tag == tag:
+    def texts(self, tags: Sequence[int]) -> list[str]:
+        """Texts of the Exif directory without NULs and outer blanks, empty for a tag that is missing.
+
+        The rest of the block may be broken.
+        """
+        pointer = self._find("0th", self._entries(self._number(4)), piexif.ImageIFD.ExifTag)
+        texts = dict.fromkeys(tags, "")
+        for entry in self._entries(self._target("0th", pointer)) if pointer else ():
+            if entry.tag in texts:  # of a tag that is there twice the last counts, as for Pillow
                 self._check_inside("Exif", entry)
                 value = self.data[entry.start : entry.start + entry.size]
-                text = value.decode("ascii", "replace").replace("\0", "").strip()
-        return text
-
-    def exif_entries(self) -> list[_Entry]:
-        """The tags of the Exif directory, none where it is missing; the rest of the block may be broken."""
-        pointer = self._find("0th", self._entries(self._number(4)), piexif.ImageIFD.ExifTag)
-        return [] if pointer is None else self._entries(self._target("0th", pointer))
+                texts[entry.tag] = value.decode("ascii", "replace").replace("\0", "").strip()
+        return list(texts.values())
 
     def set_texts(self, texts: Mapping[int, bytes]) -> None:
         """Set text tags of the Exif directory, the NUL at their end included.
