@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from imgorder.changes.companions import Look, find_belonging, list_folder
 from imgorder.changes.folder import PREFIX
-from imgorder.changes.listing import Look, list_folder
-from imgorder.changes.plan import Plan, PlannedFile, PlannedSet, find_belonging
+from imgorder.changes.plan import Plan, PlannedFile, PlannedSet
 from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
 from imgorder.errors import PhotoError
 from imgorder.names import show

@@ -1,14 +1,17 @@
-"""Files that belong to a photo and move with it: its RAW file, its Live Photo video, its edits."""
+"""What a folder holds: its photos, and the files that move with them: RAW files, Live Photo videos, edits."""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from imgorder.changes.records import fold_name
+from imgorder.errors import PhotoError
 from imgorder.media.photos import SUFFIXES
+from imgorder.names import show
 
 # fmt: off
 RAW = (
@@ -42,6 +45,58 @@ class Companion:
         """What it is called when its photo is called something new."""
         stem = cut_ending(new_photo, os.path.splitext(self.photos[0])[1])
         return (stem if self.after_stem else new_photo) + self.tail
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder held.
+
+    Attributes:
+        names: of everything, spelt as the file system has them.
+        files: names of the files and links.
+        photos: names of those that are photos by their endings.
+    """
+
+    names: frozenset[str]
+    files: tuple[str, ...]
+    photos: frozenset[str]
+
+
+Look = Callable[[Path], Listing]  # `list_folder`, or one that remembers what it has seen
+
+
+def list_folder(folder: Path) -> Listing:
+    """Look into a folder. Raises PhotoError if it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
+    files = tuple(each.name for each in entries if each.is_symlink() or each.is_file(follow_symlinks=False))
+    photos = (
+        name
+        for name in files
+        if not name.startswith(".")
+        and os.path.splitext(name)[1].lower() in SUFFIXES
+        and os.path.isfile(os.path.join(folder, name))
+    )
+    return Listing(frozenset(each.name for each in entries), files, frozenset(photos))
+
+
+def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: list[str]) -> dict[str, list[Companion]]:
+    """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
+    belonging: dict[str, list[Companion]] = {}
+    for inside in dict.fromkeys(map(os.path.dirname, names)):
+        photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
+        for companion in find_companions(photos, look(folder / inside).files):
+            photo = next(each for each in companion.photos if each in photos)
+            belonging.setdefault(os.path.join(inside, photo), []).append(companion)
+            if len(companion.photos) > 1:
+                problems.append(
+                    f"{show(folder / inside / companion.name)}: belongs to "
+                    f"{' and '.join(map(show, companion.photos))}; leave one of them out, or give --no-companions"
+                )
+    return belonging
 
 
 def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Companion]:

@@ -171,12 +171,13 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
         return [*problems, f"{show(path)}: not a JPEG; only JPEGs can be stamped, leave it out"]
     if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
         problems.append(f"{show(path)}: belongs to another user, who could not stay its owner; copy it first")
-    before = exif.read_capture_time(data)
+    text, decimals, zone = exif.read_texts(data)
+    before = exif.parse_time(text, decimals)
     if before is not None and before != time and not overwrite:
         problems.append(
             f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
         )
-    elif before is None and not overwrite and (text := exif.read_capture_text(data)):
+    elif before is None and not overwrite and text.strip(" :0"):  # not blank, and not zeros
         problems.append(
             f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
             "it, or leave it out"
@@ -192,4 +193,4 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
     encoded = base64.b64encode(segment).decode("ascii")
     hashes = sha256(data), sha256(content)
     rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, FileState.of(status))
-    return Stamp(before, time, exif.read_capture_zone(data), rewrite)
+    return Stamp(before, time, exif.parse_offset(zone), rewrite)

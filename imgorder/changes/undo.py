@@ -46,7 +46,17 @@ class Listed:
 
 def list_runs(history: History) -> list[Listed]:
     """The runs of a folder, oldest first."""
-    return [Listed(run, _find_state(run, history.runs), len(_find_left(run, history.runs))) for run in history.runs]
+    listed = []
+    for run in history.runs:
+        left = len(_find_left(run, history.runs))
+        if run.status == BACK:
+            state = TAKEN_BACK
+        elif run.status != DONE:
+            state = INTERRUPTED
+        else:
+            state = DONE if left or run.kind == "undo" else UNDONE
+        listed.append(Listed(run, state, left))
+    return listed
 
 
 def undo(path: Path, wanted: str | None = None) -> Undone:
@@ -74,14 +84,6 @@ def recover(path: Path) -> list[Run]:
             return [transaction.recover(folder, run) for run in journal.read_history(path).unfinished]
         except OSError as error:
             raise ImgorderError(f"{describe_error(error, path)}; put that right and run --recover again") from error
-
-
-def _find_state(run: Run, runs: Sequence[Run]) -> str:
-    if run.status == BACK:
-        return TAKEN_BACK
-    if run.status != DONE:
-        return INTERRUPTED
-    return DONE if run.kind == "undo" or _find_left(run, runs) else UNDONE
 
 
 def _find_left(run: Run, runs: Sequence[Run]) -> list[Change]:

@@ -54,19 +54,14 @@ def undo(
     with say_if_stopped(f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}"):
         if recover:
             _recover(folder)
-        else:
-            _undo(folder, run)
-
-
-def _undo(folder: Path, run: str | None) -> None:
-    from imgorder.changes import undo as undoing
-
-    undone = undoing.undo(folder, run)
-    print(f"{show(folder)}: {undone.files} of {undone.files + len(undone.refused)} files of {undone.run.id} taken back")
-    for line in undone.refused:
-        print_message("error", line)
-    if undone.refused:
-        raise typer.Exit(EXIT_INPUT)
+            return
+        undone = undoing.undo(folder, run)
+        files = undone.files + len(undone.refused)
+        print(f"{show(folder)}: {undone.files} of {files} files of {undone.run.id} taken back")
+        for line in undone.refused:
+            print_message("error", line)
+        if undone.refused:
+            raise typer.Exit(EXIT_INPUT)
 
 
 def _recover(folder: Path) -> None:

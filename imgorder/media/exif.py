@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 import piexif
 
-_TIME = piexif.ExifIFD.DateTimeOriginal  # whole seconds
-_SUBSECOND = piexif.ExifIFD.SubSecTimeOriginal  # the decimals
-_ZONE = piexif.ExifIFD.OffsetTimeOriginal
+TIME = piexif.ExifIFD.DateTimeOriginal  # whole seconds
+SUBSECOND = piexif.ExifIFD.SubSecTimeOriginal  # the decimals
+ZONE = piexif.ExifIFD.OffsetTimeOriginal
 
 _EXIF = b"Exif\0\0"
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
@@ -46,35 +46,21 @@ def read_capture_time(data: bytes) -> datetime | None:
         DateTimeOriginal with the decimals of SubSecTimeOriginal, in the camera's unknown time zone; None where
         DateTimeOriginal is missing, blank, zeros, or not a time.
     """
-    return parse_time(*_texts(data, _TIME, _SUBSECOND))
+    return parse_time(*read_texts(data)[:2])
 
 
-def read_capture_text(data: bytes) -> str:
-    """The text of a JPEG's DateTimeOriginal, also if it is not a time; empty where it is missing, blank or zeros.
+def read_texts(data: bytes) -> list[str]:
+    """The texts of a JPEG's DateTimeOriginal, SubSecTimeOriginal and OffsetTimeOriginal; empty where one is missing.
 
-    Never raises, as `read_capture_time`.
+    Never raises, as `read_capture_time`: if the block is broken, all are empty.
     """
-    (text,) = _texts(data, _TIME)
-    return text if text.strip(" :0") else ""
-
-
-def read_capture_zone(data: bytes) -> timezone | None:
-    """The time zone of a JPEG's DateTimeOriginal; None where OffsetTimeOriginal is missing or not a zone.
-
-    Never raises, as `read_capture_time`.
-    """
-    return parse_offset(*_texts(data, _ZONE))
-
-
-def _texts(data: bytes, *tags: int) -> list[str]:
-    """Texts of the Exif directory; empty for a tag that is missing, and all of them if the block is broken."""
     try:
         segment = _find_exif(_segments(data))
         if segment is not None:
-            return _Block(segment.payload[len(_EXIF) :]).texts(tags)
+            return _Block(segment.payload[len(_EXIF) :]).texts()
     except ExifError:
         pass
-    return ["" for _ in tags]
+    return ["", "", ""]
 
 
 def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
@@ -101,13 +87,13 @@ def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     segments = _segments(data)
     old = _find_exif(segments)
     if old is None:
-        fields = {piexif.ExifIFD.ExifVersion: b"0232", _TIME: whole[:-1], _SUBSECOND: decimals[:-1]}
+        fields = {piexif.ExifIFD.ExifVersion: b"0232", TIME: whole[:-1], SUBSECOND: decimals[:-1]}
         start = end = _place_for_exif(segments)
         new = _to_segment(piexif.dump({"Exif": fields}))
     else:
         start, end = old.start, old.end
         block = _Block(old.payload[len(_EXIF) :])
-        block.set_texts({_TIME: whole, _SUBSECOND: decimals})
+        block.set_texts({TIME: whole, SUBSECOND: decimals})
         new = _to_segment(_EXIF + block.data)
         if len(new) != end - start and any(segment.is_mpf for segment in segments if segment.start < start):
             # MPF counts the distance to its other pictures from itself; a segment that grows between would shift them.
@@ -155,6 +141,13 @@ def parse_offset(text: str) -> timezone | None:
         return None
     east = timedelta(hours=int(found[2]), minutes=int(found[3]))
     return timezone(-east if found[1] == "-" else east)
+
+
+def clean_text(value: object) -> str:
+    """The text of a tag without NULs and outer blanks."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return str(value or "").replace("\0", "").strip()
 
 
 @dataclass(frozen=True)
@@ -255,18 +248,14 @@ class _Block:
         self.data = bytearray(data)
         self._order = order
 
-    def texts(self, tags: Sequence[int]) -> list[str]:
-        """Texts of the Exif directory without NULs and outer blanks, empty for a tag that is missing.
-
-        The rest of the block may be broken.
-        """
+    def texts(self) -> list[str]:
+        """The texts of `read_texts`; the rest of the block may be broken."""
         pointer = self._find("0th", self._entries(self._number(4)), piexif.ImageIFD.ExifTag)
-        texts = dict.fromkeys(tags, "")
+        texts = dict.fromkeys((TIME, SUBSECOND, ZONE), "")
         for entry in self._entries(self._target("0th", pointer)) if pointer else ():
             if entry.tag in texts:  # of a tag that is there twice the last counts, as for Pillow
                 self._check_inside("Exif", entry)
-                value = self.data[entry.start : entry.start + entry.size]
-                texts[entry.tag] = value.decode("ascii", "replace").replace("\0", "").strip()
+                texts[entry.tag] = clean_text(bytes(self.data[entry.start : entry.start + entry.size]))
         return list(texts.values())
 
     def set_texts(self, texts: Mapping[int, bytes]) -> None:
@@ -276,10 +265,8 @@ class _Block:
             ExifError: if anything in the block is broken, or one of the tags is there twice. Do not use the data
                 then.
         """
-        directories = self._checked()
+        directories, used = self._checked()
         root, exif = directories["0th"], directories.get("Exif", [])
-        used = [(entry.start, entry.start + entry.size) for entries in directories.values() for entry in entries]
-        used += [*self._tables(directories), self._thumbnail(directories)]
         added = []
         for tag, text in texts.items():
             old = self._find("Exif", exif, tag)
@@ -313,8 +300,8 @@ class _Block:
             return head + self._pack("I", old.start)
         return head + self._pack("I", self._append(text))
 
-    def _checked(self) -> dict[str, list[_Entry]]:
-        """All directories, after a check of every offset: a broken block is not changed."""
+    def _checked(self) -> tuple[dict[str, list[_Entry]], list[tuple[int, int]]]:
+        """All directories, and start and end of all that is in use; every offset is checked."""
         root = self._number(4)
         directories = {"0th": self._entries(root)}
         for name, parent, tag in (
@@ -328,18 +315,20 @@ class _Block:
         following = self._number(root + 2 + 12 * len(directories["0th"]))
         if following:
             directories["1st"] = self._entries(following)
-        tables = self._tables(directories)
+        # The header, and each directory that is not empty.
+        tables = [(0, 8)] + [(entries[0].at - 2, entries[-1].at + 12) for entries in directories.values() if entries]
         if any(_claims(tables, *table) > 1 for table in tables):
             raise ExifError("broken EXIF block: two of its directories overlap")
+        used = [*tables, thumbnail := self._thumbnail(directories)]
         for name, entries in directories.items():
             for entry in entries:
                 self._check_inside(name, entry)
-                if entry.size > 4 and _claims(tables, entry.start, entry.start + entry.size):
+                used.append((entry.start, entry.start + entry.size))
+                if entry.size > 4 and _claims(tables, *used[-1]):
                     raise ExifError(f"broken EXIF block: the value of {_name(name, entry.tag)} overlaps a directory")
-        thumbnail = self._thumbnail(directories)
         if thumbnail[1] > len(self.data) or _claims(tables, *thumbnail):
             raise ExifError("broken EXIF block: the thumbnail lies outside, or overlaps a directory")
-        return directories
+        return directories, used
 
     def _check_inside(self, directory: str, entry: _Entry) -> None:
         if entry.start + entry.size > len(self.data):
@@ -381,10 +370,6 @@ class _Block:
         except struct.error:
             raise ExifError("broken EXIF block: it is cut short, or an offset points outside") from None
         return int(number)
-
-    def _tables(self, directories: Mapping[str, list[_Entry]]) -> list[tuple[int, int]]:
-        """Start and end of the header and of each directory that is not empty."""
-        return [(0, 8)] + [(entries[0].at - 2, entries[-1].at + 12) for entries in directories.values() if entries]
 
     def _table(self, entries: list[_Entry], added: list[tuple[int, bytes]], following: int) -> bytes:
         """A directory with fields added; they have to ascend by tag."""
