@@ -133,7 +133,7 @@ class Run:
         stable: whether files still have the inodes that they had then; not so in a copy of the folder.
         inodes: by final name, the inode of each file to which the run gave a new one: all that were rewritten, and
             those that a layered file system copied when it renamed them.
-        left_alone: if the status is ``back``, one line for each file that somebody else had changed or removed.
+        left_alone: one line for each file that could not be taken back, above all since somebody else had changed it.
     """
 
     id: str

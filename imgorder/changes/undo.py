@@ -21,21 +21,6 @@ UNDONE, INTERRUPTED, TAKEN_BACK = "undone", "interrupted", "taken back"
 
 
 @dataclass(frozen=True)
-class Undone:
-    """What an undo did.
-
-    Attributes:
-        run: the run that was to be taken back.
-        files: how many went back.
-        refused: one line for each file that did not go back, with the reason.
-    """
-
-    run: Run
-    files: int
-    refused: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Listed:
     """A run and its state: ``done``, ``undone``, ``interrupted``, or ``taken back`` (except for some files)."""
 
@@ -59,8 +44,11 @@ def list_runs(history: History) -> list[Listed]:
     return listed
 
 
-def undo(path: Path, wanted: str | None = None) -> Undone:
+def undo(path: Path, wanted: str | None = None) -> Run:
     """Take back the last run that is not undone yet, or a certain one.
+
+    Returns:
+        The run, with only those changes that were taken back; ``left_alone`` has one line for each of the others.
 
     Raises:
         ImgorderError: if there is no such run, another process is at work, or a run was interrupted. Nothing was
@@ -74,7 +62,7 @@ def undo(path: Path, wanted: str | None = None) -> Undone:
         changes, refused = _choose_changes(folder, run, history.runs)
         if changes:
             transaction.carry_out(folder, "undo", changes, history, run.id)
-        return Undone(run, len(changes), tuple(refused))
+        return replace(run, changes=tuple(changes), left_alone=tuple(refused))
 
 
 def recover(path: Path) -> list[Run]:

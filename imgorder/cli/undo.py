@@ -56,11 +56,11 @@ def undo(
             _recover(folder)
             return
         undone = undoing.undo(folder, run)
-        files = undone.files + len(undone.refused)
-        print(f"{show(folder)}: {undone.files} of {files} files of {undone.run.id} taken back")
-        for line in undone.refused:
+        taken, left = len(undone.changes), len(undone.left_alone)
+        print(f"{show(folder)}: {taken} of {taken + left} files of {undone.id} taken back")
+        for line in undone.left_alone:
             print_message("error", line)
-        if undone.refused:
+        if left:
             raise typer.Exit(EXIT_INPUT)
 
 

@@ -95,7 +95,9 @@ def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
         block = _Block(old.payload[len(_EXIF) :])
         block.set_texts({TIME: whole, SUBSECOND: decimals})
         new = _to_segment(_EXIF + block.data)
-        if len(new) != end - start and any(segment.is_mpf for segment in segments if segment.start < start):
+        if len(new) != end - start and any(
+            each.start < start and each.marker == _APP2 and each.payload.startswith(b"MPF\0") for each in segments
+        ):
             # MPF counts the distance to its other pictures from itself; a segment that grows between would shift them.
             raise ExifError("the EXIF segment cannot grow: an MPF segment stands before it")
     return data[:start] + new + data[end:], data[start:end]
@@ -158,10 +160,6 @@ class _Segment:
     start: int
     end: int
     payload: bytes
-
-    @property
-    def is_mpf(self) -> bool:
-        return self.marker == _APP2 and self.payload.startswith(b"MPF\0")
 
 
 def _segments(data: bytes) -> list[_Segment]:
