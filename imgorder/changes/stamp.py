@@ -63,11 +63,6 @@ class StampPlan:
         rewrites = (stamp.rewrite for stamp in self.stamps)
         return tuple(rewrite for rewrite in rewrites if rewrite.before != rewrite.after)
 
-    @property
-    def one_zone(self) -> bool:
-        """Whether the times have one zone; if not, programs that use zones may show another order."""
-        return len({stamp.zone for stamp in self.stamps}) == 1
-
 
 def parse_start(text: str) -> datetime:
     """``2024-05-01 12:00:00``, also with decimals; raises UsageError."""
