@@ -28,6 +28,11 @@ class _WrittenSet:
     model: str
     backend: str
 
+    def as_sorted(self) -> SortedSet:
+        photos = PhotoSet(self.folder, tuple(self.folder / name for name in self.order))
+        order = tuple(range(len(self.order)))
+        return SortedSet(photos, order, self.confidence, self.direction, self.model, self.backend)
+
 
 @dataclass(frozen=True)
 class _Written:
@@ -64,11 +69,17 @@ def read_file(file: Path) -> OrderFile:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ImgorderError(f"{show(file)}: cannot be read ({reason}); check the path") from error
-    written = status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None
-    return OrderFile(file, _read_sets(file, content), written)
+    try:
+        read = read_record(_Written, json.loads(content))
+    except (ValueError, RecursionError) as error:
+        raise ImgorderError(
+            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quote_path(file)}"
+        ) from error
+    sets = tuple(each.as_sorted() for each in read.sets)
+    return OrderFile(file, sets, status.st_mtime_ns if stat.S_ISREG(status.st_mode) else None)
 
 
-def read_order(order: OrderFile, paths: Sequence[Path] = (), known: Known = Known()) -> list[SortedSet]:
+def read_order(order: OrderFile, paths: Sequence[Path], known: Known) -> list[SortedSet]:
     """Find the photos of a file, in its order.
 
     Args:
@@ -99,26 +110,6 @@ def _direct(each: SortedSet, start: int | None, known: Known) -> SortedSet:
     return replace(each, order=each.order[::-1] if turned else each.order, direction="given")
 
 
-def _read_sets(file: Path, data: bytes) -> tuple[SortedSet, ...]:
-    try:
-        read = read_record(_Written, json.loads(data))
-    except (ValueError, RecursionError) as error:
-        raise ImgorderError(
-            f"{show(file)}: not an order; write one with: imgorder sort --json PHOTOS > {quote_path(file)}"
-        ) from error
-    return tuple(
-        SortedSet(
-            PhotoSet(each.folder, tuple(each.folder / name for name in each.order)),
-            tuple(range(len(each.order))),
-            each.confidence,
-            each.direction,
-            each.model,
-            each.backend,
-        )
-        for each in read.sets
-    )
-
-
 def _match_sets(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]) -> list[SortedSet]:
     """The sets of a file with the photos that were given; each has to be there."""
     if len(sets) != len(found):
@@ -136,9 +127,7 @@ def _match_sets(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]
 def _find_in_folder(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
     """The given set in the folder that the file names; of several there, the one with the same names."""
     there = [photos for photos in found if same_file(photos.folder, each.photos.folder)]
-    return next(
-        (photos for photos in there if _list_names(photos) == _list_names(each.photos)), there[0] if there else None
-    )
+    return max(there, key=lambda photos: _list_names(photos) == _list_names(each.photos), default=None)
 
 
 def _find_moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet:
@@ -164,7 +153,7 @@ def _find_moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> Photo
 
 def _take_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
     by_name = {photos.name(path): index for index, path in enumerate(photos.files)}
-    names = [each.photos.name(path) for path in each.files]
+    names = each.names(each.order)
     for name in sorted({*names} ^ {*by_name}):
         where = "not in the order of" if name in by_name else "not there any more, but in the order of"
         raise ImgorderError(f"{show(photos.folder / name)}: {where} {show(file)}; sort again")

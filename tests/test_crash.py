@@ -316,11 +316,11 @@ def test_an_old_name_that_somebody_has_taken_means_forward(tmp_path: Path) -> No
     folder, before = dead_at(tmp_path, HIDDEN, 2)
     (folder / "d.jpg").write_bytes(b"a new photo")
     (recovery,) = recover(folder)
-    assert recovery.way == "forward"
+    assert recovery.status == journal.DONE
     assert (folder / "d.jpg").read_bytes() == b"a new photo"
     for old, new in TANGLED.items():
         assert snapshot(folder)[new] == before[old]
-    assert [each.state for each in list_runs(folder)] == ["done"]
+    assert [each.state for each in list_runs(journal.read_history(folder))] == ["done"]
 
 
 def test_an_old_and_a_new_name_taken_means_a_report_and_no_change(tmp_path: Path) -> None:
@@ -346,7 +346,7 @@ def test_what_somebody_has_removed_or_edited_meanwhile_is_told_and_left_alone(tm
     (folder / "d.jpg.xmp").write_bytes(b"edited")
     next(folder.glob(".imgorder-*-000000")).unlink()
     (recovery,) = recover(folder)
-    assert recovery.way == "back"
+    assert recovery.status == journal.BACK
     gone, edited = sorted(recovery.left_alone)
     assert (gone.split(",")[0], gone.split(": ")[1]) == ("a.jpg", "gone since")
     assert edited.startswith("d.jpg.xmp ")
@@ -406,7 +406,7 @@ def test_a_stamped_file_that_somebody_has_changed_meanwhile_is_left_alone(tmp_pa
     assert line.startswith(f"{changed}: ")
     assert "left alone" in line
     assert {**without_journals(snapshot(folder)), changed: before[changed]} == before
-    assert [each.state for each in list_runs(folder)] == ["taken back"]
+    assert [each.state for each in list_runs(journal.read_history(folder))] == ["taken back"]
 
 
 @pytest.mark.parametrize(
@@ -427,14 +427,14 @@ def test_a_damaged_or_foreign_journal_is_never_acted_upon(tmp_path: Path, spoil:
     (file,) = folder.glob("*.jsonl")
     file.write_text("".join(spoil(file.read_text().splitlines(keepends=True))))
     before = snapshot(folder)
-    for command in (recover, undo, list_runs, journal.refuse_unfinished):
+    for command in (recover, undo, journal.read_history, journal.refuse_unfinished):
         with pytest.raises(ImgorderError, match=r"\.jsonl: this journal is damaged .*; nothing was changed"):
             command(folder)
     assert snapshot(folder) == before
 
 
 def test_a_second_name_is_removed_only_if_it_is_one(tmp_path: Path) -> None:
-    folder = Folder(fill(tmp_path / "photos", {"a": b"same", "b": b"same"}), -1)
+    folder = Folder(fill(tmp_path / "photos", {"a": b"same", "b": b"same"}))
     with pytest.raises(ImgorderError, match="not the same file"):
         folder.remove_second_name("a", "b")
     with pytest.raises(ImgorderError, match="not the same file"):
@@ -572,7 +572,7 @@ def test_an_error_while_somebody_takes_an_old_name_ends_forward(
         act(folder, "rename")
     assert (folder / "d.jpg").read_bytes() == b"a new photo"
     assert all(snapshot(folder)[new] == before[old] for old, new in TANGLED.items())
-    assert [each.state for each in list_runs(folder)] == ["done"]
+    assert [each.state for each in list_runs(journal.read_history(folder))] == ["done"]
 
 
 def test_copies_do_not_go_into_a_folder_with_an_interrupted_run(tmp_path: Path) -> None:
@@ -607,12 +607,12 @@ def test_a_stamp_that_this_version_would_write_otherwise(
         return
     (recovery,) = recover(folder)
     if broken == "restore_segment":
-        assert recovery.way == "back"
+        assert recovery.status == journal.BACK
         assert snapshot(folder) == stamped
     else:
-        assert recovery.way == "forward"
+        assert recovery.status == journal.DONE
         assert without_journals(snapshot(folder)) == snapshot(jpegs(tmp_path / "original"))
-        assert [each.state for each in list_runs(folder)] == ["undone", "done"]
+        assert [each.state for each in list_runs(journal.read_history(folder))] == ["undone", "done"]
 
 
 @pytest.mark.parametrize(
@@ -635,7 +635,7 @@ def test_a_journal_without_its_end_is_not_taken_for_one_of_a_run_that_did_nothin
     (file,) = folder.glob("*.jsonl")
     file.write_text("".join(spoil([line for line in file.read_text().splitlines(keepends=True) if line.strip()])))
     before = snapshot(folder)
-    for command in (recover, undo, list_runs, journal.refuse_unfinished):
+    for command in (recover, undo, journal.read_history, journal.refuse_unfinished):
         with pytest.raises(ImgorderError, match=r"this journal is damaged .*then move it elsewhere") as told:
             command(folder)
         assert reason in str(told.value)
@@ -650,7 +650,7 @@ def test_a_cut_journal_of_a_run_that_did_nothing_is_removed(tmp_path: Path, line
     whole = file.read_text().splitlines(keepends=True)
     file.write_text("".join(whole[:lines]) + whole[lines][:9])
     (recovery,) = recover(folder)
-    assert recovery.way == "nothing"
+    assert recovery.status == journal.UNBEGUN
     assert snapshot(folder) == before
 
 

@@ -54,7 +54,7 @@ def renamed(folder: Path, names: dict[str, str]) -> str:
 
 
 def states(folder: Path) -> list[str]:
-    return [each.state for each in list_runs(folder)]
+    return [each.state for each in list_runs(journal.read_history(folder))]
 
 
 def test_several_levels(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_rename_after_an_undo_is_what_the_next_undo_takes_back(tmp_path: Path)
     renamed(folder, {"a": "b"})
     undo(folder)
     second = renamed(folder, {"a": "c"})
-    assert undo(folder).run.id == second
+    assert undo(folder).id == second
     with pytest.raises(ImgorderError, match="nothing to undo"):
         undo(folder)
 
@@ -90,7 +90,7 @@ def test_a_certain_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sorted(without_journals(snapshot(folder))) == ["a", "y"]
     assert f"{first} is undone already" in refused(folder, "undo", folder, first)[0]
     assert "no run nonsense here" in refused(folder, "undo", folder, "nonsense")[0]
-    (undoing,) = {each.run.id for each in list_runs(folder)} - {first, second}
+    (undoing,) = {each.run.id for each in list_runs(journal.read_history(folder))} - {first, second}
     assert f"{undoing} is an undo itself" in refused(folder, "undo", folder, undoing)[0]
     done("undo")
     assert sorted(without_journals(snapshot(folder))) == ["a", "b"]
@@ -226,7 +226,7 @@ def test_clocks_that_go_back_do_not_confuse_the_order(tmp_path: Path, monkeypatc
     monkeypatch.setattr(journal, "new_run_id", lambda: next(ids))
     renamed(folder, {"a": "b"})
     renamed(folder, {"b": "c"})
-    assert undo(folder).run.id == "20200101-000000-bbbbbb"
+    assert undo(folder).id == "20200101-000000-bbbbbb"
 
 
 def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: Path) -> None:
@@ -370,7 +370,7 @@ def test_a_recovery_that_can_go_neither_way_says_what_has_to_be_moved(tmp_path: 
     assert named_in_the_way(folder, refusal.value) == ["c"]
     (folder / "c").rename(tmp_path / "elsewhere")
     (recovery,) = recover(folder)
-    assert (recovery.way, recovery.left_alone) == ("back", ())
+    assert (recovery.status, recovery.left_alone) == (journal.BACK, ())
     assert without_journals(snapshot(folder)) == after
     undo(folder)
     assert without_journals(snapshot(folder)) == before

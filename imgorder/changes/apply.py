@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
 from imgorder.changes import journal, transaction
@@ -31,11 +32,17 @@ class Stopped(KeyboardInterrupt):
         super().__init__()
 
 
-def refuse_interrupted(folders: Iterable[Path]) -> None:
-    """Raise an ImgorderError if another process is changing a folder, or a run in it was interrupted."""
+def refuse_interrupted(folders: Iterable[Path], *, read_only: bool = False) -> None:
+    """Raise an ImgorderError if another process is changing a folder, or a run in it was interrupted.
+
+    Args:
+        folders: those that are not there are left out.
+        read_only: they may lie on a medium that cannot be locked.
+    """
     for folder in dict.fromkeys(folders):
-        with locked(folder):
-            journal.refuse_unfinished(folder)
+        if os.path.isdir(folder):
+            with nullcontext() if read_only else locked(folder):
+                journal.refuse_unfinished(folder)
 
 
 def check(plan: Plan) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from imgorder.changes.companions import Look, find_belonging, list_folder
 from imgorder.changes.folder import PREFIX
-from imgorder.changes.listing import Look, list_folder
-from imgorder.changes.plan import Plan, PlannedFile, PlannedSet, find_belonging
+from imgorder.changes.plan import Plan, PlannedFile, PlannedSet
 from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
 from imgorder.errors import PhotoError
 from imgorder.names import show
@@ -45,7 +45,7 @@ def find_name_problems(name: str) -> Iterator[str]:
     if name == "":
         yield "an empty name; use {stem} or {index} in --template"
         return
-    if "\0" in name or "/" in name or not is_bare_name(name):
+    if not is_bare_name(name):
         yield f"{show(name)}: not a file name; --template makes names, not folders"
         return
     try:
@@ -206,9 +206,8 @@ def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look
         if file.new in leaving:
             continue
         path = planned.folder / file.new
-        try:
-            status = os.lstat(path)
-        except (OSError, ValueError):  # ValueError: a name that cannot be encoded, which is a problem already
+        status = _find_status(path)
+        if status is None:
             continue
         if fold_name(file.new) in staying or not is_bare_name(file.new):
             continue  # a problem already: a duplicate, or not a file name
@@ -228,28 +227,26 @@ def _find_duplicates(names: Sequence[tuple[str, str]]) -> Iterator[str]:
 
 
 def _find_copy_problems(plan: Plan, target: Path) -> Iterator[str]:
+    folder, problem = target.parent, "its parent folder is not there; make it, or"
     if os.path.lexists(target):
-        if not os.path.isdir(target):
-            yield f"{show(target)}: not a folder; give another --copy-to"
-            return
-        yield from find_folder_problems(target)
-    elif not os.path.isdir(target.parent):
-        yield f"{show(target)}: its parent folder is not there; make it, or give another --copy-to"
+        folder, problem = target, "not a folder;"
+    if not os.path.isdir(folder):
+        yield f"{show(target)}: {problem} give another --copy-to"
         return
-    else:
-        yield from find_folder_problems(target.parent)
+    yield from find_folder_problems(folder)
     files = [(planned, file) for planned in plan.sets for file in planned.files]
     for planned, file in files:
         path = planned.folder / file.old
         if os.path.lexists(path) and not (os.path.isfile(path) and os.access(path, os.R_OK)):
             yield f"{show(path)}: cannot be read; check its permissions"
-        if is_bare_name(file.new) and _exists(target / file.new):
+        if is_bare_name(file.new) and _find_status(target / file.new):
             yield f"{show(target / file.new)}: is there already; give another --copy-to"
     yield from _find_duplicates([(os.path.join(planned.folder, file.old), file.new) for planned, file in files])
 
 
-def _exists(path: Path) -> bool:
+def _find_status(path: Path) -> os.stat_result | None:
+    """The status of what has a name; None if nothing has, or it cannot be encoded, which is a problem already."""
     try:
-        return os.path.lexists(path)
-    except ValueError:
-        return False
+        return os.lstat(path)
+    except (OSError, ValueError):
+        return None

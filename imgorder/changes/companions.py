@@ -1,13 +1,17 @@
-"""Files that belong to a photo and move with it: its RAW file, its Live Photo video, its edits."""
+"""What a folder holds: its photos, and the files that move with them: RAW files, Live Photo videos, edits."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from imgorder.changes.records import fold_name
+from imgorder.errors import PhotoError
 from imgorder.media.photos import SUFFIXES
+from imgorder.names import show
 
 # fmt: off
 RAW = (
@@ -43,6 +47,58 @@ class Companion:
         return (stem if self.after_stem else new_photo) + self.tail
 
 
+@dataclass(frozen=True)
+class Listing:
+    """What a folder held.
+
+    Attributes:
+        names: of everything, spelt as the file system has them.
+        files: names of the files and links.
+        photos: names of those that are photos by their endings.
+    """
+
+    names: frozenset[str]
+    files: tuple[str, ...]
+    photos: frozenset[str]
+
+
+Look = Callable[[Path], Listing]  # `list_folder`, or one that remembers what it has seen
+
+
+def list_folder(folder: Path) -> Listing:
+    """Look into a folder. Raises PhotoError if it cannot be read."""
+    try:
+        with os.scandir(folder) as found:
+            entries = list(found)
+    except OSError as error:
+        raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
+    files = tuple(each.name for each in entries if each.is_symlink() or each.is_file(follow_symlinks=False))
+    photos = (
+        name
+        for name in files
+        if not name.startswith(".")
+        and os.path.splitext(name)[1].lower() in SUFFIXES
+        and os.path.isfile(os.path.join(folder, name))
+    )
+    return Listing(frozenset(each.name for each in entries), files, frozenset(photos))
+
+
+def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: list[str]) -> dict[str, list[Companion]]:
+    """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
+    belonging: dict[str, list[Companion]] = {}
+    for inside in dict.fromkeys(map(os.path.dirname, names)):
+        photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
+        for companion in find_companions(photos, look(folder / inside).files):
+            photo = next(each for each in companion.photos if each in photos)
+            belonging.setdefault(os.path.join(inside, photo), []).append(companion)
+            if len(companion.photos) > 1:
+                problems.append(
+                    f"{show(folder / inside / companion.name)}: belongs to "
+                    f"{' and '.join(map(show, companion.photos))}; leave one of them out, or give --no-companions"
+                )
+    return belonging
+
+
 def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Companion]:
     """The companions of photos among the names of their folder, whatever the case and Unicode form of the letters.
 
@@ -51,26 +107,26 @@ def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Compani
     a file is spelt exactly as one photo, photos of another spelling have no claim to it.
     """
     taken = set(photos)
-    by_name: dict[str, list[str]] = {}
+    by_name: dict[str, list[str]] = defaultdict(list)
     others = []
     for name in names:
         if name in taken:
             continue
-        by_name.setdefault(fold_name(name), []).append(name)
+        by_name[fold_name(name)].append(name)
         if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
             others.append(name)
-    claims: dict[str, list[Companion]] = {}
+    claims: dict[str, list[Companion]] = defaultdict(list)
     for photo in (*photos, *others):
         stem = fold_name(os.path.splitext(photo)[0])
         for ending in ENDINGS:
             for name in by_name.get(stem + ending, ()):
                 own = os.path.splitext(name)[1]
-                _claim(claims, Companion(name, (photo,), True, own))
+                claims[name].append(Companion(name, (photo,), True, own))
                 if ending in RAW:
                     for edits in by_name.get(fold_name(name) + XMP, ()):
-                        _claim(claims, Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
+                        claims[edits].append(Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
         for name in by_name.get(fold_name(photo) + XMP, ()):
-            _claim(claims, Companion(name, (photo,), False, os.path.splitext(name)[1]))
+            claims[name].append(Companion(name, (photo,), False, os.path.splitext(name)[1]))
     merged = (_merge(claims[name]) for name in sorted(claims))
     return [companion for companion in merged if taken.intersection(companion.photos)]
 
@@ -79,10 +135,6 @@ def cut_ending(name: str, ending: str) -> str:
     """A new name without its ending. ``2024.05.01`` has none: only the photo's own ending and known ones count."""
     stem, last = os.path.splitext(name)
     return stem if last == ending or last.lower() in (*SUFFIXES, *ENDINGS) else name
-
-
-def _claim(claims: dict[str, list[Companion]], companion: Companion) -> None:
-    claims.setdefault(companion.name, []).append(companion)
 
 
 def _merge(claims: Sequence[Companion]) -> Companion:

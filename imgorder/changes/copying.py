@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.changes.folder import PREFIX, Folder, create_new, describe_error, locked, sync_folder, write_all
+from imgorder.changes.folder import PREFIX, Folder, create_new, describe_error, locked, sync_folder, synced, write_all
 from imgorder.changes.journal import new_run_id, refuse_unfinished
 from imgorder.changes.records import FileState
 from imgorder.errors import ImgorderError
@@ -67,15 +67,11 @@ def _copy(source: Path, target: str) -> int:
     """Copy one file with its times and mode, onto the disk; gives the copy's inode."""
     with source.open("rb") as original:
         before = FileState.of(os.fstat(original.fileno()))
-        descriptor = create_new(target)
-        try:
+        with synced(create_new(target)) as descriptor:
             while chunk := original.read(_CHUNK):
                 write_all(descriptor, chunk)
             shutil.copystat(source, target)
-            os.fsync(descriptor)
             made = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
         if FileState.of(os.fstat(original.fileno())) != before or made.st_size != before.size:
             raise ImgorderError(f"{show(source)}: changed while it was copied; nothing was copied, try again")
     return made.st_ino

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from imgorder.changes.exclusive import rename_exclusive
@@ -19,20 +18,11 @@ _NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LOCK_FILE = ".imgorder.lock"  # on Windows only, where a folder itself cannot be locked
 
 
-@dataclass(frozen=True)
-class Readers:
-    """Who may read a file: its mode, and the group that the mode speaks of."""
-
-    mode: int
-    group: int
-
-
 class Folder:
     """One folder under a lock. All names are names in it. Only `replace` ever replaces a file."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = descriptor
 
     def at(self, name: str) -> str:
         """The path of a name."""
@@ -72,38 +62,27 @@ class Folder:
             raise ImgorderError(f"{show(self.at(name))}: not the same file as {show(kept)}; look at both by hand")
         os.unlink(self.at(name))
 
-    def write_new(self, name: str, data: bytes, readers: Readers | None = None) -> None:
+    def write_new(self, name: str, data: bytes, mode: int = 0o644, group: int | None = None) -> None:
         """Write a new file; it is on disk when this returns.
 
         Args:
-            readers: who may read it, from before anything is in it; without them, whoever may read new files here.
+            mode: who may read it.
+            group: of which the mode speaks, from before anything is in the file; None where the folder decides both.
         """
-        descriptor = create_new(self.at(name), 0o644 if readers is None else 0o600)
-        try:
-            if readers is not None:
-                _limit_readers(descriptor, readers)
+        with synced(create_new(self.at(name), mode if group is None else 0o600)) as descriptor:
+            if group is not None:
+                _limit_readers(descriptor, mode, group)
             write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def append(self, name: str, data: bytes) -> None:
         """Add to a file of our own, on disk when this returns."""
-        descriptor = os.open(self.at(name), os.O_WRONLY | os.O_APPEND | _BINARY)
-        try:
+        with synced(os.open(self.at(name), os.O_WRONLY | os.O_APPEND | _BINARY)) as descriptor:
             write_all(descriptor, data)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def cut(self, name: str, size: int) -> None:
         """Shorten a file of our own to a size in bytes, on disk when this returns."""
-        descriptor = os.open(self.at(name), os.O_WRONLY | _BINARY)
-        try:
+        with synced(os.open(self.at(name), os.O_WRONLY | _BINARY)) as descriptor:
             os.ftruncate(descriptor, size)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def read(self, name: str) -> bytes:
         """A file's bytes."""
@@ -111,30 +90,19 @@ class Folder:
             return file.read()
 
     def sync(self) -> None:
-        """All names are on disk when this returns. (Windows has no such call for folders.)"""
-        if sys.platform != "win32":
-            _sync(self._descriptor)
+        """All names are on disk when this returns."""
+        sync_folder(self.path)
 
 
-def _sync(folder: int) -> None:
-    """`os.fsync` of a folder's descriptor; some file systems, above all shared ones, have no such call."""
-    try:
-        os.fsync(folder)
-    except OSError as error:
-        if error.errno not in _NO_SUCH_CALL:
-            raise
-
-
-def _limit_readers(descriptor: int, readers: Readers) -> None:
+def _limit_readers(descriptor: int, mode: int, group: int) -> None:
     if not hasattr(os, "fchown"):
         return
-    mode = readers.mode
     if hasattr(os, "removexattr"):
         with suppress(OSError):  # rights that the folder gives to new files; there may be none
             os.removexattr(descriptor, "system.posix_acl_access")
-    if os.fstat(descriptor).st_gid != readers.group:
+    if os.fstat(descriptor).st_gid != group:
         try:
-            os.fchown(descriptor, -1, readers.group)
+            os.fchown(descriptor, -1, group)
         except OSError:  # this user is not in that group: then no group may read it
             mode &= ~0o070
     os.fchmod(descriptor, mode)
@@ -155,14 +123,29 @@ def create_new(path: str, mode: int = 0o600) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, mode)
 
 
+@contextmanager
+def synced(descriptor: int) -> Iterator[int]:
+    """Close a descriptor in the end; what was written is on disk then."""
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(path: Path) -> None:
-    """The names in a folder are on disk when this returns."""
-    if sys.platform != "win32":
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            _sync(descriptor)
-        finally:
-            os.close(descriptor)
+    """The names in a folder are on disk when this returns, except where there is no such call.
+
+    There is none on Windows and on some file systems, above all shared ones.
+    """
+    if sys.platform == "win32":
+        return
+    try:
+        with synced(os.open(path, os.O_RDONLY)):
+            pass
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -180,8 +163,8 @@ def locked(path: Path) -> Iterator[Folder]:
         ImgorderError: if another process holds it, or the folder cannot be opened or locked.
     """
     if sys.platform == "win32":
-        with _locked_by_file(path) as descriptor:
-            yield Folder(path, descriptor)
+        with _locked_by_file(path):
+            yield Folder(path)
         return
     import fcntl
 
@@ -199,7 +182,7 @@ def locked(path: Path) -> Iterator[Folder]:
                 f"{show(path)}: this file system has no locks ({error.strerror}); copy the photos to another one "
                 "(rename: --copy-to)"
             ) from error
-        yield Folder(path, descriptor)
+        yield Folder(path)
     finally:
         os.close(descriptor)
 
@@ -212,7 +195,7 @@ if sys.platform == "win32":
     import msvcrt
 
     @contextmanager
-    def _locked_by_file(path: Path) -> Iterator[int]:
+    def _locked_by_file(path: Path) -> Iterator[None]:
         file = path / _LOCK_FILE
         try:
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | _BINARY)
@@ -223,7 +206,7 @@ if sys.platform == "win32":
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             except OSError as error:
                 raise _busy(path) from error
-            yield descriptor
+            yield
         finally:
             os.close(descriptor)
             with suppress(OSError):  # another process has it open already and will remove it

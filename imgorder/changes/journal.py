@@ -14,12 +14,12 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from imgorder.changes.folder import PREFIX, Folder, Readers
+from imgorder.changes.folder import PREFIX, Folder
 from imgorder.changes.records import BareName, FileState
 from imgorder.errors import ImgorderError
 from imgorder.fields import Check, Inline, Record, as_record, read_record
@@ -50,10 +50,9 @@ class Move:
     state: Annotated[FileState, Inline]
     group: str | None = None
 
-    @property
-    def final_name(self) -> str:
-        """The name when the run is done."""
-        return self.new
+    def reversed(self) -> Move:
+        """The change that takes this one back."""
+        return replace(self, old=self.new, new=self.old)
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,7 @@ class Rewrite:
         stamps: whether the time is written (else the old block is).
         before, after: SHA-256 of the whole file.
         state: before.
+        old, new, group: as of a `Move`.
     """
 
     name: BareName
@@ -79,10 +79,12 @@ class Rewrite:
     after: str
     state: Annotated[FileState, Inline]
 
-    @property
-    def final_name(self) -> str:
-        """The name when the run is done."""
-        return self.name
+    group = None
+    old = new = property(lambda self: self.name)
+
+    def reversed(self) -> Rewrite:
+        """The change that takes this one back."""
+        return replace(self, before=self.after, after=self.before, stamps=not self.stamps)
 
 
 Change = Move | Rewrite
@@ -131,7 +133,7 @@ class Run:
         stable: whether files still have the inodes that they had then; not so in a copy of the folder.
         inodes: by final name, the inode of each file to which the run gave a new one: all that were rewritten, and
             those that a layered file system copied when it renamed them.
-        left_alone: if the status is ``back``, one line for each file that somebody else had changed or removed.
+        left_alone: one line for each file that could not be taken back, above all since somebody else had changed it.
     """
 
     id: str
@@ -156,11 +158,6 @@ class Run:
         return f"{PREFIX}{self.id}.part.jsonl"
 
     @property
-    def is_finished(self) -> bool:
-        """Whether there is nothing to recover."""
-        return self.status in (DONE, BACK)
-
-    @property
     def moves(self) -> tuple[Move, ...]:
         """The changes, where they are moves."""
         return tuple(change for change in self.changes if isinstance(change, Move))
@@ -182,11 +179,6 @@ def new_run_id() -> str:
     return f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
-def make_stage_name(run: str, index: int) -> str:
-    """The hidden name of a run's file."""
-    return f"{PREFIX}{run}-{index:06d}"
-
-
 def begin(folder: Folder, run: Run) -> None:
     """Write the journal; it is on disk, and its name too, when this returns.
 
@@ -195,7 +187,7 @@ def begin(folder: Folder, run: Run) -> None:
     """
     header = _Header(VERSION, run.id, run.number, run.kind, run.of, run.time)
     lines = [_line(as_record(each)) for each in (header, *run.changes)]
-    folder.write_new(run.draft, b"".join(lines), _find_readers(folder, run))
+    folder.write_new(run.draft, b"".join(lines), *_find_readers(folder, run))
     status = folder.status(run.draft)
     # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
     folder.append(run.draft, _line(as_record(_Begun(len(run.changes), status.st_ino if status else 0))))
@@ -203,39 +195,28 @@ def begin(folder: Folder, run: Run) -> None:
     folder.sync()
 
 
-def _find_readers(folder: Folder, run: Run) -> Readers | None:
-    """Those who may read every photo whose EXIF block is in the journal; None where there is none."""
-    found = [status for rewrite in run.rewrites if (status := folder.status(rewrite.name)) is not None]
-    if not found:
-        return None
-    mode = 0o644
-    for status in found:
-        mode &= status.st_mode | 0o600
-    groups = {status.st_gid for status in found}
-    return Readers(mode if len(groups) == 1 else mode & ~0o070, min(groups))
+def _find_readers(folder: Folder, run: Run) -> tuple[int, int | None]:
+    """The mode and group of those who may read every photo whose EXIF block is in the journal."""
+    mode, groups = 0o644, set()
+    for rewrite in run.rewrites:
+        if (status := folder.status(rewrite.name)) is not None:
+            mode &= status.st_mode | 0o600
+            groups.add(status.st_gid)
+    return (mode if len(groups) < 2 else mode & ~0o070), min(groups, default=None)
 
 
-def finish(folder: Folder, run: Run) -> None:
-    """Write that the run is done."""
-    _end(folder, run, {"done": True, "inodes": _find_new_inodes(folder, run.changes)})
+def finish(folder: Folder, run: Run, left_alone: Sequence[str] | None = None) -> None:
+    """Write that the run is done; with ``left_alone``, that it was taken back, except for some files.
 
-
-def finish_back(folder: Folder, run: Run, left_alone: Sequence[str]) -> None:
-    """Write that the run was taken back, except for some files: its journal stays, since it knows their names."""
-    inodes = _find_new_inodes(folder, run.rewrites)  # what was moved back no longer has its final name
-    _end(folder, run, {"done": True, "back": True, "left_alone": list(left_alone), "inodes": inodes})
-
-
-def _find_new_inodes(folder: Folder, changes: Sequence[Change]) -> dict[str, int]:
+    The journal of such a run stays, since it knows the names of these files.
+    """
+    back = {} if left_alone is None else {"back": True, "left_alone": list(left_alone)}
     inodes = {}
-    for change in changes:
-        status = folder.status(change.final_name)
+    for change in run.changes if left_alone is None else run.rewrites:  # what was moved back has its old name
+        status = folder.status(change.new)
         if status is not None and status.st_ino != change.state.inode:
-            inodes[change.final_name] = status.st_ino
-    return inodes
-
-
-def _end(folder: Folder, run: Run, record: Record) -> None:
+            inodes[change.new] = status.st_ino
+    record = {"done": True, **back, "inodes": inodes}
     folder.append(run.journal, b"\n" + _line(record))  # a crash may have cut the line before
 
 
@@ -253,11 +234,10 @@ def reopen(folder: Folder, run: Run) -> None:
 
 def discard(folder: Folder, run: Run) -> None:
     """Remove the journal of a run of which nothing is left."""
-    there = [name for name in (run.journal, run.draft) if folder.status(name) is not None]
-    for name in there:
-        folder.remove(name)
-    if there:
-        folder.sync()
+    for name in (run.journal, run.draft):
+        if folder.status(name) is not None:
+            folder.remove(name)
+    folder.sync()
 
 
 @dataclass(frozen=True)
@@ -277,7 +257,7 @@ class History:
     @property
     def unfinished(self) -> list[Run]:
         """The runs that were interrupted, newest first; without the folder's lock, they may be under way."""
-        return [run for run in self.runs if not run.is_finished][::-1]
+        return [run for run in self.runs if run.status not in (DONE, BACK)][::-1]
 
     @property
     def stray_problem(self) -> str | None:
@@ -333,59 +313,38 @@ def _line(record: Record) -> bytes:
 def _read(path: Path, run: str) -> Run:
     try:
         status = path.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise _damaged(path, "not a file")
-        content = path.read_bytes()
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else None
     except OSError as error:
         raise ImgorderError(
             f"{show(path)}: a journal that cannot be read ({error.strerror}); check its permissions"
         ) from error
-    lines = [_parse(line) for line in content.splitlines(keepends=True)]
-    begun = next((place for place, line in enumerate(lines) if line and "begun" in line), None)
     try:
-        if begun is None:
-            return _read_unbegun(path.parent, run, lines)
-        return _read_begun(run, lines, begun, status.st_ino)
+        if content is None:
+            raise ValueError("not a file")
+        lines = [_parse(line) for line in content.splitlines(keepends=True)]
+        return _read_lines(path.parent, run, lines, status.st_ino)
     except (OSError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
+        raise ImgorderError(
+            f"{show(path)}: this journal is damaged ({error}); nothing was changed. Look into it for old and new "
+            "names, put the files right by hand, then move it elsewhere"
+        ) from error
 
 
-def _read_unbegun(folder: Path, run: str, lines: list[dict[str, Any] | None]) -> Run:
-    """A run without ``begun``, if it is certain that it has changed nothing; raises ValueError."""
-    header = _read_header(run, lines)
-    if any(name.startswith(f"{PREFIX}{run}-") for name in os.listdir(folder)):
-        raise ValueError("it lacks its end, but there are files under its hidden names")
-    if None in lines[1:-1]:
-        raise ValueError("lines are missing")
-    if not any(lines[1:]):
-        raise ValueError("it has no whole line but the first")
-    for change in (_read_change(run, line) for line in lines[1:] if line):
-        name = change.old if isinstance(change, Move) else change.name
-        try:
-            state = FileState.of(os.lstat(folder / name))
-        except FileNotFoundError:
-            state = None
-        if state is None or (state.inode, state.size) != (change.state.inode, change.state.size):
-            raise ValueError(f"it lacks its end, but {show(name)} is not as before the run")
-    return Run(run, header.number, header.kind, None, "", ())
-
-
-def _read_header(run: str, lines: list[dict[str, Any] | None]) -> _Header:
-    """The first line, if it is this run's and can be understood here; raises ValueError."""
+def _read_lines(folder: Path, run: str, lines: list[dict[str, Any] | None], inode: int) -> Run:
+    """The run of a journal; raises ValueError if lines are missing, foreign, or cannot be understood."""
     if not lines or lines[0] is None:
         raise ValueError("its first line cannot be read" if lines else "it is empty")
     header = read_record(_Header, lines[0])
     if header.run != run:
         raise ValueError("lines are missing or of another run")
-    return header
-
-
-def _read_begun(run: str, lines: list[dict[str, Any] | None], begun: int, inode: int) -> Run:
-    header, last = _read_header(run, lines), read_record(_Begun, lines[begun])
-    records = [line for line in lines[1:begun] if line]
-    if not len(records) == begun - 1 == last.begun:
+    begun = next((place for place, line in enumerate(lines) if line and "begun" in line), len(lines))
+    changes = [_read_change(run, line) for line in lines[1:begun] if line]
+    if begun == len(lines):
+        _check_unbegun(folder, run, lines, changes)
+        return Run(run, header.number, header.kind, None, "", ())
+    last = read_record(_Begun, lines[begun])
+    if not len(changes) == begun - 1 == last.begun:
         raise ValueError("lines are missing or of another run")
-    changes = tuple(_read_change(run, record) for record in records)
     if len({change.stage for change in changes}) != len(changes) or len({type(each) for each in changes}) > 1:
         raise ValueError("its lines contradict one another")
     end = next((line for line in lines[begun:] if line and line.get("done") is True), None)
@@ -396,12 +355,29 @@ def _read_begun(run: str, lines: list[dict[str, Any] | None], begun: int, inode:
         header.kind,
         header.of,
         header.time,
-        changes,
+        tuple(changes),
         BEGUN if end is None else BACK if done.back else DONE,
         last.inode == inode,
         done.inodes,
         done.left_alone,
     )
+
+
+def _check_unbegun(folder: Path, run: str, lines: Sequence[object], changes: Sequence[Change]) -> None:
+    """Raise a ValueError unless it is certain that a run without the line ``begun`` has changed nothing."""
+    if any(name.startswith(f"{PREFIX}{run}-") for name in os.listdir(folder)):
+        raise ValueError("it lacks its end, but there are files under its hidden names")
+    if None in lines[1:-1]:
+        raise ValueError("lines are missing")
+    if not changes:
+        raise ValueError("it has no whole line but the first")
+    for change in changes:
+        try:
+            now = FileState.of(os.lstat(folder / change.old))
+        except FileNotFoundError:
+            now = None
+        if now is None or (now.inode, now.size) != (change.state.inode, change.state.size):
+            raise ValueError(f"it lacks its end, but {show(change.old)} is not as before the run")
 
 
 def _read_change(run: str, record: Record) -> Change:
@@ -420,10 +396,3 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
-
-
-def _damaged(path: Path, reason: str) -> ImgorderError:
-    return ImgorderError(
-        f"{show(path)}: this journal is damaged ({reason}); nothing was changed. Look into it for old and new "
-        "names, put the files right by hand, then move it elsewhere"
-    )

@@ -8,7 +8,9 @@ under two of them. `MoveRecovery` finds out from the disk alone which, so that i
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from imgorder.changes.folder import Folder
 from imgorder.changes.journal import Move
@@ -30,6 +32,26 @@ def move_all(folder: Folder, moves: Sequence[Move]) -> None:
     folder.sync()
 
 
+@dataclass(eq=False)
+class _File:
+    """A file of the run: where it is now.
+
+    Attributes:
+        inode: by which it is known.
+        names: all that it has; none if it is gone or changed.
+        doubtful: whether it could be one of several files.
+    """
+
+    move: Move
+    inode: int
+    names: list[str] = field(default_factory=list)
+    doubtful: bool = False
+
+    def target(self, back: bool) -> str:
+        """The name that it is to have in the end: its old one (or its new one)."""
+        return self.move.old if back else self.move.new
+
+
 class MoveRecovery:
     """Where the files of an interrupted run are, and how to bring them back, or forward to their new names.
 
@@ -38,17 +60,18 @@ class MoveRecovery:
 
     def __init__(self, folder: Folder, moves: Sequence[Move]) -> None:
         self._folder = folder
-        self._moves = moves
-        self._names = folder.names()
-        self._places: list[list[str]] = [[] for _ in moves]  # the names of each file; none if it is gone or changed
+        self._files = [_File(move, move.state.inode) for move in moves]
         self._foreign: dict[str, FileState] = {}  # what has an old or new name and is no file of the run
-        self._doubtful: set[int] = set()  # moves whose file could be one of several
-        self._find_by_inode()
-        self._find_by_size_and_time()
+        claims: dict[str, list[_File]] = {}  # for each old and new name, the files that it is one of
+        for file in self._files:
+            for name in (file.move.old, file.move.new):
+                claims.setdefault(name, []).append(file)
+        self._find_by_inode(claims)
+        self._find_by_size_and_time(claims)
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files can have their old names (or their new ones)."""
-        return not self._doubtful and not self._find_obstacles(back)
+        return not any(file.doubtful for file in self._files) and not self._find_obstacles(back)
 
     def settle(self, *, back: bool) -> list[str]:
         """Bring every file to its old name (or its new one), in the reverse order of `move_all`.
@@ -60,134 +83,109 @@ class MoveRecovery:
             OSError: if that fails; it can be tried again from what is there then.
         """
         targets = self._choose_targets(back)
-        now: list[str | None] = []
-        for move, place, target in zip(self._moves, self._places, targets, strict=True):
-            kept = next((name for name in (target, move.stage, *place) if name in place), None)
-            if kept is not None:
-                for second in set(place) - {kept}:
-                    self._folder.remove_second_name(second, kept)
-            now.append(kept)
+        there = [file for file in self._files if file.names][::-1]
+        now: dict[_File, str] = {}
+        for file in there:
+            now[file] = next(name for name in (targets[file], file.move.stage, *file.names) if name in file.names)
+            for second in set(file.names) - {now[file]}:
+                self._folder.remove_second_name(second, now[file])
         self._folder.sync()
-        backwards = [*zip(self._moves, now, targets, strict=True)][::-1]
-        for move, name, target in backwards:
-            if name is not None and name not in (move.stage, target):
-                self._folder.rename(name, move.stage)
+        for file in there:
+            if now[file] not in (file.move.stage, targets[file]):
+                self._folder.rename(now[file], file.move.stage)
         self._folder.sync()
-        for move, name, target in backwards:
-            if name is not None and name != target:
-                self._folder.rename(move.stage, target)
+        for file in there:
+            if now[file] != targets[file]:
+                self._folder.rename(file.move.stage, targets[file])
         self._folder.sync()
         return self._describe_left_alone(targets, back)
 
-    def cure(self) -> str:
-        """What a person can do if neither way is possible."""
-        taken = self._find_obstacles(back=True)
-        return f"move {', '.join(map(show, taken))} elsewhere and try again" if taken else "see each file"
-
     def report(self) -> list[str]:
-        """File by file: where each is."""
-        lines = []
-        for index, (move, place) in enumerate(zip(self._moves, self._places, strict=True)):
-            where = " and ".join(map(show, place)) or "not found"
-            if index in self._doubtful:
+        """What a person can do if neither way is possible; then, file by file, where each is."""
+        taken = self._find_obstacles(back=True)
+        lines = [f"move {', '.join(map(show, taken))} elsewhere and try again" if taken else "see each file"]
+        for file in self._files:
+            where = " and ".join(map(show, file.names)) or "not found"
+            if file.doubtful:
                 where = "one of several files of the same size and time; it cannot be told which"
-            lines.append(f"{show(move.old)} (to be {show(move.new)}): {where}")
+            lines.append(f"{show(file.move.old)} (to be {show(file.move.new)}): {where}")
         return lines
 
-    def _find_by_inode(self) -> None:
-        inodes = [{move.state.inode} for move in self._moves]
-        for index, move in enumerate(self._moves):
-            if move.stage in self._names and (status := self._folder.status(move.stage)):
-                self._places[index].append(move.stage)  # nobody else uses such a name: it is the file in any state
-                inodes[index] = {status.st_ino}
-        for name, claimants in self._find_claims().items():
-            status = self._folder.status(name) if self._is_listed(name) else None
-            if status is None:
+    def _find_by_inode(self, claims: Mapping[str, Sequence[_File]]) -> None:
+        names = self._folder.names()
+        for file in self._files:
+            if file.move.stage in names and (status := self._folder.status(file.move.stage)):
+                file.names.append(file.move.stage)  # nobody else uses such a name: it is the file in any state
+                file.inode = status.st_ino
+        for name, claimants in claims.items():
+            status = self._folder.status(name)
+            if status is None or not _is_listed(name, names):
                 continue
             state = FileState.of(status)
             owners = [
-                index
-                for index in claimants
-                if state.inode in inodes[index] and (self._places[index] or state.like(self._moves[index].state))
+                file for file in claimants if state.inode == file.inode and (file.names or state.like(file.move.state))
             ]
-            for index in owners:
-                self._places[index].append(name)
+            for file in owners:
+                file.names.append(name)
             if not owners:
                 self._foreign[name] = state
 
-    def _find_by_size_and_time(self) -> None:
-        claims = self._find_claims()
-        lost = {index for index, place in enumerate(self._places) if not place}
+    def _find_by_size_and_time(self, claims: Mapping[str, Sequence[_File]]) -> None:
         likely = {
-            name: [index for index in claims[name] if index in lost and self._moves[index].state.like(state)]
+            name: [file for file in claims[name] if not file.names and file.move.state.like(state)]
             for name, state in self._foreign.items()
         }
-        seen = [index for indices in likely.values() for index in indices]
-        self._doubtful = {index for indices in likely.values() if len(indices) > 1 for index in indices}
-        self._doubtful |= {index for index in seen if seen.count(index) > 1}
-        for name, indices in likely.items():
-            if len(indices) == 1 and indices[0] not in self._doubtful:
-                self._places[indices[0]].append(name)
+        seen = Counter(file for files in likely.values() for file in files)
+        for files in likely.values():
+            for file in files:
+                file.doubtful |= len(files) > 1 or seen[file] > 1
+        for name, files in likely.items():
+            if files and not files[0].doubtful:
+                files[0].names.append(name)
                 del self._foreign[name]
 
-    def _find_claims(self) -> dict[str, list[int]]:
-        """For each old and new name, the moves that it is one of."""
-        claims: dict[str, list[int]] = {}
-        for index, move in enumerate(self._moves):
-            for name in (move.old, move.new):
-                claims.setdefault(name, []).append(index)
-        return claims
-
-    def _is_listed(self, name: str) -> bool:
-        """Whether the folder lists a name; also in another Unicode form where the file system changes forms."""
-        if name in self._names:
-            return True
-        if name.isascii() or self._folder.status(name) is None:
-            return False
-        form = unicodedata.normalize("NFC", name)
-        return any(unicodedata.normalize("NFC", each) == form for each in self._names)
-
-    def _choose_targets(self, back: bool) -> list[str]:
+    def _choose_targets(self, back: bool) -> dict[_File, str]:
         """The name that each file is to have in the end: its old one (or its new one), with one exception.
 
         A photo that was edited under its new name stays there. Then its companions stay as well, if their new names
         are free: they would not be found beside their photo otherwise.
         """
-        wanted = [_name_after(move, back) for move in self._moves]
-        other = [_name_after(move, not back) for move in self._moves]
+        targets = {file: file.target(back) for file in self._files}
         edited = {
-            move.group
-            for index, move in enumerate(self._moves)
-            if not self._places[index] and other[index] in self._foreign and wanted[index] not in self._foreign
+            file.move.group
+            for file in self._files
+            if not file.names and file.target(not back) in self._foreign and targets[file] not in self._foreign
         }
         for group in sorted(edited - {None}, key=str):
-            members = [i for i, move in enumerate(self._moves) if move.group == group and self._places[i]]
-            taken = {wanted[i] for i, place in enumerate(self._places) if place and i not in members}
-            if not {other[i] for i in members} & (taken | self._foreign.keys()):
-                for i in members:
-                    wanted[i] = other[i]
-        return wanted
+            staying = {f: f.target(not back) for f in self._files if f.move.group == group and f.names}
+            taken = {targets[file] for file in self._files if file.names and file not in staying}
+            if not {*staying.values()} & (taken | self._foreign.keys()):
+                targets |= staying
+        return targets
 
     def _find_obstacles(self, back: bool) -> list[str]:
         """Names that files of the run need and that somebody else's files have."""
-        targets = zip(self._choose_targets(back), self._places, strict=True)
-        return [name for name, place in targets if place and name in self._foreign]
+        return [name for file, name in self._choose_targets(back).items() if file.names and name in self._foreign]
 
-    def _describe_left_alone(self, targets: Sequence[str], back: bool) -> list[str]:
+    def _describe_left_alone(self, targets: Mapping[_File, str], back: bool) -> list[str]:
         lines = []
-        for index, (move, place, target) in enumerate(zip(self._moves, self._places, targets, strict=True)):
-            usual = _name_after(move, back)
-            if place and target != usual:
+        for file, target in targets.items():
+            usual = file.target(back)
+            if file.names and target != usual:
                 lines.append(f"{show(target)} ({show(usual)} otherwise): kept with the file it belongs to")
-            if place or index in self._doubtful:
+            if file.names or file.doubtful:
                 continue
-            there = next((name for name in (move.old, move.new) if name in self._foreign), None)
-            what = f"{show(move.old)}, to be {show(move.new)}"
+            there = next((name for name in (file.move.old, file.move.new) if name in self._foreign), None)
+            what = f"{show(file.move.old)}, to be {show(file.move.new)}"
             lines.append(
                 f"{what}: gone since" if there is None else f"{show(there)} ({what}): changed since; left alone"
             )
         return lines
 
 
-def _name_after(move: Move, back: bool) -> str:
-    return move.old if back else move.new
+def _is_listed(name: str, names: set[str]) -> bool:
+    """Whether a folder lists a name that is there; also in another Unicode form where the file system changes forms."""
+    if name in names or name.isascii():
+        return name in names
+    form = unicodedata.normalize("NFC", name)
+    return any(unicodedata.normalize("NFC", each) == form for each in names)

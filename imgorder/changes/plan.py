@@ -11,9 +11,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from imgorder.changes.companions import Companion, find_companions
+from imgorder.changes.companions import Look, find_belonging, list_folder
 from imgorder.changes.folder import PREFIX
-from imgorder.changes.listing import Look, list_folder
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
@@ -179,22 +178,6 @@ def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
     for path in sorted(found ^ planned):
         where = "not in the plan" if path in found else "not given, but in the plan"
         raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
-
-
-def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: list[str]) -> dict[str, list[Companion]]:
-    """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
-    belonging: dict[str, list[Companion]] = {}
-    for inside in dict.fromkeys(map(os.path.dirname, names)):
-        photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
-        for companion in find_companions(photos, look(folder / inside).files):
-            photo = next(each for each in companion.photos if each in photos)
-            belonging.setdefault(os.path.join(inside, photo), []).append(companion)
-            if len(companion.photos) > 1:
-                problems.append(
-                    f"{show(folder / inside / companion.name)}: belongs to "
-                    f"{' and '.join(map(show, companion.photos))}; leave one of them out, or give --no-companions"
-                )
-    return belonging
 
 
 def _plan_set(

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime
 
-from imgorder.changes.folder import Folder, create_new, write_all
+from imgorder.changes.folder import Folder, create_new, synced, write_all
 from imgorder.changes.journal import Rewrite
 from imgorder.changes.records import FileState
 from imgorder.errors import ImgorderError, ProblemsError
@@ -35,7 +35,7 @@ def rewrite_all(folder: Folder, rewrites: Sequence[Rewrite]) -> None:
         ImgorderError: if one is not what the journal says.
     """
     for rewrite in rewrites:
-        _rewrite(folder, rewrite, back=False)
+        _rewrite(folder, rewrite)
     folder.sync()
 
 
@@ -44,20 +44,15 @@ class RewriteRecovery:
 
     def __init__(self, folder: Folder, rewrites: Sequence[Rewrite]) -> None:
         self._folder = folder
-        self._rewrites = rewrites
-        self._contents = [_hash_content(folder, rewrite) for rewrite in rewrites]
+        self._files = [(rewrite, _hash_content(folder, rewrite)) for rewrite in rewrites]
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files that nobody else has changed can have their old content (or their new one)."""
-        for rewrite, content in zip(self._rewrites, self._contents, strict=True):
-            source, target = _order_hashes(rewrite, back)
-            if content != source or source == target:
-                continue
-            try:
-                if sha256(_convert(rewrite, self._folder.read(rewrite.name), back=back)) != target:
-                    return False
-            except ImgorderError:
-                return False
+        try:
+            for rewrite in self._find_steps(back):
+                _convert(self._folder, rewrite, self._folder.read(rewrite.name))
+        except ImgorderError:
+            return False
         return True
 
     def settle(self, *, back: bool) -> list[str]:
@@ -70,11 +65,7 @@ class RewriteRecovery:
             ProblemsError: if there is still a new content beside such a file.
             OSError: if one cannot be written.
         """
-        others = [
-            rewrite
-            for rewrite, content in zip(self._rewrites, self._contents, strict=True)
-            if content not in (rewrite.before, rewrite.after)
-        ]
+        others = [rewrite for rewrite, content in self._files if content not in (rewrite.before, rewrite.after)]
         stuck = [rewrite for rewrite in others if self._folder.status(rewrite.stage) is not None]
         if stuck:
             raise ProblemsError(
@@ -82,61 +73,63 @@ class RewriteRecovery:
                 f"{show(each.stage)}: keep the one you want, remove the other, and try again"
                 for each in stuck
             )
-        for rewrite, content in zip(self._rewrites, self._contents, strict=True):
-            source, target = _order_hashes(rewrite, back)
+        for rewrite, _ in self._files:
             if self._folder.status(rewrite.stage) is not None:
                 self._folder.remove(rewrite.stage)
-            if content == source != target:
-                _rewrite(self._folder, rewrite, back=back, keep_owner=False)
+        for rewrite in self._find_steps(back):
+            _rewrite(self._folder, rewrite, keep_owner=False)
         self._folder.sync()
         return [f"{show(each.name)}: changed or gone since; left alone" for each in others]
 
-    def cure(self) -> str:
-        """What a person can do if neither way is possible."""
-        return "Try the version of imgorder that began it"
-
     def report(self) -> list[str]:
-        """File by file: which content each has."""
-        lines = []
-        for rewrite, content in zip(self._rewrites, self._contents, strict=True):
+        """What a person can do if neither way is possible; then, file by file, which content each has."""
+        lines = ["Try the version of imgorder that began it"]
+        for rewrite, content in self._files:
             known = {rewrite.after: "has its new content", rewrite.before: "has its old content"}
             lines.append(f"{show(rewrite.name)}: {known.get(content or '', 'changed or gone since')}")
         return lines
 
+    def _find_steps(self, back: bool) -> list[Rewrite]:
+        """What is still to be done to give every file its old content (or its new one)."""
+        steps = [(rewrite.reversed() if back else rewrite, content) for rewrite, content in self._files]
+        return [step for step, content in steps if content == step.before != step.after]
 
-def _convert(rewrite: Rewrite, data: bytes, *, back: bool) -> bytes:
-    """The other content of a file, from one of the two.
+
+def _convert(folder: Folder, rewrite: Rewrite, data: bytes) -> bytes:
+    """The content that a file is to get, from the one that it has.
 
     Raises:
-        ImgorderError: if that cannot be done.
+        ImgorderError: if that cannot be done, or is not what the journal says.
     """
     from imgorder.media import exif
 
+    path = folder.at(rewrite.name)
     try:
-        if rewrite.stamps != back:
-            return exif.set_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
-        return exif.restore_segment(data, base64.b64decode(rewrite.segment, validate=True))
+        if rewrite.stamps:
+            content = exif.set_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
+        else:
+            content = exif.restore_segment(data, base64.b64decode(rewrite.segment, validate=True))
     except ValueError as error:
-        raise ImgorderError(f"{show(rewrite.name)}: its EXIF block cannot be changed ({error})") from error
+        raise ImgorderError(f"{show(path)}: its EXIF block cannot be changed ({error})") from error
+    if sha256(content) != rewrite.after:
+        raise ImgorderError(f"{show(path)}: its new content is not as planned; was imgorder updated meanwhile?")
+    return content
 
 
-def _rewrite(folder: Folder, rewrite: Rewrite, *, back: bool, keep_owner: bool = True) -> None:
-    source, target = _order_hashes(rewrite, back)
+def _rewrite(folder: Folder, rewrite: Rewrite, *, keep_owner: bool = True) -> None:
     path, stage = folder.at(rewrite.name), folder.at(rewrite.stage)
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
         raise ImgorderError(f"{show(path)}: no longer a file of its own")
     data = folder.read(rewrite.name)
-    if sha256(data) != source:
+    if sha256(data) != rewrite.before:
         raise ImgorderError(f"{show(path)}: changed since the plan was made; make a new one")
-    content = _convert(rewrite, data, back=back)
-    if sha256(content) != target:
-        raise ImgorderError(f"{show(path)}: its new content is not as planned; was imgorder updated meanwhile?")
+    content = _convert(folder, rewrite, data)
     try:
         _write_beside(path, stage, status, content, rewrite.state.mtime_ns, keep_owner=keep_owner)
     except OSError as error:  # calls on a descriptor do not know the name
         raise OSError(error.errno, error.strerror or str(error), path) from error
-    if sha256(folder.read(rewrite.stage)) != target:
+    if sha256(folder.read(rewrite.stage)) != rewrite.after:
         raise ImgorderError(f"{show(path)}: what was written reads back otherwise; check the disk")
     # What an editor saved since the photo was read must not be lost. A short time remains: from here to the next line.
     if FileState.of(os.lstat(path)) != FileState.of(status):
@@ -152,8 +145,7 @@ def _write_beside(
 
     The group is kept where the system allows that; so is the owner, and with ``keep_owner`` it is an error if not.
     """
-    descriptor = create_new(stage)
-    try:
+    with synced(create_new(stage)) as descriptor:
         write_all(descriptor, content)
         made = os.fstat(descriptor)
         if hasattr(os, "chown"):
@@ -167,9 +159,6 @@ def _write_beside(
         shutil.copystat(path, stage)
         _drop_other_attributes(path, stage)
         os.utime(stage, ns=(status.st_atime_ns, mtime_ns))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _drop_other_attributes(path: str, stage: str) -> None:
@@ -189,8 +178,3 @@ def _hash_content(folder: Folder, rewrite: Rewrite) -> str | None:
     if status is None or not stat.S_ISREG(status.st_mode):
         return None
     return sha256(folder.read(rewrite.name))
-
-
-def _order_hashes(rewrite: Rewrite, back: bool) -> tuple[str, str]:
-    """The hashes of the content that is changed, and of what it becomes."""
-    return (rewrite.after, rewrite.before) if back else (rewrite.before, rewrite.after)

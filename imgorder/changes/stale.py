@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from imgorder.changes.journal import DONE
+from imgorder.changes.journal import DONE, read_history
 from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
 from imgorder.names import show
@@ -40,7 +40,7 @@ def _find_names_used_since(folder: Path, written: int) -> set[str]:
     """Old and new names of all younger runs that do not cancel out."""
     younger = {
         each.run.id: each
-        for each in list_runs(folder)
+        for each in list_runs(read_history(folder))
         if each.run.status == DONE and os.stat(folder / each.run.journal).st_mtime_ns > written
     }
     undone = {identity for identity, each in younger.items() if each.state == UNDONE}

@@ -25,12 +25,7 @@ from imgorder.sorting import SortedSet
 
 _START = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?", re.ASCII)
 _STEP = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
-_UNITS = {
-    "ms": timedelta(milliseconds=1),
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-}
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
 
 
 @dataclass(frozen=True)
@@ -68,11 +63,6 @@ class StampPlan:
         rewrites = (stamp.rewrite for stamp in self.stamps)
         return tuple(rewrite for rewrite in rewrites if rewrite.before != rewrite.after)
 
-    @property
-    def one_zone(self) -> bool:
-        """Whether the times have one zone; if not, programs that use zones may show another order."""
-        return len({stamp.zone for stamp in self.stamps}) == 1
-
 
 def parse_start(text: str) -> datetime:
     """``2024-05-01 12:00:00``, also with decimals; raises UsageError."""
@@ -90,7 +80,7 @@ def parse_step(text: str) -> timedelta:
     """``1s``, ``500ms``, ``2m``, ``1h``; raises UsageError."""
     match = _STEP.fullmatch(text.strip())
     try:
-        step = float(match[1]) * _UNITS[match[2]] if match else timedelta(0)
+        step = timedelta(**{_UNITS[match[2]]: float(match[1])}) if match else timedelta(0)
     except OverflowError:
         step = timedelta(0)
     if step <= timedelta(0):
@@ -176,12 +166,13 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
         return [*problems, f"{show(path)}: not a JPEG; only JPEGs can be stamped, leave it out"]
     if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
         problems.append(f"{show(path)}: belongs to another user, who could not stay its owner; copy it first")
-    before = exif.read_capture_time(data)
+    text, decimals, zone = exif.read_texts(data)
+    before = exif.parse_time(text, decimals)
     if before is not None and before != time and not overwrite:
         problems.append(
             f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
         )
-    elif before is None and not overwrite and (text := exif.read_capture_text(data)):
+    elif before is None and not overwrite and text.strip(" :0"):  # not blank, and not zeros
         problems.append(
             f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
             "it, or leave it out"
@@ -197,4 +188,4 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
     encoded = base64.b64encode(segment).decode("ascii")
     hashes = sha256(data), sha256(content)
     rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, FileState.of(status))
-    return Stamp(before, time, exif.read_capture_zone(data), rewrite)
+    return Stamp(before, time, exif.parse_offset(zone), rewrite)

@@ -22,7 +22,6 @@ _SAMPLES: dict[str, object] = {
     "folder": "photos",
     "n": 4,
 }
-FIELDS = tuple(_SAMPLES)
 
 
 @dataclass(frozen=True)
@@ -31,21 +30,21 @@ class Template:
 
     Attributes:
         text: as it was typed.
-        parts: literal text, and after it a field with its format, or None at the end.
+        parts: literal text, and after it a field and its format; no field at the end.
     """
 
     text: str
-    parts: tuple[tuple[str, tuple[str, str] | None], ...]
+    parts: tuple[tuple[str, str, str], ...]
 
     @property
     def uses_date(self) -> bool:
         """Whether the photos' capture times are needed."""
-        return any(field is not None and field[0] == "date" for _, field in self.parts)
+        return any(field == "date" for _, field, _ in self.parts)
 
     def fill(self, values: Mapping[str, object]) -> str:
         """A name from a value for each field that the template uses."""
         return "".join(
-            literal + (_formatted(values[field[0]], field[1]) if field else "") for literal, field in self.parts
+            literal + (_formatted(values[field], form) if field else "") for literal, field, form in self.parts
         )
 
 
@@ -59,20 +58,18 @@ def parse_template(text: str) -> Template:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:
         raise UsageError(f"--template {text!r}: {error}; a brace in a name is written {{{{ or }}}}") from error
-    parts: list[tuple[str, tuple[str, str] | None]] = []
-    for literal, name, spec, conversion in parsed:
+    for _, name, spec, conversion in parsed:
         if name is None:
-            parts.append((literal, None))
             continue
-        if name not in FIELDS or conversion:
-            known = ", ".join(f"{{{field}}}" for field in FIELDS)
+        if name not in _SAMPLES or conversion:
+            known = ", ".join(f"{{{field}}}" for field in _SAMPLES)
             wrong = f"{name}!{conversion}" if conversion else name
             raise UsageError(f"--template {text!r}: {{{wrong}}} is not known; known are {known}")
-        parts.append((literal, (name, _checked(text, name, spec or ""))))
-    return Template(text, tuple(parts))
+        _check_format(text, name, spec or "")
+    return Template(text, tuple((literal, name or "", spec or "") for literal, name, spec, _ in parsed))
 
 
-def _checked(text: str, name: str, spec: str) -> str:
+def _check_format(text: str, name: str, spec: str) -> None:
     reason = ""
     if "{" in spec:
         reason = "fields in a format are not known here"
@@ -85,7 +82,6 @@ def _checked(text: str, name: str, spec: str) -> str:
             reason = str(error) or "no file name is that long"
     if reason:
         raise UsageError(f"--template {text!r}: the format {spec!r} does not fit {{{name}}} ({reason})")
-    return spec
 
 
 def _widths(name: str, spec: str) -> list[str]:

@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from imgorder.changes import journal, moving, rewriting
-from imgorder.changes.folder import Folder, describe_error
-from imgorder.changes.journal import DONE, UNBEGUN, Change, History, Run
+from imgorder.changes.folder import PREFIX, Folder, describe_error
+from imgorder.changes.journal import BACK, BEGUN, DONE, UNBEGUN, Change, History, Run
 from imgorder.changes.moving import MoveRecovery
 from imgorder.changes.rewriting import RewriteRecovery
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show, undo_command
-
-BACK, FORWARD, NOTHING = "back", "forward", "nothing"
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """How an interrupted run was ended.
-
-    Attributes:
-        run: the run.
-        way: ``back`` to what was before it, ``forward`` to its end, or ``nothing`` had happened yet.
-        left_alone: one line for each file that somebody else has changed or removed since.
-    """
-
-    run: Run
-    way: str
-    left_alone: tuple[str, ...]
 
 
 def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: History, of: str | None = None) -> Run:
@@ -48,7 +31,7 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
     identity = journal.new_run_id()
     number = max((run.number for run in history.runs), default=0) + 1
     time = datetime.now().isoformat(timespec="seconds")
-    staged = [replace(each, stage=journal.make_stage_name(identity, index)) for index, each in enumerate(changes)]
+    staged = [replace(each, stage=f"{PREFIX}{identity}-{index:06d}") for index, each in enumerate(changes)]
     run = Run(identity, number, kind, of, time, tuple(staged))
     try:
         journal.begin(folder, run)
@@ -59,11 +42,11 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
         journal.finish(folder, run)
         return replace(run, status=DONE)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
-        recovery = _take_back(folder, run, error)
-        if recovery.way == FORWARD:
+        ended = _take_back(folder, run, error)
+        if ended.status == DONE:
             outcome = "it could not be taken back any more (is an old name taken?), so the run was finished"
-        elif recovery.left_alone:
-            outcome = "; ".join((f"taken back, except for {len(recovery.left_alone)} files", *recovery.left_alone))
+        elif ended.left_alone:
+            outcome = "; ".join((f"taken back, except for {len(ended.left_alone)} files", *ended.left_alone))
         else:
             outcome = "nothing was changed"
         if isinstance(error, OSError | ImgorderError):
@@ -71,10 +54,14 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
         raise
 
 
-def recover(folder: Folder, run: Run) -> Recovery:
+def recover(folder: Folder, run: Run) -> Run:
     """End an interrupted run: back, or if that is not possible (somebody's file has an old name), forward.
 
     It may be stopped at any point and called again.
+
+    Returns:
+        The run with its new status: ``back``, ``done``, or still ``unbegun`` if it had changed nothing; and in
+        ``left_alone`` one line for each file that somebody else has changed or removed since.
 
     Raises:
         ProblemsError: if neither is possible; names each file and where it is. Nothing was changed then.
@@ -82,35 +69,36 @@ def recover(folder: Folder, run: Run) -> Recovery:
     """
     if run.status == UNBEGUN:
         journal.discard(folder, run)
-        return Recovery(run, NOTHING, ())
+        return run
     recovery: MoveRecovery | RewriteRecovery
     recovery = RewriteRecovery(folder, run.rewrites) if run.rewrites else MoveRecovery(folder, run.moves)
     if recovery.is_possible(back=True):
         left_alone = recovery.settle(back=True)
         if left_alone and folder.status(run.journal) is not None:
-            journal.finish_back(folder, run, left_alone)
+            journal.finish(folder, run, left_alone)
         else:
             journal.discard(folder, run)
-        return Recovery(run, BACK, tuple(left_alone))
+        return replace(run, status=BACK, left_alone=tuple(left_alone))
     if recovery.is_possible(back=False):
         left_alone = recovery.settle(back=False)
         journal.finish(folder, run)
-        return Recovery(run, FORWARD, tuple(left_alone))
+        return replace(run, status=DONE, left_alone=tuple(left_alone))
+    cure, *places = recovery.report()
     raise ProblemsError(
         [
             f"{show(folder.path)}: the {run.title} can be neither taken back nor finished; nothing was changed. "
-            f"{recovery.cure()}, or put the files right by hand and move {show(run.journal)} elsewhere",
-            *recovery.report(),
+            f"{cure}, or put the files right by hand and move {show(run.journal)} elsewhere",
+            *places,
         ]
     )
 
 
-def _take_back(folder: Folder, run: Run, error: BaseException) -> Recovery:
+def _take_back(folder: Folder, run: Run, error: BaseException) -> Run:
     """Recover at once, in the process that failed."""
     try:
         journal.reopen(folder, run)
         # However much of the journal is on disk, this process knows what it was about to do.
-        return recover(folder, replace(run, status=journal.BEGUN))
+        return recover(folder, replace(run, status=BEGUN))
     except (OSError, ImgorderError, KeyboardInterrupt, SystemExit) as second:
         raise ImgorderError(
             f"{_describe(folder, error)}; taking back what was done failed too ({_describe(folder, second)}). "

@@ -184,7 +184,6 @@ def find_orders(
         ImgorderError: for photos, a file or a folder that cannot be used, as after an interrupted run.
         UsageError: for options that do not fit together.
     """
-    from imgorder.changes import journal
     from imgorder.changes.apply import refuse_interrupted
     from imgorder.changes.stale import refuse_stale
     from imgorder.order_file import read_file, read_order
@@ -193,13 +192,7 @@ def find_orders(
         raise UsageError("give photos, or a folder of photos")
     file = None if order is None else read_file(order)  # only once: it may be a pipe
     given = paths or (file.files if file else ())
-    folders = dict.fromkeys(path if os.path.isdir(path) else path.parent for path in given)
-    there = [folder for folder in folders if os.path.isdir(folder)]
-    if not read_only:
-        refuse_interrupted(there)
-    else:
-        for folder in there:
-            journal.refuse_unfinished(folder)
+    refuse_interrupted((path if os.path.isdir(path) else path.parent for path in given), read_only=read_only)
     if file is None:
         from imgorder.sorting import sort_photos
 

@@ -52,7 +52,7 @@ def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
         for place, each in enumerate(plan.stamps, start=1)
     ]
     _print_set(console, plan.folder, heading, ("photo", "capture time now", "then"), rows, direction)
-    if not plan.one_zone:
+    if len({each.zone for each in plan.stamps}) > 1:
         zones = ", ".join(f"{show(each.name)} {each.zone or 'none'}" for each in plan.stamps)
         console.print(f"Their time zones differ and stay as they are ({zones}).", soft_wrap=True, markup=False)
         console.print("A program that uses time zones may show them in another order.", soft_wrap=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,9 +15,6 @@ from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show
-
-if TYPE_CHECKING:
-    from imgorder.changes.plan import Plan
 
 
 @one_line_errors
@@ -60,16 +56,23 @@ def rename(
     Files that belong to a photo move with it. No file is ever overwritten.
     """
     # Imported here, so that `--help` does not wait for them.
-    from imgorder.changes.apply import apply_plan, check
-    from imgorder.changes.plan import write_plan
+    from imgorder.changes.apply import apply_plan, check, refuse_interrupted
+    from imgorder.changes.plan import make_plan, read_plan, refuse_others, write_plan
+    from imgorder.changes.template import DEFAULT, parse_template
     from imgorder.cli import _show_plan
 
     if plan_file is not None and apply:
         if template is not None or copy_to or no_companions or order or (known, options) != (Known(), ModelOptions()):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
-        plan = _read(plan_file, paths or [])
+        plan = read_plan(plan_file)
+        if plan.copy_to is None:
+            refuse_interrupted(planned.folder for planned in plan.sets)
+        if paths:
+            refuse_others(plan, plan_file, paths)
     else:
-        plan = _make(paths or [], template, copy_to, no_companions, order, known, options)
+        parsed = parse_template(DEFAULT if template is None else template)
+        sets = _options.find_orders(paths or [], order, known, options, read_only=copy_to is not None)
+        plan = make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)
     check(plan)
     unsure = [planned for planned in plan.sets if _show_plan.likely(planned) < min_confidence]
     if not unsure and plan_file is not None and not apply:
@@ -91,32 +94,3 @@ def rename(
             print("\n".join(outcome))
     if unsure:
         raise typer.Exit(EXIT_UNSURE)
-
-
-def _read(plan_file: Path, paths: list[Path]) -> Plan:
-    from imgorder.changes.apply import refuse_interrupted
-    from imgorder.changes.plan import read_plan, refuse_others
-
-    plan = read_plan(plan_file)
-    if plan.copy_to is None:
-        refuse_interrupted(planned.folder for planned in plan.sets if os.path.isdir(planned.folder))
-    if paths:
-        refuse_others(plan, plan_file, paths)
-    return plan
-
-
-def _make(
-    paths: list[Path],
-    template: str | None,
-    copy_to: Path | None,
-    no_companions: bool,
-    order: Path | None,
-    known: Known,
-    options: ModelOptions,
-) -> Plan:
-    from imgorder.changes.plan import make_plan
-    from imgorder.changes.template import DEFAULT, parse_template
-
-    parsed = parse_template(DEFAULT if template is None else template)
-    sets = _options.find_orders(paths, order, known, options, read_only=copy_to is not None)
-    return make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)

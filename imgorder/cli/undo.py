@@ -47,50 +47,45 @@ def undo(
         raise UsageError("--list, --recover and RUN do not go together; give one of them")
     if list_:
         history = journal.read_history(folder)
-        _print_list(undoing.list_history(history))
+        _print_list(undoing.list_runs(history))
         if history.stray_problem:
             print_warning(history.stray_problem)
         return
     with say_if_stopped(f"interrupted; if there is something to put right: {undo_command(folder, '--recover')}"):
         if recover:
             _recover(folder)
-        else:
-            _undo(folder, run)
-
-
-def _undo(folder: Path, run: str | None) -> None:
-    from imgorder.changes import undo as undoing
-
-    undone = undoing.undo(folder, run)
-    print(f"{show(folder)}: {undone.files} of {undone.files + len(undone.refused)} files of {undone.run.id} taken back")
-    for line in undone.refused:
-        print_message("error", line)
-    if undone.refused:
-        raise typer.Exit(EXIT_INPUT)
+            return
+        undone = undoing.undo(folder, run)
+        taken, left = len(undone.changes), len(undone.left_alone)
+        print(f"{show(folder)}: {taken} of {taken + left} files of {undone.id} taken back")
+        for line in undone.left_alone:
+            print_message("error", line)
+        if left:
+            raise typer.Exit(EXIT_INPUT)
 
 
 def _recover(folder: Path) -> None:
     from imgorder.changes import journal
     from imgorder.changes import undo as undoing
 
-    recoveries = undoing.recover(folder)
+    runs = undoing.recover(folder)
     lost = journal.read_history(folder).stray_problem
     ways = {
-        "back": "taken back; the folder is as it was before",
-        "forward": "finished, since it could not be taken back (an old name is taken by now)",
-        "nothing": "had not changed anything yet",
+        journal.BACK: "taken back; the folder is as it was before",
+        journal.DONE: "finished, since it could not be taken back (an old name is taken by now)",
+        journal.UNBEGUN: "had not changed anything yet",
     }
-    if not recoveries and not lost:
+    if not runs and not lost:
         print(f"{show(folder)}: nothing to recover")
-    for recovery in recoveries:
-        left = len(recovery.left_alone)
-        way = f"taken back, except for {left} files" if left and recovery.way == "back" else ways[recovery.way]
-        print(f"{show(folder)}: the interrupted {recovery.run.title}: {way}")
-        for line in recovery.left_alone:
+    for run in runs:
+        left = len(run.left_alone)
+        way = f"taken back, except for {left} files" if left and run.status == journal.BACK else ways[run.status]
+        print(f"{show(folder)}: the interrupted {run.title}: {way}")
+        for line in run.left_alone:
             print_message("error", f"{show(folder)}: {line}")
     if lost:
         print_message("error", lost)
-    if lost or any(recovery.left_alone for recovery in recoveries):
+    if lost or any(run.left_alone for run in runs):
         raise typer.Exit(EXIT_INPUT)
 
 

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta, timezone
 
 import piexif
 
-_TIME = piexif.ExifIFD.DateTimeOriginal  # whole seconds
-_SUBSECOND = piexif.ExifIFD.SubSecTimeOriginal  # the decimals
-_ZONE = piexif.ExifIFD.OffsetTimeOriginal
+TIME = piexif.ExifIFD.DateTimeOriginal  # whole seconds
+SUBSECOND = piexif.ExifIFD.SubSecTimeOriginal  # the decimals
+ZONE = piexif.ExifIFD.OffsetTimeOriginal
 
 _EXIF = b"Exif\0\0"
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
@@ -46,37 +46,21 @@ def read_capture_time(data: bytes) -> datetime | None:
         DateTimeOriginal with the decimals of SubSecTimeOriginal, in the camera's unknown time zone; None where
         DateTimeOriginal is missing, blank, zeros, or not a time.
     """
-    return parse_time(*_texts(data, _TIME, _SUBSECOND))
+    return parse_time(*read_texts(data)[:2])
 
 
-def read_capture_text(data: bytes) -> str:
-    """The text of a JPEG's DateTimeOriginal, also if it is not a time; empty where it is missing, blank or zeros.
+def read_texts(data: bytes) -> list[str]:
+    """The texts of a JPEG's DateTimeOriginal, SubSecTimeOriginal and OffsetTimeOriginal; empty where one is missing.
 
-    Never raises, as `read_capture_time`.
+    Never raises, as `read_capture_time`: if the block is broken, all are empty.
     """
-    (text,) = _texts(data, _TIME)
-    return text if text.strip(" :0") else ""
-
-
-def read_capture_zone(data: bytes) -> timezone | None:
-    """The time zone of a JPEG's DateTimeOriginal; None where OffsetTimeOriginal is missing or not a zone.
-
-    Never raises, as `read_capture_time`.
-    """
-    return parse_offset(*_texts(data, _ZONE))
-
-
-def _texts(data: bytes, *tags: int) -> list[str]:
-    """Texts of the Exif directory; empty for a tag that is missing, and all of them if the block is broken."""
     try:
-        segment = _exif_segment(data)
+        segment = _find_exif(_segments(data))
         if segment is not None:
-            block = _Block(segment.payload(data)[len(_EXIF) :])
-            entries = block.exif_entries()
-            return [block.text(entries, tag) for tag in tags]
+            return _Block(segment.payload[len(_EXIF) :]).texts()
     except ExifError:
         pass
-    return ["" for _ in tags]
+    return ["", "", ""]
 
 
 def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
@@ -101,17 +85,19 @@ def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     whole = f"{time.year:04}:{time:%m:%d %H:%M:%S}".encode("ascii") + b"\0"
     decimals = (f"{time.microsecond:06}".rstrip("0") or "0").encode("ascii") + b"\0"
     segments = _segments(data)
-    old = _first_exif(segments, data)
+    old = _find_exif(segments)
     if old is None:
-        fields = {piexif.ExifIFD.ExifVersion: b"0232", _TIME: whole[:-1], _SUBSECOND: decimals[:-1]}
-        start = end = _place_for_exif(segments, data)
+        fields = {piexif.ExifIFD.ExifVersion: b"0232", TIME: whole[:-1], SUBSECOND: decimals[:-1]}
+        start = end = _place_for_exif(segments)
         new = _to_segment(piexif.dump({"Exif": fields}))
     else:
         start, end = old.start, old.end
-        block = _Block(old.payload(data)[len(_EXIF) :])
-        block.set_texts({_TIME: whole, _SUBSECOND: decimals})
+        block = _Block(old.payload[len(_EXIF) :])
+        block.set_texts({TIME: whole, SUBSECOND: decimals})
         new = _to_segment(_EXIF + block.data)
-        if len(new) != end - start and any(segment.is_mpf(data) for segment in segments if segment.start < start):
+        if len(new) != end - start and any(
+            each.start < start and each.marker == _APP2 and each.payload.startswith(b"MPF\0") for each in segments
+        ):
             # MPF counts the distance to its other pictures from itself; a segment that grows between would shift them.
             raise ExifError("the EXIF segment cannot grow: an MPF segment stands before it")
     return data[:start] + new + data[end:], data[start:end]
@@ -131,7 +117,7 @@ def restore_segment(data: bytes, old_segment: bytes) -> bytes:
         length = int.from_bytes(old_segment[2:4], "big") + 2
         if not old_segment.startswith(b"\xff\xe1") or old_segment[4:10] != _EXIF or length != len(old_segment):
             raise ExifError("what is to be put back is not an EXIF segment")
-    now = _exif_segment(data)
+    now = _find_exif(_segments(data))
     if now is None:
         raise ExifError("no EXIF segment that the old one could replace")
     return data[: now.start] + old_segment + data[now.end :]
@@ -159,22 +145,21 @@ def parse_offset(text: str) -> timezone | None:
     return timezone(-east if found[1] == "-" else east)
 
 
+def clean_text(value: object) -> str:
+    """The text of a tag without NULs and outer blanks."""
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    return str(value or "").replace("\0", "").strip()
+
+
 @dataclass(frozen=True)
 class _Segment:
-    """A JPEG segment from the FF of its marker to its end."""
+    """A JPEG segment: from the FF of its marker to its end, and what stands behind its length."""
 
     marker: int
     start: int
     end: int
-
-    def payload(self, data: bytes) -> bytes:
-        return data[self.start + 4 : self.end]
-
-    def is_exif(self, data: bytes) -> bool:
-        return self.marker == _APP1 and data.startswith(_EXIF, self.start + 4, self.end)
-
-    def is_mpf(self, data: bytes) -> bool:
-        return self.marker == _APP2 and data.startswith(b"MPF\0", self.start + 4, self.end)
+    payload: bytes
 
 
 def _segments(data: bytes) -> list[_Segment]:
@@ -202,19 +187,15 @@ def _segments(data: bytes) -> list[_Segment]:
         if length < 2:
             raise ExifError(f"broken JPEG: segment of length {length} at byte {at}")
         end = at + 2 + length
-        segments.append(_Segment(marker, at, end))
+        segments.append(_Segment(marker, at, end, data[at + 4 : end]))
         at = end
 
 
-def _exif_segment(data: bytes) -> _Segment | None:
-    return _first_exif(_segments(data), data)
+def _find_exif(segments: list[_Segment]) -> _Segment | None:
+    return next((each for each in segments if each.marker == _APP1 and each.payload.startswith(_EXIF)), None)
 
 
-def _first_exif(segments: list[_Segment], data: bytes) -> _Segment | None:
-    return next((segment for segment in segments if segment.is_exif(data)), None)
-
-
-def _place_for_exif(segments: list[_Segment], data: bytes) -> int:
+def _place_for_exif(segments: list[_Segment]) -> int:
     """Where a new EXIF segment goes: after SOI, or after the JFIF segments that follow it.
 
     Both standards want the place after SOI. Readers find EXIF further on, but some recognise a JFIF file only by an
@@ -223,7 +204,7 @@ def _place_for_exif(segments: list[_Segment], data: bytes) -> int:
     place = 2
     for segment in segments:
         # JFXX extends the JFIF segment and has to follow it directly.
-        if segment.marker != _APP0 or not segment.payload(data).startswith((b"JFIF\0", b"JFXX\0")):
+        if segment.marker != _APP0 or not segment.payload.startswith((b"JFIF\0", b"JFXX\0")):
             break
         place = segment.end
     return place
@@ -265,20 +246,15 @@ class _Block:
         self.data = bytearray(data)
         self._order = order
 
-    def text(self, entries: list[_Entry], tag: int) -> str:
-        """The text of a tag without NULs and outer blanks; empty where the tag is missing."""
-        text = ""
-        for entry in entries:  # of a tag that is there twice the last counts, as for Pillow
-            if entry.tag == tag:
-                self._check_inside("Exif", entry)
-                value = self.data[entry.start : entry.start + entry.size]
-                text = value.decode("ascii", "replace").replace("\0", "").strip()
-        return text
-
-    def exif_entries(self) -> list[_Entry]:
-        """The tags of the Exif directory, none where it is missing; the rest of the block may be broken."""
+    def texts(self) -> list[str]:
+        """The texts of `read_texts`; the rest of the block may be broken."""
         pointer = self._find("0th", self._entries(self._number(4)), piexif.ImageIFD.ExifTag)
-        return [] if pointer is None else self._entries(self._target("0th", pointer))
+        texts = dict.fromkeys((TIME, SUBSECOND, ZONE), "")
+        for entry in self._entries(self._target("0th", pointer)) if pointer else ():
+            if entry.tag in texts:  # of a tag that is there twice the last counts, as for Pillow
+                self._check_inside("Exif", entry)
+                texts[entry.tag] = clean_text(bytes(self.data[entry.start : entry.start + entry.size]))
+        return list(texts.values())
 
     def set_texts(self, texts: Mapping[int, bytes]) -> None:
         """Set text tags of the Exif directory, the NUL at their end included.
@@ -287,10 +263,8 @@ class _Block:
             ExifError: if anything in the block is broken, or one of the tags is there twice. Do not use the data
                 then.
         """
-        directories = self._checked()
+        directories, used = self._checked()
         root, exif = directories["0th"], directories.get("Exif", [])
-        used = [(entry.start, entry.start + entry.size) for entries in directories.values() for entry in entries]
-        used += [*self._tables(directories), self._thumbnail(directories)]
         added = []
         for tag, text in texts.items():
             old = self._find("Exif", exif, tag)
@@ -324,8 +298,8 @@ class _Block:
             return head + self._pack("I", old.start)
         return head + self._pack("I", self._append(text))
 
-    def _checked(self) -> dict[str, list[_Entry]]:
-        """All directories, after a check of every offset: a broken block is not changed."""
+    def _checked(self) -> tuple[dict[str, list[_Entry]], list[tuple[int, int]]]:
+        """All directories, and start and end of all that is in use; every offset is checked."""
         root = self._number(4)
         directories = {"0th": self._entries(root)}
         for name, parent, tag in (
@@ -339,18 +313,20 @@ class _Block:
         following = self._number(root + 2 + 12 * len(directories["0th"]))
         if following:
             directories["1st"] = self._entries(following)
-        tables = self._tables(directories)
+        # The header, and each directory that is not empty.
+        tables = [(0, 8)] + [(entries[0].at - 2, entries[-1].at + 12) for entries in directories.values() if entries]
         if any(_claims(tables, *table) > 1 for table in tables):
             raise ExifError("broken EXIF block: two of its directories overlap")
+        used = [*tables, thumbnail := self._thumbnail(directories)]
         for name, entries in directories.items():
             for entry in entries:
                 self._check_inside(name, entry)
-                if entry.size > 4 and _claims(tables, entry.start, entry.start + entry.size):
+                used.append((entry.start, entry.start + entry.size))
+                if entry.size > 4 and _claims(tables, *used[-1]):
                     raise ExifError(f"broken EXIF block: the value of {_name(name, entry.tag)} overlaps a directory")
-        thumbnail = self._thumbnail(directories)
         if thumbnail[1] > len(self.data) or _claims(tables, *thumbnail):
             raise ExifError("broken EXIF block: the thumbnail lies outside, or overlaps a directory")
-        return directories
+        return directories, used
 
     def _check_inside(self, directory: str, entry: _Entry) -> None:
         if entry.start + entry.size > len(self.data):
@@ -392,10 +368,6 @@ class _Block:
         except struct.error:
             raise ExifError("broken EXIF block: it is cut short, or an offset points outside") from None
         return int(number)
-
-    def _tables(self, directories: Mapping[str, list[_Entry]]) -> list[tuple[int, int]]:
-        """Start and end of the header and of each directory that is not empty."""
-        return [(0, 8)] + [(entries[0].at - 2, entries[-1].at + 12) for entries in directories.values() if entries]
 
     def _table(self, entries: list[_Entry], added: list[tuple[int, bytes]], following: int) -> bytes:
         """A directory with fields added; they have to ascend by tag."""
