@@ -39,23 +39,33 @@ def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Call
     """
     folder = target.parent
     try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise ImgorderError(f"{show(target)}: {show(folder)} is not a folder; choose another place")
     except FileNotFoundError as error:
         raise ImgorderError(f"{show(target)}: there is no folder {show(folder)}; make it first") from error
     except OSError as error:
         raise _not_written(target, error) from error
-    if not is_folder:
-        raise ImgorderError(f"{show(target)}: {show(folder)} is not a folder; choose another place")
-    try:
-        _check_present(target, os.lstat(target).st_mode, sets, force)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _not_written(target, error) from error
+    check_present(target, sets, force)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ImgorderError(f"{show(target)}: no permission to write into {show(folder)}; choose another place")
     if target.suffix.lower() in SUFFIXES and any(same_file(folder, photos.folder) for photos in sets):
         warn(f"{show(target)}: lies among the photos; the next time their folder is sorted it is taken for one")
+
+
+def check_present(target: Path, sets: Sequence[PhotoSet], force: bool) -> None:
+    """Check that what is under a name, if anything, may be replaced; raises as `check_target` does."""
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if any(same_file(target, file) for photos in sets for file in photos.files):
+        raise ImgorderError(f"{show(target)}: is one of the photos; choose another place or name")
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise ImgorderError(f"{show(target)}: something other than a file is there; choose another place or name")
+    if not force:
+        raise _exists(target)
 
 
 def write_all(files: Iterable[tuple[Path, Callable[[BinaryIO], None]]], force: bool) -> None:
@@ -106,15 +116,6 @@ def _place(parts: Sequence[tuple[Path, Path]], force: bool) -> None:
     finally:
         for claim in claims:
             claim.unlink(missing_ok=True)
-
-
-def _check_present(target: Path, mode: int, sets: Sequence[PhotoSet], force: bool) -> None:
-    if any(same_file(target, file) for photos in sets for file in photos.files):
-        raise ImgorderError(f"{show(target)}: one of the photos to sort; choose another name")
-    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
-        raise ImgorderError(f"{show(target)}: something other than a file is there; choose another name")
-    if not force:
-        raise _exists(target)
 
 
 def _exists(target: Path) -> ImgorderError:
