@@ -9,10 +9,10 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from hashlib import blake2b
+from filecmp import cmp
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -165,21 +165,12 @@ def _open_header(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def find_same_bytes(files: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Pairs of files with the same bytes, each with the first file that has them."""
-    by_size: dict[int, list[Path]] = {}
-    for file in files:
-        by_size.setdefault(_stat(file).st_size, []).append(file)
-    pairs = []
-    for group in by_size.values():
-        seen: dict[bytes, Path] = {}
-        for file in group if len(group) > 1 else []:
-            digest = blake2b(_read(file)).digest()
-            if digest in seen:
-                pairs.append((seen[digest], file))
-            else:
-                seen[digest] = file
-    return pairs
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files have the same bytes; raises PhotoError if one cannot be read."""
+    try:
+        return cmp(one, other, shallow=False)  # reads them only if their sizes are equal
+    except OSError as error:
+        raise _unreadable(Path(error.filename or one), error) from error
 
 
 def _list_photos(folder: Path) -> list[Path]:
@@ -220,13 +211,6 @@ def _stat(path: Path) -> os.stat_result:
 
 def _same_path(a: Path, b: Path) -> bool:
     return os.path.abspath(a) == os.path.abspath(b)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
 
 
 def _formats() -> list[str]:
