@@ -11,6 +11,7 @@ from typing import BinaryIO
 from PIL import Image, features
 
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.media import video
 from imgorder.media.photos import PhotoSet
 from imgorder.names import short_names, show
 from imgorder.pictures import animation
@@ -111,13 +112,14 @@ def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
 def _check_encoder(target: Path) -> None:
     """Fail before the sorting, not after it, if an animation of this kind cannot be written."""
     suffix = target.suffix.lower()
-    try:
-        if suffix == ".mp4":
-            animation.opencv()
-        if suffix == ".webp" and not features.check("webp"):
-            raise ImgorderError("this Pillow writes no WebP; name the animation .gif")
-    except ImgorderError as error:
-        raise ImgorderError(f"{show(target)}: {error}") from error
+    if suffix == ".mp4":
+        try:
+            video.opencv()
+        except ImgorderError as error:
+            cure = f"{video.OPENCV_HINT}, or name the animation .gif or .webp"
+            raise ImgorderError(f"{show(target)}: an mp4 needs OpenCV; run: {cure}") from error
+    if suffix == ".webp" and not features.check("webp"):
+        raise ImgorderError(f"{show(target)}: this Pillow writes no WebP; name the animation .gif")
 
 
 def _describe(result: SortedSet) -> str:
