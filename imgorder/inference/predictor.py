@@ -117,13 +117,10 @@ class OrderingModel:
             self.check_size(len(tensors))
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
-            if n == 2:
-                for index in members:
-                    results[index] = ordering.from_probabilities(np.ones(1), ordering.canonical_ranks(sets[index]))
-                continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
             batch = np.stack([sets[index][np.argsort(rank)] for index, rank in zip(members, ranks, strict=True)])
-            for index, row, rank in zip(members, self.probabilities(batch), ranks, strict=True):
+            rows = self.probabilities(batch) if n > 2 else np.ones((len(batch), 1))
+            for index, row, rank in zip(members, rows, ranks, strict=True):
                 results[index] = ordering.from_probabilities(row, rank)
         return [results[index] for index in range(len(sets))]
 
@@ -265,12 +262,12 @@ def _open_file(path: Path, backend: str, threads: int | None) -> OnnxBackend | T
         raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
     if backend not in ("auto", kind):
         raise UsageError(f"{show(path)}: this file is for --backend {kind}, not {backend}")
+    if not os.path.isfile(path):
+        raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
     if kind == "onnx":
         from imgorder.inference.backends.onnx import OnnxBackend
 
         return OnnxBackend.open(path, threads)
-    if not os.path.isfile(path):
-        raise ModelError(f"{show(path)}: no such checkpoint; `imgorder models` lists what there is")
     if not _torch_is_installed():
         raise ModelError(f"{show(path)}: the torch backend is not installed; run: pip install 'imgorder[train]'")
     from imgorder.inference.backends.torch import TorchBackend

@@ -62,7 +62,7 @@ def _showable(text: str, size: int) -> tuple[str, Font]:
             break
     assert best is not None  # the bundled font is always there
     missing, font = best
-    return "".join(_escape(char) if char in missing else char for char in text), font
+    return "".join(char.encode("unicode_escape").decode() if char in missing else char for char in text), font
 
 
 def _fonts(size: int) -> Iterator[Font]:
@@ -100,7 +100,3 @@ def _lacks(font: Font, char: str) -> bool:
 def _glyph(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], bytes]:
     mask = font.getmask(char)
     return mask.size, bytes(mask)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")

@@ -13,30 +13,42 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import orderly_end, same_file
 from imgorder.media.photos import SUFFIXES, PhotoSet
 from imgorder.names import show
 
 
-def number_names(target: Path, count: int) -> list[Path]:
-    """One name for each set: ``out.png`` for one, ``out-1.png``, ``out-2.png`` and so on for several."""
-    if count == 1:
-        return [target]
-    return [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, count + 1)]
+def check_ending(option: str, target: Path, endings: Sequence[str]) -> None:
+    """Raise UsageError for a file whose name does not end in one of these, in capitals or not."""
+    if target.suffix.lower() not in endings:
+        raise UsageError(f"{option} {show(target)}: the name must end in {' or '.join(endings)}")
 
 
-def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
-    """Check before the work that a file can be written.
+def check_targets(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> list[Path]:
+    """Check before the work that a file for each set can be written.
 
     Args:
+        target: the file; of several sets, those with a number before the ending, ``out-1.png`` and so on.
         sets: the photos to sort.
         force: an existing file may be replaced, unless it is one of the photos.
-        warn: called if the file will be taken for a photo the next time.
+        warn: called if a file will be taken for a photo the next time.
+
+    Returns:
+        The files, one for each set.
 
     Raises:
         ImgorderError: naming the file and the cure.
     """
+    targets = [target]
+    if len(sets) > 1:
+        targets = [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, len(sets) + 1)]
+    for each in targets:
+        _check_target(each, sets, force, warn)
+    return targets
+
+
+def _check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
     folder = target.parent
     try:
         if not stat.S_ISDIR(folder.stat().st_mode):
@@ -53,7 +65,7 @@ def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Call
 
 
 def check_present(target: Path, sets: Sequence[PhotoSet], force: bool) -> None:
-    """Check that what is under a name, if anything, may be replaced; raises as `check_target` does."""
+    """Check that what is under a name, if anything, may be replaced; raises as `check_targets` does."""
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:

@@ -10,7 +10,7 @@ from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
 
-from imgorder.errors import ImgorderError, ModelError, SetSizeError, UsageError
+from imgorder.errors import ImgorderError, ModelError, SetSizeError
 from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
@@ -25,7 +25,7 @@ from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_target, number_names, write_all
+from imgorder.pictures.outputs import check_ending, check_targets, write_all
 from imgorder.report.embed import EDGE, encode_picture
 from imgorder.report.facts import Candidate, Numbers, Photo, Report
 from imgorder.report.page import make_page
@@ -70,17 +70,14 @@ def write_reports(
             written. The files are checked before the sorting.
         UsageError: if the file's name does not end in `SUFFIXES`.
     """
-    if out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--out {show(out)}: the name must end in {' or '.join(SUFFIXES)}")
+    check_ending("--out", out, SUFFIXES)
     sets = find_sets(paths)
     for photos in sets:
         if len(photos.files) == 2:
             raise SetSizeError(
                 f"{show(photos.folder)}: two photos, nothing to order; a report needs 3 to 6 of one scene"
             )
-    targets = number_names(out, len(sets))
-    for target in targets:
-        check_target(target, sets, force, warn)
+    targets = check_targets(out, sets, force, warn)
     pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
     write_all(((target, partial(_write, page)) for page, target in zip(pages, targets, strict=True)), force)
     return targets
