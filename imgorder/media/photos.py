@@ -70,18 +70,17 @@ def find_sets(paths: Sequence[Path]) -> list[PhotoSet]:
         PhotoError: for a path that does not exist or cannot be read, and for a folder without photos.
     """
     sets = []
-    files: list[Path] = []
+    named: dict[str, Path] = {}  # each file once, as it was given first
     for path in paths:
         mode = _stat(path).st_mode
         if stat.S_ISDIR(mode):
             sets.append(PhotoSet(path, tuple(_list_photos(path))))
         elif stat.S_ISREG(mode):
-            if not any(_same_path(path, file) for file in files):
-                files.append(path)
+            named.setdefault(os.path.abspath(path), path)
         else:
             raise PhotoError(f"{show(path)}: neither a file nor a folder; give photos or a folder of photos")
-    if files:
-        files.sort(key=lambda file: natural_key(os.fspath(file)))
+    if named:
+        files = sorted(named.values(), key=lambda file: natural_key(os.fspath(file)))
         folder = files[0].parent
         if any(file.parent != folder for file in files):
             folder = common_folder(files)
@@ -207,10 +206,6 @@ def _stat(path: Path) -> os.stat_result:
         if getattr(error, "errno", None) == errno.ELOOP:
             raise PhotoError(f"{show(path)}: a symbolic link that leads back to itself; remove it") from error
         raise PhotoError(f"{show(path)}: cannot be reached ({error})") from error
-
-
-def _same_path(a: Path, b: Path) -> bool:
-    return os.path.abspath(a) == os.path.abspath(b)
 
 
 def _formats() -> list[str]:

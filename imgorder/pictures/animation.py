@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
+from imgorder.errors import ImgorderError
 from imgorder.media import video
 from imgorder.names import show
 from imgorder.pictures.canvas import canvas_size, letterbox
@@ -19,6 +20,19 @@ BARS = "#101010"
 
 _SAMPLE = 128  # px of each side from which a GIF's colours are chosen
 _GIF_COLOURS = 255  # one of 256 is left for "as in the frame before"
+
+
+def check_encoder(target: Path) -> None:
+    """Raise ImgorderError, before the sorting and not after it, if an animation of this kind cannot be written."""
+    suffix = target.suffix.lower()
+    if suffix == ".mp4":
+        try:
+            video.opencv()
+        except ImgorderError as error:
+            cure = f"{video.OPENCV_HINT}, or name the animation .gif or .webp"
+            raise ImgorderError(f"{show(target)}: an mp4 needs OpenCV; run: {cure}") from error
+    if suffix == ".webp" and not features.check("webp"):
+        raise ImgorderError(f"{show(target)}: this Pillow writes no WebP; name the animation .gif")
 
 
 def make_frames(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.Image]:

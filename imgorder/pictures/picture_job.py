@@ -8,10 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, features
+from PIL import Image
 
-from imgorder.errors import ImgorderError
-from imgorder.media import video
 from imgorder.media.photos import PhotoSet
 from imgorder.names import short_names, show
 from imgorder.pictures import animation
@@ -68,7 +66,7 @@ class PictureJob:
             ImgorderError: with one line that names the file and the cure.
         """
         if self.animate is not None:
-            _check_encoder(self.animate)
+            animation.check_encoder(self.animate)
         wanted = [target for target in (self.sheet, self.animate) if target is not None]
         columns = [check_targets(target, sets, self.force, warn) for target in wanted]
         return [list(row) for row in zip(*columns, strict=True)]
@@ -107,19 +105,6 @@ def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
         sheet.save(file, "PNG")
     else:
         sheet.save(file, "JPEG", quality=90)
-
-
-def _check_encoder(target: Path) -> None:
-    """Fail before the sorting, not after it, if an animation of this kind cannot be written."""
-    suffix = target.suffix.lower()
-    if suffix == ".mp4":
-        try:
-            video.opencv()
-        except ImgorderError as error:
-            cure = f"{video.OPENCV_HINT}, or name the animation .gif or .webp"
-            raise ImgorderError(f"{show(target)}: an mp4 needs OpenCV; run: {cure}") from error
-    if suffix == ".webp" and not features.check("webp"):
-        raise ImgorderError(f"{show(target)}: this Pillow writes no WebP; name the animation .gif")
 
 
 def _describe(result: SortedSet) -> str:
