@@ -120,8 +120,7 @@ def sort_sets(
 
     Before the first set, everything is checked that can be checked without decoding a photo.
     """
-    from imgorder.inference.cards import known_card
-    from imgorder.inference.predictor import preprocessing_of
+    from imgorder.inference.cards import known_card, preprocessing_of
 
     for photos in sets:
         _check_size(photos)

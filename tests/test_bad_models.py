@@ -198,7 +198,7 @@ def test_a_checkpoint_whose_network_cannot_be_run(photos: Path, tmp_path: Path, 
 
 def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
     assert "no such model file" in fails(photos, "--model", str(tmp_path / "gone.onnx"))
-    assert "no such checkpoint" in fails(photos, "--model", str(tmp_path / "gone.safetensors"))
+    assert "gone.safetensors: no such model file" in fails(photos, "--model", str(tmp_path / "gone.safetensors"))
     (tmp_path / "weights.bin").write_bytes(b"1234")
     assert "can run any program when they are opened" in fails(photos, "--model", str(tmp_path / "weights.bin"))
     (tmp_path / "weights.txt").write_bytes(b"1234")

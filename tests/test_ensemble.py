@@ -187,7 +187,7 @@ def test_an_ensemble_sees_as_much_of_a_photo_as_its_first_member(
     both = combine(
         [read_member(f"{card}:96"), read_member(str(card))], trained[1], Release("both", "two of it", tmp_path)
     )
-    assert Preprocessing(**both.preprocessing) == Preprocessing(120, 96)
+    assert both.preprocessing == Preprocessing(120, 96)
 
 
 def test_a_clip_counts_as_held_out_if_no_member_saw_it(

@@ -356,7 +356,7 @@ def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path) -> N
     (out / "img33.heat.jpg").write_bytes(b"mine")
     refused = heatmap(photos, "--out", out)
     assert refused.exit_code == 1
-    assert "img33.heat.jpg: is there already; give --force" in refused.stderr
+    assert "img33.heat.jpg: exists already; choose another name, or replace it with --force" in refused.stderr
     assert [file.name for file in out.iterdir()] == ["img33.heat.jpg"]
     assert (out / "img33.heat.jpg").read_bytes() == b"mine"
     assert heatmap(photos, "--out", out, "--force").exit_code == 0

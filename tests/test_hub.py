@@ -575,7 +575,7 @@ def test_a_card_without_the_newer_fields_is_read(hub: HubServer, models: Path) -
     old = ("name", "family", "sizes", "about", "files", "training", "figures")
     (models / "far.json").write_text(json.dumps({key: ENTRY[key] for key in old} | {"name": "far"}), "utf-8")
     card = registry.find_card("far")
-    assert (card.hub, card.licence, card.data, card.preprocessing) == (None, "", "", {})
+    assert (card.hub, card.licence, card.data, card.preprocessing) == (None, "", "", Preprocessing())
     assert "tridab-s.onnx: is not there; install imgorder again" in refused("models", "pull", "far")
 
 
@@ -586,7 +586,7 @@ def test_every_entry_says_what_there_is_to_say() -> None:
         assert card.licence
         assert card.data
         metadata = OnnxBackend.open(usable_file(card, "onnx")).metadata
-        assert metadata.preprocessing == Preprocessing.from_json(json.dumps(card.preprocessing))
+        assert metadata.preprocessing == card.preprocessing
         assert card.training["commit"] == metadata.training_commit
 
 

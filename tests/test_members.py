@@ -20,7 +20,6 @@ from imgorder.cli import app
 from imgorder.heatmaps.heatmap import set_maps
 from imgorder.inference import cards as registry
 from imgorder.inference.backends.onnx import OnnxBackend
-from imgorder.inference.predictor import preprocessing_of
 from imgorder.media.preprocess import Preprocessing, preprocess_set
 from tests.conftest import EXAMPLE, ROOT
 
@@ -31,7 +30,7 @@ MEMBERS = {n: f"dab-resnet18-n{n}" for n in (3, 4, 5, 6)}
 THERE = (3, 4, 5)
 RELEASED = ROOT / "models"
 TEMPERATURES = {n: registry.find_card(MEMBERS[n]).training["temperatures"][str(n)] for n in THERE}
-SPEC = preprocessing_of(registry.find_card(MEMBERS[4]))
+SPEC = registry.find_card(MEMBERS[4]).preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -352,9 +351,8 @@ def test_a_broken_card_stops_only_what_needs_it(models: Path, sets: dict[int, Pa
 def test_a_card_with_another_preprocessing_than_there_is(models: Path, sets: dict[int, Path]) -> None:
     card = json.loads((models / "dab-resnet18-n4.json").read_text("utf-8"))
     (models / "dab-resnet18-n4.json").write_text(json.dumps({**card, "preprocessing": {"sharpen": 1}}), "utf-8")
-    assert "dab-resnet18-n4: the preprocessing in its card cannot be used" in refused(
-        "sort", sets[4], "--model", "dab-resnet18-n4"
-    )
+    line = refused("sort", sets[4], "--model", "dab-resnet18-n4")
+    assert "dab-resnet18-n4.json: preprocessing: has a field 'sharpen' that is not known; mend this card" in line
 
 
 def test_what_wants_one_file_names_the_members(models: Path) -> None:

@@ -17,7 +17,6 @@ from PIL import Image
 from imgorder.inference import cards as registry
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.model_files import usable_file
-from imgorder.inference.predictor import preprocessing_of
 from imgorder.media.preprocess import preprocess_set, to_pixels
 from tests.conftest import EXAMPLE, ROOT, load_script
 
@@ -61,7 +60,7 @@ def test_training_torch_and_onnx_see_and_say_the_same(card: registry.Card, scene
     from imgorder.inference.backends.torch import TorchBackend
     from imgorder.training.pixels import normalise
 
-    spec = preprocessing_of(card)
+    spec = registry.preprocessing_of(card)
     tensors = preprocess_set(scene, spec)
     in_training = normalise(torch.from_numpy(np.stack([to_pixels(image, spec) for image in scene]))[None])[0]
     assert np.abs(in_training.numpy() - tensors).max() < 1e-4

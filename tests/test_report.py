@@ -40,7 +40,7 @@ from imgorder.permutations import order_to_class
 from imgorder.report import words
 from imgorder.report.compose import make_report
 from imgorder.report.embed import EDGE, MOST, encode_picture
-from imgorder.report.facts import Maker, Report
+from imgorder.report.facts import Report
 from imgorder.report.markup import Html, fill
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
@@ -195,7 +195,7 @@ def test_headings_ids_and_labels_are_in_order(example: tuple[Path, Report]) -> N
     ids=str,
 )
 def test_it_tells_what_was_looked_at(spec: Preprocessing, said: str) -> None:
-    assert said in words.describe_preprocessing(Maker("m", "onnx", "", spec, 1, "0"))
+    assert said in words.describe_preprocessing(spec)
 
 
 def test_it_tells_what_sort_and_heatmap_tell(photos: Path, tmp_path: Path, page_of: Any) -> None:

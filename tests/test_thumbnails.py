@@ -22,7 +22,7 @@ from imgorder.errors import PhotoError
 from imgorder.pictures import graphics as terminal
 from imgorder.pictures import sixel
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.strip import TILE, draw_strip
+from imgorder.pictures.graphics import TILE, draw_strip
 
 
 def sort(*arguments: str | Path) -> Result:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import fields
 from functools import wraps
 from inspect import Signature, cleandoc, signature
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from imgorder.cli._terminal import print_message, print_warning
+from imgorder.cli._terminal import print_warning
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
@@ -108,9 +107,14 @@ Order = Annotated[
     ),
 ]
 First = Annotated[
-    list[Path] | None,
+    list[Path],
     in_panel(
-        _ORDER, "--first", metavar="FILE", parser=named_path, help="The photo taken first; give one for each set."
+        _ORDER,
+        "--first",
+        metavar="FILE",
+        parser=named_path,
+        help="The photo taken first; give one for each set.",
+        show_default=False,
     ),
 ]
 Reverse = Annotated[bool, in_panel(_ORDER, "--reverse", help="Take the opposite direction.")]
@@ -130,11 +134,10 @@ Votes = Annotated[
 
 
 # A command takes one of these objects under this name, and is called with one option for each field.
-_GROUPS: dict[str, dict[str, Any]] = {
-    "options": {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes},
-    "known": {"first": First, "reverse": Reverse},
+_GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
+    "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
+    "known": (Known, {"first": First, "reverse": Reverse}),
 }
-_DEFAULTS = {each.name: each.default for each in fields(ModelOptions)} | {"first": None, "reverse": False}
 
 
 def spread_options(command: Callable[..., R]) -> Callable[..., R]:
@@ -142,24 +145,18 @@ def spread_options(command: Callable[..., R]) -> Callable[..., R]:
     hints = get_type_hints(command, include_extras=True)
     seen = []
     for parameter in signature(command).parameters.values():
-        if parameter.name in _GROUPS:
-            seen += [
-                parameter.replace(name=name, annotation=annotation, default=_DEFAULTS[name])
-                for name, annotation in _GROUPS[parameter.name].items()
-            ]
-        else:
-            seen.append(parameter.replace(annotation=hints[parameter.name]))
+        kind, options = _GROUPS.get(parameter.name, (None, {parameter.name: hints[parameter.name]}))
+        for name, annotation in options.items():
+            default = getattr(kind, name) if kind else parameter.default
+            seen.append(parameter.replace(name=name, annotation=annotation, default=default))
 
     @wraps(command)
     def gathered(**given: Any) -> R:
-        for group, names in _GROUPS.items():
+        for group, (kind, options) in _GROUPS.items():
             if group in hints:
-                values = {name: given.pop(name) for name in names}
-                given[group] = (
-                    ModelOptions(**values)
-                    if group == "options"
-                    else Known(tuple(values["first"] or ()), values["reverse"])
-                )
+                values = {name: given.pop(name) for name in options}
+                # What may be given several times comes as a list.
+                given[group] = kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
         return command(**given)
 
     gathered.__signature__ = Signature(seen)  # type: ignore[attr-defined]
@@ -204,21 +201,6 @@ def find_orders(
     if paths:  # the photos may lie elsewhere by now
         refuse_stale(file, (path for each in sets for path in each.files))
     return sets
-
-
-def sure(confidence: float, photos: int) -> str:
-    """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
-    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
-
-
-def likely(confidence: float, photos: int, direction: str) -> float:
-    """The probability that ``--min-confidence`` is held against: of two photos either may be the first."""
-    return 0.5 if photos == 2 and direction == "unknown" else confidence
-
-
-def tell_unsure(title: str, confidence: float, least: float) -> None:
-    """One line on stderr for a set whose order is not sure enough."""
-    print_message("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")
 
 
 def warn_interrupted(paths: Iterable[Path]) -> None:

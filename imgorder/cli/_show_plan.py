@@ -13,8 +13,8 @@ from rich.text import Text
 
 from imgorder.changes.journal import Run
 from imgorder.changes.plan import Plan, PlannedSet
-from imgorder.cli import _options
 from imgorder.cli._show_order import UNKNOWN_DIRECTION
+from imgorder.cli._terminal import print_message
 from imgorder.names import show, undo_command
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def print_plan(plan: Plan) -> None:
         photos = len(planned.photos)
         others = len(planned.files) - photos
         more = f" and {others} files that belong to them" if others else ""
-        heading = f"{photos} photos{more}; {_options.sure(planned.confidence, photos)}, by {planned.model}"
+        heading = f"{photos} photos{more}; {_sure(planned.confidence, photos)}, by {planned.model}"
         numbers = iter(range(1, photos + 1))
         rows = [("" if file.companion_of else str(next(numbers)), file.old, file.new) for file in planned.files]
         _print_set(console, planned.folder, heading, ("now", "then"), rows, planned.direction)
@@ -46,7 +46,7 @@ def print_plan(plan: Plan) -> None:
 def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
     """Old and new capture times, and a note where time zones differ."""
     console = Console(highlight=False)
-    heading = f"{len(plan.stamps)} photos; {_options.sure(confidence, len(plan.stamps))}"
+    heading = f"{len(plan.stamps)} photos; {_sure(confidence, len(plan.stamps))}"
     rows = [
         (str(place), each.name, str(each.before or "none"), str(each.time))
         for place, each in enumerate(plan.stamps, start=1)
@@ -76,7 +76,22 @@ def describe_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | N
 
 def likely(planned: PlannedSet) -> float:
     """The probability of its order, for ``--min-confidence``."""
-    return _options.likely(planned.confidence, len(planned.photos), planned.direction)
+    return likely_order(planned.confidence, len(planned.photos), planned.direction)
+
+
+def likely_order(confidence: float, photos: int, direction: str) -> float:
+    """The probability that ``--min-confidence`` is compared with: of two photos either may be the first."""
+    return 0.5 if photos == 2 and direction == "unknown" else confidence
+
+
+def tell_unsure(title: str, confidence: float, least: float) -> None:
+    """One line on stderr for a set whose order is not sure enough."""
+    print_message("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")
+
+
+def _sure(confidence: float, photos: int) -> str:
+    """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
+    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
 
 
 def _print_set(

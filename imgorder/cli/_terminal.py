@@ -123,14 +123,11 @@ T = TypeVar("T")
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Pass items on; on a terminal a bar shows how many."""
-    from rich.console import Console
-    from rich.progress import track as bar
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from items
-        return
-    yield from bar(items, what, total=total, console=console, transient=True)
+    with counting(what) as show:
+        for done, item in enumerate(items, start=1):
+            yield item
+            if show:
+                show(done, total)
 
 
 @contextmanager

@@ -146,23 +146,17 @@ def verify(
     file here.
     """
     from imgorder.inference.cards import cards
-    from imgorder.inference.model_files import check_file, describe_missing, find_file, lost_file
+    from imgorder.inference.model_files import present_file
 
     problems: list[str] = []
     places: list[tuple[Card, dict[str, Path]]] = []
-    every = _networks(name) if name else [card for card in cards() if not card.members]
-    for card in every:
+    for card in _networks(name) if name else [card for card in cards() if not card.members]:
         paths: dict[str, Path] = {}
         broken = []
         for backend in card.files:
-            path = find_file(card, backend)
-            if path is None:
-                if lost_file(card, backend):
-                    broken.append(describe_missing(card, backend))
-                continue
             try:
-                check_file(card, backend, path)
-                paths[backend] = path
+                if path := present_file(card, backend):
+                    paths[backend] = path
             except ModelError as error:
                 broken.append(str(error))
         if name and card.files and not paths and not broken:
@@ -189,13 +183,13 @@ def push(
     or that of `hf auth login`. What is printed at the end goes into the model's card, models/NAME.json, so that
     this very commit is fetched.
     """
+    from imgorder.inference.cards import find_card
     from imgorder.inference.hub import publish
 
     repo_id = publish.check_repo_id(repo)
-    several = bool(_card(name).members)
     uploads = []
     for card in _networks(name):  # all are looked at before the first one goes up
-        target = publish.check_repo_id(f"{repo_id}-n{card.sizes[0]}") if several else repo_id
+        target = publish.check_repo_id(f"{repo_id}-n{card.sizes[0]}") if find_card(name).members else repo_id
         uploads.append((card, target, publish.collect_files(card)))
     for card, target, inside in uploads:
         if not yes:
@@ -213,19 +207,11 @@ def push(
 
 def _networks(name: str) -> list[Card]:
     """The cards behind a name that have files: one, or those of a group's members."""
-    from imgorder.inference.cards import networks
+    from imgorder.inference.cards import find_card, networks
+    from imgorder.inference.model_files import refuse_pickles
 
-    return networks(_card(name))
-
-
-def _card(name: str) -> Card:
-    from imgorder.inference import cards, model_files
-
-    model_files.refuse_pickles(name)
-    card = cards.known_card(name)
-    if card is None and model_files.backend_of(name):
-        raise ModelError(f"{show(name)}: a file, not a model's name; `imgorder models` lists the names")
-    return card or cards.find_card(name)
+    refuse_pickles(name)
+    return networks(find_card(name))
 
 
 def _print_places(card: Card, paths: dict[str, Path]) -> None:

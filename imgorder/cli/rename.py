@@ -81,7 +81,7 @@ def rename(
         _show_plan.print_plan(plan)
         sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     for planned in unsure:
-        _options.tell_unsure(show(planned.folder), _show_plan.likely(planned), min_confidence)
+        _show_plan.tell_unsure(show(planned.folder), _show_plan.likely(planned), min_confidence)
     runs = None
     if apply and not unsure:
         with say_if_stopped("interrupted; what was under way was taken back"):

@@ -47,11 +47,11 @@ def stamp(
     sets = _options.find_orders(paths or [], order, known, options)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times)
     (photos,) = sets
-    confidence = _options.likely(photos.confidence, len(plan.stamps), photos.direction)
+    confidence = _show_plan.likely_order(photos.confidence, len(plan.stamps), photos.direction)
     _show_plan.print_stamps(plan, photos.confidence, photos.direction)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     if confidence < min_confidence:
-        _options.tell_unsure(show(plan.folder), confidence, min_confidence)
+        _show_plan.tell_unsure(show(plan.folder), confidence, min_confidence)
         raise typer.Exit(EXIT_UNSURE)
     if not apply:
         print("Nothing was changed; --apply carries it out.")

@@ -6,7 +6,6 @@ dark to bright while the hue turns. Only the ends of that line are stored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -15,19 +14,11 @@ import numpy.typing as npt
 LEVELS = 256
 
 
-@dataclass(frozen=True)
-class _Path:
-    """Hue in degrees at both ends (it may run past 360), and the largest chroma."""
-
-    first: float
-    last: float
-    chroma: float
-
-
+# Hue in degrees at both ends (it may run past 360), and the largest chroma.
 PATHS = {
-    "ember": _Path(300, 460, 0.15),  # violet, red, orange, yellow
-    "ocean": _Path(280, 120, 0.12),  # violet, blue, green, yellow
-    "grey": _Path(0, 0, 0.0),
+    "ember": (300, 460, 0.15),  # violet, red, orange, yellow
+    "ocean": (280, 120, 0.12),  # violet, blue, green, yellow
+    "grey": (0, 0, 0.0),
 }
 
 
@@ -38,11 +29,11 @@ def make_colours(name: str) -> npt.NDArray[np.uint8]:
     Raises:
         KeyError: for an unknown name.
     """
-    path = PATHS[name]
+    first, last, most = PATHS[name]
     t = np.linspace(0, 1, LEVELS)
     lightness = 0.2 + 0.74 * t
-    hue = np.radians(path.first + (path.last - path.first) * t)
-    chroma = np.full(LEVELS, path.chroma)
+    hue = np.radians(first + (last - first) * t)
+    chroma = np.full(LEVELS, most)
     for _ in range(60):  # less chroma where screens cannot show the colour
         rgb = _linear_rgb(lightness, chroma * np.cos(hue), chroma * np.sin(hue))
         outside = ((rgb < 0) | (rgb > 1)).any(axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -13,17 +13,18 @@ import numpy as np
 from PIL import Image
 
 from imgorder.errors import ImgorderError, ModelError
-from imgorder.files import atomic_write, same_file
+from imgorder.files import atomic_write, make_folder, same_file
 from imgorder.heatmaps.grid import draw_grid
 from imgorder.heatmaps.maps import Array, find_scales, last_layer, motion_maps
-from imgorder.heatmaps.overlay import Look, paint, round_box, upsample_strips
+from imgorder.heatmaps.overlay import Look, paint, upsample_strips
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.photos import PhotoSet, find_sets, open_photo
-from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, seen_box, to_pixels, upright_rgb
+from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, to_pixels, upright_rgb
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
+from imgorder.pictures.outputs import check_present
 
 JPEG_QUALITY = 92
 
@@ -104,14 +105,13 @@ def write_heatmaps(
         folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
     targets = [_name_targets(photos, folder, wanted) for photos, folder in zip(sets, folders, strict=True)]
     photo_folders = {file.parent for photos in sets for file in photos.files}
-    # Links among the photos may lead to where maps are to go.
-    kept = {_identity(file) for photos in sets for file in photos.files} - {None}
     for folder, files in zip(folders, targets, strict=True):
         _check_folder(folder, photo_folders)
-        _check_targets(chain(*files.values()), wanted.force, kept)
+        for file in chain(*files.values()):
+            check_present(file, sets, wanted.force)  # links among the photos may lead there
     taken = [set_maps(loaded, photos.files, wanted.decision, options.threads) for photos in sets]
     for photos, folder, files, maps in zip(sets, folders, targets, taken, strict=True):
-        _make_folder(folder)
+        make_folder(folder)
         _write_set(photos, files, maps, wanted, written)
 
 
@@ -173,46 +173,10 @@ def _check_folder(folder: Path, of_photos: Set[Path]) -> None:
             f"{show(folder)}: holds the photos, and their maps would be taken for photos next time; "
             "choose another --out"
         )
-    try:
-        above = folder.absolute().parents
-    except OSError as error:  # the current folder is gone
-        raise _unusable(folder, error.strerror or str(error)) from error
-    there = next((each for each in (folder, *above) if os.path.lexists(each)), None)
-    if there is None:
-        raise _unusable(folder, os.strerror(errno.ENOENT))
-    if not os.path.isdir(there):
-        raise _unusable(folder, os.strerror(errno.ENOTDIR))
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise _unusable(folder, os.strerror(errno.EACCES))
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(folder, error.strerror or str(error)) from error
-
-
-def _unusable(folder: Path, why: str) -> ImgorderError:
-    return ImgorderError(f"{show(folder)}: cannot be a folder of maps ({why}); choose another --out")
-
-
-def _identity(file: Path) -> tuple[int, int] | None:
-    """Device and inode of what is under a name; None for nothing."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _check_targets(files: Iterable[Path], force: bool, kept: Set[tuple[int, int] | None]) -> None:
-    for file in files:
-        if os.path.lexists(file):
-            if _identity(file) in kept:
-                raise ImgorderError(f"{show(file)}: is one of the photos; choose another --out")
-            if not force:
-                raise ImgorderError(f"{show(file)}: is there already; give --force to overwrite it, or another --out")
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.lexists(each))
+    if not os.path.isdir(there) or not os.access(there, os.W_OK | os.X_OK):
+        why = os.strerror(errno.EACCES if os.path.isdir(there) else errno.ENOTDIR)
+        raise ImgorderError(f"{show(folder)}: cannot be a folder of maps ({why}); choose another --out")
 
 
 def _write_set(
@@ -261,12 +225,8 @@ def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preproce
     """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
     with atomic_write(path, "choose another --out") as partial:
         values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
-        left, top, right, bottom = round_box(seen_box(size, spec))
         for first, strip in upsample_strips(heat, size, spec):
-            values[first : first + len(strip)] = np.nan
-            start, end = max(first, top), min(first + len(strip), bottom)
-            if start < end:
-                values[start:end, left:right] = strip[start - first : end - first, left:right]
+            values[first : first + len(strip)] = strip
         values.flush()
         del values
 
@@ -275,7 +235,7 @@ def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], s
     """Grey, 65535 for the brightest value of the scale; 0 where the network does not look."""
     values = np.zeros((size[1], size[0]), dtype=np.uint16)
     for first, strip in upsample_strips(heat, size, spec):
-        values[first : first + len(strip)] = np.clip(strip / full, 0, 1) * 65535 + 0.5
+        values[first : first + len(strip)] = np.clip(np.nan_to_num(strip) / full, 0, 1) * 65535 + 0.5
     _save(Image.fromarray(values), path)
 
 

@@ -11,7 +11,7 @@ from math import ceil, log2
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from imgorder.errors import UsageError
 from imgorder.heatmaps.colormap import LEVELS, PATHS, make_colours
@@ -50,27 +50,26 @@ def paint(picture: Image.Image, heat: Map, full: float, look: Look, spec: Prepro
         spec: how the photo became the network's input.
     """
     table = make_colours(look.colormap).astype(np.float32)
-    left, top, right, bottom = round_box(seen_box(picture.size, spec))
     width = picture.width
     for first, values in upsample_strips(heat, picture.size, spec):
-        rows = len(values)
-        area = np.asarray(picture.crop((0, first, width, first + rows)), dtype=np.float32)
+        area = np.asarray(picture.crop((0, first, width, first + len(values))), dtype=np.float32)
         grey = area @ np.array([0.299, 0.587, 0.114], dtype=np.float32) * 0.45
-        share = np.clip(values / full, 0, 1)
+        share = np.clip(np.nan_to_num(values) / full, 0, 1)
         colour = table[(share * (LEVELS - 1) + 0.5).astype(np.uint8)]
         # Thin where little moves, so that the photo stays visible.
         weight = (look.alpha * share**0.75)[..., None]
-        inside = np.zeros((rows, width), dtype=bool)
-        inside[max(0, top - first) : max(0, bottom - first), left:right] = True
-        painted = np.where(inside[..., None], area + weight * (colour - area), grey[..., None])
+        painted = np.where(np.isnan(values)[..., None], grey[..., None], area + weight * (colour - area))
         picture.paste(Image.fromarray((painted + 0.5).astype(np.uint8)), (0, first))
-    _frame(picture, (left, top, right, bottom))
+    left, top, right, bottom = round_box(seen_box(picture.size, spec))
+    line = max(1, min(picture.size) // 400)
+    frame = (left, top, right - 1, bottom - 1)
+    ImageDraw.Draw(picture).rectangle(frame, outline=(255, 255, 255), width=line)
 
 
 def upsample_strips(
     heat: Map, size: tuple[int, int], spec: Preprocessing = DEFAULT, rows: int = STRIP
 ) -> Iterator[tuple[int, Map]]:
-    """A map at the size of its photo, strip by strip: first row and values; 0 where the network does not see.
+    """A map at the size of its photo, strip by strip: first row and values; NaN where the network does not see.
 
     Args:
         heat: ``(H, W)``, over what the network sees.
@@ -82,7 +81,7 @@ def upsample_strips(
     left, top, right, bottom = round_box(seen_box(size, spec))
     for first in range(0, height, rows):
         count = min(rows, height - first)
-        values = np.zeros((count, width), dtype=np.float32)
+        values = np.full((count, width), np.nan, dtype=np.float32)
         start, end = max(first, top), min(first + count, bottom)
         if start < end:
             part = upsample(heat, (right - left, bottom - top), (start - top, end - top), spec.crop)
@@ -121,11 +120,3 @@ def upsample(heat: Map, size: tuple[int, int], rows: tuple[int, int], crop: int 
     image = Image.fromarray(padded.astype(np.float32))
     resized = image.resize((size[0], rows[1] - rows[0]), Image.Resampling.BICUBIC, box=box)
     return np.maximum(np.asarray(resized, dtype=np.float32), 0)  # a cubic dips below zero beside a peak
-
-
-def _frame(picture: Image.Image, box: tuple[int, int, int, int]) -> None:
-    from PIL import ImageDraw
-
-    left, top, right, bottom = box
-    line = max(1, min(picture.size) // 400)
-    ImageDraw.Draw(picture).rectangle((left, top, right - 1, bottom - 1), outline=(255, 255, 255), width=line)

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 from imgorder.errors import ModelError
 from imgorder.fields import Check, Line, read_record
+from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.names import show
 from imgorder.permutations import SIZES
 
@@ -49,17 +50,6 @@ Sizes = Annotated[
 Members = Annotated[
     dict[int, Line],
     Check(lambda members: members.keys() <= set(SIZES), f"a table from set sizes, {_RANGE}, to names of models"),
-]
-Settings = Annotated[
-    dict[str, Any],
-    Check(
-        lambda table: all(
-            type(value) in (int, float)
-            for values in table.values()
-            for value in (values if isinstance(values, list) else [values])
-        ),
-        "a table of numbers",
-    ),
 ]
 
 
@@ -132,7 +122,7 @@ class Card:
     files: dict[str, FileEntry] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     figures: list[Figure] = field(default_factory=list)
-    preprocessing: Settings = field(default_factory=dict)
+    preprocessing: Preprocessing = DEFAULT
     licence: Line = ""
     data: Line = ""
     hub: HubPlace | None = None
@@ -197,6 +187,8 @@ def find_card(name: str) -> Card:
     """As `known_card`; raises ModelError for a name that is not known, too."""
     card = known_card(name)
     if card is None:
+        if PurePath(name).suffix.lower() in ENDINGS.values():
+            raise ModelError(f"{show(name)}: a file, not a model's name; `imgorder models` lists the names")
         there = [*filter(_is_usable, _card_paths()), BASELINE]
         raise ModelError(f"{show(name)}: no such model or model file; there are: {', '.join(there)}")
     return card
@@ -234,6 +226,11 @@ def member_card(group: Card, n: int) -> Card:
     return card
 
 
+def preprocessing_of(card: Card) -> Preprocessing:
+    """How photos become a model's input, as its card says; of several networks, as that of the first one."""
+    return member_card(card, card.sizes[0]).preprocessing if card.members else card.preprocessing
+
+
 def _card_paths() -> dict[str, Path]:
     """The names of all cards, that of the default model first, and where they are."""
     found = {path.stem: path for folder in model_folders() for path in folder.glob("*.json")}
@@ -250,10 +247,8 @@ def _is_usable(name: str) -> bool:
 def _complete(card: Card) -> Card:
     if not card.members:
         return card
-    members = networks(card)
-    return replace(
-        card, preprocessing=members[0].preprocessing, figures=[row for each in members for row in each.figures]
-    )
+    figures = [row for each in networks(card) for row in each.figures]
+    return replace(card, preprocessing=preprocessing_of(card), figures=figures)
 
 
 def read_card(path: Path) -> Card:

@@ -94,6 +94,20 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
     return fetch(card, backend, replace=found is not None)
 
 
+def present_file(card: Card, backend: str) -> Path | None:
+    """A model's file where it is here and right; None where it is not here and need not be.
+
+    Raises:
+        ModelError: if it differs from its card, or is missing where it has to be.
+    """
+    found = find_file(card, backend)
+    if found is not None:
+        check_file(card, backend, found)
+    elif _lost_file(card, backend):
+        raise ModelError(describe_missing(card, backend))
+    return found
+
+
 def check_file(card: Card, backend: str, path: Path) -> None:
     """Make sure that a file is as its card says; raises ModelError with the cure."""
     try:
@@ -104,7 +118,7 @@ def check_file(card: Card, backend: str, path: Path) -> None:
         raise ModelError(f"{error}; {cure}") from error
 
 
-def lost_file(card: Card, backend: str) -> Path | None:
+def _lost_file(card: Card, backend: str) -> Path | None:
     """Where a file that is not here has to be; None if it comes from the Hub or from imgorder-models.
 
     A folder has all files of its cards. Only the one in the package leaves out what needs torch.
@@ -119,7 +133,7 @@ def lost_file(card: Card, backend: str) -> Path | None:
 
 def describe_missing(card: Card, backend: str) -> str:
     """One line for a file that is nowhere on this machine: which, and what brings it."""
-    if lost := lost_file(card, backend):
+    if lost := _lost_file(card, backend):
         return f"{show(lost)}: is not there; {_reinstall(lost)}"
     pull = f"run: imgorder models pull {card.name}"
     cure = pull if cache.cached_file(card, backend) else cards.INSTALL_SEPARATE

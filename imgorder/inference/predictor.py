@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from math import factorial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from imgorder import ordering
 from imgorder.errors import ModelError, SetSizeError, UsageError
 from imgorder.inference import model_files
-from imgorder.inference.backends import Backend, FileBackend
+from imgorder.inference.backends import Backend
 from imgorder.inference.backends.voting import mean_logits
 from imgorder.inference.cards import (
     BASELINE,
@@ -25,6 +25,7 @@ from imgorder.inference.cards import (
     known_card,
     member_card,
     networks,
+    preprocessing_of,
     sizes_in_words,
 )
 from imgorder.inference.hub.cache import cached_file
@@ -32,6 +33,10 @@ from imgorder.media.preprocess import DEFAULT, ImageLike, Preprocessing, Tensor,
 from imgorder.names import show
 from imgorder.ordering import Ordering
 from imgorder.permutations import SIZES
+
+if TYPE_CHECKING:
+    from imgorder.inference.backends.onnx import OnnxBackend
+    from imgorder.inference.backends.torch import TorchBackend
 
 BACKENDS = ("auto", "onnx", "torch")
 
@@ -112,13 +117,10 @@ class OrderingModel:
             self.check_size(len(tensors))
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
-            if n == 2:
-                for index in members:
-                    results[index] = ordering.from_probabilities(np.ones(1), ordering.canonical_ranks(sets[index]))
-                continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
             batch = np.stack([sets[index][np.argsort(rank)] for index, rank in zip(members, ranks, strict=True)])
-            for index, row, rank in zip(members, self.probabilities(batch), ranks, strict=True):
+            rows = self.probabilities(batch) if n > 2 else np.ones((len(batch), 1))
+            for index, row, rank in zip(members, rows, ranks, strict=True):
                 results[index] = ordering.from_probabilities(row, rank)
         return [results[index] for index in range(len(sets))]
 
@@ -216,22 +218,6 @@ def load_model(
     return _load_card(card or find_card(name), backend, threads, offline)
 
 
-def preprocessing_of(card: Card) -> Preprocessing:
-    """How photos become a model's input, as its card says; of several networks, as that of the first one. No model
-    file is opened.
-
-    Raises:
-        ModelError: if the card says what no preprocessing has.
-    """
-    if card.members:
-        card = member_card(card, card.sizes[0])
-    try:
-        return Preprocessing.from_json(json.dumps(card.preprocessing))
-    except Exception as error:  # whatever nonsense in a card leads to
-        cure = "install imgorder again"
-        raise ModelError(f"{card.name}: the preprocessing in its card cannot be used; {cure}") from error
-
-
 def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> OrderingModel:
     if card.name == BASELINE:
         from imgorder.inference.backends.path import PathBackend
@@ -240,7 +226,7 @@ def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> 
         return OrderingModel(BASELINE, path.name, card.sizes, DEFAULT, dict.fromkeys(card.sizes, Network(path)))
     kind = choose_backend(card) if backend == "auto" else backend
 
-    def open_network(of: Card) -> FileBackend:
+    def open_network(of: Card) -> OnnxBackend | TorchBackend:
         return _open_file(model_files.usable_file(of, kind, offline), kind, threads)
 
     if not card.members:
@@ -259,29 +245,29 @@ def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> 
     return OrderingModel(card.name, kind, card.sizes, spec, OpenedWhenAsked(open_member))
 
 
-def _model_of(opened: FileBackend) -> OrderingModel:
+def _model_of(opened: OnnxBackend | TorchBackend) -> OrderingModel:
     """A model that is one network, as its file says."""
     metadata = opened.metadata
     each = dict.fromkeys(metadata.sizes, _network_of(opened))
     return OrderingModel(metadata.name, opened.name, metadata.sizes, metadata.preprocessing, each)
 
 
-def _network_of(opened: FileBackend) -> Network:
+def _network_of(opened: OnnxBackend | TorchBackend) -> Network:
     return Network(opened, opened.metadata.temperatures, opened.path)
 
 
-def _open_file(path: Path, backend: str, threads: int | None) -> FileBackend:
+def _open_file(path: Path, backend: str, threads: int | None) -> OnnxBackend | TorchBackend:
     kind = model_files.backend_of(path)
     if kind is None:
         raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
     if backend not in ("auto", kind):
         raise UsageError(f"{show(path)}: this file is for --backend {kind}, not {backend}")
+    if not os.path.isfile(path):
+        raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
     if kind == "onnx":
         from imgorder.inference.backends.onnx import OnnxBackend
 
         return OnnxBackend.open(path, threads)
-    if not os.path.isfile(path):
-        raise ModelError(f"{show(path)}: no such checkpoint; `imgorder models` lists what there is")
     if not _torch_is_installed():
         raise ModelError(f"{show(path)}: the torch backend is not installed; run: pip install 'imgorder[train]'")
     from imgorder.inference.backends.torch import TorchBackend
@@ -292,15 +278,13 @@ def _open_file(path: Path, backend: str, threads: int | None) -> FileBackend:
 def choose_backend(card: Card) -> str:
     """What runs a model by default: torch where there is a GPU, torch, and the files for it; else ONNX Runtime."""
     # Importing torch takes longer than the whole job, so a GPU is looked for without it.
-    return "torch" if _gpu_in_sight() and _torch_is_installed() and _has_torch_files(card) else "onnx"
-
-
-def _has_torch_files(card: Card) -> bool:
-    """Whether the files for torch are here or can be fetched from the Hub."""
-    return all(
+    if not _gpu_in_sight() or not _torch_is_installed():
+        return "onnx"
+    here_or_on_the_hub = all(
         "torch" in each.files and (model_files.find_file(each, "torch") or cached_file(each, "torch"))
         for each in networks(card)
     )
+    return "torch" if here_or_on_the_hub else "onnx"
 
 
 def _gpu_in_sight() -> bool:

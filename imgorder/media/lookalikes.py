@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgorder.media.photos import find_same_bytes
+from imgorder.media.photos import same_bytes
 from imgorder.names import show
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ def find_lookalikes(files: Sequence[Path], tensors: Tensor) -> list[Lookalike]:
         files: of the set.
         tensors: what a model sees of them, ``(n, 3, crop, crop)``.
     """
-    found = [Lookalike(files.index(one), files.index(other), True) for one, other in find_same_bytes(files)]
-    copies = {each.other for each in found}
-    originals = [index for index in range(len(files)) if index not in copies]
-    for index in originals:
-        like = (earlier for earlier in originals if earlier < index and (tensors[earlier] == tensors[index]).all())
-        found += [Lookalike(earlier, index, False) for earlier in like][:1]
-    return found
+    found = []
+    for other in range(len(files)):
+        alike = [one for one in range(other) if (tensors[one] == tensors[other]).all()]
+        if alike:
+            same = next((one for one in alike if same_bytes(files[one], files[other])), None)
+            found.append(Lookalike(alike[0] if same is None else same, other, same is not None))
+    return sorted(found, key=lambda each: not each.same_bytes)
 
 
 def group_lookalikes(lookalikes: Sequence[Lookalike]) -> list[set[int]]:

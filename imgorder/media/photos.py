@@ -9,10 +9,10 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from hashlib import blake2b
+from filecmp import cmp
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -70,18 +70,17 @@ def find_sets(paths: Sequence[Path]) -> list[PhotoSet]:
         PhotoError: for a path that does not exist or cannot be read, and for a folder without photos.
     """
     sets = []
-    files: list[Path] = []
+    named: dict[str, Path] = {}  # each file once, as it was given first
     for path in paths:
         mode = _stat(path).st_mode
         if stat.S_ISDIR(mode):
             sets.append(PhotoSet(path, tuple(_list_photos(path))))
         elif stat.S_ISREG(mode):
-            if not any(_same_path(path, file) for file in files):
-                files.append(path)
+            named.setdefault(os.path.abspath(path), path)
         else:
             raise PhotoError(f"{show(path)}: neither a file nor a folder; give photos or a folder of photos")
-    if files:
-        files.sort(key=lambda file: natural_key(os.fspath(file)))
+    if named:
+        files = sorted(named.values(), key=lambda file: natural_key(os.fspath(file)))
         folder = files[0].parent
         if any(file.parent != folder for file in files):
             folder = common_folder(files)
@@ -165,21 +164,12 @@ def _open_header(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def find_same_bytes(files: Iterable[Path]) -> list[tuple[Path, Path]]:
-    """Pairs of files with the same bytes, each with the first file that has them."""
-    by_size: dict[int, list[Path]] = {}
-    for file in files:
-        by_size.setdefault(_stat(file).st_size, []).append(file)
-    pairs = []
-    for group in by_size.values():
-        seen: dict[bytes, Path] = {}
-        for file in group if len(group) > 1 else []:
-            digest = blake2b(_read(file)).digest()
-            if digest in seen:
-                pairs.append((seen[digest], file))
-            else:
-                seen[digest] = file
-    return pairs
+def same_bytes(one: Path, other: Path) -> bool:
+    """Whether two files have the same bytes; raises PhotoError if one cannot be read."""
+    try:
+        return cmp(one, other, shallow=False)  # reads them only if their sizes are equal
+    except OSError as error:
+        raise _unreadable(Path(error.filename or one), error) from error
 
 
 def _list_photos(folder: Path) -> list[Path]:
@@ -216,17 +206,6 @@ def _stat(path: Path) -> os.stat_result:
         if getattr(error, "errno", None) == errno.ELOOP:
             raise PhotoError(f"{show(path)}: a symbolic link that leads back to itself; remove it") from error
         raise PhotoError(f"{show(path)}: cannot be reached ({error})") from error
-
-
-def _same_path(a: Path, b: Path) -> bool:
-    return os.path.abspath(a) == os.path.abspath(b)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
 
 
 def _formats() -> list[str]:

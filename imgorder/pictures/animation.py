@@ -9,9 +9,10 @@ from tempfile import TemporaryDirectory, gettempdir
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, features
 
 from imgorder.errors import ImgorderError
+from imgorder.media import video
 from imgorder.names import show
 from imgorder.pictures.canvas import canvas_size, letterbox
 
@@ -19,6 +20,19 @@ BARS = "#101010"
 
 _SAMPLE = 128  # px of each side from which a GIF's colours are chosen
 _GIF_COLOURS = 255  # one of 256 is left for "as in the frame before"
+
+
+def check_encoder(target: Path) -> None:
+    """Raise ImgorderError, before the sorting and not after it, if an animation of this kind cannot be written."""
+    suffix = target.suffix.lower()
+    if suffix == ".mp4":
+        try:
+            video.opencv()
+        except ImgorderError as error:
+            cure = f"{video.OPENCV_HINT}, or name the animation .gif or .webp"
+            raise ImgorderError(f"{show(target)}: an mp4 needs OpenCV; run: {cure}") from error
+    if suffix == ".webp" and not features.check("webp"):
+        raise ImgorderError(f"{show(target)}: this Pillow writes no WebP; name the animation .gif")
 
 
 def make_frames(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.Image]:
@@ -57,7 +71,7 @@ def write_mp4(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None
         ImgorderError: if OpenCV is not installed.
         OSError: if the video could not be written.
     """
-    cv2 = opencv()
+    cv2 = video.opencv()
     # OpenCV writes only to names, does not take all names, and does not report a full disk. So the video is
     # made under a plain name, checked, and copied.
     with TemporaryDirectory(prefix="imgorder-") as folder:
@@ -72,29 +86,13 @@ def write_mp4(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None
             complete = False
         if not complete:
             raise OSError(f"OpenCV could not make the video; is there room in {show(gettempdir())}?")
-        with made.open("rb") as video:
-            shutil.copyfileobj(video, file)
+        with made.open("rb") as complete_video:
+            shutil.copyfileobj(complete_video, file)
 
 
-def opencv() -> Any:
-    """The module ``cv2``.
-
-    Raises:
-        ImgorderError: if it is not installed.
-    """
-    from imgorder.media import video
-
-    try:
-        return video.opencv()
-    except ImgorderError as error:
-        raise ImgorderError(
-            f"an mp4 needs OpenCV; run: {video.OPENCV_HINT}, or name the animation .gif or .webp"
-        ) from error
-
-
-def _count_frames(video: Any) -> int:
+def _count_frames(made: Any) -> int:
     count = 0
-    while video.read()[0]:
+    while made.read()[0]:
         count += 1
-    video.release()
+    made.release()
     return count

@@ -52,7 +52,8 @@ def canvas_size(pictures: Sequence[Image.Image]) -> Size:
     """
     longest = max(max(picture.size) for picture in pictures)
     sizes = [_fit(picture.size, (longest, longest)) for picture in pictures]
-    return _even(max(width for width, _ in sizes)), _even(max(height for _, height in sizes))
+    width, height = map(max, zip(*sizes, strict=True))
+    return width + width % 2, height + height % 2
 
 
 def letterbox(picture: Image.Image, size: Size, bars: str) -> Image.Image:
@@ -83,10 +84,6 @@ def _fit(size: Size, box: Size) -> Size:
     """The largest size of the same shape inside a box; no side is below 1 px."""
     scale = min(box[0] / size[0], box[1] / size[1])
     return max(1, min(box[0], round(size[0] * scale))), max(1, min(box[1], round(size[1] * scale)))
-
-
-def _even(length: int) -> int:
-    return length + length % 2
 
 
 def convert_to_srgb(picture: Image.Image, profile: object) -> Image.Image:

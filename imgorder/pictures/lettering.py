@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -35,14 +36,9 @@ def fit_text(text: str, size: int, width: float) -> tuple[str, Font]:
     text, font = _showable(unicodedata.normalize("NFC", text), size)
     if font.getlength(text) <= width:
         return text, font
-    low, high = 0, len(text)  # how many characters can stay
-    while low < high:
-        kept = (low + high + 1) // 2
-        if font.getlength(_shortened(text, kept)) <= width:
-            low = kept
-        else:
-            high = kept - 1
-    return _shortened(text, low), font
+    # The first number of characters that is too many; without any, only the dots are left.
+    most = bisect_right(range(1, len(text)), width, key=lambda kept: font.getlength(_shortened(text, kept)))
+    return _shortened(text, most), font
 
 
 def line_height(font: Font) -> int:
@@ -66,7 +62,7 @@ def _showable(text: str, size: int) -> tuple[str, Font]:
             break
     assert best is not None  # the bundled font is always there
     missing, font = best
-    return "".join(_escape(char) if char in missing else char for char in text), font
+    return "".join(char.encode("unicode_escape").decode() if char in missing else char for char in text), font
 
 
 def _fonts(size: int) -> Iterator[Font]:
@@ -104,7 +100,3 @@ def _lacks(font: Font, char: str) -> bool:
 def _glyph(font: ImageFont.FreeTypeFont, char: str) -> tuple[tuple[int, int], bytes]:
     mask = font.getmask(char)
     return mask.size, bytes(mask)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")

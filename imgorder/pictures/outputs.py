@@ -13,49 +13,71 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import orderly_end, same_file
 from imgorder.media.photos import SUFFIXES, PhotoSet
 from imgorder.names import show
 
 
-def number_names(target: Path, count: int) -> list[Path]:
-    """One name for each set: ``out.png`` for one, ``out-1.png``, ``out-2.png`` and so on for several."""
-    if count == 1:
-        return [target]
-    return [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, count + 1)]
+def check_ending(option: str, target: Path, endings: Sequence[str]) -> None:
+    """Raise UsageError for a file whose name does not end in one of these, in capitals or not."""
+    if target.suffix.lower() not in endings:
+        raise UsageError(f"{option} {show(target)}: the name must end in {' or '.join(endings)}")
 
 
-def check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
-    """Check before the work that a file can be written.
+def check_targets(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> list[Path]:
+    """Check before the work that a file for each set can be written.
 
     Args:
+        target: the file; of several sets, those with a number before the ending, ``out-1.png`` and so on.
         sets: the photos to sort.
         force: an existing file may be replaced, unless it is one of the photos.
-        warn: called if the file will be taken for a photo the next time.
+        warn: called if a file will be taken for a photo the next time.
+
+    Returns:
+        The files, one for each set.
 
     Raises:
         ImgorderError: naming the file and the cure.
     """
+    targets = [target]
+    if len(sets) > 1:
+        targets = [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, len(sets) + 1)]
+    for each in targets:
+        _check_target(each, sets, force, warn)
+    return targets
+
+
+def _check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
     folder = target.parent
     try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+        if not stat.S_ISDIR(folder.stat().st_mode):
+            raise ImgorderError(f"{show(target)}: {show(folder)} is not a folder; choose another place")
     except FileNotFoundError as error:
         raise ImgorderError(f"{show(target)}: there is no folder {show(folder)}; make it first") from error
     except OSError as error:
         raise _not_written(target, error) from error
-    if not is_folder:
-        raise ImgorderError(f"{show(target)}: {show(folder)} is not a folder; choose another place")
-    try:
-        _check_present(target, os.lstat(target).st_mode, sets, force)
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise _not_written(target, error) from error
+    check_present(target, sets, force)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ImgorderError(f"{show(target)}: no permission to write into {show(folder)}; choose another place")
     if target.suffix.lower() in SUFFIXES and any(same_file(folder, photos.folder) for photos in sets):
         warn(f"{show(target)}: lies among the photos; the next time their folder is sorted it is taken for one")
+
+
+def check_present(target: Path, sets: Sequence[PhotoSet], force: bool) -> None:
+    """Check that what is under a name, if anything, may be replaced; raises as `check_targets` does."""
+    try:
+        mode = os.lstat(target).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise _not_written(target, error) from error
+    if any(same_file(target, file) for photos in sets for file in photos.files):
+        raise ImgorderError(f"{show(target)}: is one of the photos; choose another place or name")
+    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
+        raise ImgorderError(f"{show(target)}: something other than a file is there; choose another place or name")
+    if not force:
+        raise _exists(target)
 
 
 def write_all(files: Iterable[tuple[Path, Callable[[BinaryIO], None]]], force: bool) -> None:
@@ -106,15 +128,6 @@ def _place(parts: Sequence[tuple[Path, Path]], force: bool) -> None:
     finally:
         for claim in claims:
             claim.unlink(missing_ok=True)
-
-
-def _check_present(target: Path, mode: int, sets: Sequence[PhotoSet], force: bool) -> None:
-    if any(same_file(target, file) for photos in sets for file in photos.files):
-        raise ImgorderError(f"{show(target)}: one of the photos to sort; choose another name")
-    if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
-        raise ImgorderError(f"{show(target)}: something other than a file is there; choose another name")
-    if not force:
-        raise _exists(target)
 
 
 def _exists(target: Path) -> ImgorderError:

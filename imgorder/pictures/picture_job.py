@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, features
+from PIL import Image
 
-from imgorder.errors import ImgorderError, UsageError
 from imgorder.media.photos import PhotoSet
 from imgorder.names import short_names, show
 from imgorder.pictures import animation
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_target, number_names, write_all
+from imgorder.pictures.outputs import check_ending, check_targets, write_all
 from imgorder.pictures.sheet import draw_sheet
 from imgorder.sorting import SortedSet
 
@@ -48,9 +47,10 @@ class PictureJob:
 
     def __post_init__(self) -> None:
         """Raises UsageError for a file ending that is not known."""
-        for option, target, known in (("--sheet", self.sheet, SHEETS), ("--animate", self.animate, tuple(ANIMATIONS))):
-            if target is not None and target.suffix.lower() not in known:
-                raise UsageError(f"{option} {show(target)}: the name must end in {' or '.join(known)}")
+        if self.sheet is not None:
+            check_ending("--sheet", self.sheet, SHEETS)
+        if self.animate is not None:
+            check_ending("--animate", self.animate, tuple(ANIMATIONS))
 
     def check(self, sets: Sequence[PhotoSet], warn: Callable[[str], None]) -> list[list[Path]]:
         """Check before the sorting that everything can be written.
@@ -66,10 +66,9 @@ class PictureJob:
             ImgorderError: with one line that names the file and the cure.
         """
         if self.animate is not None:
-            _check_encoder(self.animate)
-        columns = [number_names(target, len(sets)) for target in (self.sheet, self.animate) if target is not None]
-        for target in (target for column in columns for target in column):
-            check_target(target, sets, self.force, warn)
+            animation.check_encoder(self.animate)
+        wanted = [target for target in (self.sheet, self.animate) if target is not None]
+        columns = [check_targets(target, sets, self.force, warn) for target in wanted]
         return [list(row) for row in zip(*columns, strict=True)]
 
     def write(self, results: Sequence[SortedSet], targets: Sequence[Sequence[Path]]) -> None:
@@ -106,18 +105,6 @@ def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
         sheet.save(file, "PNG")
     else:
         sheet.save(file, "JPEG", quality=90)
-
-
-def _check_encoder(target: Path) -> None:
-    """Fail before the sorting, not after it, if an animation of this kind cannot be written."""
-    suffix = target.suffix.lower()
-    try:
-        if suffix == ".mp4":
-            animation.opencv()
-        if suffix == ".webp" and not features.check("webp"):
-            raise ImgorderError("this Pillow writes no WebP; name the animation .gif")
-    except ImgorderError as error:
-        raise ImgorderError(f"{show(target)}: {error}") from error
 
 
 def _describe(result: SortedSet) -> str:

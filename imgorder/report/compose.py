@@ -10,8 +10,7 @@ from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
 
-from imgorder import __version__
-from imgorder.errors import ImgorderError, ModelError, SetSizeError, UsageError
+from imgorder.errors import ImgorderError, ModelError, SetSizeError
 from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
@@ -26,9 +25,9 @@ from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_target, number_names, write_all
+from imgorder.pictures.outputs import check_ending, check_targets, write_all
 from imgorder.report.embed import EDGE, encode_picture
-from imgorder.report.facts import Candidate, Maker, Numbers, Photo, Report
+from imgorder.report.facts import Candidate, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
 from imgorder.sorting import Sorting, sort_sets
@@ -71,17 +70,14 @@ def write_reports(
             written. The files are checked before the sorting.
         UsageError: if the file's name does not end in `SUFFIXES`.
     """
-    if out.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--out {show(out)}: the name must end in {' or '.join(SUFFIXES)}")
+    check_ending("--out", out, SUFFIXES)
     sets = find_sets(paths)
     for photos in sets:
         if len(photos.files) == 2:
             raise SetSizeError(
                 f"{show(photos.folder)}: two photos, nothing to order; a report needs 3 to 6 of one scene"
             )
-    targets = number_names(out, len(sets))
-    for target in targets:
-        check_target(target, sets, force, warn)
+    targets = check_targets(out, sets, force, warn)
     pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
     write_all(((target, partial(_write, page)) for page, target in zip(pages, targets, strict=True)), force)
     return targets
@@ -99,7 +95,7 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     baseline, tied = _ask_baseline(sorting, number, threads)
     groups = group_lookalikes(sorting.lookalikes)
     return Report(
-        title=result.folder_name,
+        result=result,
         photos=_load_photos(sorting, look),
         given="first" if start is not None else "nothing" if result.direction == "unknown" else "direction",
         lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
@@ -113,7 +109,8 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
         baseline_tied=tied,
         times=judge([zoned_time(file) for file in result.files]),
         look=look,
-        maker=_name_maker(sorting),
+        preprocessing=sorting.model.preprocessing,
+        sha256=_hash_model(sorting),
     )
 
 
@@ -172,14 +169,12 @@ def _number_order(order: Sequence[int], number: Mapping[int, int], start: int | 
     return min(forward, forward[::-1], key=lambda numbers: (sum(a > b for a, b in combinations(numbers, 2)), numbers))
 
 
-def _name_maker(sorting: Sorting) -> Maker:
-    model, result = sorting.model, sorting.result
-    file = model.networks[len(result.files)].file
+def _hash_model(sorting: Sorting) -> str:
+    file = sorting.model.networks[len(sorting.result.files)].file
     try:
-        digest = "" if file is None else describe_file(file).sha256
+        return "" if file is None else describe_file(file).sha256
     except OSError as error:
         raise ImgorderError(f"{show(file or '')}: cannot be read ({error.strerror})") from error
-    return Maker(show(model.name), model.backend, digest, model.preprocessing, result.votes, __version__)
 
 
 def _write(text: str, file: BinaryIO) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from imgorder.heatmaps.overlay import Look
 from imgorder.media.preprocess import Preprocessing
 from imgorder.report.times import Times
+from imgorder.sorting import SortedSet
 
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""
@@ -59,31 +60,11 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Maker:
-    """What made the report.
-
-    Attributes:
-        model, backend: what gave the order.
-        sha256: of the model's file, in hexadecimal digits; empty if it has none.
-        preprocessing: how photos became the model's input.
-        votes: in how many listings the network saw the set.
-        version: of imgorder.
-    """
-
-    model: str
-    backend: str
-    sha256: str
-    preprocessing: Preprocessing
-    votes: int
-    version: str
-
-
-@dataclass(frozen=True)
 class Report:
     """A set in its order, and how sure the order is.
 
     Attributes:
-        title: the folder's own name.
+        result: the sorted set.
         photos: in the predicted order.
         given: what the user said of the order.
         lookalikes: groups of photos that the model cannot tell apart.
@@ -93,10 +74,11 @@ class Report:
         baseline_tied: whether other orders are as short.
         times: the photos' capture times, compared with the order.
         look: of the heat maps.
-        maker: what made it.
+        preprocessing: how photos became the model's input.
+        sha256: of the model's file, in hexadecimal digits; empty if it has none.
     """
 
-    title: str
+    result: SortedSet
     photos: tuple[Photo, ...]
     given: Given
     lookalikes: tuple[Numbers, ...]
@@ -106,7 +88,8 @@ class Report:
     baseline_tied: bool
     times: Times
     look: Look
-    maker: Maker
+    preprocessing: Preprocessing
+    sha256: str
 
     @property
     def baseline_agrees(self) -> bool:

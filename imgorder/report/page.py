@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from imgorder import __version__
 from imgorder.heatmaps.colormap import make_colours
+from imgorder.names import show
 from imgorder.report import words
 from imgorder.report.embed import make_data_uri
 from imgorder.report.facts import Candidate, Picture, Report
@@ -52,8 +54,8 @@ def make_page(report: Report) -> str:
     return fill(
         folder.joinpath("report.html").read_text("utf-8"),
         style=Html(folder.joinpath("report.css").read_text("utf-8").strip()),
-        title=report.title,
-        version=report.maker.version,
+        title=report.result.folder_name,
+        version=__version__,
         count=len(report.photos),
         facts=_facts(report),
         direction=words.describe_direction(report),
@@ -69,8 +71,8 @@ def make_page(report: Report) -> str:
             [_paragraph(words.describe_times(report.times)), _paragraph(words.describe_times_direction(report))]
         ),
         source=words.describe_source(report),
-        preprocessing=words.describe_preprocessing(report.maker),
-        model=words.describe_model(report.maker),
+        preprocessing=words.describe_preprocessing(report.preprocessing),
+        model=words.describe_model(report),
     )
 
 
@@ -106,7 +108,7 @@ def _image(picture: Picture, kind: str, alt: str) -> Html:
 
 def _legend(report: Report) -> Html:
     if report.photos[0].heat is None:
-        return _paragraph(f"The model {report.maker.model} has no heat maps.")
+        return _paragraph(f"The model {show(report.result.model)} has no heat maps.")
     rows = make_colours(report.look.colormap)[::17].tolist()
     return fill(_LEGEND, stops=",".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in rows))
 

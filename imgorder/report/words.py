@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from imgorder.report.facts import Maker, Report
+from imgorder import __version__
+from imgorder.media.preprocess import Preprocessing
+from imgorder.names import show
+from imgorder.report.facts import Report
 from imgorder.report.times import Times
 
 _EQUAL = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
@@ -148,9 +151,8 @@ def show_time(taken: datetime) -> str:
     return text if taken.tzinfo is None else f"{text} {taken.isoformat()[-6:]}"
 
 
-def describe_preprocessing(maker: Maker) -> str:
+def describe_preprocessing(spec: Preprocessing) -> str:
     """How a photo was prepared for the model."""
-    spec = maker.preprocessing
     edge, crop = spec.shorter_edge, spec.crop
     middle = f"; only the {crop}×{crop} px in its middle were looked at"
     if spec.squeeze > 1:
@@ -159,8 +161,9 @@ def describe_preprocessing(maker: Maker) -> str:
     return f"Each photo was turned upright and scaled so that its shorter edge has {edge} px{middle}."
 
 
-def describe_model(maker: Maker) -> str:
+def describe_model(report: Report) -> str:
     """Name, runtime and file of the model."""
-    file = f", SHA-256 {maker.sha256[:12]}…" if maker.sha256 else ""
-    votes = f" It saw the photos in {maker.votes} listings; the answer is the mean." if maker.votes > 1 else ""
-    return f"Model {maker.model} ({maker.backend}{file}), imgorder {maker.version}.{votes}"
+    result = report.result
+    file = f", SHA-256 {report.sha256[:12]}…" if report.sha256 else ""
+    votes = f" It saw the photos in {result.votes} listings; the answer is the mean." if result.votes > 1 else ""
+    return f"Model {show(result.model)} ({result.backend}{file}), imgorder {__version__}.{votes}"

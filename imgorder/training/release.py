@@ -135,7 +135,7 @@ def write_release(
         metadata.family,
         metadata.sizes,
         about=to.about,
-        preprocessing=asdict(metadata.preprocessing),
+        preprocessing=metadata.preprocessing,
         files={"onnx": describe_file(graph), "torch": describe_file(weights)},
         training=training,
         licence=to.licence,

@@ -6,13 +6,10 @@ Each backend is an object with ``logits(tensors)``: float32 ``(B, n, 3, H, W) ->
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-
-from imgorder.model_format import ModelMetadata
 
 
 class Backend(Protocol):
@@ -40,18 +37,4 @@ class Backend(Protocol):
             UsageError: if this backend has no gradients.
             ModelError: if the model has no maps.
         """
-        ...
-
-
-class FileBackend(Backend, Protocol):
-    """A backend that was opened from a model file."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        ...
-
-    @property
-    def metadata(self) -> ModelMetadata:
-        """What the file says of itself."""
         ...

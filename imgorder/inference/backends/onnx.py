@@ -52,10 +52,8 @@ class OnnxBackend:
         """Open a model file.
 
         Raises:
-            ModelError: if the file is missing, is no ONNX model, or was not exported by imgorder.
+            ModelError: if the file cannot be read, is no ONNX model, or was not exported by imgorder.
         """
-        if not os.path.isfile(path):
-            raise ModelError(f"{show(path)}: no such model file; `imgorder models` lists what there is")
         try:
             session = start_session(path, threads)
         except OSError as error:

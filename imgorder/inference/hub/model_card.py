@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -34,11 +34,14 @@ def make_readme(card: Card) -> str:
     if card.training:
         parts += ["## Training", recipe_table(card.training)]
     if card.figures:
-        parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _figures(card)]
+        rows = [
+            (each.dataset, each.seq_len, each.spacing, each.sets, each.accuracy, each.baseline) for each in card.figures
+        ]
+        parts += ["## Figures", "Percent of sets whose whole order is right, up to reversal.", _table(_HEADER, rows)]
     if card.limits:
         parts += ["## Limits", "\n".join(f"- {each}" for each in card.limits)]
-    files = [f"| {each.file} | {each.bytes} | {each.sha256} |" for each in card.files.values()]
-    parts += ["## Files", "\n".join(("| file | bytes | SHA-256 |", "| --- | --- | --- |", *files))]
+    files = [(each.file, each.bytes, each.sha256) for each in card.files.values()]
+    parts += ["## Files", _table(("file", "bytes", "SHA-256"), files)]
     if card.licence:
         parts += ["## Licence", card.licence]
     return "\n\n".join(parts) + "\n"
@@ -51,23 +54,20 @@ def make_config(card: Card) -> str:
     return json.dumps(fields, indent=1) + "\n"
 
 
-def _figures(card: Card) -> str:
-    lines = [" | ".join(_HEADER), " | ".join("---" for _ in _HEADER)]
-    for row in card.figures:
-        cells = (row.dataset, row.seq_len, row.spacing, row.sets, row.accuracy, row.baseline)
-        lines.append(" | ".join(map(str, cells)))
-    return "\n".join(f"| {line} |" for line in lines)
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in lines)
 
 
 def recipe_table(facts: dict[str, Any]) -> str:
     """The facts of a training run, or of those of an ensemble's members, as Markdown."""
-    lines = ["| fact | value |", "| --- | --- |"]
+    rows = []
     for name, value in facts.items():
         parts = value if name == "members" and isinstance(value, dict) else {name: value}
         for part, each in parts.items():
             shown = ", ".join(_named(each)) if isinstance(each, dict) else each
-            lines.append(f"| {part.replace('_', ' ')} | {shown} |")
-    return "\n".join(lines)
+            rows.append((part.replace("_", " "), shown))
+    return _table(("fact", "value"), rows)
 
 
 def _named(facts: dict[str, Any]) -> Iterator[str]:

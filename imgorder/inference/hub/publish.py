@@ -9,7 +9,7 @@ from imgorder import __version__
 from imgorder.errors import ModelError, UsageError
 from imgorder.inference.cards import Card, HubPlace
 from imgorder.inference.hub import LIBRARY, cache, importing
-from imgorder.inference.model_files import check_file, describe_missing, find_file
+from imgorder.inference.model_files import describe_missing, present_file
 
 # Somewhat stricter than the Hub. huggingface_hub has the rules as well, but a dry run does not import it.
 _REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
@@ -38,10 +38,9 @@ def collect_files(card: Card) -> dict[str, Path | bytes]:
         raise ModelError(f"{card.name}: needs no weights; there is nothing to upload")
     inside: dict[str, Path | bytes] = {}
     for backend, entry in card.files.items():
-        found = find_file(card, backend)
+        found = present_file(card, backend)
         if found is None:
             raise ModelError(describe_missing(card, backend))
-        check_file(card, backend, found)
         inside[entry.file] = found
     inside["config.json"] = make_config(card).encode()
     inside["README.md"] = make_readme(card).encode(errors="backslashreplace")
