@@ -13,6 +13,7 @@ from typing import Any
 
 import tomli_w
 
+from imgorder.datasets.manifest import Progress
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import known_card
@@ -21,7 +22,7 @@ from imgorder.names import show
 from imgorder.training.build import make_accelerator, network_settings
 from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, as_plain, make_config
-from imgorder.training.packing import Data, Progress, find_data, open_store
+from imgorder.training.packing import Data, find_data, open_store
 from imgorder.training.sources import make_source, need_steps
 from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE, Trainer
@@ -154,14 +155,13 @@ def _check(config: TrainConfig, data: Data) -> None:
         UsageError: if the settings do not fit the network or the data.
     """
     network_settings(config)
-    if not data.manifests:
+    if not data.entries:
         need_steps(config)
         return
-    there = {manifest.seq_len for manifest in data.manifests}
-    for n in sorted(set(config.seq_len) - there):
-        sizes = ",".join(map(str, sorted(there)))
+    for n in sorted(set(config.seq_len) - data.sizes):
+        sizes = ",".join(map(str, sorted(data.sizes)))
         raise UsageError(f"no manifest has sets of {n}; give one, or --seq-len {sizes}, of which there are")
-    for n in sorted(there - set(config.seq_len)):
+    for n in sorted(data.sizes - set(config.seq_len)):
         raise UsageError(f"a manifest has sets of {n}, which --seq-len leaves out; leave the manifest out as well")
 
 
