@@ -17,9 +17,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from imgorder.errors import ImgorderError
+from imgorder.fields import as_record
 from imgorder.files import atomic_write
 from imgorder.names import show
-from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.training.config import TrainConfig, make_config
 
 WEIGHTS = "model.safetensors"  # of a run, for use; its config.toml lies beside it
 
@@ -61,7 +62,7 @@ def save_checkpoint(
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    metadata = {"config": json.dumps(as_plain(config)), "progress": json.dumps(vars(progress))}
+    metadata = {"config": json.dumps(as_record(config)), "progress": json.dumps(vars(progress))}
     with atomic_write(path, "free some space, then go on with --resume") as partial:
         try:
             save_file(contiguous, partial, metadata=metadata)

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from imgorder.errors import UsageError
+from imgorder.fields import as_record
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import Card
 from imgorder.inference.checksum import describe_file
@@ -23,7 +24,7 @@ from imgorder.networks.weights import read_network, round_kernels, write_network
 from imgorder.training.build import network_settings
 from imgorder.training.calibrate import compute_held_out_logits, fit_temperature
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
-from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.training.config import TrainConfig, make_config
 from imgorder.training.export import export_onnx
 from imgorder.training.held_out import find_clips
 from imgorder.training.store import FrameStore
@@ -169,7 +170,7 @@ def fit_temperatures(
 
 def _own_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings that differ from the recipe, without where the data and the first weights lay."""
-    usual = as_plain(make_config({"recipe": config.recipe}))
+    usual = as_record(make_config({"recipe": config.recipe}))
     left_out = ("data", "commit", "init", "sets")
-    settings = as_plain(config).items()
+    settings = as_record(config).items()
     return {name: value for name, value in settings if name not in left_out and value != usual.get(name)}

@@ -15,13 +15,14 @@ import tomli_w
 
 from imgorder.datasets.manifest import Progress
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.fields import as_record
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import known_card
 from imgorder.media.preprocess import DEFAULT
 from imgorder.names import show
 from imgorder.training.build import make_accelerator, network_settings
 from imgorder.training.checkpoint import read_config
-from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.training.config import TrainConfig, make_config
 from imgorder.training.packing import Data, find_data, open_store
 from imgorder.training.sources import make_source, need_steps
 from imgorder.training.store import FrameStore
@@ -105,7 +106,7 @@ def train_network(
         trainer.resume()
     if accelerator.is_main_process:
         with atomic_write(run / CONFIG) as partial:
-            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
+            partial.write_text(tomli_w.dumps(as_record(config)), "utf-8")
         if trainer.taken:
             say(f"beginning with {trainer.taken}")
         say(trainer.summary())
@@ -125,7 +126,7 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
         if not state.exists():
             raise ImgorderError(f"{show(run)}: holds no run to go on with; leave out --resume")
         before = read_config(state)
-        config = _absolute(make_config(as_plain(before), *changes))
+        config = _absolute(make_config(as_record(before), *changes))
         for name in KEPT:
             if getattr(config, name) != getattr(before, name):
                 raise UsageError(f"{name} cannot change on --resume; begin another run with another --out")
