@@ -282,7 +282,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_state(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imgorder.training.checkpoint.save_file", full)
+    monkeypatch.setattr("imgorder.training.checkpoint.write_tensors", full)
     with pytest.raises(ImgorderError, match=r"state.safetensors: cannot be written \(No space left on device\)"):
         trainer.train()
     assert (tmp_path / "state.safetensors").read_bytes() == before

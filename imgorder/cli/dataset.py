@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import Commands, named_path, parse_numbers, parse_sizes
+from imgorder.cli._options import Commands, named_path, parse_sizes, parse_spacings
 from imgorder.cli._terminal import counting, one_line_errors, print_warning, say_if_stopped
 from imgorder.errors import ImgorderError
 from imgorder.files import make_folder
@@ -87,7 +87,7 @@ def davis(
     """All evenly spaced sets of DAVIS, for tests."""
     from imgorder.datasets.davis import build_davis
 
-    built = build_davis(root, parse_sizes(seq_len), _spacings(spacing))
+    built = build_davis(root, parse_sizes(seq_len), parse_spacings(spacing))
     _write(built, out, "sequences")
 
 
@@ -134,16 +134,12 @@ def photos(
     _write(built, out, "folders")
 
 
-def _spacings(texts: list[str]) -> list[int]:
-    return parse_numbers(texts, "--spacing", 1, 1000)
-
-
 @contextmanager
 def _scanning(working: Path, spacing: list[str], min_flow: float, workers: int | None) -> Iterator[Scan]:
     """How videos are read, with a bar on stderr where that is a terminal; a word on how to go on after an interrupt."""
     from imgorder.datasets.scan import Scan
 
-    spacings = _spacings(spacing)
+    spacings = parse_spacings(spacing)
     make_folder(working.parent)
     how = f"what is done is in {show(working)}; the same command goes on from there"
     with say_if_stopped(how), counting("videos") as progress:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from imgorder.errors import UsageError
-from imgorder.networks.families import FAMILIES, apply_width, build_network, sizes_of
+from imgorder.model_format import ModelMetadata
+from imgorder.networks.families import FAMILIES, apply_width, build_network, settings_of, sizes_of
 from imgorder.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -94,6 +95,22 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
     if not set(config.seq_len) <= set(sizes):
         raise UsageError(f"{config.backbone} takes sets of {sizes}, seq_len is {list(config.seq_len)}")
     return settings
+
+
+def describe_network(config: TrainConfig, network: nn.Module, name: str) -> ModelMetadata:
+    """What a run says of its network in a model file; its temperatures are not fitted."""
+    settings = settings_of(network)
+    sizes = sizes_of(config.family, settings)
+    return ModelMetadata(
+        name=name,
+        family=config.family,
+        settings=settings,
+        sizes=sizes,
+        preprocessing=config.preprocessing,
+        temperatures=dict.fromkeys(sizes, 1.0),
+        training_commit=config.commit,
+        held_out_groups=config.held_out_groups,
+    )
 
 
 def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:

@@ -25,7 +25,6 @@ from imgorder.training.checkpoint import read_config
 from imgorder.training.config import TrainConfig, make_config
 from imgorder.training.packing import Data, find_data, open_store
 from imgorder.training.sources import make_source, need_steps
-from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE, Trainer
 from imgorder.training.warm_start import check_weights
 
@@ -100,7 +99,11 @@ def train_network(
         say(f"decoding {len(data.jobs)} clips into {show(folder)}")
     # One process decodes, the others find it done.
     with accelerator.main_process_first():
-        store = _store(data, folder, workers, progress if accelerator.is_main_process else None, warn)
+        progress = progress if accelerator.is_main_process else None
+        try:
+            store = open_store(data, folder, workers or os.cpu_count() or 1, progress, warn)
+        except OSError as error:
+            raise ImgorderError(f"{show(folder)}: frames cannot be written ({error.strerror}); try --frames") from error
     trainer = Trainer(config, make_source(config, data, store, resume), run, accelerator)
     if resume:
         trainer.resume()
@@ -164,19 +167,6 @@ def _check(config: TrainConfig, data: Data) -> None:
         raise UsageError(f"no manifest has sets of {n}; give one, or --seq-len {sizes}, of which there are")
     for n in sorted(data.sizes - set(config.seq_len)):
         raise UsageError(f"a manifest has sets of {n}, which --seq-len leaves out; leave the manifest out as well")
-
-
-def _store(
-    data: Data,
-    folder: Path,
-    workers: int | None,
-    progress: Progress | None,
-    warn: Callable[[str], None],
-) -> FrameStore:
-    try:
-        return open_store(data, folder, workers or os.cpu_count() or 1, progress, warn)
-    except OSError as error:
-        raise ImgorderError(f"{show(folder)}: frames cannot be written ({error.strerror}); try --frames") from error
 
 
 @contextmanager

@@ -20,12 +20,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import atomic_write
-from imgorder.model_format import ModelMetadata
 from imgorder.names import show
-from imgorder.networks.families import build_network, settings_of, sizes_of
+from imgorder.networks.families import build_network
 from imgorder.networks.weights import write_network
 from imgorder.training.batch_plan import BatchPlan, plan_batch, plan_held_out
-from imgorder.training.build import make_accelerator, make_average, make_optimizer, network_settings
+from imgorder.training.build import describe_network, make_accelerator, make_average, make_optimizer, network_settings
 from imgorder.training.checkpoint import WEIGHTS, Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
 from imgorder.training.metrics_log import MetricsLog
@@ -81,9 +80,9 @@ class Trainer:
         self.device = self.accelerator.device
         self.processes = self.accelerator.num_processes
         self.progress = Progress()
-        self.settings = network_settings(config)
+        settings = network_settings(config)
         torch.manual_seed(config.seed % SEEDS)
-        network = build_network(config.family, **self.settings)
+        network = build_network(config.family, **settings)
         self.taken = take_weights(network, config.init) if config.init and not (run / STATE).exists() else ""
         network = network.to(self.device)
         if config.channels_last:
@@ -406,16 +405,6 @@ class Trainer:
 
     def _write_weights(self) -> None:
         network = self.ema.module
-        sizes = sizes_of(self.config.family, self.settings)
-        metadata = ModelMetadata(
-            name=show(self.run.resolve().name),
-            family=self.config.family,
-            settings=settings_of(network),
-            sizes=sizes,
-            preprocessing=self.config.preprocessing,
-            temperatures=dict.fromkeys(sizes, 1.0),
-            training_commit=self.config.commit,
-            held_out_groups=self.config.held_out_groups,
-        )
+        metadata = describe_network(self.config, network, show(self.run.resolve().name))
         with atomic_write(self.run / WEIGHTS) as partial:
             write_network(network, metadata, partial)
