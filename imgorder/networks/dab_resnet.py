@@ -15,7 +15,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgorder.networks.dab import DABConv, DABMode, DifferenceAccumulator, convolution
+from imgorder.networks.dab import DABConv, DABMode, convolution
 from imgorder.permutations import class_count
 
 
@@ -162,7 +162,3 @@ class DABResNet(nn.Module):
         x = self.stages(x).mean(dim=(2, 3))
         logits: Tensor = self.classify(x.unflatten(0, (-1, self.config.seq_len)).flatten(1))
         return logits
-
-    def accumulators(self) -> list[DifferenceAccumulator]:
-        """All difference accumulators, from the input to the output; a shortcut's follows its block's."""
-        return [module for module in self.modules() if isinstance(module, DifferenceAccumulator)]

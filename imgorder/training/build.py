@@ -38,24 +38,17 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
     # accelerate keeps its first settings for good, where a second run in this process may have others.
     AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
-    precision = choose_precision(config, on_cpu)
+    precision = config.precision
+    if precision == "auto":
+        # A processor without instructions for bf16 is ten times slower in it than in fp32.
+        has_bf16 = cpu_has_bf16() if on_cpu else torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if has_bf16 else "fp32"
     try:
         return Accelerator(
             mixed_precision="no" if precision == "fp32" else precision, cpu=on_cpu, kwargs_handlers=[patience]
         )
     except ValueError as error:  # bf16 on a GPU without it
         raise UsageError(f"--precision {config.precision}: {error}") from error
-
-
-def choose_precision(config: TrainConfig, on_cpu: bool) -> str:
-    """The precision of a run: fp32, bf16 or fp16.
-
-    A processor without instructions for bf16 is ten times slower in it than in fp32; "auto" avoids that.
-    """
-    if config.precision != "auto":
-        return config.precision
-    has_bf16 = cpu_has_bf16() if on_cpu else torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if has_bf16 else "fp32"
 
 
 def cpu_has_bf16() -> bool:
