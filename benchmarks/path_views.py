@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from imgorder.evaluation.measure import Measured, measure
+from imgorder.evaluation.measure import Measured, measure_all
 from imgorder.evaluation.sets import DavisWindows
 from imgorder.evaluation.tables import results_json
 from imgorder.inference.backends.path import PathBackend
@@ -37,8 +37,8 @@ def main() -> None:
     found: list[Measured] = []
     for n in path.sizes:
         for spacing in range(1, 9):
-            measured = measure(path, f"davis-{windows.sequences}", windows.sets(n, spacing, WHOLE), n, spacing)
-            if measured is not None:
+            sets = windows.sets(n, spacing, WHOLE)
+            for measured in measure_all([path], f"davis-{windows.sequences}", sets, n, spacing):
                 found.append(measured)
                 print(measured.row, flush=True)
     arguments.json.write_text(results_json(found) + "\n", "utf-8")

@@ -72,7 +72,7 @@ def read_record(kind: type[T], record: Any, *, only: bool = False) -> T:
         elif name in record:
             value = record[name]
             plain = type(value) is hint and hint in (str, int, bool)  # no call for what most fields are
-            values[name] = value if plain else _read_value(hint, value, name, only)
+            values[name] = value if plain else read_value(hint, value, name, only)
         elif needed:
             raise ValueError(f"has no {name}")
     if only and (unknown := record.keys() - _names_of(kind)):  # type: ignore[arg-type]
@@ -88,17 +88,18 @@ def as_record(value: Any) -> dict[str, Any]:
         if inline:
             record |= as_record(own)
         else:
-            record[name] = own if own is None or isinstance(own, str | int) else _as_json(own)  # no call for most
+            record[name] = own if own is None or isinstance(own, str | int) else as_json(own)  # no call for most
     return record
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
+    """A value of a dataclass's field in the types of JSON; tuples become lists, and keys text."""
     if is_dataclass(value):
         return as_record(value)
     if isinstance(value, tuple | list):
-        return [_as_json(each) for each in value]
+        return [as_json(each) for each in value]
     if isinstance(value, dict):
-        return {str(key): _as_json(each) for key, each in value.items()}
+        return {str(key): as_json(each) for key, each in value.items()}
     return str(value) if isinstance(value, Path) else value
 
 
@@ -124,7 +125,15 @@ def _fields_of(kind: type) -> tuple[tuple[str, Any, bool, bool], ...]:
     return tuple(rows)
 
 
-def _read_value(hint: Any, value: Any, key: str, only: bool) -> Any:
+def read_value(hint: Any, value: Any, key: str, only: bool = False) -> Any:
+    """A value of a JSON object as its annotation says; raises and refuses as `read_record` does.
+
+    Args:
+        hint: the annotation.
+        value: what was read.
+        key: name of the field.
+        only: see `read_record`.
+    """
     if type(value) is hint and hint in _PLAIN:
         return value  # most are: a manifest has millions of them
     origin, arguments = get_origin(hint), get_args(hint)
@@ -132,7 +141,7 @@ def _read_value(hint: Any, value: Any, key: str, only: bool) -> Any:
         base, *checks = arguments
         wanted = [check.wanted for check in checks if isinstance(check, Check)]
         try:
-            read = value if type(value) is base is str else _read_value(base, value, key, only)
+            read = value if type(value) is base is str else read_value(base, value, key, only)
             if all(check.fits(read) for check in checks if isinstance(check, Check)):
                 return read
         except ValueError as error:
@@ -142,16 +151,16 @@ def _read_value(hint: Any, value: Any, key: str, only: bool) -> Any:
         if value is None and NoneType in arguments:
             return None
         (hint,) = (each for each in arguments if each is not NoneType)
-        return _read_value(hint, value, key, only)
+        return read_value(hint, value, key, only)
     if origin in (tuple, list):
         if not isinstance(value, list):
             raise ValueError(f"{key} is not a list")
-        return origin([_read_value(arguments[0], each, key, only) for each in value])
+        return origin([read_value(arguments[0], each, key, only) for each in value])
     if origin is dict:
         _check_type(dict, value, key)
-        return {
-            _read_key(arguments[0], name): _read_value(arguments[1], each, key, only) for name, each in value.items()
-        }
+        if arguments[0] is int and not all(name.isascii() and name.isdigit() for name in value):
+            raise ValueError(f"{key} is not a table from numbers")
+        return {arguments[0](name): read_value(arguments[1], each, key, only) for name, each in value.items()}
     if origin is Literal:
         if value not in arguments:
             raise ValueError(f"{key} is not one of {', '.join(map(str, arguments))}")
@@ -162,7 +171,7 @@ def _read_value(hint: Any, value: Any, key: str, only: bool) -> Any:
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
     if hint is Path:
-        return Path(_read_value(PathText, value, key, only))
+        return Path(read_value(PathText, value, key, only))
     if hint is not Any:
         _check_type(hint, value, key)
     return float(value) if hint is float else value
@@ -175,11 +184,3 @@ def _check_type(kind: type, value: Any, key: str) -> None:
         fits = abs(value) <= sys.float_info.max  # no infinity, and no NaN
     if not fits:
         raise ValueError(f"{key} is not {_WANTED[kind]}")
-
-
-def _read_key(hint: Any, name: str) -> Any:
-    if hint is int:
-        if not (name.isascii() and name.isdigit()):
-            raise ValueError(f"{name!r} is not a number")
-        return int(name)
-    return name

@@ -273,11 +273,11 @@ def test_a_changed_video_or_setting_is_measured_again(tmp_path: Path, monkeypatc
     measured: list[str] = []
     monkeypatch.setattr(scan, "measure_flow", lambda p, s: measured.append(p.name) or measure_flow(p, s))
     working = tmp_path / "p.jsonl"
-    build_ucf101(root, working)
+    build_ucf101(root, scan.Scan(working, [4]))
     os.utime(root / names[1], ns=(1, 1))
-    build_ucf101(root, working)
+    build_ucf101(root, scan.Scan(working, [4]))
     assert measured == [*names, names[1]]
-    build_ucf101(root, working, spacings=[2])
+    build_ucf101(root, scan.Scan(working, [2]))
     assert measured[3:] == names
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -41,8 +41,8 @@ TINY = TriDABConfig((4, 6, 8), (0, 1), head_width=8, match_width=4, match_radius
 WRONG = {"file": "", "bytes": 5, "sha256": "0" * 64}
 
 
-def member(size: int, mirror: bool = False) -> dict[str, object]:
-    return asdict(TINY) | {"image_size": size, "mirror": mirror}
+def member(size: int, mirror: bool = False) -> TriDABConfig:
+    return replace(TINY, image_size=size, mirror=mirror)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_settings_make_the_same_network_again(ensemble: TriDABEnsemble) -> None:
 @pytest.mark.parametrize(
     ("members", "message"), [((), "one member or more"), ((member(64), member(96)), "at most 64 px.*not 96")]
 )
-def test_what_is_no_ensemble_is_refused(members: tuple[dict[str, object], ...], message: str) -> None:
+def test_what_is_no_ensemble_is_refused(members: tuple[TriDABConfig, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TriDABEnsemble(EnsembleConfig(members))
 

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
-from imgorder.evaluation.measure import Row, measure
+from imgorder.evaluation.measure import Row, measure_all
 from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
 from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, draw_listings, windows
 from imgorder.evaluation.tables import cell
@@ -63,8 +63,7 @@ def test_windows_are_all_starts_of_all_sequences(davis: Path) -> None:
 
 def test_exact_match_is_what_five_plain_lines_count(davis: Path) -> None:
     sequences = davis_tensors(davis)
-    measured = measure(load_model("path"), "made", windows(sequences, 4, 2), 4, 2)
-    assert measured is not None
+    (measured,) = measure_all([load_model("path")], "made", windows(sequences, 4, 2), 4, 2)
     hits = plain_count(sequences, 2)
     row = measured.row
     assert row.sets == 6 + 3
@@ -126,8 +125,7 @@ class Positional(StandIn):
 
 def test_a_model_that_looks_at_the_listing_only_is_right_in_two_listings_of_24(davis: Path) -> None:
     blind = replace(load_model("path"), networks={4: Network(Positional())})
-    measured = measure(blind, "made", windows(davis_tensors(davis), 4, 2), 4, 2, permutations=None)
-    assert measured is not None
+    (measured,) = measure_all([blind], "made", windows(davis_tensors(davis), 4, 2), 4, 2, permutations=None)
     assert measured.row.permutations == 24
     assert measured.row.accuracy == pytest.approx(100 / 12, abs=0.01)
     assert measured.row.accuracy == pytest.approx(measured.row.chance, abs=0.01)
@@ -431,4 +429,4 @@ def test_documents_are_filled_from_results(davis: Path, tmp_path: Path) -> None:
 
 def test_nothing_to_measure_is_none() -> None:
     nothing: list[TimedSet] = []
-    assert measure(load_model("path"), "made", nothing, 4, 1) is None
+    assert measure_all([load_model("path")], "made", nothing, 4, 1) == []

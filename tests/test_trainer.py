@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel  # noqa: E402
 
 from imgorder.cli import app  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
+from imgorder.fields import as_record  # noqa: E402
 from imgorder.inference.cards import known_card  # noqa: E402
 from imgorder.inference.predictor import load_model  # noqa: E402
 from imgorder.networks.families import build_network  # noqa: E402
@@ -31,7 +32,7 @@ from imgorder.training import train as run_module  # noqa: E402
 from imgorder.training.build import make_accelerator, make_average, network_settings  # noqa: E402
 from imgorder.training.calibrate import fit_temperature  # noqa: E402
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step  # noqa: E402
-from imgorder.training.config import TrainConfig, as_plain, make_config, parse_settings, read_toml  # noqa: E402
+from imgorder.training.config import TrainConfig, make_config, parse_settings, read_toml  # noqa: E402
 from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.schedule import Schedule, compute_rate  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
@@ -281,7 +282,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_state(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("imgorder.training.checkpoint.save_file", full)
+    monkeypatch.setattr("imgorder.training.checkpoint.write_tensors", full)
     with pytest.raises(ImgorderError, match=r"state.safetensors: cannot be written \(No space left on device\)"):
         trainer.train()
     assert (tmp_path / "state.safetensors").read_bytes() == before
@@ -573,7 +574,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_recipe(tmp_path: Path) ->
     assert (config.recipe, config.backbone, config.learning_rate, config.ema) == ("fast", "tridab", 0.25, 0.0)
     assert config.network == {"head_width": 8, "match_width": 4}
     assert config.seq_len == (4,)
-    assert make_config(as_plain(config)) == config
+    assert make_config(as_record(config)) == config
 
 
 @pytest.mark.parametrize(

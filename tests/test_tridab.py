@@ -117,7 +117,7 @@ def test_matching_can_be_left_out() -> None:
 def test_an_unknown_family_or_setting_is_refused() -> None:
     with pytest.raises(KeyError, match="no network family"):
         family_config("resnet", {})
-    with pytest.raises(TypeError, match="depth"):
+    with pytest.raises(ValueError, match="depth"):
         family_config("tridab", {"depth": 3})
 
 

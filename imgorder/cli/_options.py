@@ -237,6 +237,11 @@ def parse_sizes(texts: Sequence[str]) -> list[int]:
     return parse_numbers(texts, "--seq-len", SIZES[0], SIZES[-1])
 
 
+def parse_spacings(texts: Sequence[str]) -> list[int]:
+    """What ``--spacing`` was given, in frames; raises UsageError."""
+    return parse_numbers(texts, "--spacing", 1, 1000)
+
+
 def number_or_all(text: str, option: str) -> int | None:
     """``"all"`` to None, else a number from 1 up.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import Commands, named_path, parse_numbers, parse_sizes
-from imgorder.cli._terminal import counting, one_line_errors, print_message, print_warning
-from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
+from imgorder.cli._options import Commands, named_path, parse_sizes, parse_spacings
+from imgorder.cli._terminal import counting, one_line_errors, print_warning, say_if_stopped
+from imgorder.errors import ImgorderError
 from imgorder.files import make_folder
 from imgorder.names import show
 from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
-    from imgorder.datasets.manifest import DataSet, Progress
+    from imgorder.datasets.manifest import DataSet
+    from imgorder.datasets.scan import Scan
 
 dataset = Commands(
     name="dataset",
@@ -63,13 +65,11 @@ def ucf101(
 
     After an interrupt, the same command goes on where it stopped.
     """
-    from imgorder.datasets.scan import default_workers
     from imgorder.datasets.ucf101 import build_ucf101
 
-    lengths, spacings = parse_sizes(seq_len), _spacings(spacing)
-    working = _out_folder(out) / "ucf101.progress.jsonl"
-    with _progress_bar(working) as progress:
-        built = build_ucf101(videos, working, lengths, spacings, min_flow, seed, workers or default_workers(), progress)
+    lengths = parse_sizes(seq_len)
+    with _scanning(out / "ucf101.progress.jsonl", spacing, min_flow, workers) as scan:
+        built = build_ucf101(videos, scan, lengths, seed)
     _write(built, out, "videos")
 
 
@@ -87,8 +87,8 @@ def davis(
     """All evenly spaced sets of DAVIS, for tests."""
     from imgorder.datasets.davis import build_davis
 
-    built = build_davis(root, parse_sizes(seq_len), _spacings(spacing))
-    _write(built, _out_folder(out), "sequences")
+    built = build_davis(root, parse_sizes(seq_len), parse_spacings(spacing))
+    _write(built, out, "sequences")
 
 
 @dataset.command(epilog="Example: imgorder dataset videos ./clips/ --out sets/ --spacing 2,4,8")
@@ -110,23 +110,11 @@ def videos(
     The group is a video's folder, or what clips.csv (columns file, group) says. After an interrupt, the
     same command goes on where it stopped.
     """
-    from imgorder.datasets.scan import default_workers
     from imgorder.datasets.videos import build_videos
 
-    lengths, spacings = parse_sizes(seq_len), _spacings(spacing)
-    working = _out_folder(out) / "videos.progress.jsonl"
-    with _progress_bar(working) as progress:
-        built = build_videos(
-            folder,
-            working,
-            lengths,
-            spacings,
-            min_flow,
-            validation_fraction,
-            seed,
-            workers or default_workers(),
-            progress,
-        )
+    lengths = parse_sizes(seq_len)
+    with _scanning(out / "videos.progress.jsonl", spacing, min_flow, workers) as scan:
+        built = build_videos(folder, scan, lengths, validation_fraction, seed)
     _write(built, out, "videos")
 
 
@@ -143,32 +131,25 @@ def photos(
     from imgorder.datasets.photos import build_photos
 
     built = build_photos(folder, parse_sizes(seq_len))
-    _write(built, _out_folder(out), "folders")
-
-
-def _spacings(texts: list[str]) -> list[int]:
-    return parse_numbers(texts, "--spacing", 1, 1000)
-
-
-def _out_folder(out: Path) -> Path:
-    make_folder(out)
-    return out
+    _write(built, out, "folders")
 
 
 @contextmanager
-def _progress_bar(working: Path) -> Iterator[Progress | None]:
-    """A bar on stderr where that is a terminal; a word on how to go on after an interrupt."""
-    try:
-        with counting("videos") as progress:
-            yield progress
-    except KeyboardInterrupt as error:
-        print_message("stopped", f"what is done is in {show(working)}; the same command goes on from there")
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+def _scanning(working: Path, spacing: list[str], min_flow: float, workers: int | None) -> Iterator[Scan]:
+    """How videos are read, with a bar on stderr where that is a terminal; a word on how to go on after an interrupt."""
+    from imgorder.datasets.scan import Scan
+
+    spacings = parse_spacings(spacing)
+    make_folder(working.parent)
+    how = f"what is done is in {show(working)}; the same command goes on from there"
+    with say_if_stopped(how), counting("videos") as progress:
+        yield Scan(working, spacings, min_flow, workers or os.cpu_count() or 1, progress)
 
 
 def _write(built: DataSet, out: Path, sources: str) -> None:
     from imgorder.datasets.manifest import write_manifest
 
+    make_folder(out)
     for each in built.skipped:
         print_warning(f"{show(each.name)}: left out: {each.reason}")
     if not any(manifest.sets for manifest in built.manifests):

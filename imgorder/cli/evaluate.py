@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from imgorder.cli._options import named_path, number_or_all, parse_numbers, parse_sizes
+from imgorder.cli._options import named_path, number_or_all, parse_sizes, parse_spacings
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
-
-if TYPE_CHECKING:
-    from imgorder.evaluation.measure import Measured
 
 
 @one_line_errors
@@ -59,7 +56,7 @@ def evaluate(
     from imgorder.cli._terminal import track
     from imgorder.evaluation.evaluate import evaluate_models
     from imgorder.evaluation.pooling import pool_rows
-    from imgorder.evaluation.tables import pooled_markdown, results_csv, results_json, results_markdown
+    from imgorder.evaluation.tables import pooled_markdown, results_csv, results_json, results_markdown, videos_markdown
 
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other; give one of them")
@@ -70,7 +67,7 @@ def evaluate(
         data,
         models=model or ["default"],
         seq_lens=parse_sizes(seq_len or ["4"]),
-        spacings=parse_numbers(spacing or ["1-8"], "--spacing", 1, 1000),
+        spacings=parse_spacings(spacing or ["1-8"]),
         permutations=number_or_all(permutations, "--permutations"),
         split=split,
         backend=backend,
@@ -87,15 +84,4 @@ def evaluate(
         if together:
             print(f"\n{pooled_markdown(pool_rows(results))}")
         if per_video:
-            print(_per_video(results))
-
-
-def _per_video(results: list[Measured]) -> str:
-    from imgorder.evaluation.tables import cell
-
-    lines = ["", "| video | n | spacing | model | exact match |", "| --- | --- | --- | --- | --- |"]
-    for each in results:
-        row = each.row
-        for video, accuracy in each.videos.items():
-            lines.append(f"| {cell(video)} | {row.seq_len} | {row.spacing:g} | {cell(row.model)} | {accuracy:.1f} |")
-    return "\n".join(lines)
+            print(f"\n{videos_markdown(results)}")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from imgorder.cli._options import named_path, parse_numbers, parse_sizes
+from imgorder.cli._options import named_path, parse_sizes, parse_spacings
 from imgorder.cli._terminal import one_line_errors
 from imgorder.cli.train import needs_training
 from imgorder.errors import UsageError
-from imgorder.names import is_line, show
-
-if TYPE_CHECKING:
-    from imgorder.training.release import Release
+from imgorder.names import show
 
 Frames = Annotated[Path, typer.Option("--frames", metavar="DIR", parser=named_path, help="Decoded frames of the run.")]
 Name = Annotated[str, typer.Option("--name", help="Name of the new model.")]
@@ -56,11 +53,11 @@ def release(
     ] = "{}",
 ) -> None:
     """Make a model of a run: averaged weights, fitted temperatures, ONNX file and card."""
-    to = _release(name, about, out, licence, data)
     changes = _table("--network", network), _table("--set", settings)
-    from imgorder.training.release import release_run
+    from imgorder.training.release import Release, release_run
     from imgorder.training.store import FrameStore
 
+    to = Release(name, about, out, licence, data)
     release_run(run, FrameStore(frames), to, *changes)
 
 
@@ -82,10 +79,11 @@ def combine(
     Each card lies beside its model's files. Its network sees images of its usual size, or of SIZE px. Those of the
     first card are the largest.
     """
-    to = _release(name, about, out, licence, data)
     from imgorder.training.combine import combine, read_member
+    from imgorder.training.release import Release
     from imgorder.training.store import FrameStore
 
+    to = Release(name, about, out, licence, data)
     combine([read_member(text) for text in members], FrameStore(frames), to)
 
 
@@ -132,7 +130,7 @@ def held_out(
     ] = None,
 ) -> None:
     """Measure models on the clips that runs held out, as `imgorder evaluate` does on other data."""
-    sizes, spacings = parse_sizes(seq_len or ["4,6"]), parse_numbers(spacing or ["1-8"], "--spacing", 1, 1000)
+    sizes, spacings = parse_sizes(seq_len or ["4,6"]), parse_spacings(spacing or ["1-8"])
     if not results.absolute().parent.is_dir():
         raise UsageError(f"there is no folder for {show(results)}; make it first")
     from imgorder.evaluation.tables import results_json, results_markdown
@@ -149,16 +147,6 @@ def held_out(
     measured = measure_held_out(models, store, clips, sizes, spacings)
     results.write_text(results_json(measured) + "\n", "utf-8")
     print(results_markdown(each.row for each in measured))
-
-
-def _release(name: str, about: str, folder: Path, licence: str, data: str) -> Release:
-    """What a card says of a model; raises UsageError for a text that is not one line."""
-    for option, text in (("--name", name), ("--about", about), ("--licence", licence), ("--data", data)):
-        if not is_line(text):
-            raise UsageError(f"{option} takes one line of text; not {show(text)}")
-    from imgorder.training.release import Release
-
-    return Release(name, about, folder, licence, data)
 
 
 def _table(option: str, text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
 import typer
 
 from imgorder.cli._options import named_path, parse_sizes
-from imgorder.cli._terminal import counting, one_line_errors, print_message
+from imgorder.cli._terminal import counting, one_line_errors, print_message, say_if_stopped
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
@@ -127,7 +127,7 @@ def train(
     changes["network"] = {name: value for name, value in network.items() if value is not None}
     from_file = read_toml(config) if config else {}
     try:
-        with counting("decoding") as progress:
+        with say_if_stopped("nothing is saved yet; the same command begins anew"), counting("decoding") as progress:
             trainer = train_network(
                 run,
                 [from_file, parse_settings(settings or []), changes],
@@ -139,9 +139,6 @@ def train(
                 warn=lambda line: print_message("warning", line),
                 say=lambda line: print_message("training", line),
             )
-    except KeyboardInterrupt as error:
-        print_message("stopped", "nothing is saved yet; the same command begins anew")
-        raise typer.Exit(EXIT_INTERRUPTED) from error
     except ImgorderError as error:
         if os.environ.get("RANK", "0") != "0":  # only the first process reports what stops them all
             raise typer.Exit(error.exit_code) from error

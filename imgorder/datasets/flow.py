@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.media.video import VideoError, open_video, opencv
+from imgorder.media.video import VideoError, opencv, read_pictures
 
 # Flow is estimated on grey frames whose shorter side has this many px, …
 FLOW_SIDE = 80
@@ -93,21 +93,14 @@ def read_grey_frames(path: Path) -> Iterator[npt.NDArray[np.uint8]]:
         VideoError: if the video cannot be opened.
     """
     cv2 = opencv()
-    video = open_video(path)
     size: tuple[int, int] | None = None
-    try:
-        while True:
-            ok, frame = video.read()
-            if not ok:
-                return
-            if size is None:
-                height, width = frame.shape[:2]
-                scale = FLOW_SIDE / min(height, width)
-                size = max(FLOW_SIDE, round(width * scale)), max(FLOW_SIDE, round(height * scale))
-            grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
-            yield cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    finally:
-        video.release()
+    for frame in read_pictures(path):
+        if size is None:
+            height, width = frame.shape[:2]
+            scale = FLOW_SIDE / min(height, width)
+            size = max(FLOW_SIDE, round(width * scale)), max(FLOW_SIDE, round(height * scale))
+        grey = cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY)
+        yield cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
 
 
 @contextmanager

@@ -26,7 +26,12 @@ _threads = threading.local()
 
 
 def read_set(manifest: Manifest, entry: SetEntry) -> list[Frame] | list[Path]:
-    """The images of one set, in temporal order, as `imgorder.media.preprocess.preprocess` takes them.
+    """The images of one set, in temporal order; see `read_images`."""
+    return read_images(manifest.root / entry.video, entry.frames)
+
+
+def read_images(source: Path, places: Sequence[int]) -> list[Frame] | list[Path]:
+    """Images of a video or of a folder of photos, as `imgorder.media.preprocess.preprocess` takes them.
 
     The video read last stays open, one for each thread: sets in the order of the manifest are read
     without decoding a frame twice; going back in a video decodes it again from its first frame.
@@ -37,16 +42,15 @@ def read_set(manifest: Manifest, entry: SetEntry) -> list[Frame] | list[Path]:
     Raises:
         ImgorderError: if the file or folder is missing or has fewer frames than the manifest says.
     """
-    source = manifest.root / entry.video
     if os.path.isdir(source):
-        return _photos(source, entry.frames)
+        return _photos(source, places)
     reader: VideoReader | None = getattr(_threads, "reader", None)
     if reader is None or reader.path != source:
         if reader is not None:
             reader.close()
         _threads.reader = None
         reader = _threads.reader = VideoReader(source)
-    return reader.frames(entry.frames)
+    return reader.frames(places)
 
 
 class VideoReader:

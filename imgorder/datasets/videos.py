@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from imgorder.datasets.flow import find_moving_windows
-from imgorder.datasets.manifest import DataSet, Progress, SetEntry, Skipped, make_even_set
-from imgorder.datasets.scan import scan_videos
+from imgorder.datasets.manifest import DataSet, Skipped
+from imgorder.datasets.scan import Scan, build_moving
 from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
@@ -22,15 +21,7 @@ TABLE = "clips.csv"
 
 
 def build_videos(
-    root: Path,
-    progress_file: Path,
-    seq_lens: Sequence[int] = SIZES,
-    spacings: Sequence[int] = (2, 4, 8),
-    min_flow: float = 1.0,
-    validation_fraction: float = 0.15,
-    seed: int = 0,
-    workers: int = 1,
-    progress: Progress | None = None,
+    root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, validation_fraction: float = 0.15, seed: int = 0
 ) -> DataSet:
     """Make evenly spaced sets of the windows in which enough moves, split by group.
 
@@ -40,32 +31,18 @@ def build_videos(
 
     Args:
         root: folder with videos at any depth.
-        progress_file: see `imgorder.datasets.scan`.
+        scan: how they are read.
         seq_lens: numbers of images.
-        spacings: distances between neighbours in frames.
-        min_flow: least mean flow between neighbours, in px at a shorter side of 240.
         validation_fraction: share of the videos for validation.
         seed: of the split.
-        workers: processes that read videos.
-        progress: called after every video.
 
     Raises:
         ImgorderError: if there is no such folder, no video in it, or ``clips.csv`` is broken.
     """
     groups, skipped = group_videos(root)
-    scan = scan_videos(root, list(groups), spacings, progress_file, workers, progress)
     held_out = draw_held_out_groups(Counter(groups.values()), validation_fraction, seed)
-
-    def make_sets(n: int) -> Iterator[SetEntry]:
-        for name, flow in scan.flows.items():
-            side = "validation" if groups[name] in held_out else "train"
-            for spacing in spacings:
-                for start in find_moving_windows(flow, n, spacing, min_flow):
-                    mean = flow.mean(start, n, spacing)
-                    yield make_even_set(name, start, n, spacing, side, groups[name], mean)
-
-    left_out = sorted((*skipped, *scan.skipped), key=lambda each: natural_key(each.name))
-    return DataSet.make("videos", root, seq_lens, make_sets, len(scan.flows), left_out, seed)
+    windows = {n: (n, 0) for n in seq_lens}
+    return build_moving("videos", root, groups, skipped, scan, windows, ("validation", held_out), seed)
 
 
 def group_videos(root: Path) -> tuple[dict[str, str], list[Skipped]]:

@@ -111,11 +111,10 @@ def name_sources(results: Sequence[Measured]) -> list[Measured]:
 
 
 def _refuse_repeated(data: Sequence[Path]) -> None:
-    places: set[str] = set()
-    for path in data:
-        if os.path.realpath(path) in places:
+    places = [os.path.realpath(path) for path in data]
+    for index, path in enumerate(data):
+        if places[index] in places[:index]:
             raise UsageError(f"{show(path)}: is given twice; name it once")
-        places.add(os.path.realpath(path))
 
 
 def _check_sizes(models: Sequence[OrderingModel], cases: Sequence[Case]) -> None:

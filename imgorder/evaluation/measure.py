@@ -100,20 +100,6 @@ class Measured:
     source: str = ""
 
 
-def measure(
-    model: OrderingModel,
-    dataset: str,
-    sets: Iterable[TimedSet],
-    n: int,
-    spacing: float,
-    permutations: int | None = 1,
-    seed: int = 0,
-) -> Measured | None:
-    """Judge a single model, see `measure_all`; None if there are no sets."""
-    measured = measure_all([model], dataset, sets, n, spacing, permutations, seed)
-    return measured[0] if measured else None
-
-
 def measure_all(
     models: Sequence[OrderingModel],
     dataset: str,

@@ -36,16 +36,34 @@ def results_csv(rows: Iterable[Row]) -> str:
 
 def results_markdown(rows: Iterable[Row]) -> str:
     """Rows as a Markdown table, one line each."""
-    lines = [
-        "| data | n | spacing | model | exact match (95 %) | chance | Kendall tau | neighbours | ECE | sets | shown |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for r in rows:
-        lines.append(
-            f"| {cell(r.dataset)} | {r.seq_len} | {r.spacing:g} | {cell(r.model)} | {_accuracy(r)} | {r.chance:.1f} "
-            f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {r.sets} | {r.permutations} |"
-        )
-    return "\n".join(lines)
+    columns = "data, n, spacing, model, exact match (95 %), chance, Kendall tau, neighbours, ECE, sets, shown"
+    lines = (
+        f"{cell(r.dataset)} | {r.seq_len} | {r.spacing:g} | {cell(r.model)} | {_accuracy(r)} | {r.chance:.1f} "
+        f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {r.sets} | {r.permutations}"
+        for r in rows
+    )
+    return _table(columns, lines)
+
+
+def pooled_markdown(rows: Iterable[PooledRow]) -> str:
+    """Rows over all spacings as a Markdown table, one line each."""
+    columns = "data, n, spacings, model, exact match (95 %), mean confidence, ECE, chance, sets, shown"
+    lines = (
+        f"{cell(r.dataset)} | {r.seq_len} | {', '.join(f'{spacing:g}' for spacing in r.spacings)} | {cell(r.model)} "
+        f"| {_accuracy(r)} | {r.confidence:.1f} | {r.ece:.3f} | {r.chance:.1f} | {r.sets} | {r.permutations}"
+        for r in rows
+    )
+    return _table(columns, lines)
+
+
+def videos_markdown(results: Iterable[Measured]) -> str:
+    """The exact match of each video as a Markdown table."""
+    lines = (
+        f"{cell(video)} | {each.row.seq_len} | {each.row.spacing:g} | {cell(each.row.model)} | {accuracy:.1f}"
+        for each in results
+        for video, accuracy in each.videos.items()
+    )
+    return _table("video, n, spacing, model, exact match", lines)
 
 
 def cell(text: str) -> str:
@@ -53,19 +71,9 @@ def cell(text: str) -> str:
     return show(text).replace("|", "\\|")
 
 
-def pooled_markdown(rows: Iterable[PooledRow]) -> str:
-    """Rows over all spacings as a Markdown table, one line each."""
-    lines = [
-        "| data | n | spacings | model | exact match (95 %) | mean confidence | ECE | chance | sets | shown |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for r in rows:
-        spacings = ", ".join(f"{spacing:g}" for spacing in r.spacings)
-        lines.append(
-            f"| {cell(r.dataset)} | {r.seq_len} | {spacings} | {cell(r.model)} | {_accuracy(r)} "
-            f"| {r.confidence:.1f} | {r.ece:.3f} | {r.chance:.1f} | {r.sets} | {r.permutations} |"
-        )
-    return "\n".join(lines)
+def _table(columns: str, lines: Iterable[str]) -> str:
+    names = columns.split(", ")
+    return "\n".join(f"| {line} |" for line in (" | ".join(names), " | ".join(["---"] * len(names)), *lines))
 
 
 def _accuracy(row: Row | PooledRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +64,13 @@ def open_video(path: Path) -> Any:
     if not video.isOpened():
         raise VideoError(path, "not a video that OpenCV can read")
     return video
+
+
+def read_pictures(path: Path) -> Generator[Any, None, None]:
+    """The pictures of a video from the first on, uint8 BGR ``(H, W, 3)``; raises as `open_video` does."""
+    video = open_video(path)
+    try:
+        while (read := video.read())[0]:
+            yield read[1]
+    finally:
+        video.release()

@@ -79,9 +79,6 @@ class DifferenceAccumulator(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         return accumulate_differences(features, self.mode, self.window)
 
-    def extra_repr(self) -> str:
-        return f"mode={self.mode}, window={self.window}"
-
 
 def convolution(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """2D convolution without bias, padded with ``kernel // 2``."""

@@ -8,13 +8,14 @@ a logit is a sum of terms of one image each, and such a sum cannot compare image
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgorder.networks.dab import DABConv, DABMode, DifferenceAccumulator, convolution
+from imgorder.networks.dab import DABConv, DABMode, convolution
 from imgorder.permutations import class_count
 
 
@@ -82,48 +83,41 @@ def shortcut(config: DABResNetConfig, cin: int, cout: int, stride: int) -> nn.Mo
     return nn.Sequential(convolution(cin, cout, 1, stride), nn.BatchNorm2d(cout))
 
 
-class BasicBlock(nn.Module):
-    """Two 3×3 units, ``(B·n, cin, H, W) -> (B·n, width, H/stride, W/stride)``."""
+class Block(nn.Module):
+    """Units with ReLU between them, past a shortcut, ``(B·n, cin, H, W) -> (B·n, cout, H/stride, W/stride)``.
 
-    expansion = 1
+    Args:
+        config: of the network.
+        stride: of the whole block.
+        units: input channels, output channels, kernel and stride of each.
+    """
 
-    def __init__(self, config: DABResNetConfig, cin: int, width: int, stride: int) -> None:
+    def __init__(self, config: DABResNetConfig, stride: int, units: Sequence[tuple[int, int, int, int]]) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            dab_bn(config, cin, width, 3, stride),
-            nn.ReLU(),
-            dab_bn(config, width, width, 3),
-        )
-        self.shortcut = shortcut(config, cin, width, stride)
+        layers: list[nn.Module] = []
+        for unit in units:
+            layers += [dab_bn(config, *unit), nn.ReLU()]
+        self.residual = nn.Sequential(*layers[:-1])
+        self.shortcut = shortcut(config, units[0][0], units[-1][1], stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.residual(x) + self.shortcut(x))
 
 
-class Bottleneck(nn.Module):
-    """Units of 1×1, 3×3 and 1×1, ``(B·n, cin, H, W) -> (B·n, 4·width, H/stride, W/stride)``."""
-
-    expansion = 4
-
-    def __init__(self, config: DABResNetConfig, cin: int, width: int, stride: int) -> None:
-        super().__init__()
-        cout = self.expansion * width
-        self.residual = nn.Sequential(
-            dab_bn(config, cin, width, 1),
-            nn.ReLU(),
-            dab_bn(config, width, width, 3, stride),
-            nn.ReLU(),
-            dab_bn(config, width, cout, 1),
-        )
-        self.shortcut = shortcut(config, cin, cout, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.residual(x) + self.shortcut(x))
+def basic_block(config: DABResNetConfig, cin: int, width: int, stride: int) -> Block:
+    """Two 3×3 units, to ``width`` channels."""
+    return Block(config, stride, [(cin, width, 3, stride), (width, width, 3, 1)])
 
 
-BLOCKS: dict[int, tuple[type[BasicBlock] | type[Bottleneck], tuple[int, int, int, int]]] = {
-    18: (BasicBlock, (2, 2, 2, 2)),
-    50: (Bottleneck, (3, 4, 6, 3)),
+def bottleneck(config: DABResNetConfig, cin: int, width: int, stride: int) -> Block:
+    """Units of 1×1, 3×3 and 1×1, to ``4·width`` channels."""
+    return Block(config, stride, [(cin, width, 1, 1), (width, width, 3, stride), (width, 4 * width, 1, 1)])
+
+
+# Depth -> block, its output channels as a multiple of its width, and how many there are in each stage.
+BLOCKS: dict[int, tuple[Callable[[DABResNetConfig, int, int, int], Block], int, tuple[int, int, int, int]]] = {
+    18: (basic_block, 1, (2, 2, 2, 2)),
+    50: (bottleneck, 4, (3, 4, 6, 3)),
 }
 
 
@@ -143,7 +137,7 @@ class DABResNet(nn.Module):
         base = round(64 * config.width)
         if base < 1:
             raise ValueError(f"a width of {config.width} leaves no channels")
-        block, counts = BLOCKS[config.depth]
+        make_block, expansion, counts = BLOCKS[config.depth]
         self.stem = dab_bn(config, 3, base, 7, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2, padding=1)
         stages: list[nn.Module] = []
@@ -152,8 +146,8 @@ class DABResNet(nn.Module):
             width = base * 2**stage
             blocks: list[nn.Module] = []
             for index in range(count):
-                blocks.append(block(config, channels, width, stride=2 if stage > 0 and index == 0 else 1))
-                channels = block.expansion * width
+                blocks.append(make_block(config, channels, width, 2 if stage > 0 and index == 0 else 1))
+                channels = expansion * width
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
         size = config.seq_len * channels
@@ -168,7 +162,3 @@ class DABResNet(nn.Module):
         x = self.stages(x).mean(dim=(2, 3))
         logits: Tensor = self.classify(x.unflatten(0, (-1, self.config.seq_len)).flatten(1))
         return logits
-
-    def accumulators(self) -> list[DifferenceAccumulator]:
-        """All difference accumulators, from the input to the output; a shortcut's follows its block's."""
-        return [module for module in self.modules() if isinstance(module, DifferenceAccumulator)]

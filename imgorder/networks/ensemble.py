@@ -6,9 +6,7 @@ of its matches. The same weights at two sizes are two members.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +14,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgorder.media.preprocess import SCALING
-from imgorder.networks.config import make_config
 from imgorder.networks.scoring import TripleScorer, mean_scores
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 
@@ -26,20 +23,15 @@ class EnsembleConfig:
     """Shape of an ensemble.
 
     Attributes:
-        members: settings of the TriDABs. The first takes images as they are given; its features make heat maps.
+        members: configs of the TriDABs. The first takes images as they are given; its features make heat maps.
     """
 
-    members: tuple[Mapping[str, Any], ...]
+    members: tuple[TriDABConfig, ...]
 
     @property
     def image_size(self) -> int:
         """Side of the input in px."""
-        return self.configs[0].image_size
-
-    @property
-    def configs(self) -> list[TriDABConfig]:
-        """The members' configs."""
-        return [make_config(TriDABConfig, each) for each in self.members]
+        return self.members[0].image_size
 
 
 class TriDABEnsemble(TripleScorer):
@@ -56,7 +48,7 @@ class TriDABEnsemble(TripleScorer):
         if not config.members:
             raise ValueError("an ensemble has one member or more")
         self.config = config
-        largest, configs = config.image_size, config.configs
+        largest, configs = config.image_size, config.members
         for each in configs:
             if each.image_size > largest:
                 raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import nn
 
-from imgorder.networks.config import make_config
+from imgorder.fields import as_json, read_record
 from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config, DABResNet50Config
 from imgorder.networks.deepimseq import DeepImSeq, DeepImSeqConfig
 from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
@@ -47,15 +47,15 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_config(family: str, settings: Mapping[str, Any]) -> Any:
-    """The config of a family; lists, as read from JSON, become tuples.
+    """The config of a family, of settings as they come from JSON or TOML.
 
     Raises:
         KeyError: for an unknown family.
-        TypeError: for an unknown setting.
+        ValueError: for an unknown setting, or a value of another type.
     """
     if family not in FAMILIES:
         raise KeyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
-    return make_config(FAMILIES[family].config, settings)
+    return read_record(FAMILIES[family].config, as_json(dict(settings)), only=True)
 
 
 def build_network(family: str, **settings: Any) -> nn.Module:

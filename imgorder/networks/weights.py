@@ -20,12 +20,16 @@ from imgorder.networks.families import build_network
 def write_network(network: nn.Module, metadata: ModelMetadata, path: Path) -> None:
     """Write the weights and the metadata; reading gives back the very same numbers."""
     tensors = {name: _stored(value.detach().cpu().contiguous()) for name, value in network.state_dict().items()}
-    properties = replace(metadata, weights_sha256="", opset=0).to_properties()
+    write_tensors(tensors, replace(metadata, weights_sha256="", opset=0).to_properties(), path)
+
+
+def write_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: Path) -> None:
+    """Write a safetensors file; raises OSError if it cannot be written."""
     try:
-        save_file(tensors, path, metadata=properties)
+        save_file(tensors, path, metadata=metadata)
     except SafetensorError as error:  # its words for a full disk
         raise OSError(str(error)) from error
-    path.chmod(0o644)  # safetensors makes files for their owner alone; a model file is for everyone
+    path.chmod(0o644)  # safetensors makes files for their owner alone; these are for everyone
 
 
 def read_network(path: Path) -> tuple[nn.Module, ModelMetadata]:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from imgorder.errors import UsageError
-from imgorder.networks.families import FAMILIES, apply_width, build_network, sizes_of
+from imgorder.model_format import ModelMetadata
+from imgorder.networks.families import FAMILIES, apply_width, build_network, settings_of, sizes_of
 from imgorder.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -37,24 +38,17 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=24))
     # accelerate keeps its first settings for good, where a second run in this process may have others.
     AcceleratorState._reset_state(reset_partial_state="WORLD_SIZE" not in os.environ)
-    precision = choose_precision(config, on_cpu)
+    precision = config.precision
+    if precision == "auto":
+        # A processor without instructions for bf16 is ten times slower in it than in fp32.
+        has_bf16 = cpu_has_bf16() if on_cpu else torch.cuda.is_bf16_supported(including_emulation=False)
+        precision = "bf16" if has_bf16 else "fp32"
     try:
         return Accelerator(
             mixed_precision="no" if precision == "fp32" else precision, cpu=on_cpu, kwargs_handlers=[patience]
         )
     except ValueError as error:  # bf16 on a GPU without it
         raise UsageError(f"--precision {config.precision}: {error}") from error
-
-
-def choose_precision(config: TrainConfig, on_cpu: bool) -> str:
-    """The precision of a run: fp32, bf16 or fp16.
-
-    A processor without instructions for bf16 is ten times slower in it than in fp32; "auto" avoids that.
-    """
-    if config.precision != "auto":
-        return config.precision
-    has_bf16 = cpu_has_bf16() if on_cpu else torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16" if has_bf16 else "fp32"
 
 
 def cpu_has_bf16() -> bool:
@@ -94,6 +88,22 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
     if not set(config.seq_len) <= set(sizes):
         raise UsageError(f"{config.backbone} takes sets of {sizes}, seq_len is {list(config.seq_len)}")
     return settings
+
+
+def describe_network(config: TrainConfig, network: nn.Module, name: str) -> ModelMetadata:
+    """What a run says of its network in a model file; its temperatures are not fitted."""
+    settings = settings_of(network)
+    sizes = sizes_of(config.family, settings)
+    return ModelMetadata(
+        name=name,
+        family=config.family,
+        settings=settings,
+        sizes=sizes,
+        preprocessing=config.preprocessing,
+        temperatures=dict.fromkeys(sizes, 1.0),
+        training_commit=config.commit,
+        held_out_groups=config.held_out_groups,
+    )
 
 
 def make_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:

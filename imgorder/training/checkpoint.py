@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from imgorder.errors import ImgorderError
+from imgorder.fields import as_record
 from imgorder.files import atomic_write
 from imgorder.names import show
-from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.networks.weights import write_tensors
+from imgorder.training.config import TrainConfig, make_config
 
 WEIGHTS = "model.safetensors"  # of a run, for use; its config.toml lies beside it
 
@@ -61,13 +62,9 @@ def save_checkpoint(
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    metadata = {"config": json.dumps(as_plain(config)), "progress": json.dumps(vars(progress))}
+    metadata = {"config": json.dumps(as_record(config)), "progress": json.dumps(vars(progress))}
     with atomic_write(path, "free some space, then go on with --resume") as partial:
-        try:
-            save_file(contiguous, partial, metadata=metadata)
-        except SafetensorError as error:  # its words for a full disk
-            raise OSError(str(error)) from error
-        partial.chmod(0o644)  # safetensors makes files for their owner alone
+        write_tensors(contiguous, metadata, partial)
 
 
 def load_checkpoint(path: Path, model: nn.Module, ema: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:

@@ -85,7 +85,7 @@ def combine(members: Sequence[Member], store: FrameStore, to: Release) -> Card:
     make_folder(to.folder, UsageError)
     first = members[0]
     try:
-        network = TriDABEnsemble(EnsembleConfig(tuple(settings_of(each.network) for each in members)))
+        network = TriDABEnsemble(EnsembleConfig(tuple(each.network.config for each in members)))
     except ValueError as error:
         raise UsageError(str(error)) from error
     network.members = nn.ModuleList(each.network for each in members)

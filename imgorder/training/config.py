@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from imgorder.errors import UsageError
-from imgorder.fields import as_record
+from imgorder.fields import Check, as_json, read_value
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.names import show
 from imgorder.permutations import SIZES, SIZES_TEXT
@@ -23,17 +23,18 @@ else:
 Backbone = Literal["resnet18", "resnet50", "tridab", "opn", "deepimseq"]
 
 
-@dataclass(frozen=True)
-class Within:
-    """The least and the largest value of a number, for `Annotated`."""
-
-    low: float
-    high: float = 2**63 - 1  # where a 64-bit number ends
+def within(low: float, high: float = 2**63 - 1) -> Check:  # where a 64-bit number ends
+    """What a number has to be, for `Annotated`: the least and the largest value."""
+    wanted = f"{low:g} to {high:g}" if high < 2**20 else f"at least {low:g}"
+    return Check(lambda number: low <= number <= high, wanted)
 
 
-Count = Annotated[int, Within(0)]
-Positive = Annotated[int, Within(1)]
-Share = Annotated[float, Within(0, 1)]
+Count = Annotated[int, within(0)]
+Positive = Annotated[int, within(1)]
+Share = Annotated[float, within(0, 1)]
+Shares = Annotated[
+    dict[int, float], Check(lambda shares: all(share > 0 for share in shares.values()), "a table of numbers above 0")
+]
 
 
 @dataclass
@@ -113,53 +114,53 @@ class TrainConfig:
     network: dict[str, Any] = field(default_factory=dict)
     init: str = ""
     seq_len: tuple[int, ...] = (4,)
-    shares: dict[int, float] = field(default_factory=dict)
+    shares: Shares = field(default_factory=dict)
 
     data: tuple[str, ...] = ()
-    validation_fraction: Annotated[float, Within(0, 0.9)] = 0.15
+    validation_fraction: Annotated[float, within(0, 0.9)] = 0.15
     held_out_groups: tuple[str, ...] = ()
     split_seed: Count = 0
     permutations: Literal["all", "one"] = "all"
     validation_sets: Positive = 2000
     validation_spacings: tuple[int, ...] = (2, 4, 8)
 
-    max_spacing: Annotated[float, Within(1)] = 8.0
-    wide: Annotated[float, Within(0.01, 100)] = 1.0
+    max_spacing: Annotated[float, within(1)] = 8.0
+    wide: Annotated[float, within(0.01, 100)] = 1.0
     uneven: Share = 0.0
-    min_change: Annotated[float, Within(0, 255)] = 1.5
+    min_change: Annotated[float, within(0, 255)] = 1.5
 
-    shorter_edge: Annotated[int, Within(32, 8 * DEFAULT.shorter_edge)] = DEFAULT.shorter_edge
-    image_size: Annotated[int, Within(32, 1024)] = DEFAULT.crop
+    shorter_edge: Annotated[int, within(32, 8 * DEFAULT.shorter_edge)] = DEFAULT.shorter_edge
+    image_size: Annotated[int, within(32, 1024)] = DEFAULT.crop
     crop_min: int = 112
     crop_max: int = 112
-    squeeze: Annotated[float, Within(1, 8)] = 1.0
+    squeeze: Annotated[float, within(1, 8)] = 1.0
     flip: Share = 0.0
     shift: Share = 0.0
-    turn: Annotated[float, Within(0, 45)] = 0.0
+    turn: Annotated[float, within(0, 45)] = 0.0
     light: bool = False
 
-    batch_size: Annotated[int, Within(1, 2**20)] = 16
+    batch_size: Annotated[int, within(1, 2**20)] = 16
     optimizer: Literal["sgd", "adamw"] = "sgd"
-    learning_rate: Annotated[float, Within(1e-12, 1e6)] = 0.1
+    learning_rate: Annotated[float, within(1e-12, 1e6)] = 0.1
     momentum: Share = 0.9
-    weight_decay: Annotated[float, Within(0, 1e6)] = 1e-3
-    clip_gradient: Annotated[float, Within(0, 1e12)] = 0.0
+    weight_decay: Annotated[float, within(0, 1e6)] = 1e-3
+    clip_gradient: Annotated[float, within(0, 1e12)] = 0.0
     ema: Share = 0.0
     schedule: Literal["plateau", "cosine", "linear"] = "plateau"
-    plateau_factor: Annotated[float, Within(0.0001, 0.9999)] = 0.1
+    plateau_factor: Annotated[float, within(0.0001, 0.9999)] = 0.1
     plateau_patience: Count = 2
-    min_learning_rate: Annotated[float, Within(0, 1e6)] = 1e-4
+    min_learning_rate: Annotated[float, within(0, 1e6)] = 1e-4
     warmup: Count = 0
     decay: Count = 0
-    epochs: Annotated[int, Within(1, 2**20)] = 30
-    steps: Annotated[int, Within(0, 2**31)] = 0
+    epochs: Annotated[int, within(1, 2**20)] = 30
+    steps: Annotated[int, within(0, 2**31)] = 0
     seed: Count = 0
 
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     channels_last: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
     frames_on: Literal["auto", "device", "host"] = "auto"
-    threads: Annotated[int, Within(0, 4096)] = 0
+    threads: Annotated[int, within(0, 4096)] = 0
     validate_every: Count = 0
     save_every: Positive = 500
     tensorboard: bool = True
@@ -168,7 +169,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for name, hint in _hints().items():
-            setattr(self, name, _check_setting(name, hint, getattr(self, name)))
+            setattr(self, name, _read_setting(name, hint, getattr(self, name)))
         if not self.seq_len or not set(self.seq_len) <= set(SIZES):
             raise UsageError(f"seq_len takes numbers from {SIZES_TEXT}; not {list(self.seq_len)}")
         if self.shares and set(self.shares) != set(self.seq_len):
@@ -181,8 +182,6 @@ class TrainConfig:
             raise UsageError("turn is for the sets that shift shakes, and shift is 0; raise it, to 0.3 for example")
         if self.schedule == "plateau" and self.min_learning_rate > self.learning_rate:
             raise UsageError("min_learning_rate, below which the run ends, is above learning_rate; lower it")
-        if not all(share > 0 for share in self.shares.values()):
-            raise UsageError("shares are numbers above 0")
         if not all(spacing > 0 for spacing in self.validation_spacings):
             raise UsageError("validation_spacings are whole numbers above 0")
 
@@ -293,53 +292,28 @@ def parse_settings(texts: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def as_plain(config: TrainConfig) -> dict[str, Any]:
-    """The settings in the types of TOML and JSON; `make_config` reads them back."""
-    return as_record(config)
-
-
 @cache
 def _hints() -> dict[str, Any]:
     return get_type_hints(TrainConfig, include_extras=True)
 
 
-_WANTED = {str: "a word", bool: "true or false", int: "a whole number", float: "a number"}
+_LISTS = {tuple[int, ...]: "a list of whole numbers", tuple[str, ...]: "a list of words"}
 
 
-def _check_setting(name: str, hint: Any, value: Any) -> Any:
-    """A value as its annotation says: tuples for lists, whole numbers as keys; anything else has to agree.
+def _read_setting(name: str, hint: Any, value: Any) -> Any:
+    """A value as its annotation says; a list of numbers may be a single one.
 
     Raises:
         UsageError: if it does not fit.
     """
-    wanted = _WANTED.get(hint, "a table")
+    base, *checks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    given = [value] if base == tuple[int, ...] and type(value) is int else as_json(value)
     try:
-        if get_origin(hint) is Annotated:
-            kind, within = get_args(hint)
-            number = _check_setting(name, kind, value)
-            if within.low <= number <= within.high:
-                return number
-            wanted = f"{within.low:g} to {within.high:g}" if within.high < 2**20 else f"at least {within.low:g}"
-        elif get_origin(hint) is Literal:
-            if value in get_args(hint):
-                return value
-            wanted = ", ".join(get_args(hint))
-        elif hint in _WANTED:
-            if type(value) is hint or (hint is float and type(value) is int):
-                return hint(value)
-        elif hint == tuple[int, ...]:
-            wanted = "a list of whole numbers"
-            numbers = (value,) if type(value) is int else tuple(value)
-            if all(type(each) is int for each in numbers):
-                return numbers
-        elif hint == tuple[str, ...]:
-            wanted = "a list of words"
-            if not isinstance(value, str):
-                return tuple(map(str, value))
-        elif hint == dict[int, float]:
-            return {int(key): float(share) for key, share in value.items()}
-        else:
-            return dict(value)
-    except (TypeError, ValueError, AttributeError, OverflowError):
-        pass  # the error below says it
-    raise UsageError(f"{name} is {wanted}; not {value!r}")
+        read = read_value(base, given, name)
+        for check in checks:
+            if not check.fits(read):
+                raise ValueError(f"{name} is not {check.wanted}")
+        return read
+    except ValueError as error:
+        wanted = _LISTS.get(base) or str(error).removeprefix(f"{name} is not ").removeprefix("one of ")
+        raise UsageError(f"{name} is {wanted}; not {value!r}") from error

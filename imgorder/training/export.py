@@ -8,7 +8,6 @@ output ``logits``. Motion heat maps need further outputs, which all others leave
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from torch.export import Dim
 
 from imgorder.files import atomic_write
 from imgorder.inference.backends.onnx import start_session
+from imgorder.inference.checksum import describe_file
 from imgorder.model_format import ModelMetadata
 from imgorder.networks import triples as tables
 from imgorder.networks.activations import activations, by_image, observed_layers
@@ -57,8 +57,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
             model = _any_size(network, metadata.sizes, size)
         else:
             model = _one_size(network, metadata.sizes[0], size)
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
-    complete = replace(metadata, weights_sha256=digest, opset=OPSET)
+    complete = replace(metadata, weights_sha256=describe_file(weights).sha256, opset=OPSET)
     store_halves(model)
     helper.set_model_props(model, complete.to_properties())
     model.producer_name = "imgorder"

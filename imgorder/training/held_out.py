@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
-from imgorder.evaluation.measure import Measured, measure
+from imgorder.evaluation.measure import Measured, measure_all
 from imgorder.evaluation.sets import TimedSet
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess_set
@@ -49,11 +49,10 @@ def measure_held_out(
     spacings: Sequence[int],
 ) -> list[Measured]:
     """Every model that takes the size, on every size and spacing."""
-    results = []
+    results: list[Measured] = []
     for model in models:
         for n in (n for n in seq_lens if n in model.sizes):
             for spacing in spacings:
                 sets = make_held_out_sets(store, clips, n, spacing, model.preprocessing)
-                measured = measure(model, DATASET, sets, n, spacing)
-                results += [measured] if measured is not None else []
+                results += measure_all([model], DATASET, sets, n, spacing)
     return results

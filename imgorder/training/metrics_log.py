@@ -13,26 +13,22 @@ from imgorder.files import atomic_write
 
 
 class MetricsLog:
-    """Kept by the first process of a run; the others are silent.
+    """Kept by the first process of a run.
 
     Args:
         run: folder of the run; gets ``metrics.csv`` and ``tensorboard/``.
         done, steps: of the whole run. Rows of later steps, which an interrupted part
             of the run has left, are removed.
         tensorboard: whether to write its log.
-        active: whether this process is the one that reports.
     """
 
-    def __init__(self, run: Path, done: int, steps: int, tensorboard: bool, active: bool = True) -> None:
+    def __init__(self, run: Path, done: int, steps: int, tensorboard: bool) -> None:
         self._csv = run / "metrics.csv"
-        self._active = active
-        self._board: Any = _summary_writer(run / "tensorboard", done) if tensorboard and active else None
+        self._board: Any = _summary_writer(run / "tensorboard", done) if tensorboard else None
         self._bar: Any = None
-        self._task: Any = None
-        if active and sys.stderr is not None and sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             self._bar, self._task = _bar(done, steps)
-        if active:
-            self._remove_rows_after(done)
+        self._remove_rows_after(done)
 
     def step(self, step: int, loss: float, accuracy: float, rate: float, sets_per_second: float) -> None:
         """After a step: accuracy in percent, the learning rate, and the sets of all processes a second."""
@@ -46,8 +42,6 @@ class MetricsLog:
 
     def validated(self, row: dict[str, float]) -> None:
         """A line of figures at a validation; ``row["step"]`` says when."""
-        if not self._active:
-            return
         line = "  ".join(f"{name} {value:g}" for name, value in row.items())
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)

@@ -6,19 +6,20 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from imgorder.datasets.frames import read_set
-from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest
+from imgorder.datasets.frames import read_images
+from imgorder.datasets.manifest import Manifest, Progress, SetEntry, read_manifest
 from imgorder.datasets.videos import group_videos
 from imgorder.errors import ImgorderError
 from imgorder.files import orderly_end
 from imgorder.media.preprocess import to_scaled
-from imgorder.media.video import open_video
+from imgorder.media.video import read_pictures
 from imgorder.names import natural_key, show
 from imgorder.training.store import Frames, FrameStore, StoreWriter
 
@@ -31,8 +32,6 @@ BEGINNING = 2**16
 # At most so many clips that are left out are named one by one.
 COMPLAINTS = 20
 
-# Called with how many clips are decoded, and how many there are.
-Progress = Callable[[int, int], None]
 Warn = Callable[[str], None]
 
 
@@ -51,14 +50,17 @@ class Data:
     """What a run trains on, as it was named.
 
     Attributes:
-        manifests: read; empty for folders of videos.
+        sizes: set sizes of the manifests.
+        entries: their sets, but those of the test split, each with the name of its clip in the store; empty for
+            folders of videos.
         jobs: clips to decode, naturally sorted.
         left_out: messages about what is not used.
         source: digest that changes with the frames that are decoded.
         sets: digest that changes with the sets of manifests and their split as well; empty for folders of videos.
     """
 
-    manifests: list[Manifest] = field(default_factory=list)
+    sizes: set[int] = field(default_factory=set)
+    entries: list[SetEntry] = field(default_factory=list)
     jobs: list[Job] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     source: str = ""
@@ -132,22 +134,28 @@ def _from_folders(folders: Sequence[Path]) -> Data:
 
 
 def _from_manifests(paths: Sequence[Path]) -> Data:
-    data = Data(manifests=[read_manifest(path) for path in paths])
-    _refuse_other_splits(data.manifests, paths)
+    manifests = [read_manifest(path) for path in paths]
+    _refuse_other_splits(manifests, paths)
+    # Two manifests may use one name in different folders.
+    entries = [
+        replace(entry, video=str(manifest.root / entry.video))
+        for manifest in manifests
+        for entry in manifest.sets
+        if entry.split != "test"
+    ]
+    if not entries:
+        raise ImgorderError(f"{show(paths[0])}: no sets to train on; it is empty, or all are of the test split")
+    data = Data({manifest.seq_len for manifest in manifests}, entries)
     wanted: dict[str, set[int]] = {}
     groups: dict[str, str] = {}
-    for manifest in data.manifests:
-        for entry in training_entries(manifest):
-            name = clip_name(manifest, entry)
-            wanted.setdefault(name, set()).update(entry.frames)
-            groups[name] = entry.group
-    if not wanted:
-        raise ImgorderError(f"{show(paths[0])}: no sets to train on; it is empty, or all are of the test split")
+    for entry in entries:
+        wanted.setdefault(entry.video, set()).update(entry.frames)
+        groups[entry.video] = entry.group
     for name in sorted(wanted, key=natural_key):
         data.jobs.append(Job(Path(name), name, groups[name], tuple(sorted(wanted[name]))))
     listing = json.dumps([[job.name, job.group, job.numbers, *_mark(job.path)] for job in data.jobs])
     data.source = hashlib.sha256(listing.encode()).hexdigest()
-    sets = [(clip_name(m, e), e.frames, e.split, e.group) for m in data.manifests for e in training_entries(m)]
+    sets = [(each.video, each.frames, each.split, each.group) for each in entries]
     data.sets = hashlib.sha256(json.dumps(sets).encode()).hexdigest()
     return data
 
@@ -176,16 +184,6 @@ def _mark(path: Path) -> tuple[int, str]:
         return 0, ""
     with path.open("rb") as file:
         return path.stat().st_size, hashlib.sha256(file.read(BEGINNING)).hexdigest()
-
-
-def training_entries(manifest: Manifest) -> tuple[SetEntry, ...]:
-    """The sets that training may look at: all but those of the test split."""
-    return tuple(entry for entry in manifest.sets if entry.split != "test")
-
-
-def clip_name(manifest: Manifest, entry: SetEntry) -> str:
-    """What the store calls the source of a set: two manifests may use one name in different folders."""
-    return str(manifest.root / entry.video)
 
 
 def _decoded(jobs: Sequence[Job], workers: int) -> Iterator[tuple[Job, Frames | None, str]]:
@@ -219,34 +217,17 @@ def decode(job: Job) -> tuple[Frames, str]:
     """
     if job.numbers is None:
         return _whole_video(job.path)
-    frames = _chosen(job.path, job.numbers)
+    # One by one, so that only scaled frames are held; the video stays open and goes forward only.
+    frames = [to_scaled(*read_images(job.path, (number,))) for number in job.numbers]
     if len({frame.shape for frame in frames}) > 1:
         raise ImgorderError(f"{show(job.path)}: its pictures differ in shape")
     return np.stack(frames), ""
 
 
-def _chosen(path: Path, numbers: tuple[int, ...]) -> list[Frames]:
-    # One by one, so that only scaled frames are held; the video stays open and goes forward only.
-    frames = []
-    for number in numbers:
-        entry = SetEntry(path.name, (number,), "train", "", 1.0)
-        (image,) = read_set(Manifest("", path.parent, 1, 0, (entry,)), entry)
-        frames.append(to_scaled(image))
-    return frames
-
-
 def _whole_video(path: Path) -> tuple[Frames, str]:
-    video = open_video(path)
-    frames: list[Frames] = []
-    try:
-        while len(frames) < LONGEST:
-            ok, picture = video.read()
-            if not ok:
-                break
-            frames.append(to_scaled(np.ascontiguousarray(picture[:, :, ::-1])))
-        more = len(frames) == LONGEST and video.grab()
-    finally:
-        video.release()
+    with closing(read_pictures(path)) as pictures:
+        frames = [to_scaled(np.ascontiguousarray(each[:, :, ::-1])) for each in islice(pictures, LONGEST)]
+        more = next(pictures, None) is not None
     if not frames:
         raise ImgorderError(f"{show(path)}: no frame of it can be decoded")
     complaint = f"{show(path)}: only its first {LONGEST} frames are used; cut it into clips" if more else ""

@@ -57,24 +57,24 @@ class DevicePixels:
 
     def __call__(self, plan: BatchPlan) -> Tensor:
         """float32 ``(B, n, size, size, 3)``; bilinear where a box is scaled or turned, and exact where not."""
-
-        def on_device(values: npt.NDArray[Any]) -> Tensor:
-            return to_device(values, self._device)
-
-        offset = on_device(self._store.offset[plan.frames])[..., None, None]  # (B, n, 1, 1)
-        width = on_device(self._store.width[plan.frames])[..., None, None]
+        offset = self._put(self._store.offset[plan.frames])  # (B, n, 1, 1)
+        width = self._put(self._store.width[plan.frames])
         if plan.turn.any():
             return self._turned(plan, offset, width)
-        top, left = (on_device(each)[..., None] for each in (plan.top, plan.left))
+        top, left = self._put(plan.top), self._put(plan.left)
         low, high, down = self._along(plan.height, plan.size)
-        upper, lower = ((top + each)[..., :, None] for each in (low, high))
+        upper, lower = (top + each[..., :, None] for each in (low, high))
         low, high, across = self._along(plan.width, plan.size)
-        mirrored = on_device(plan.flip)[:, None, None]
+        mirrored = to_device(plan.flip, self._device)[:, None, None]
         low, high, across = (torch.where(mirrored, each.flip(2), each) for each in (low, high, across))
-        first, second = ((left + each)[..., None, :] for each in (low, high))
+        first, second = (left + each[..., None, :] for each in (low, high))
         if bool((plan.height == plan.size).all() and (plan.width == plan.size).all()):
             return self._at(offset, width, upper, first)
         return self._between(offset, width, (upper, lower, down[..., :, None]), (first, second, across[..., None, :]))
+
+    def _put(self, values: npt.NDArray[Any]) -> Tensor:
+        """Values of each image on the device, ``(B, n) -> (B, n, 1, 1)``."""
+        return to_device(values, self._device)[..., None, None]
 
     def _along(self, edge: npt.NDArray[np.int64], size: int) -> tuple[Tensor, Tensor, Tensor]:
         """The two px of an edge of each box between which each of ``size`` px falls, and the second one's share."""
@@ -87,7 +87,7 @@ class DevicePixels:
 
     def _turned(self, plan: BatchPlan, offset: Tensor, width: Tensor) -> Tensor:
         """As `__call__` where boxes are turned, whose rows are no rows of a frame any more."""
-        height = to_device(self._store.height[plan.frames], self._device)[..., None, None]
+        height = self._put(self._store.height[plan.frames])
         x, y = self._places(plan, height, width)
         left, top = x.floor().long(), y.floor().long()
         right, bottom = torch.minimum(left + 1, width - 1), torch.minimum(top + 1, height - 1)
@@ -122,17 +122,14 @@ class DevicePixels:
 
     def _places(self, plan: BatchPlan, height: Tensor, width: Tensor) -> tuple[Tensor, Tensor]:
         """Where in its frame each pixel of the images lies: x and y in px, ``(B, n, size, size)`` each."""
-
-        def on_device(values: npt.NDArray[Any]) -> Tensor:
-            return to_device(values.astype(np.float32), self._device)[..., None, None]
-
         from_middle = torch.arange(plan.size, device=self._device) - (plan.size - 1) / 2
-        down = from_middle[:, None] * on_device(plan.height / plan.size)
-        right = from_middle * on_device(np.where(plan.flip[:, None], -plan.width, plan.width) / plan.size)
-        turn = on_device(plan.turn)
+        down = from_middle[:, None] * self._put((plan.height / plan.size).astype(np.float32))
+        across = np.where(plan.flip[:, None], -plan.width, plan.width) / plan.size
+        right = from_middle * self._put(across.astype(np.float32))
+        turn = self._put(plan.turn)
         cos, sin = turn.cos(), turn.sin()
-        x = on_device(plan.left + (plan.width - 1) / 2) + cos * right - sin * down
-        y = on_device(plan.top + (plan.height - 1) / 2) + sin * right + cos * down
+        x = self._put((plan.left + (plan.width - 1) / 2).astype(np.float32)) + cos * right - sin * down
+        y = self._put((plan.top + (plan.height - 1) / 2).astype(np.float32)) + sin * right + cos * down
         # What lies outside the frame shows its border.
         return torch.minimum(x.clamp(min=0), width - 1), torch.minimum(y.clamp(min=0), height - 1)
 

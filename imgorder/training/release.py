@@ -12,18 +12,19 @@ from typing import Any
 from torch import nn
 
 from imgorder.errors import UsageError
+from imgorder.fields import as_record
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import Card
 from imgorder.inference.checksum import describe_file
 from imgorder.media.preprocess import Preprocessing
 from imgorder.model_format import ModelMetadata
-from imgorder.names import first_line
-from imgorder.networks.families import build_network, settings_of, sizes_of
+from imgorder.names import first_line, is_line, show
+from imgorder.networks.families import build_network
 from imgorder.networks.weights import read_network, round_kernels, write_network
-from imgorder.training.build import network_settings
+from imgorder.training.build import describe_network, network_settings
 from imgorder.training.calibrate import compute_held_out_logits, fit_temperature
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
-from imgorder.training.config import TrainConfig, as_plain, make_config
+from imgorder.training.config import TrainConfig, make_config
 from imgorder.training.export import export_onnx
 from imgorder.training.held_out import find_clips
 from imgorder.training.store import FrameStore
@@ -40,6 +41,9 @@ class Release:
         folder: for ``name.safetensors``, ``name.onnx`` and ``name.json``.
         licence: of the weights, an SPDX identifier.
         data: what it was trained on, in words.
+
+    Raises:
+        UsageError: for a text that is not one line.
     """
 
     name: str
@@ -47,6 +51,11 @@ class Release:
     folder: Path
     licence: str = ""
     data: str = ""
+
+    def __post_init__(self) -> None:
+        for option in ("name", "about", "licence", "data"):
+            if not is_line(text := getattr(self, option)):
+                raise UsageError(f"--{option} takes one line of text; not {show(text)}")
 
 
 def release_run(
@@ -78,16 +87,7 @@ def release_run(
         raise UsageError(f"these settings do not fit the weights of the run ({first_line(error)})") from error
     make_folder(to.folder, UsageError)
     round_kernels(network)
-    settings = settings_of(network)
-    metadata = ModelMetadata(
-        name=to.name,
-        family=config.family,
-        settings=settings,
-        sizes=sizes_of(config.family, settings),
-        preprocessing=config.preprocessing,
-        training_commit=config.commit,
-        held_out_groups=tuple(config.held_out_groups),
-    )
+    metadata = describe_network(config, network, to.name)
     facts = {"steps": read_step(state), "recipe": config.recipe, "settings": _own_settings(trained)}
     return write_release(network, metadata, store, to, facts)
 
@@ -169,7 +169,7 @@ def fit_temperatures(
 
 def _own_settings(config: TrainConfig) -> dict[str, Any]:
     """The settings that differ from the recipe, without where the data and the first weights lay."""
-    usual = as_plain(make_config({"recipe": config.recipe}))
+    usual = as_record(make_config({"recipe": config.recipe}))
     left_out = ("data", "commit", "init", "sets")
-    settings = as_plain(config).items()
+    settings = as_record(config).items()
     return {name: value for name, value in settings if name not in left_out and value != usual.get(name)}

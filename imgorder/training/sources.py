@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
-from imgorder.datasets.manifest import Manifest
+from imgorder.datasets.manifest import SetEntry
 from imgorder.datasets.split import draw_held_out_groups
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.permutations import class_count, permutation_classes
 from imgorder.training.batch_plan import Box, Drawn, draw_box, draw_orders, middle_boxes
 from imgorder.training.config import TrainConfig
-from imgorder.training.packing import Data, clip_name, training_entries
+from imgorder.training.packing import Data
 from imgorder.training.store import CELL, Clip, Frames, FrameStore, Indices
 from imgorder.training.warm_start import find_held_out_groups
 
@@ -46,7 +45,7 @@ def make_source(config: TrainConfig, data: Data, store: FrameStore, resumed: boo
         ImgorderError: if there is nothing to train on at a set size of the config.
         UsageError: if the config does not fit the data.
     """
-    return ManifestSource(config, data.manifests, store, resumed) if data.manifests else ClipSource(config, store)
+    return ManifestSource(config, data.entries, store, resumed) if data.entries else ClipSource(config, store)
 
 
 class ManifestSource:
@@ -57,7 +56,7 @@ class ManifestSource:
     """
 
     def __init__(
-        self, config: TrainConfig, manifests: Sequence[Manifest], store: FrameStore, resumed: bool = False
+        self, config: TrainConfig, entries: Sequence[SetEntry], store: FrameStore, resumed: bool = False
     ) -> None:
         self.config = config
         self.store = store
@@ -66,18 +65,18 @@ class ManifestSource:
             for clip, first in zip(store.clips, store.first, strict=True)
             for index, number in enumerate(clip.numbers or range(clip.frames))
         }
-        found = {n: [each for m in manifests if m.seq_len == n for each in _sets(m)] for n in config.seq_len}
+        found = {n: [each for each in entries if len(each.frames) == n] for n in config.seq_len}
         everything = [each for sets in found.values() for each in sets]
         own_split = any(each.split == "validation" for each in everything)
         if not config.held_out_groups and not (own_split and resumed):
-            clips = {(each.clip, each.group) for each in everything}
+            clips = {(each.video, each.group) for each in everything}
             config.held_out_groups = _draw_groups(config, [group for _, group in clips], not own_split)
         _check_groups(config, [each.group for each in everything])
         self._train: dict[int, Indices] = {}
         self._validation: dict[str, Indices] = {}
         for n, sets in found.items():
             # Frames that could not be decoded were named when the store was made.
-            usable = [each for each in sets if all((each.clip, frame) in place for frame in each.frames)]
+            usable = [each for each in sets if all((each.video, frame) in place for frame in each.frames)]
             # Of a validation split that the first weights may have been trained on nothing is used.
             held_out = set(config.held_out_groups)
             kept_out = [e for e in usable if (e.group in held_out if held_out else e.split == "validation")]
@@ -256,19 +255,5 @@ def _check_groups(config: TrainConfig, groups: Sequence[str]) -> None:
         raise UsageError(f"held_out_groups names {strange[0]!r}, which no clip is of; leave the setting out")
 
 
-@dataclass(frozen=True)
-class _Set:
-    clip: str
-    frames: tuple[int, ...]
-    split: str
-    group: str
-
-
-def _sets(manifest: Manifest) -> list[_Set]:
-    return [
-        _Set(clip_name(manifest, entry), entry.frames, entry.split, entry.group) for entry in training_entries(manifest)
-    ]
-
-
-def _numbers(sets: Sequence[_Set], place: dict[tuple[str, int], int]) -> Indices:
-    return np.array([[place[each.clip, frame] for frame in each.frames] for each in sets], dtype=np.int64)
+def _numbers(sets: Sequence[SetEntry], place: dict[tuple[str, int], int]) -> Indices:
+    return np.array([[place[each.video, frame] for frame in each.frames] for each in sets], dtype=np.int64)

@@ -13,17 +13,18 @@ from typing import Any
 
 import tomli_w
 
+from imgorder.datasets.manifest import Progress
 from imgorder.errors import ImgorderError, UsageError
+from imgorder.fields import as_record
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import known_card
 from imgorder.media.preprocess import DEFAULT
 from imgorder.names import show
 from imgorder.training.build import make_accelerator, network_settings
 from imgorder.training.checkpoint import read_config
-from imgorder.training.config import TrainConfig, as_plain, make_config
-from imgorder.training.packing import Data, Progress, find_data, open_store
+from imgorder.training.config import TrainConfig, make_config
+from imgorder.training.packing import Data, find_data, open_store
 from imgorder.training.sources import make_source, need_steps
-from imgorder.training.store import FrameStore
 from imgorder.training.trainer import STATE, Trainer
 from imgorder.training.warm_start import check_weights
 
@@ -98,13 +99,17 @@ def train_network(
         say(f"decoding {len(data.jobs)} clips into {show(folder)}")
     # One process decodes, the others find it done.
     with accelerator.main_process_first():
-        store = _store(data, folder, workers, progress if accelerator.is_main_process else None, warn)
+        progress = progress if accelerator.is_main_process else None
+        try:
+            store = open_store(data, folder, workers or os.cpu_count() or 1, progress, warn)
+        except OSError as error:
+            raise ImgorderError(f"{show(folder)}: frames cannot be written ({error.strerror}); try --frames") from error
     trainer = Trainer(config, make_source(config, data, store, resume), run, accelerator)
     if resume:
         trainer.resume()
     if accelerator.is_main_process:
         with atomic_write(run / CONFIG) as partial:
-            partial.write_text(tomli_w.dumps(as_plain(config)), "utf-8")
+            partial.write_text(tomli_w.dumps(as_record(config)), "utf-8")
         if trainer.taken:
             say(f"beginning with {trainer.taken}")
         say(trainer.summary())
@@ -124,7 +129,7 @@ def _settings(run: Path, changes: Sequence[Mapping[str, Any]], resume: bool) -> 
         if not state.exists():
             raise ImgorderError(f"{show(run)}: holds no run to go on with; leave out --resume")
         before = read_config(state)
-        config = _absolute(make_config(as_plain(before), *changes))
+        config = _absolute(make_config(as_record(before), *changes))
         for name in KEPT:
             if getattr(config, name) != getattr(before, name):
                 raise UsageError(f"{name} cannot change on --resume; begin another run with another --out")
@@ -154,28 +159,14 @@ def _check(config: TrainConfig, data: Data) -> None:
         UsageError: if the settings do not fit the network or the data.
     """
     network_settings(config)
-    if not data.manifests:
+    if not data.entries:
         need_steps(config)
         return
-    there = {manifest.seq_len for manifest in data.manifests}
-    for n in sorted(set(config.seq_len) - there):
-        sizes = ",".join(map(str, sorted(there)))
+    for n in sorted(set(config.seq_len) - data.sizes):
+        sizes = ",".join(map(str, sorted(data.sizes)))
         raise UsageError(f"no manifest has sets of {n}; give one, or --seq-len {sizes}, of which there are")
-    for n in sorted(there - set(config.seq_len)):
+    for n in sorted(data.sizes - set(config.seq_len)):
         raise UsageError(f"a manifest has sets of {n}, which --seq-len leaves out; leave the manifest out as well")
-
-
-def _store(
-    data: Data,
-    folder: Path,
-    workers: int | None,
-    progress: Progress | None,
-    warn: Callable[[str], None],
-) -> FrameStore:
-    try:
-        return open_store(data, folder, workers or os.cpu_count() or 1, progress, warn)
-    except OSError as error:
-        raise ImgorderError(f"{show(folder)}: frames cannot be written ({error.strerror}); try --frames") from error
 
 
 @contextmanager

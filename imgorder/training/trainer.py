@@ -20,12 +20,11 @@ from torch.optim.swa_utils import AveragedModel
 
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import atomic_write
-from imgorder.model_format import ModelMetadata
 from imgorder.names import show
-from imgorder.networks.families import build_network, settings_of, sizes_of
+from imgorder.networks.families import build_network
 from imgorder.networks.weights import write_network
 from imgorder.training.batch_plan import BatchPlan, plan_batch, plan_held_out
-from imgorder.training.build import make_accelerator, make_average, make_optimizer, network_settings
+from imgorder.training.build import describe_network, make_accelerator, make_average, make_optimizer, network_settings
 from imgorder.training.checkpoint import WEIGHTS, Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
 from imgorder.training.metrics_log import MetricsLog
@@ -81,9 +80,9 @@ class Trainer:
         self.device = self.accelerator.device
         self.processes = self.accelerator.num_processes
         self.progress = Progress()
-        self.settings = network_settings(config)
+        settings = network_settings(config)
         torch.manual_seed(config.seed % SEEDS)
-        network = build_network(config.family, **self.settings)
+        network = build_network(config.family, **settings)
         self.taken = take_weights(network, config.init) if config.init and not (run / STATE).exists() else ""
         network = network.to(self.device)
         if config.channels_last:
@@ -99,8 +98,10 @@ class Trainer:
         self.validation = source.validation()
         self.pixels: Pixels = make_pixels(source.store, self.device, config.frames_on)
         self._pending: list[_Pending] = []
+        self._log: MetricsLog | None = None  # of the first process, while it trains
+        self._speed = 0.0  # sets a second
         self._lost = 0
-        self._stop = False
+        self.stopped = False  # whether a stop was requested
         run.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -157,7 +158,7 @@ class Trainer:
 
     def request_stop(self) -> None:
         """Make `train` save and return after the step in progress; safe to call from a signal handler."""
-        self._stop = True
+        self.stopped = True
 
     def train(self, minutes: float = float("inf")) -> bool:
         """Train to the end, until the time is up or a stop is requested; saves when it returns.
@@ -173,29 +174,30 @@ class Trainer:
         sets, beside = 0, 0.0  # sets seen by all processes; seconds of validation, which are not training
         if self.finished:
             return True
-        log = MetricsLog(self.run, self.progress.step, self.steps, config.tensorboard, self.accelerator.is_main_process)
+        if self.accelerator.is_main_process:
+            self._log = MetricsLog(self.run, self.progress.step, self.steps, config.tensorboard)
         try:
             for plan in self._plans():
                 with self._out_of_memory_named(plan[0]):
                     self._step(*plan)
                 done = self.progress.step
                 sets += self.processes * len(plan[0].target)
-                speed = sets / (time.monotonic() - started - beside)
+                self._speed = sets / (time.monotonic() - started - beside)
                 if done % 10 == 0 or self.device.type == "cpu":
-                    self._settle(log, speed)
+                    self._settle()
                 if done % self.validate_every == 0 or done == self.steps:
                     before = time.monotonic()
-                    self._validate(log, speed)
+                    self._validate()
                     beside += time.monotonic() - before
                 if done % config.save_every == 0:
-                    self._settle(log, speed)
                     self.save()
                 if self.schedule.finished or self._stops(time.monotonic() - started > 60 * minutes):
                     break
-            self._settle(log)
             self.save()
         finally:
-            log.close()
+            if self._log:
+                self._log.close()
+            self._log = None
         return self.finished
 
     @property
@@ -220,11 +222,6 @@ class Trainer:
         parts.append(f"{self.config.backbone} on {self.device} in {precision}")
         return "; ".join(parts)
 
-    @property
-    def stopped(self) -> bool:
-        """Whether a stop was requested."""
-        return self._stop
-
     def validate(self) -> tuple[float, dict[str, float]]:
         """Mean loss over all held-out sets, and exact match in percent for each figure."""
         self.ema.eval()
@@ -245,8 +242,8 @@ class Trainer:
             scores[name] = round(100 * float(totals[1]) / len(frames), 2)
         return loss_sum / max(1, sets), scores
 
-    def _validate(self, log: MetricsLog, speed: float) -> None:
-        self._settle(log, speed)
+    def _validate(self) -> None:
+        self._settle()
         progress = self.progress
         seen, loss, hits = progress.seen
         row = {
@@ -254,7 +251,7 @@ class Trainer:
             "learning_rate": self._optimizer.param_groups[0]["lr"],
             "loss": round(loss / max(1, seen), 6),
             "accuracy": round(100 * hits / max(1, seen), 2),
-            "sets_per_second": round(speed, 1),
+            "sets_per_second": round(self._speed, 1),
         }
         progress.seen = (0, 0.0, 0)
         if self.validation:
@@ -269,7 +266,8 @@ class Trainer:
                 if self.accelerator.is_main_process:
                     self._write_weights()
         self.schedule.after_validation(row.get("val_loss", row["loss"]))
-        log.validated(row)
+        if self._log:
+            self._log.validated(row)
 
     @contextmanager
     def _out_of_memory_named(self, plan: BatchPlan | None = None) -> Iterator[None]:
@@ -306,7 +304,7 @@ class Trainer:
         self._pending.append(_Pending(rate_step, len(target), loss.detach(), hits, torch.as_tensor(norm)))
         self.progress.step += 1
 
-    def _settle(self, log: MetricsLog | None = None, speed: float = 0.0) -> None:
+    def _settle(self) -> None:
         """Fetch the figures of the last steps and check them; at once on a CPU, seldom on a GPU, which waits then."""
         if not self._pending:
             return
@@ -328,9 +326,9 @@ class Trainer:
             sets = each.sets * self.processes
             seen, loss_sum, hit_sum = self.progress.seen
             self.progress.seen = (seen + sets, loss_sum + sets * loss, hit_sum + int(right))
-            if log is not None:
+            if self._log:
                 rate = self._optimizer.param_groups[0]["lr"]
-                log.step(each.step + 1, loss, 100 * right / sets, rate, speed)
+                self._log.step(each.step + 1, loss, 100 * right / sets, rate, self._speed)
         self._pending.clear()
 
     def _cure(self, otherwise: str) -> str:
@@ -397,7 +395,7 @@ class Trainer:
 
     def _stops(self, late: bool) -> bool:
         """Whether to stop now, on which all processes agree."""
-        wanted = self._stop or late
+        wanted = self.stopped or late
         if self.processes == 1:
             return wanted
         if self.device.type != "cpu" and self.progress.step % 10:
@@ -407,16 +405,6 @@ class Trainer:
 
     def _write_weights(self) -> None:
         network = self.ema.module
-        sizes = sizes_of(self.config.family, self.settings)
-        metadata = ModelMetadata(
-            name=show(self.run.resolve().name),
-            family=self.config.family,
-            settings=settings_of(network),
-            sizes=sizes,
-            preprocessing=self.config.preprocessing,
-            temperatures=dict.fromkeys(sizes, 1.0),
-            training_commit=self.config.commit,
-            held_out_groups=self.config.held_out_groups,
-        )
+        metadata = describe_network(self.config, network, show(self.run.resolve().name))
         with atomic_write(self.run / WEIGHTS) as partial:
             write_network(network, metadata, partial)
