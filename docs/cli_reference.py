@@ -54,7 +54,9 @@ def describe(name: str, command: Any) -> str:
 
 def _spelling(parameter: Any) -> str:
     """As it is typed: ``--first FILE``, ``PATHS…``."""
-    metavar = (parameter.metavar or "VALUE").strip("[]…. ")
+    metavar = (parameter.metavar or "VALUE").rstrip("…. ")
+    if metavar.startswith("["):  # as Typer writes what may be left out
+        metavar = metavar.strip("[]")
     if parameter.param_type_name == "argument":
         typed = metavar + ("…" if parameter.nargs == -1 else "")
         return typed if parameter.required else f"[{typed}]"

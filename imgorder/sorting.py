@@ -17,7 +17,7 @@ from imgorder.media.photos import PhotoSet, find_sets
 from imgorder.media.preprocess import DEFAULT, preprocess_set
 from imgorder.names import show
 from imgorder.ordering import Ordering
-from imgorder.permutations import SIZES
+from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
     from imgorder.inference.predictor import OrderingModel
@@ -170,7 +170,9 @@ def _sort_set(
 def _check_size(photos: PhotoSet) -> None:
     n = len(photos.files)
     if n == 1:
-        raise SetSizeError(f"{show(photos.files[0])}: a single photo has no order; give 3 to 6 photos of one scene")
+        raise SetSizeError(
+            f"{show(photos.files[0])}: a single photo has no order; give {SIZES_TEXT} photos of one scene"
+        )
     if n > max(SIZES):
         raise SetSizeError(
             f"{show(photos.folder)}: {n} photos; at most {max(SIZES)} can be ordered at once, give fewer of them"

@@ -24,6 +24,7 @@ from imgorder.media.lookalikes import group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
+from imgorder.permutations import SIZES_TEXT
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.outputs import check_ending, check_targets, write_all
 from imgorder.report.embed import EDGE, encode_picture
@@ -75,7 +76,7 @@ def write_reports(
     for photos in sets:
         if len(photos.files) == 2:
             raise SetSizeError(
-                f"{show(photos.folder)}: two photos, nothing to order; a report needs 3 to 6 of one scene"
+                f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES_TEXT} of one scene"
             )
     targets = check_targets(out, sets, force, warn)
     pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
