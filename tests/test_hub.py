@@ -22,6 +22,7 @@ from ssl import SSLError
 from types import SimpleNamespace
 from typing import Any
 
+import huggingface_hub.constants  # noqa: F401  # reads its variables once: before a test changes them
 import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
