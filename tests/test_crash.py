@@ -25,6 +25,7 @@ from imgorder.changes.plan import write_plan
 from imgorder.changes.stamp import apply_stamps
 from imgorder.changes.undo import list_runs, recover, undo
 from imgorder.errors import ImgorderError, ProblemsError
+from imgorder.media import exif
 from tests import killing
 from tests import renaming as cli
 from tests.conftest import ROOT
@@ -407,6 +408,27 @@ def test_a_stamped_file_that_somebody_has_changed_meanwhile_is_left_alone(tmp_pa
     assert "left alone" in line
     assert {**without_journals(snapshot(folder)), changed: before[changed]} == before
     assert [each.state for each in list_runs(journal.read_history(folder))] == ["taken back"]
+
+
+def test_what_somebody_saves_during_the_recovery_does_not_turn_it_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    with killed(Kill(until=lambda: (folder / "2.jpg").read_bytes() != before["2.jpg"][0])):
+        act(folder, "stamp")
+    restore_segment = exif.restore_segment
+
+    def restore_while_an_editor_saves(data: bytes, segment: bytes) -> bytes:
+        (folder / "2.jpg").write_bytes(b"edited")
+        return restore_segment(data, segment)
+
+    monkeypatch.setattr(exif, "restore_segment", restore_while_an_editor_saves)
+    (ended,) = recover(folder)
+    assert ended.status == journal.BACK
+    assert [line.split(":")[0] for line in ended.left_alone] == ["2.jpg"]
+    assert (folder / "2.jpg").read_bytes() == b"edited"
+    assert {**without_journals(snapshot(folder)), "2.jpg": before["2.jpg"]} == before
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_name_problems, find_problems
 from imgorder.changes.companions import cut_ending, find_companions
 from imgorder.changes.folder import locked
-from imgorder.changes.plan import read_plan
+from imgorder.changes.plan import read_plan, write_plan
 from imgorder.changes.template import parse_template
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.names import undo_command
@@ -468,6 +469,15 @@ def test_a_plan_whose_digest_is_right_still_reaches_nothing_outside_its_folder(t
     for names in ({"../secret": "b.jpg"}, {"a.jpg": "../b.jpg"}):
         assert problems(folder, names)
     assert (tmp_path / "secret").exists()
+
+
+def test_a_companion_of_a_nameless_photo_is_shown_as_one(tmp_path: Path) -> None:
+    plan = plan_of(fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"}), {"a.jpg": "c.jpg", "b.jpg": "d.jpg"})
+    (planned,) = plan.sets
+    photo, other = planned.files
+    planned = replace(planned, files=(photo, replace(other, companion_of="")))
+    write_plan(replace(plan, sets=(planned,)), tmp_path / "plan.json")
+    assert "1 photos and 1 files that belong to them" in done("rename", "--plan", tmp_path / "plan.json", "--apply")
 
 
 def test_a_plan_that_is_stale(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime
 
@@ -44,12 +44,12 @@ class RewriteRecovery:
 
     def __init__(self, folder: Folder, rewrites: Sequence[Rewrite]) -> None:
         self._folder = folder
-        self._files = [(rewrite, _hash_content(folder, rewrite)) for rewrite in rewrites]
+        self._rewrites = rewrites
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files that nobody else has changed can have their old content (or their new one)."""
         try:
-            for rewrite in self._find_steps(back):
+            for rewrite in _find_steps(self._look(), back):
                 _convert(self._folder, rewrite, self._folder.read(rewrite.name))
         except ImgorderError:
             return False
@@ -65,7 +65,8 @@ class RewriteRecovery:
             ProblemsError: if there is still a new content beside such a file.
             OSError: if one cannot be written.
         """
-        others = [rewrite for rewrite, content in self._files if content not in (rewrite.before, rewrite.after)]
+        files = list(self._look())
+        others = [rewrite for rewrite, content in files if content not in (rewrite.before, rewrite.after)]
         stuck = [rewrite for rewrite in others if self._folder.status(rewrite.stage) is not None]
         if stuck:
             raise ProblemsError(
@@ -73,10 +74,10 @@ class RewriteRecovery:
                 f"{show(each.stage)}: keep the one you want, remove the other, and try again"
                 for each in stuck
             )
-        for rewrite, _ in self._files:
+        for rewrite, _ in files:
             if self._folder.status(rewrite.stage) is not None:
                 self._folder.remove(rewrite.stage)
-        for rewrite in self._find_steps(back):
+        for rewrite in _find_steps(files, back):
             _rewrite(self._folder, rewrite, keep_owner=False)
         self._folder.sync()
         return [f"{show(each.name)}: changed or gone since; left alone" for each in others]
@@ -84,15 +85,23 @@ class RewriteRecovery:
     def report(self) -> list[str]:
         """What a person can do if neither way is possible; then, file by file, which content each has."""
         lines = ["Try the version of imgorder that began it"]
-        for rewrite, content in self._files:
+        for rewrite, content in self._look():
             known = {rewrite.after: "has its new content", rewrite.before: "has its old content"}
             lines.append(f"{show(rewrite.name)}: {known.get(content or '', 'changed or gone since')}")
         return lines
 
-    def _find_steps(self, back: bool) -> list[Rewrite]:
-        """What is still to be done to give every file its old content (or its new one)."""
-        steps = [(rewrite.reversed() if back else rewrite, content) for rewrite, content in self._files]
-        return [step for step, content in steps if content == step.before != step.after]
+    def _look(self) -> Iterator[tuple[Rewrite, str | None]]:
+        """Each file with the hash of its content at this moment: other programs may be changing them."""
+        for rewrite in self._rewrites:
+            yield rewrite, _hash_content(self._folder, rewrite)
+
+
+def _find_steps(files: Iterable[tuple[Rewrite, str | None]], back: bool) -> Iterator[Rewrite]:
+    """What is still to be done to give every file its old content (or its new one)."""
+    for rewrite, content in files:
+        step = rewrite.reversed() if back else rewrite
+        if content == step.before != step.after:
+            yield step
 
 
 def _convert(folder: Folder, rewrite: Rewrite, data: bytes) -> bytes:

@@ -36,7 +36,9 @@ def print_plan(plan: Plan) -> None:
         more = f" and {others} files that belong to them" if others else ""
         heading = f"{photos} photos{more}; {_sure(planned.confidence, photos)}, by {planned.model}"
         numbers = iter(range(1, photos + 1))
-        rows = [("" if file.companion_of else str(next(numbers)), file.old, file.new) for file in planned.files]
+        rows = [
+            ("" if file.companion_of is not None else str(next(numbers)), file.old, file.new) for file in planned.files
+        ]
         _print_set(console, planned.folder, heading, ("now", "then"), rows, planned.direction)
     if plan.copy_to is not None:
         console.print(Text(f"Copies go to {show(plan.copy_to)}; the originals stay as they are."), soft_wrap=True)
