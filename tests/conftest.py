@@ -115,3 +115,9 @@ def photos(tmp_path: Path, scene: list[Image.Image]) -> Path:
     for name, image in zip(("img10.jpg", "img2.jpg", "img33.jpg", "img1.jpg"), scene, strict=False):
         image.save(folder / name, quality=92)
     return folder
+
+
+def is_one_error(stderr: str, *parts: str) -> bool:
+    """Whether stderr is one line, an error that says each of these: the file, and what to do."""
+    line = stderr.removesuffix("\n")
+    return line.startswith("imgorder: error: ") and "\n" not in line and all(part in line for part in parts)

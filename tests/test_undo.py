@@ -25,7 +25,7 @@ from imgorder.changes.undo import list_runs, recover, undo
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show, undo_command
 from tests import killing
-from tests.conftest import EXAMPLE
+from tests.conftest import EXAMPLE, is_one_error
 from tests.killing import Kill, killed, reached
 from tests.renaming import (
     START,
@@ -575,4 +575,4 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: 
     here.rmdir()
     result = command("rename", "--order", order, "--copy-to", "copies")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "imgorder: error: the current folder is gone; change to one that is there\n"
+    assert is_one_error(result.stderr, "current folder", "change to one that is there")
