@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 import threading
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ def atomic_write(path: Path, cure: str = "free some space, or choose another pla
     Raises:
         ImgorderError: if it cannot be written.
     """
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: the target's name may be as long as names go
+    partial = path.with_name(f".{os.urandom(8).hex()}.partial")  # short: the target's name may be as long as names go
     with orderly_end():
         try:
             yield partial
