@@ -55,6 +55,21 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def needs_training(command: Callable[P, R]) -> Callable[P, R]:
+    """Decorator for commands that run only with the libraries of the extra ``train``."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ImportError as error:
+            if (error.name or "").startswith("imgorder"):
+                raise
+            raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
+
+    return wrapped
+
+
 def _has_current_folder() -> bool:
     try:
         return bool(os.getcwd())

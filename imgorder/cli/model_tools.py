@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from imgorder.cli._options import named_path, parse_sizes, parse_spacings
-from imgorder.cli._terminal import one_line_errors
-from imgorder.cli.train import needs_training
+from imgorder.cli._terminal import needs_training, one_line_errors
 from imgorder.errors import UsageError
 from imgorder.names import show
 

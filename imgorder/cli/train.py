@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from imgorder.cli._options import named_path, parse_sizes
-from imgorder.cli._terminal import counting, one_line_errors, print_message, say_if_stopped
+from imgorder.cli._terminal import counting, needs_training, one_line_errors, print_message, say_if_stopped
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
 if TYPE_CHECKING:
     from imgorder.training.trainer import Trainer
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def needs_training(command: Callable[P, R]) -> Callable[P, R]:
-    """Decorator for commands that run only with the libraries of the extra ``train``."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except ImportError as error:
-            if (error.name or "").startswith("imgorder"):
-                raise
-            raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
-
-    return wrapped
 
 
 @one_line_errors
