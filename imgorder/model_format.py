@@ -11,7 +11,8 @@ from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.names import is_line
 from imgorder.permutations import MAX_IMAGES
 
-FORMAT = "imgorder/1"
+FORMAT = "imgorder/2"
+FORMER = "imgorder/1"  # whose DAB-ResNets summed over the images on both sides, and pooled each image by itself
 LEAST_TEMPERATURE = 1e-3  # far below any that was fitted; logits divided by less become infinite
 CLASS_ORDER = "lexicographic, first element smaller than last"
 
@@ -73,7 +74,7 @@ class ModelMetadata:
             Exception: KeyError, TypeError or ValueError, if these are not imgorder's properties; others if a value
                 makes no sense, such as a number of a thousand digits.
         """
-        if properties["format"] != FORMAT or properties["class_order"] != CLASS_ORDER:
+        if properties["format"] not in (FORMAT, FORMER) or properties["class_order"] != CLASS_ORDER:
             raise ValueError(f"format {properties['format']!r} is not {FORMAT!r}")
         if not properties["name"] or not is_line(properties["name"]):
             raise ValueError(f"name {properties['name']!r}")  # it is shown on terminals
@@ -86,7 +87,7 @@ class ModelMetadata:
         return cls(
             name=properties["name"],
             family=properties["family"],
-            settings=json.loads(properties["settings"]),
+            settings=read_settings(properties["family"], json.loads(properties["settings"]), properties["format"]),
             sizes=sizes,
             preprocessing=Preprocessing.from_json(properties["preprocessing"]),
             temperatures=temperatures,
@@ -95,3 +96,15 @@ class ModelMetadata:
             weights_sha256=properties["weights_sha256"],
             opset=int(properties["opset"]),
         )
+
+
+def read_settings(family: str, settings: dict[str, Any], version: str) -> dict[str, Any]:
+    """A network's settings as they are written today, of a file of today's format or the former one.
+
+    The former format's DAB-ResNets keep their sums, which have another name today, and so their answers.
+    """
+    if version != FORMER or not family.startswith("dab-resnet"):
+        return settings
+    today = {"signed": "symmetric", "magnitude": "symmetric-magnitude"}
+    accumulator = settings.get("dab", "signed")
+    return {"pool": "image", **settings, "dab": today.get(accumulator, accumulator)}

@@ -17,6 +17,10 @@ from imgorder.networks.dab import DABConv, DABMode, accumulate_differences, conv
 
 # Every n that imgorder sorts, with no window and with every window that it has.
 CASES = [(n, window) for n in range(2, 7) for window in (None, *range(n))]
+PAPER: tuple[DABMode, ...] = ("signed", "magnitude")
+SIGNED: tuple[DABMode, ...] = ("signed", "symmetric")
+SYMMETRIC: tuple[DABMode, ...] = ("symmetric", "symmetric-magnitude")
+SUMS = PAPER + SYMMETRIC
 
 
 def features(n: int) -> Tensor:
@@ -24,79 +28,112 @@ def features(n: int) -> Tensor:
     return values
 
 
-def written_out(f_c: Tensor, mode: str, window: int | None) -> Tensor:
-    """The equations, term by term."""
+def written_out(f_c: Tensor, mode: str, m: int | None) -> Tensor:
+    """The equations, term by term, with the paper's indices, which begin at 1.
+
+    Eq. 2 and Eq. 3 where there is no m, else Eq. 4; and beside them the sums over the images on both sides.
+    """
     n = f_c.shape[1]
-    f_s: Tensor = torch.zeros_like(f_c)
-    for i in range(n):
-        for j in range(n):
-            if j == i or (window is not None and abs(i - j) > window):
-                continue
-            difference = f_c[:, i] - f_c[:, j]
-            f_s[:, i] += difference if mode == "signed" else difference.abs()
+    maps = {i: f_c[:, i - 1] for i in range(1, n + 1)}
+    sums = []
+    for i in range(1, n + 1):
+        if mode.startswith("symmetric"):
+            images = [k for k in range(1, n + 1) if m is None or abs(k - i) <= m]
+        elif i == n:
+            sums.append(maps[n])
+            continue
+        else:
+            images = list(range(i + 1, n + 1)) if m is None else list(range(i, min(i + m, n) + 1))
+        terms = [maps[i] - maps[k] for k in images]
+        sums.append(sum((t.abs() if mode.endswith("magnitude") else t for t in terms), torch.zeros_like(maps[i])))
+    f_s: Tensor = torch.stack(sums, dim=1)
     return f_s
 
 
-@pytest.mark.parametrize("mode", ["signed", "magnitude"])
+@pytest.mark.parametrize("mode", SUMS)
 @pytest.mark.parametrize(("n", "window"), CASES)
-def test_is_the_sum_of_the_equations(n: int, window: int | None, mode: DABMode) -> None:
+def test_is_the_sum_of_the_equations_and_has_its_gradient(n: int, window: int | None, mode: DABMode) -> None:
+    one, two = features(n).requires_grad_(), features(n).requires_grad_()
+    found, expected = accumulate_differences(one, mode, window), written_out(two, mode, window)
+    torch.testing.assert_close(found, expected)
+    weights = torch.randn(found.shape, dtype=found.dtype, generator=torch.Generator().manual_seed(1))
+    (found * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(one.grad, two.grad)
+
+
+@pytest.mark.parametrize("mode", PAPER)
+@pytest.mark.parametrize(("n", "window"), CASES)
+def test_the_last_image_keeps_its_own_map(n: int, window: int | None, mode: DABMode) -> None:
     f_c = features(n)
-    torch.testing.assert_close(accumulate_differences(f_c, mode, window), written_out(f_c, mode, window))
+    assert torch.equal(accumulate_differences(f_c, mode, window)[:, -1], f_c[:, -1])
 
 
+def test_signed_is_the_default() -> None:
+    f_c = features(5)
+    assert torch.equal(accumulate_differences(f_c), accumulate_differences(f_c, "signed"))
+
+
+@pytest.mark.parametrize("mode", SIGNED)
 @pytest.mark.parametrize(("n", "window"), CASES)
-def test_channels_that_come_last_in_memory_stay_last(n: int, window: int | None) -> None:
+def test_channels_that_come_last_in_memory_stay_last(n: int, window: int | None, mode: DABMode) -> None:
     f_c = features(n)
     last = f_c.flatten(0, 1).contiguous(memory_format=torch.channels_last).unflatten(0, (-1, n))
-    f_s = accumulate_differences(last, "signed", window)
-    torch.testing.assert_close(f_s, written_out(f_c, "signed", window), check_stride=False)
+    f_s = accumulate_differences(last, mode, window)
+    torch.testing.assert_close(f_s, written_out(f_c, mode, window), check_stride=False)
     assert f_s.flatten(0, 1).is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("mode", SUMS)
 @pytest.mark.parametrize("n", range(2, 7))
-def test_the_full_signed_sum_is_n_times_the_image_less_all(n: int) -> None:
+def test_the_narrowest_window_has_no_difference_and_the_widest_has_all(n: int, mode: DABMode) -> None:
     f_c = features(n)
-    torch.testing.assert_close(accumulate_differences(f_c), n * f_c - f_c.sum(dim=1, keepdim=True))
-
-
-@pytest.mark.parametrize("mode", ["signed", "magnitude"])
-@pytest.mark.parametrize("n", range(2, 7))
-def test_the_narrowest_window_is_zero_and_the_widest_is_everything(n: int, mode: DABMode) -> None:
-    f_c = features(n)
-    assert not accumulate_differences(f_c, mode, 0).any()
+    narrowest = accumulate_differences(f_c, mode, 0)
+    assert not narrowest[:, :-1].any()
+    assert narrowest[:, -1].any() == (mode in PAPER)
     assert torch.equal(accumulate_differences(f_c, mode, n - 1), accumulate_differences(f_c, mode))
 
 
-@pytest.mark.parametrize(("n", "window"), CASES)
-def test_signed_sums_cancel_over_the_images(n: int, window: int | None) -> None:
-    total = accumulate_differences(features(n), "signed", window).sum(dim=1)
-    torch.testing.assert_close(total, torch.zeros_like(total))
-
-
-@pytest.mark.parametrize("mode", ["signed", "magnitude"])
-def test_what_all_images_share_does_not_count(mode: DABMode) -> None:
+@pytest.mark.parametrize("mode", SUMS)
+def test_what_all_images_share_does_not_count_but_in_the_map_that_the_last_one_keeps(mode: DABMode) -> None:
     f_c = features(5)
     common = torch.randn(2, 1, 3, 4, 5, dtype=torch.float64)
-    torch.testing.assert_close(accumulate_differences(f_c + common, mode), accumulate_differences(f_c, mode))
+    change = accumulate_differences(f_c + common, mode) - accumulate_differences(f_c, mode)
+    expected = torch.zeros_like(change)
+    if mode in PAPER:
+        expected[:, -1:] = common
+    torch.testing.assert_close(change, expected)
 
 
-@pytest.mark.parametrize("mode", ["signed", "magnitude"])
-def test_without_a_window_permuted_images_give_permuted_sums(mode: DABMode) -> None:
-    f_c = features(4)
-    order = [2, 0, 3, 1]
-    torch.testing.assert_close(accumulate_differences(f_c[:, order], mode), accumulate_differences(f_c, mode)[:, order])
-
-
-@pytest.mark.parametrize(("n", "window"), [(n, window) for n in range(3, 7) for window in range(1, n)])
-def test_a_window_tells_all_listings_but_the_reversed_one_apart_where_it_is_less_than_half_the_images(
-    n: int, window: int
-) -> None:
+@pytest.mark.parametrize(("n", "window"), [(n, window) for n in range(3, 7) for window in (None, *range(1, n))])
+def test_tells_every_two_listings_apart(n: int, window: int | None) -> None:
     f_c = features(n)
     f_s = accumulate_differences(f_c, "signed", window)
     same = [
         order
         for order in map(list, permutations(range(n)))
         if torch.allclose(accumulate_differences(f_c[:, order], "signed", window), f_s[:, order])
+    ]
+    assert same == [list(range(n))]
+
+
+@pytest.mark.parametrize("mode", SYMMETRIC)
+def test_a_symmetric_sum_without_a_window_tells_no_listings_apart(mode: DABMode) -> None:
+    f_c = features(4)
+    order = [2, 0, 3, 1]
+    torch.testing.assert_close(accumulate_differences(f_c[:, order], mode), accumulate_differences(f_c, mode)[:, order])
+
+
+@pytest.mark.parametrize(("n", "window"), [(n, window) for n in range(3, 7) for window in range(1, n)])
+def test_a_symmetric_sum_tells_listings_apart_where_its_window_is_less_than_half_the_images(
+    n: int, window: int
+) -> None:
+    f_c = features(n)
+    f_s = accumulate_differences(f_c, "symmetric", window)
+    same = [
+        order
+        for order in map(list, permutations(range(n)))
+        if torch.allclose(accumulate_differences(f_c[:, order], "symmetric", window), f_s[:, order])
     ]
     straight = list(range(n))
     assert straight in same
@@ -112,7 +149,7 @@ def test_off_is_zero_and_passes_no_gradient() -> None:
     assert not f_s.requires_grad
 
 
-@pytest.mark.parametrize("mode", ["signed", "magnitude"])
+@pytest.mark.parametrize("mode", SUMS)
 @pytest.mark.parametrize("window", [None, 0, 1])
 def test_gradients(mode: DABMode, window: int | None) -> None:
     # Values at least 0.1 apart: |x| has no derivative at 0.
@@ -120,15 +157,17 @@ def test_gradients(mode: DABMode, window: int | None) -> None:
     assert torch.autograd.gradcheck(lambda x: accumulate_differences(x, mode, window), f_c.requires_grad_())
 
 
+@pytest.mark.parametrize("mode", SIGNED)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_rounds_the_sum_once(dtype: Any) -> None:
+def test_half_precision_rounds_the_sum_once(dtype: Any, mode: DABMode) -> None:
     f_c = features(4).to(dtype) + 8  # small differences of large values
-    exact = accumulate_differences(f_c.double())
-    torch.testing.assert_close(accumulate_differences(f_c).double(), exact, rtol=torch.finfo(dtype).eps, atol=1e-5)
+    exact = accumulate_differences(f_c.double(), mode)
+    found = accumulate_differences(f_c, mode).double()
+    torch.testing.assert_close(found, exact, rtol=torch.finfo(dtype).eps, atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [-1, 4])
-@pytest.mark.parametrize("mode", ["signed", "magnitude", "off"])
+@pytest.mark.parametrize("mode", [*SUMS, "off"])
 def test_a_window_that_n_images_do_not_have_is_refused(mode: DABMode, window: int) -> None:
     with pytest.raises(ValueError, match="window of 4 images is 0 to 3"):
         accumulate_differences(features(4), mode, window)
@@ -137,7 +176,7 @@ def test_a_window_that_n_images_do_not_have_is_refused(mode: DABMode, window: in
 
 
 def test_an_unknown_mode_is_refused() -> None:
-    with pytest.raises(ValueError, match="signed, magnitude, off"):
+    with pytest.raises(ValueError, match="signed, magnitude, off, symmetric"):
         accumulate_differences(features(4), "squared")  # type: ignore[arg-type]
 
 
@@ -150,7 +189,7 @@ def test_the_unit_has_the_shape_of_the_convolution_that_it_replaces(kernel: int,
     assert unit(x).shape == replaced(x).shape
 
 
-@pytest.mark.parametrize("mode", ["signed", "magnitude", "off"])
+@pytest.mark.parametrize("mode", [*SUMS, "off"])
 def test_the_unit_convolves_both_halves(mode: DABMode) -> None:
     unit = DABConv(3, 4, images=5, mode=mode, window=2).double()
     x = torch.randn(10, 3, 6, 6, dtype=torch.float64)

@@ -111,7 +111,7 @@ def test_without_dab_logits_are_a_sum_of_terms_of_one_image_each() -> None:
     torch.testing.assert_close(change, logits["b", "b"] - logits["a", "b"], rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("mode", ["signed", "magnitude"])
+@pytest.mark.parametrize("mode", ["signed", "magnitude", "symmetric", "symmetric-magnitude"])
 def test_with_dab_what_one_image_changes_depends_on_the_others(mode: str) -> None:
     network = tiny(dab=mode).double()
     a, b = pictures(1, 3, seed=1).double(), pictures(1, 3, seed=2).double()
@@ -124,8 +124,35 @@ def test_with_dab_what_one_image_changes_depends_on_the_others(mode: str) -> Non
     assert (change_beside_a - change_beside_b).abs().max() > 1e-4
 
 
-def test_a_window_of_nothing_is_dab_off() -> None:
-    empty, off, signed = tiny(window=0), tiny(dab="off"), tiny()
+@pytest.mark.parametrize("dab", ["off", "symmetric"])
+def test_pooled_over_the_set_the_logits_of_a_symmetric_network_do_not_know_the_order(dab: str) -> None:
+    network = tiny(seq_len=4, dab=dab, pool="set")
+    images = pictures(2, 4)
+    with torch.inference_mode():
+        torch.testing.assert_close(network(images[:, [2, 0, 3, 1]]), network(images), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dab", ["signed", "magnitude"])
+def test_pooled_over_the_set_the_papers_sum_tells_orders_apart(dab: str) -> None:
+    network = tiny(seq_len=4, dab=dab, pool="set")
+    images = pictures(2, 4)
+    with torch.inference_mode():
+        assert (network(images[:, [2, 0, 3, 1]]) - network(images)).abs().max() > 1e-4
+
+
+def test_a_set_is_pooled_into_the_mean_of_its_images_vectors() -> None:
+    apart, together = tiny(), tiny(pool="set")
+    together.load_state_dict({name: each for name, each in apart.state_dict().items() if "classify" not in name}, False)
+    vectors: list[Tensor] = []
+    for network in (apart, together):
+        network.classify.register_forward_pre_hook(lambda _, inputs: vectors.append(inputs[0]))
+        with torch.inference_mode():
+            network(pictures(2, 3))
+    torch.testing.assert_close(vectors[1], vectors[0].unflatten(1, (3, 64)).mean(dim=1))
+
+
+def test_a_symmetric_window_of_nothing_is_dab_off() -> None:
+    empty, off, signed = tiny(dab="symmetric", window=0), tiny(dab="off"), tiny()
     off.load_state_dict(empty.state_dict())
     signed.load_state_dict(empty.state_dict())
     images = pictures(2, 3)
@@ -182,18 +209,27 @@ def test_dab_maps_are_the_differences_inside_the_forward_pass() -> None:
         unit = network.stem[0]
         assert isinstance(unit, DABConv)
         f_c = unit.spatial(images.flatten(0, 1)).unflatten(0, (2, 3))
-        torch.testing.assert_close(first, 3 * f_c - f_c.sum(dim=1, keepdim=True), rtol=1e-4, atol=1e-5)
+        expected = torch.stack([2 * f_c[:, 0] - f_c[:, 1] - f_c[:, 2], f_c[:, 1] - f_c[:, 2], f_c[:, 2]], dim=1)
+        torch.testing.assert_close(first, expected, rtol=1e-4, atol=1e-5)
         assert last.shape == (2, 3, 64, 4, 4)
         assert torch.equal(network(images), before)
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_dab_maps_of_one_photo_taken_n_times_are_empty() -> None:
-    network = tiny("dab-resnet50", dab="magnitude")
+def test_dab_maps_of_one_photo_taken_n_times_are_empty_where_sums_go_over_both_sides() -> None:
+    network = tiny("dab-resnet50", dab="symmetric-magnitude")
     images = pictures(1, 1).expand(-1, 3, -1, -1, -1)
     with torch.inference_mode():
         maps = dab_maps(network, images, range(49))
     assert all(float(f_s.abs().max()) < 1e-5 for f_s in maps)
+
+
+def test_of_one_photo_taken_n_times_the_papers_first_map_shows_the_last_image_alone() -> None:
+    images = pictures(1, 1).expand(-1, 3, -1, -1, -1)
+    with torch.inference_mode():
+        (first,) = dab_maps(tiny(), images, [0])
+    assert float(first[:, :-1].abs().max()) < 1e-5
+    assert float(first[:, -1].abs().mean()) > 0.1
 
 
 @pytest.mark.parametrize(
@@ -204,6 +240,7 @@ def test_dab_maps_of_one_photo_taken_n_times_are_empty() -> None:
         ({"width": 0.001}, "no channels"),
         ({"mix_kernel": 2}, "odd"),
         ({"dab": "squared"}, "signed, magnitude, off"),
+        ({"pool": "time"}, "each image or the set, not 'time'"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:

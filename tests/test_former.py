@@ -1,10 +1,13 @@
-"""Journals, plans and orders that version 0.2.0.dev0 wrote are still undone, recovered, carried out and read.
+"""Journals, plans, orders and networks that version 0.2.0.dev0 wrote are still undone, recovered, carried out and read.
 
 `tests/former` was made by the code of commit 199512c: the same three photos and one XMP file ``before``, ``renamed``
 and ``stamped``, and in the middle of both, where the process was killed (``renaming``, ``stamping``); a plan for
 ``before``; and an order of the photos in `examples/balloon`. Git keeps neither inodes nor times of change, so
 ``state.json`` tells which each file had. A test gives a copy of a file its time back, and writes the inode of the
 copy in the place of the old one wherever that stands in a journal or in the plan. The rest is as it was written.
+
+``dab-signed.safetensors`` and ``dab-magnitude.safetensors`` are DAB-ResNets of the first model format, which summed
+over the images on both sides; ``logits.json`` has what they made of the images below then.
 """
 
 from __future__ import annotations
@@ -110,3 +113,34 @@ def test_an_order_is_read() -> None:
     shown = json.loads(done("rename", EXAMPLE, "--order", FORMER / "order.json", "--json"))["sets"][0]
     assert [file["old"] for file in shown["files"]] == record["order"]
     assert shown["confidence"] == record["confidence"]
+
+
+@pytest.mark.parametrize(("name", "accumulator"), [("signed", "symmetric"), ("magnitude", "symmetric-magnitude")])
+def test_a_former_dab_resnet_gives_the_same_answers_and_names_its_sum_anew(
+    tmp_path: Path, name: str, accumulator: str
+) -> None:
+    torch = pytest.importorskip("torch")
+    from imgorder.networks.weights import read_network, write_network
+
+    ramp = torch.linspace(-1, 1, 4 * 3 * 32 * 32).reshape(1, 4, 3, 32, 32)
+    images = torch.sin(40 * ramp * torch.arange(1, 5).reshape(1, 4, 1, 1, 1))
+    network, metadata = read_network(FORMER / f"dab-{name}.safetensors")
+    assert metadata.settings["dab"] == accumulator
+    write_network(network, metadata, tmp_path / "again.safetensors")  # in today's format
+    expected = torch.tensor(json.loads((FORMER / "logits.json").read_text())[name])
+    for each in (network, read_network(tmp_path / "again.safetensors")[0]):
+        with torch.inference_mode():
+            torch.testing.assert_close(each(images)[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_former_training_run_goes_on_with_its_sum(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    from imgorder.networks.weights import write_tensors
+    from imgorder.training.checkpoint import read_config
+
+    state = tmp_path / "state.safetensors"
+    former = {"backbone": "resnet18", "network": {"width": 0.5, "window": 1}}
+    for settings, accumulator in ((former, "symmetric"), ({"backbone": "tridab"}, None)):
+        metadata = {"config": json.dumps(settings), "progress": json.dumps({"step": 4})}
+        write_tensors({"model.weight": torch.zeros(1)}, metadata, state)
+        assert read_config(state).network.get("dab") == accumulator

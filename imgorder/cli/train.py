@@ -49,10 +49,11 @@ def train(
         typer.Option("--init", metavar="NAME|FILE", help="Begin with the weights of a model, where they fit."),
     ] = None,
     dab: Annotated[
-        str | None, typer.Option("--dab", metavar="signed|magnitude|off", help="Difference accumulator of a resnet.")
+        str | None,
+        typer.Option("--dab", metavar="signed|magnitude|off|symmetric", help="Difference accumulator of a resnet."),
     ] = None,
     dab_window: Annotated[
-        int | None, typer.Option("--dab-window", metavar="M", min=0, help="Accumulate images at most M places away.")
+        int | None, typer.Option("--dab-window", metavar="M", min=0, help="Accumulate images at most M places ahead.")
     ] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Sets a step and process.")] = None,
     learning_rate: Annotated[float | None, typer.Option("--lr", help="Highest learning rate.")] = None,

@@ -11,24 +11,28 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-DABMode = Literal["signed", "magnitude", "off"]
+DABMode = Literal["signed", "magnitude", "off", "symmetric", "symmetric-magnitude"]
 
 
 def accumulate_differences(features: Tensor, mode: DABMode = "signed", window: int | None = None) -> Tensor:
-    """Accumulated differences F_s of the feature maps F_c of n images.
+    """Accumulated differences F_s of the feature maps F_c of n images, the i-th at place i of the input.
 
-    With N(i) the images j ≠ i that are accumulated for image i:
+    The paper's sums go over the images ahead in the input, and the last image, which has none, keeps its
+    own map, F_s^n = F_c^n (Section III-B):
 
-        signed (Eq. 2)       F_s^i = Σ_{j ∈ N(i)} (F_c^i − F_c^j)
-        magnitude (Eq. 3)    F_s^i = Σ_{j ∈ N(i)} |F_c^i − F_c^j|
-        off                  F_s^i = 0, the ablation without DAB
+        signed (Eq. 2)       F_s^i = Σ_{k = i+1 … n} (F_c^i − F_c^k),  i < n
+        magnitude (Eq. 3)    F_s^i = Σ_{k = i+1 … n} |F_c^i − F_c^k|,  i < n
+        off                  F_s^i = 0 for all i, the ablation without DAB (Section IV-E1)
 
-    N(i) is all others, or with a window m (Eq. 4) those with |i − j| ≤ m.
+    With a window m (Eq. 4) k ends at min(i + m, n).
+
+    Two further sums are not the paper's. They go over the images on both sides, all others or those with
+    |i − k| ≤ m, and treat the last image like the rest: *symmetric* is signed, *symmetric-magnitude* not.
 
     Args:
         features: F_c, ``(B, n, C, H, W)``.
-        mode: which of the three.
-        window: m in 0…n−1, None for all others. m = 0 gives zeros, m = n−1 the full sum.
+        mode: which of the five.
+        window: m in 0…n−1, None for no bound. m = n−1 is none.
 
     Returns:
         F_s, ``(B, n, C, H, W)``.
@@ -42,19 +46,28 @@ def accumulate_differences(features: Tensor, mode: DABMode = "signed", window: i
     if mode == "off":
         return torch.zeros_like(features)
     if mode == "magnitude":
-        sums = [
-            (features[:, i : i + 1] - features[:, max(i - reach, 0) : i + reach + 1]).abs().sum(dim=1) for i in range(n)
-        ]
-        return torch.stack(sums, dim=1)
-    # A signed sum is one product with an n×n matrix: −1 at the neighbours, their number on the diagonal.
+        ahead = [_distance(features, i, i + 1, i + 1 + reach) for i in range(n - 1)]
+        return torch.stack([*ahead, features[:, -1]], dim=1)
+    if mode == "symmetric-magnitude":
+        return torch.stack([_distance(features, i, max(i - reach, 0), i + 1 + reach) for i in range(n)], dim=1)
+    # A signed sum is one product with an n×n matrix: −1 at the images of the sum, their number on the diagonal.
     # Its small integers are exact in half precision too, where n·F^i itself would be rounded.
-    position = torch.arange(n, device=features.device)
-    near = ((position[:, None] - position).abs() <= reach).to(features.dtype)
-    weights = torch.diag(near.sum(dim=1)) - near
+    place = torch.arange(n, device=features.device)
+    steps = place - place[:, None]
+    others = (steps.abs() <= reach) if mode == "symmetric" else (steps > 0) & (steps <= reach)
+    counted = others.to(features.dtype)
+    weights = torch.diag(counted.sum(dim=1)) - counted
+    if mode == "signed":
+        weights[-1, -1] = 1
     if features.stride(2) == 1:  # channels come last in memory: multiplied in that layout, and left in it
         seen = features.permute(0, 1, 3, 4, 2)
         return (weights @ seen.flatten(2)).reshape(seen.shape).permute(0, 1, 4, 2, 3)
     return (weights @ features.flatten(2)).reshape(features.shape)
+
+
+def _distance(features: Tensor, image: int, begin: int, end: int) -> Tensor:
+    """Summed magnitude of the differences between one image and those from ``begin`` to before ``end``."""
+    return (features[:, image : image + 1] - features[:, begin:end]).abs().sum(dim=1)
 
 
 def check_accumulator(n: int, mode: str, window: int | None) -> None:
@@ -112,8 +125,8 @@ class DABConv(nn.Module):
 
     ``(B·n, cin, H, W) -> (B·n, cout, H', W')``, H' = ⌈H / stride⌉ for an odd kernel
 
-    Neither convolution has a bias: a bias in F_c cancels in the differences, and batch normalisation
-    follows the unit. With DAB off the channels of F_s are zero and the weights keep their shapes.
+    Neither convolution has a bias: one in F_c cancels in the differences, and batch normalisation follows
+    the unit. With DAB off the channels of F_s are zero and the weights keep their shapes.
 
     Args:
         cin, cout: channels.

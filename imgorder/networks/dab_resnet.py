@@ -1,22 +1,24 @@
 """The paper's network: a residual network whose convolutions are DAB units, one network for each n.
 
 Every image goes through the same weights, with the images of a set folded into the batch; the only
-exchange between images is inside the units (`dab.py`). The classifier reads the n pooled vectors
-side by side, in input order, because a class names positions in the input. Without the accumulator
-a logit is a sum of terms of one image each, and such a sum cannot compare images.
+exchange between images is inside the units (`dab.py`). The classifier reads the n pooled vectors side by
+side, in input order, because a class names positions in the input, or their mean (``pool``). Without the
+accumulator a logit is a sum of terms of one image each, and such a sum cannot compare images.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imgorder.networks.dab import DABConv, DABMode, convolution
 from imgorder.permutations import class_count
+
+Pool = Literal["image", "set"]
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,13 @@ class DABResNetConfig:
         depth: 18 or 50.
         seq_len: n, the images of a set.
         width: factor on the channels 64, 128, 256 and 512 of the four stages.
-        dab: "signed" (Eq. 2), "magnitude" (Eq. 3) or "off".
-        window: m of Eq. 4, or None for all images.
+        dab: the accumulator: "signed" (Eq. 2), "magnitude" (Eq. 3), "off", or one of `DABMode` that the paper lacks.
+        window: m of Eq. 4, or None for no bound.
+        pool: what the last maps are averaged over, "image" for each image's positions, "set" for the images as well.
         mix_kernel: side of the second convolution's kernel in every unit.
         inner_norm: batch normalisation between a unit's first convolution and its accumulator.
         dab_shortcut: whether the 1×1 convolutions of shortcuts are units too.
-        hidden: features of a hidden layer in the classifier, over the n vectors side by side; 0 for none.
+        hidden: features of a hidden layer in the classifier, over the pooled vectors; 0 for none.
     """
 
     depth: ClassVar[int]
@@ -40,6 +43,7 @@ class DABResNetConfig:
     width: float = 1.0
     dab: DABMode = "signed"
     window: int | None = None
+    pool: Pool = "image"
     mix_kernel: int = 1
     inner_norm: bool = False
     dab_shortcut: bool = False
@@ -150,7 +154,9 @@ class DABResNet(nn.Module):
                 channels = expansion * width
             stages.append(nn.Sequential(*blocks))
         self.stages = nn.Sequential(*stages)
-        size = config.seq_len * channels
+        if config.pool not in get_args(Pool):
+            raise ValueError(f"maps are pooled over each {' or the '.join(get_args(Pool))}, not {config.pool!r}")
+        size = channels if config.pool == "set" else config.seq_len * channels
         self.classify: nn.Module = nn.Linear(size, classes)
         if config.hidden:
             self.classify = nn.Sequential(nn.Linear(size, config.hidden), nn.ReLU(), nn.Linear(config.hidden, classes))
@@ -159,6 +165,7 @@ class DABResNet(nn.Module):
         if images.shape[1] != self.config.seq_len:
             raise ValueError(f"this network orders {self.config.seq_len} images, not {images.shape[1]}")
         x = self.pool(F.relu(self.stem(images.flatten(0, 1))))
-        x = self.stages(x).mean(dim=(2, 3))
-        logits: Tensor = self.classify(x.unflatten(0, (-1, self.config.seq_len)).flatten(1))
+        vectors = self.stages(x).mean(dim=(2, 3)).unflatten(0, (-1, self.config.seq_len))
+        pooled = vectors.mean(dim=1) if self.config.pool == "set" else vectors.flatten(1)
+        logits: Tensor = self.classify(pooled)
         return logits

@@ -6,7 +6,7 @@ From the literature: a network with LSTMs, trained as a whole, that maps a seque
 the images, out comes for each image its position in the ordered sequence. It learned better with the
 target sequence reversed.
 
-The text available to us, the abstract, does not say: the encoder, the number and size of the LSTMs,
+Neither its abstract nor the paper of DAB says: the encoder, the number and size of the LSTMs,
 what the second one reads, or in what sense the target is reversed.
 
 Ours: the small residual encoder; one LSTM that reads the vectors in input order and a second one that

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from imgorder.errors import ImgorderError
 from imgorder.fields import as_record
 from imgorder.files import atomic_write
+from imgorder.model_format import FORMAT, FORMER, read_settings
 from imgorder.names import show
 from imgorder.networks.weights import write_tensors
-from imgorder.training.config import TrainConfig, make_config
+from imgorder.training.config import TrainConfig, family_of, make_config
 
 WEIGHTS = "model.safetensors"  # of a run, for use; its config.toml lies beside it
 
@@ -62,7 +63,7 @@ def save_checkpoint(
     for index, slots in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in slots.items() if value is not None}
     contiguous = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    metadata = {"config": json.dumps(as_record(config)), "progress": json.dumps(vars(progress))}
+    metadata = {"format": FORMAT, "config": json.dumps(as_record(config)), "progress": json.dumps(vars(progress))}
     with atomic_write(path, "free some space, then go on with --resume") as partial:
         write_tensors(contiguous, metadata, partial)
 
@@ -101,7 +102,11 @@ def read_config(path: Path) -> TrainConfig:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return make_config(json.loads(file.metadata()["config"]))
+            metadata = file.metadata()
+        settings = json.loads(metadata["config"])
+        family, version = family_of(settings["backbone"]), metadata.get("format", FORMER)
+        settings["network"] = read_settings(family, settings.get("network", {}), version)
+        return make_config(settings)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ImgorderError(f"{show(path)}: no state of a run that can be read; check --out") from error
 

@@ -188,7 +188,7 @@ class TrainConfig:
     @property
     def family(self) -> str:
         """The network's family, a key of `imgorder.networks.families.FAMILIES`."""
-        return f"dab-{self.backbone}" if self.backbone.startswith("resnet") else self.backbone
+        return family_of(self.backbone)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -226,6 +226,11 @@ RECIPES: dict[str, dict[str, Any]] = {
         "validate_every": 500,
     },
 }
+
+
+def family_of(backbone: str) -> str:
+    """The network family of a backbone, a key of `imgorder.networks.families.FAMILIES`."""
+    return f"dab-{backbone}" if backbone.startswith("resnet") else backbone
 
 
 def make_config(*changes: Mapping[str, Any]) -> TrainConfig:
