@@ -61,6 +61,20 @@ def test_windows_are_all_starts_of_all_sequences(davis: Path) -> None:
     assert list(windows(sequences, 6, 3)) == []
 
 
+def test_with_a_stride_windows_begin_at_every_so_many_frames(davis: Path) -> None:
+    sequences = davis_tensors(davis)
+    sets = list(windows(sequences, 4, 2, stride=4))
+    assert [each.video for each in sets] == ["noise", "slide", "slide"]
+    assert np.array_equal(sets[2].tensors, sequences["slide"][[4, 6, 8, 10]])
+
+
+def test_a_stride_is_named_with_the_data_and_shows_all_listings_of_fewer_sets(davis: Path) -> None:
+    options = ("--spacing", 2, "--model", "path", "--permutations", "all", "--json")
+    (every,), (some,) = (json.loads(evaluate(davis, *options, "--stride", stride).stdout)["rows"] for stride in (1, 4))
+    assert (every["dataset"], every["sets"], every["permutations"]) == ("davis-2", 9, 24)
+    assert (some["dataset"], some["sets"], some["permutations"]) == ("davis-2, stride 4", 3, 24)
+
+
 def test_exact_match_is_what_five_plain_lines_count(davis: Path) -> None:
     sequences = davis_tensors(davis)
     (measured,) = measure_all([load_model("path")], "made", windows(sequences, 4, 2), 4, 2)

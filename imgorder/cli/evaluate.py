@@ -28,6 +28,9 @@ def evaluate(
         list[str] | None,
         typer.Option("--spacing", metavar="N|N-M", help="Frames between neighbours on DAVIS (default: 1-8)."),
     ] = None,
+    stride: Annotated[
+        int, typer.Option("--stride", metavar="K", min=1, help="On DAVIS, begin a set at every K-th frame.")
+    ] = 1,
     permutations: Annotated[
         str, typer.Option("--permutations", metavar="K|all", help="In how many listings each set is shown.")
     ] = "1",
@@ -68,6 +71,7 @@ def evaluate(
         models=model or ["default"],
         seq_lens=parse_sizes(seq_len or ["4"]),
         spacings=parse_spacings(spacing or ["1-8"]),
+        stride=stride,
         permutations=number_or_all(permutations, "--permutations"),
         split=split,
         backend=backend,

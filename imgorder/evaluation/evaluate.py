@@ -50,6 +50,7 @@ def evaluate_models(
     models: Sequence[str],
     seq_lens: Sequence[int],
     spacings: Sequence[int],
+    stride: int = 1,
     permutations: int | None = 1,
     split: str = "test",
     backend: str = "auto",
@@ -66,6 +67,7 @@ def evaluate_models(
         data: manifests, or roots of DAVIS.
         models: names or files; the baseline is added if it is not among them.
         seq_lens, spacings: of the windows on DAVIS; manifests bring their own.
+        stride: on DAVIS, a window begins at every so many frames; the data set's name says so if not at each.
         permutations: in how many listings each set is shown; None for all n!.
         split: of the manifests.
         votes: in how many listings, all n! at most, a network is shown each set for one answer; its rows
@@ -78,7 +80,7 @@ def evaluate_models(
     """
     _refuse_repeated(data)
     loaded = _load_all([BASELINE, *models], backend, threads)
-    cases = [case for path in data for case in _cases(path, seq_lens, spacings, split)]
+    cases = [case for path in data for case in _cases(path, seq_lens, spacings, stride, split)]
     _check_sizes(loaded, cases)
     jobs = _jobs(loaded, cases)
     found: dict[tuple[Case, str], Measured] = {}
@@ -141,12 +143,13 @@ def _jobs(models: Sequence[OrderingModel], cases: Sequence[Case]) -> list[Job]:
     return jobs
 
 
-def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], split: str) -> Iterator[Case]:
+def _cases(path: Path, seq_lens: Sequence[int], spacings: Sequence[int], stride: int, split: str) -> Iterator[Case]:
     if os.path.isdir(path) and is_davis_root(path):
         davis = DavisWindows(path)
+        name = f"davis-{davis.sequences}" + (f", stride {stride}" if stride > 1 else "")
         for n in seq_lens:
             for step in spacings:
-                yield Case(str(path), f"davis-{davis.sequences}", n, step, partial(davis.sets, n, step))
+                yield Case(str(path), name, n, step, partial(davis.sets, n, step, stride=stride))
         return
     if os.path.isdir(path):
         raise ImgorderError(f"{show(path)}: neither a manifest nor the root of DAVIS; make one with: imgorder dataset")
@@ -181,7 +184,7 @@ def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[O
 
 def _voting(model: OrderingModel, votes: int, n: int) -> OrderingModel:
     asked = model.with_votes(votes)
-    return asked if asked is model else replace(asked, name=f"{model.name} ({asked.votes(n)} votes)")
+    return model if asked.votes(n) == model.votes(n) else replace(asked, name=f"{model.name} ({asked.votes(n)} votes)")
 
 
 def _manifest_sets(manifest: Manifest, entries: Sequence[SetEntry], spec: Preprocessing) -> Iterator[TimedSet]:

@@ -54,18 +54,18 @@ class DavisWindows:
         self._spec: Preprocessing | None = None
         self._frames: dict[str, Tensor] = {}
 
-    def sets(self, n: int, spacing: int, spec: Preprocessing) -> Iterator[TimedSet]:
+    def sets(self, n: int, spacing: int, spec: Preprocessing, stride: int = 1) -> Iterator[TimedSet]:
         """See `windows`; cheap as long as the preprocessing is that of the last call."""
         if spec != self._spec:
             self._frames = {}  # before there are others
             self._frames, self._spec = davis_tensors(self._root, spec), spec
-        return windows(self._frames, n, spacing)
+        return windows(self._frames, n, spacing, stride)
 
 
-def windows(sequences: Mapping[str, Tensor], n: int, spacing: int) -> Iterator[TimedSet]:
-    """All sets of n frames that lie ``spacing`` apart, one for each start of each sequence."""
+def windows(sequences: Mapping[str, Tensor], n: int, spacing: int, stride: int = 1) -> Iterator[TimedSet]:
+    """All sets of n frames that lie ``spacing`` apart, one for each ``stride``-th start of each sequence."""
     for name, frames in sequences.items():
-        for start in range(len(frames) - (n - 1) * spacing):
+        for start in range(0, len(frames) - (n - 1) * spacing, stride):
             yield TimedSet(name, name, frames[start : start + (n - 1) * spacing + 1 : spacing])
 
 
