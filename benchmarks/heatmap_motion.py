@@ -8,9 +8,10 @@ averaged in the cells of the map. Told are the mean correlation over maps, and h
 of the cells is where most moves than the rest. Chance is a correlation of 0 and a ratio of 1.
 
 On rendered sets what moves is known to the pixel (disc.py). Told are, for each layer, the mean value on the
-disc over that where nothing moves, and the share of the whole map in the disc's region. All sets are of four,
-and models are shown them in the listing that `imgorder heatmap` shows them in. Results go to
-docs/results/heatmaps.json; they are the same on each run.
+disc over that where nothing moves, and the share of the whole map in the disc's region. All sets are of four.
+Maps of a DAB-ResNet depend on the listing, and are measured in the one that `sort` shows and as the mean over more.
+Results go to docs/results/heatmaps.json, where those of models that are not measured stay; they are the same on each
+run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import argparse
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,13 @@ import numpy.typing as npt
 from disc import look, ratio, render
 
 from imgorder.datasets.davis import find_davis_sequences
-from imgorder.heatmaps.heatmap import maps_in_order
+from imgorder.heatmaps.heatmap import LISTINGS, maps_in_order
 from imgorder.heatmaps.maps import last_layer, name_layer
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import Preprocessing, normalise, to_pixels
+from imgorder.model_format import DAB
+from imgorder.ordering import from_probabilities
+from imgorder.permutations import class_count, order_to_class
 
 Pixels = npt.NDArray[np.uint8]
 Sequences = list[list[Pixels]]
@@ -78,7 +81,7 @@ def on_videos(model: OrderingModel, sequences: Sequence[list[Pixels]], spacing: 
             window = frames[start : start + (N - 1) * spacing + 1 : spacing]
             tensors = normalise(np.stack(window), model.preprocessing)
             # The maps of the true order: what is asked here is where they are bright, not whether the order is right.
-            ordering = replace(model.order_tensors([tensors])[0], order=tuple(range(N)))
+            ordering = from_probabilities(np.eye(class_count(N))[order_to_class(range(N))], tuple(range(N)))
             layers = maps_in_order(model, tensors, ordering).layers
             sets += 1
             for place, heat in enumerate(last_layer(layers)):
@@ -121,12 +124,20 @@ def on_discs(model: OrderingModel, shake: int, seeds: int) -> Iterator[dict[str,
         }
 
 
+def depend_on_listing(model: OrderingModel) -> bool:
+    """Whether a model's maps depend on how the images are listed: those of accumulators do."""
+    size = model.preprocessing.crop
+    shown = model.networks[N].backend.activations(np.zeros((1, N, 3, size, size), np.float32))
+    return any(name.startswith(DAB) for name in shown)
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("davis", type=Path, help="root of DAVIS")
     parser.add_argument("--models", nargs="+", default=["default"], help="names or files; they have to take sets of 4")
     parser.add_argument("--seeds", type=int, default=12, help="rendered sets for each camera")
+    parser.add_argument("--listings", nargs="+", type=int, default=[1, LISTINGS], help="of a DAB-ResNet's maps")
     parser.add_argument("--threads", type=int, help="CPU threads of a network")
     parser.add_argument("--json", type=Path, default=RESULTS, help="results file")
     arguments = parser.parse_args()
@@ -141,15 +152,24 @@ def main() -> None:
         spec = model.preprocessing
         if spec not in decoded:
             decoded[spec] = [[to_pixels(file, spec) for file in files] for files in sequences.values()]
-        for spacing in (1, 2, 4, 8):
-            facts = {"model": model.name, "dataset": f"davis-{len(sequences)}", "seq_len": N, "spacing": spacing}
-            davis.append({**facts, **on_videos(model, decoded[spec], spacing)})
-            print(davis[-1], flush=True)
-        for shake in SHAKES:
-            for row in on_discs(model, shake, arguments.seeds):
-                rendered.append({"model": model.name, **row})
-                print(rendered[-1], flush=True)
-    arguments.json.write_text(json.dumps({"davis": davis, "rendered": rendered}, indent=1) + "\n", "utf-8")
+        for listings in arguments.listings if depend_on_listing(model) else [1]:
+            asked = model.with_votes(listings)
+            named = {"model": model.name, "listings": listings}
+            for spacing in (1, 2, 4, 8):
+                facts = {**named, "dataset": f"davis-{len(sequences)}", "seq_len": N, "spacing": spacing}
+                davis.append({**facts, **on_videos(asked, decoded[spec], spacing)})
+                print(davis[-1], flush=True)
+            for shake in SHAKES:
+                for row in on_discs(asked, shake, arguments.seeds):
+                    rendered.append({**named, **row})
+                    print(rendered[-1], flush=True)
+    former = json.loads(arguments.json.read_text("utf-8")) if arguments.json.exists() else {"davis": [], "rendered": []}
+    anew = {model.name for model in models}
+    results = {
+        kind: [row for row in former[kind] if row["model"] not in anew] + rows
+        for kind, rows in (("davis", davis), ("rendered", rendered))
+    }
+    arguments.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -126,9 +126,13 @@ Threads = Annotated[
     int | None, in_panel(_MODEL, "--threads", metavar="N", min=1, help="CPU threads (default: all cores).")
 ]
 Votes = Annotated[
-    int,
+    int | None,
     in_panel(
-        _MODEL, "--votes", metavar="K", min=1, help="Ask the model K times, photos listed differently; take the mean."
+        _MODEL,
+        "--votes",
+        metavar="K",
+        min=1,
+        help="Ask the model K times, photos listed differently; take the mean (default: 1; for heat maps 24).",
     ),
 ]
 

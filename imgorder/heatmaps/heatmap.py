@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from imgorder.errors import ImgorderError, ModelError
@@ -17,16 +18,19 @@ from imgorder.files import atomic_write, make_folder, same_file
 from imgorder.heatmaps.grid import draw_grid
 from imgorder.heatmaps.maps import Array, find_scales, last_layer, motion_maps
 from imgorder.heatmaps.overlay import Look, paint, upsample_strips
+from imgorder.inference.backends.voting import choose_listings
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.photos import PhotoSet, find_sets, open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, to_pixels, upright_rgb
+from imgorder.model_format import DAB
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
 from imgorder.pictures.outputs import check_present
 
 JPEG_QUALITY = 92
+LISTINGS = 24  # maps of DAB-ResNets are nearer to what moves than in one listing: docs/heatmaps.md
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def write_heatmaps(
         paths: folders of photos, or photos that make a set together.
         out: folder, made if missing; each of several sets gets a folder of its own in it.
         wanted: what to write.
-        options: how the model is asked for the order; the maps are those of one listing.
+        options: how the model is asked for the order, and over how many listings the maps are averaged.
         written: called with each file.
 
     Raises:
@@ -126,6 +130,10 @@ def set_maps(
 def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, decision: bool = False) -> SetMaps:
     """Maps of a set that is ordered already.
 
+    A DAB-ResNet's maps depend on the listing: the last image in it shows its own features, and each other one its
+    differences from those ahead (Eq. 2). So they are the mean over the listings that the model was asked to vote in,
+    or else over `LISTINGS`.
+
     Args:
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``; 3 photos or more.
 
@@ -133,7 +141,21 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
         ModelError: if the model has no maps, or none of a decision.
     """
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
-    listing = np.argsort(canonical_ranks(tensors))
+    canonical = np.argsort(canonical_ranks(tensors))
+    maps: list[SetMaps] = []
+    for listing in choose_listings(len(tensors), model.listings or LISTINGS):
+        maps.append(_maps_in_listing(model, tensors, ordering, canonical[list(listing)], decision))
+        if not any(name.startswith(DAB) for name in maps[0].layers):
+            break  # features of one image each are the same in every listing
+    layers = {name: np.mean([each.layers[name] for each in maps], axis=0) for name in maps[0].layers}
+    contrast = np.mean([each.decision for each in maps if each.decision is not None], axis=0) if decision else None
+    return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
+
+
+def _maps_in_listing(
+    model: OrderingModel, tensors: Tensor, ordering: Ordering, listing: npt.NDArray[np.intp], decision: bool
+) -> SetMaps:
+    """Maps of a set that the network is shown in one listing: its place i has image ``listing[i]``."""
     place = np.argsort(listing)
     network = model.networks[len(tensors)]
     activations = network.backend.activations(tensors[listing][None])

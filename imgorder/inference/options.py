@@ -18,13 +18,13 @@ class ModelOptions:
         model: a name from `imgorder models`, ``"default"``, or the path of a model file.
         backend: ``"auto"``, ``"onnx"`` or ``"torch"``, as `load_model` takes it.
         threads: CPU threads; all cores if None.
-        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`.
+        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`; one if None.
     """
 
     model: str = "default"
     backend: str = "auto"
     threads: int | None = None
-    votes: int = 1
+    votes: int | None = None
 
     def load(self, card: Card | None = None) -> OrderingModel:
         """The model, ready to be asked; raises as `load_model` does.
@@ -34,4 +34,5 @@ class ModelOptions:
         """
         from imgorder.inference.predictor import load_model
 
-        return load_model(card or self.model, self.backend, self.threads).with_votes(self.votes)
+        model = load_model(card or self.model, self.backend, self.threads)
+        return model if self.votes is None else model.with_votes(self.votes)

@@ -81,7 +81,7 @@ class OrderingModel:
         sizes: set sizes that it takes; sets of two need no network.
         preprocessing: how photos become its input.
         networks: set size -> what answers for sets of that size; the same for all sizes, or one for each.
-        listings: in how many listings each set is shown, at most.
+        listings: in how many listings each set is shown, at most; None where nobody asked for votes, which is one.
     """
 
     name: str
@@ -89,7 +89,7 @@ class OrderingModel:
     sizes: tuple[int, ...]
     preprocessing: Preprocessing
     networks: Mapping[int, Network]
-    listings: int = 1
+    listings: int | None = None
 
     def order(self, images: Sequence[ImageLike]) -> Ordering:
         """Order one set.
@@ -159,7 +159,7 @@ class OrderingModel:
 
     def votes(self, n: int) -> int:
         """In how many listings a set of n is shown: there are n! at most, and two photos need but one."""
-        return 1 if n == 2 else min(self.listings, factorial(n))
+        return 1 if n == 2 else min(self.listings or 1, factorial(n))
 
     def check_size(self, n: int, folder: Path | None = None) -> None:
         """Make sure that a set of n images can be ordered; a network for this n alone is opened now.
