@@ -4,7 +4,7 @@
 
 Runs `imgorder train` once for each variant and seed, with the settings of ablations.toml, and writes what
 each reaches into docs/results/ablations.json. Runs that are finished are not repeated, so the command can
-be stopped and started again.
+be stopped and started again; rows of runs that are not there stay as they are.
 """
 
 from __future__ import annotations
@@ -33,19 +33,33 @@ from imgorder.training.store import FrameStore
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results" / "ablations.json"
 
-# Name -> flags of `imgorder train`.
+RESNET = ["--backbone", "resnet18", "--width", "0.125"]
+# Name -> flags of `imgorder train`. In "-n5" the sets are of five images, else of four.
 VARIANTS: dict[str, list[str]] = {
-    "signed": ["--backbone", "resnet18", "--width", "0.125"],
-    "magnitude": ["--backbone", "resnet18", "--width", "0.125", "--dab", "magnitude"],
-    "off": ["--backbone", "resnet18", "--width", "0.125", "--dab", "off"],
-    "m1": ["--backbone", "resnet18", "--width", "0.125", "--dab-window", "1"],
-    "m2": ["--backbone", "resnet18", "--width", "0.125", "--dab-window", "2"],
+    "signed": RESNET,
+    "magnitude": [*RESNET, "--dab", "magnitude"],
+    "off": [*RESNET, "--dab", "off"],
+    "m0": [*RESNET, "--dab-window", "0"],
+    "m1": [*RESNET, "--dab-window", "1"],
+    "m2": [*RESNET, "--dab-window", "2"],
+    "pooled": [*RESNET, "--set", "network.pool=set"],
+    "inner-norm": [*RESNET, "--set", "network.inner_norm=true"],
+    "mix3": [*RESNET, "--set", "network.mix_kernel=3"],
     "resnet50": ["--backbone", "resnet50", "--width", "0.125"],
     "opn": ["--backbone", "opn", "--width", "0.25"],
     "deepimseq": ["--backbone", "deepimseq", "--width", "0.25"],
     "tridab": ["--backbone", "tridab", "--width", "0.5"],
-    "signed-hidden": ["--backbone", "resnet18", "--width", "0.125", "--set", "network.hidden=256"],
-    "signed-long": ["--backbone", "resnet18", "--width", "0.125", "--steps", "4000"],
+    "symmetric": [*RESNET, "--dab", "symmetric"],
+    "symmetric-magnitude": [*RESNET, "--dab", "symmetric-magnitude"],
+    "symmetric-m1": [*RESNET, "--dab", "symmetric", "--dab-window", "1"],
+    "symmetric-m2": [*RESNET, "--dab", "symmetric", "--dab-window", "2"],
+    "symmetric-resnet50": ["--backbone", "resnet50", "--width", "0.125", "--dab", "symmetric"],
+    "symmetric-hidden": [*RESNET, "--dab", "symmetric", "--set", "network.hidden=256"],
+    "symmetric-long": [*RESNET, "--dab", "symmetric", "--steps", "4000"],
+    "signed-n5": [*RESNET, "--seq-len", "5"],
+    "m0-n5": [*RESNET, "--seq-len", "5", "--dab-window", "0"],
+    "m1-n5": [*RESNET, "--seq-len", "5", "--dab-window", "1"],
+    "m2-n5": [*RESNET, "--seq-len", "5", "--dab-window", "2"],
 }
 SPACINGS = (2, 4, 8)
 
@@ -73,14 +87,15 @@ def measure(frames: Path, run: Path, model: str, davis: Path | None) -> list[dic
     """Rows of one model on the held-out clips of a run, and on DAVIS."""
     store = FrameStore(frames)
     loaded, clips = load_model(model), find_held_out_clips(store, run)
-    results = measure_held_out([loaded], store, clips, [4], SPACINGS)
+    sizes = read_config(run / "state.safetensors").seq_len
+    results = measure_held_out([loaded], store, clips, sizes, SPACINGS)
     if davis:
         models = [] if model == "path" else [model]
-        results += evaluate_models([davis], models=models, seq_lens=[4], spacings=SPACINGS)
+        results += evaluate_models([davis], models=models, seq_lens=sizes, spacings=SPACINGS)
     name = "path" if model == "path" else run.name
     rows = [asdict(each.row) for each in results if each.row.model == name]
     for row in rows:
-        if row["dataset"] == DATASET:
+        if row["dataset"] == DATASET and row["seq_len"] == 4:
             sets = make_held_out_sets(store, clips, 4, int(row["spacing"]), loaded.preprocessing)
             row["ends"] = ends_right(loaded, list(sets))
     return rows
@@ -141,14 +156,30 @@ def main() -> None:
         weights = arguments.runs / name / "model.safetensors"
         if not finished(arguments.runs / name):
             continue
-        if not rows:
+        n = read_config(arguments.runs / name / "state.safetensors").seq_len[0]
+        if not any(row["model"] == "path" and row["seq_len"] == n for row in rows):
             rows += measured_once(frames, arguments.runs / name, "path", arguments.davis)
         facts = {"variant": variant, "seed": seed, "parameters": parameters(weights)}
         rows += [
             {**facts, **row} for row in measured_once(frames, arguments.runs / name, str(weights), arguments.davis)
         ]
         print(name, *(f"{row['dataset']} {row['spacing']}: {row['accuracy']}" for row in rows[-6:]), flush=True)
-    RESULTS.write_text(json.dumps({"version": 1, "variants": VARIANTS, "rows": rows}, indent=1) + "\n", "utf-8")
+    RESULTS.write_text(
+        json.dumps({"version": 1, "variants": VARIANTS, "rows": with_former(rows)}, indent=1) + "\n", "utf-8"
+    )
+
+
+def with_former(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows with those of the results file that were not measured anew, by variant and seed, in the table's order."""
+    former = json.loads(RESULTS.read_text("utf-8"))["rows"] if RESULTS.exists() else []
+
+    def run_of(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row.get("variant"), row.get("seed"), row["seq_len"]
+
+    anew = {run_of(row) for row in rows}
+    kept = [row for row in former if run_of(row) not in anew and row.get("variant") in (None, *VARIANTS)]
+    places = [None, *VARIANTS]
+    return sorted(rows + kept, key=lambda row: (places.index(row.get("variant")), row.get("seed") or 0, row["seq_len"]))
 
 
 if __name__ == "__main__":

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from imgorder.evaluation.measure import Row
 
-# Kanojia & Raman 2020, Table V: DAVIS, 50 sequences, spacing 1 to 8, as measured by its authors.
-PAPER_TABLE_V = {
-    4: (92.99, 93.43, 91.8, 87.61, 84.04, 80.90, 77.35, 74.74),
-    6: (90.7, 89.7, 84.5, 77.7, 72.3, 68.2, 64.6, 62.2),
-}
+PAPER: dict[str, Any] = json.loads((Path(__file__).parent / "paper.json").read_text("utf-8"))
 
 
 def accuracy_table(rows: Sequence[Row], with_paper: bool = True) -> str:
@@ -49,8 +47,8 @@ def _by_spacing(
         models = dict.fromkeys(row.model for row in rows)
         for model in models:
             add(n, model, (shown(found.get((model, spacing)), value) for spacing in spacings))
-        if with_paper and n in PAPER_TABLE_V:
-            figures: dict[float, float] = dict(enumerate(PAPER_TABLE_V[n], start=1))
+        figures = {row[1]: row[2] for row in PAPER["tables"]["V"]["rows"] if row[0] == n}
+        if with_paper and figures:
             cells = (f"{figures[spacing]:g}" if spacing in figures else "" for spacing in spacings)
             add(n, "paper, Table V: 50 sequences, by its authors", cells)
         first = [found.get((next(iter(models)), spacing)) for spacing in spacings]
@@ -121,42 +119,122 @@ def timing_table(seconds: dict[str, float]) -> str:
 
 # Rows of the table of ablations, in order, as people read them.
 ABLATIONS = {
-    "signed": "DAB-ResNet-18, signed, m = n",
-    "magnitude": "magnitude only",
-    "off": "without DAB, or m = 0",
+    "signed": "DAB-ResNet-18, signed (Eq. 2), m = n",
+    "magnitude": "magnitude only (Eq. 3)",
+    "off": "without DAB: F_s = 0",
+    "m0": "m = 0 (Eq. 4)",
     "m1": "m = 1",
     "m2": "m = 2",
+    "pooled": "signed, pooled over the images as well",
+    "inner-norm": "signed, F_c normalised before the accumulator",
+    "mix3": "signed, kernel of the 2.5D convolution 3×3",
     "resnet50": "DAB-ResNet-50, signed, m = n",
     "opn": "OPN",
     "deepimseq": "DeepImSeq",
     "tridab": "TriDAB",
-    "signed-hidden": "DAB-ResNet-18, signed, m = n, hidden layer in the classifier",
-    "signed-long": "DAB-ResNet-18, signed, m = n, five times the steps",
+    "symmetric": "symmetric sum, m = n",
+    "symmetric-magnitude": "symmetric sum of magnitudes",
+    "symmetric-m1": "symmetric sum, m = 1",
+    "symmetric-m2": "symmetric sum, m = 2",
+    "symmetric-resnet50": "DAB-ResNet-50, symmetric sum",
+    "symmetric-hidden": "symmetric sum, hidden layer in the classifier",
+    "symmetric-long": "symmetric sum, five times the steps",
+}
+OF_FIVE = {
+    "m0-n5": "m = 0 (Eq. 4)",
+    "m1-n5": "m = 1",
+    "m2-n5": "m = 2",
+    "signed-n5": "m = n (Eq. 2)",
+}
+
+# Table of the paper -> its column, or row, and the n -> the variant of the ablations that compares with it.
+COMPACT = {
+    "I": {
+        ("Lee et al.", 4): "opn",
+        ("Kanojia et al. (DeepImSeq)", 4): "deepimseq",
+        ("ResNet-50 with DAB", 4): "resnet50",
+    },
+    "II": {("ResNet-18", 4): "signed", ("ResNet-50", 4): "resnet50"},
+    "III": {("magnitude (Eq. 3)", 4): "magnitude", ("sign and magnitude (Eq. 2)", 4): "signed"},
+    "IV": {("0", 5): "m0-n5", ("1", 5): "m1-n5", ("2", 5): "m2-n5", ("n", 5): "signed-n5"},
 }
 
 
-def ablation_table(rows: list[dict[str, Any]]) -> str:
+def paper_table(name: str, ablations: list[dict[str, Any]]) -> str:
+    """One of the paper's Tables I to IV, a line for each figure, and what compares with it here."""
+    table = PAPER["tables"][name]
+    first, *columns = table["columns"]
+    lines = ["| n | network | the paper, UCF101 | here, UCF101 | here, compact, other videos: spacing 2 / 4 / 8 |"]
+    lines.append("|" + " --- |" * 5)
+    for head, *figures in table["rows"]:
+        for column, figure in zip(columns, figures, strict=True):
+            n, key, what = (5, head, f"ResNet-50, m = {head}") if first == "m" else (head, column, column)
+            variant = COMPACT[name].get((key, n))
+            shown = "–" if figure is None else f"{figure:g}"
+            lines.append(f"| {n} | {what} | {shown} | not run | {_compact(variant, ablations)} |")
+    return "\n".join(lines)
+
+
+def _compact(variant: str | None, ablations: list[dict[str, Any]]) -> str:
+    """Mean over the seeds on held-out clips, for each spacing."""
+    rows = [row for row in ablations if row.get("variant") == variant and row["dataset"] == "held-out clips"]
+    spacings = sorted({row["spacing"] for row in rows})
+    means = [mean(row["accuracy"] for row in rows if row["spacing"] == spacing) for spacing in spacings]
+    return " / ".join(f"{value:.1f}" for value in means) if variant and rows else "not run"
+
+
+def counts_table() -> str:
+    """How much the paper's networks learned from."""
+    of = PAPER["ucf101"]
+    lines = ["| n | training sets in the paper, about | in all their permutations, about | here |", "|" + " --- |" * 4]
+    for n, sets in of["training_sets"].items():
+        shown = of["permuted_training_sets"].get(n)
+        lines.append(f"| {n} | {sets:,} | {f'{shown:,}' if shown else '–'} | not run |")
+    return "\n".join(lines)
+
+
+def permutations_table(rows: Sequence[Row]) -> str:
+    """Table V beside ours in all permutations of every set, as the paper measures."""
+    lines = ["| n | spacing | the paper | its permutations | data | model | sets | permutations | exact match |"]
+    lines.append("|" + " --- |" * 9)
+    printed = {(row[0], row[1]): row for row in PAPER["tables"]["V"]["rows"]}
+    for row in rows:
+        _, _, figure, count = printed[row.seq_len, int(row.spacing)]
+        lines.append(
+            f"| {row.seq_len} | {row.spacing:g} | {figure:g} | about {count:,} | {row.dataset} | {row.model} | "
+            f"{row.sets} | {row.sets * row.permutations:,} | {row.accuracy:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def ablation_table(rows: list[dict[str, Any]], names: dict[str, str], n: int = 4) -> str:
     """Exact match of each variant, over its seeds, by data set and spacing; baseline and chance at the end."""
+    rows = [row for row in rows if row["seq_len"] == n]
     cases = list(dict.fromkeys((row["dataset"], row["spacing"]) for row in rows))
+
+    with_ends = all("ends" in row for row in rows if row["dataset"] == cases[0][0])
 
     def line(name: str, chosen: list[dict[str, Any]]) -> str:
         seeds, size = len({row.get("seed") for row in chosen}), chosen[0].get("parameters")
         cells = [_over_seeds([r["accuracy"] for r in chosen if (r["dataset"], r["spacing"]) == case]) for case in cases]
         trained = [str(seeds), f"{size / 1e6:.2f} M"] if size else ["–", "–"]
-        ends = _over_seeds([row["ends"] for row in chosen if (row["dataset"], row["spacing"]) == cases[1]])
-        return "| " + " | ".join([name, *trained, *cells, ends]) + " |"
+        if with_ends:
+            cells.append(_over_seeds([row["ends"] for row in chosen if (row["dataset"], row["spacing"]) == cases[1]]))
+        return "| " + " | ".join([name, *trained, *cells]) + " |"
 
     baseline = [row for row in rows if row["model"] == "path"]
     counts = [next(row for row in baseline if (row["dataset"], row["spacing"]) == case)["sets"] for case in cases]
+    chances = [f"{baseline[0]['chance']:.1f}"] * len(cases)
     heads = [f"{dataset}, spacing {spacing:g}" for dataset, spacing in cases]
-    lines = ["| network | seeds | parameters | " + " | ".join([*heads, "ends found"]) + " |"]
-    lines.append("| " + " | ".join(["---"] * (4 + len(cases))) + " |")
-    for variant, name in ABLATIONS.items():
+    if with_ends:
+        heads, chances, counts = [*heads, "ends found"], [*chances, "16.7"], [*counts, counts[1]]
+    lines = ["| " + " | ".join(["network", "seeds", "parameters", *heads]) + " |", "|" + " --- |" * (3 + len(heads))]
+    for variant, name in names.items():
         chosen = [row for row in rows if row.get("variant") == variant]
         lines += [line(name, chosen)] if chosen else []
     lines.append(line("path, the baseline without training", baseline))
-    lines.append("| chance | – | – | " + " | ".join(f"{baseline[0]['chance']:.1f}" for _ in cases) + " | 16.7 |")
-    lines.append("| sets | – | – | " + " | ".join(map(str, [*counts, counts[1]])) + " |")
+    lines.append("| chance | – | – | " + " | ".join(chances) + " |")
+    lines.append("| sets | – | – | " + " | ".join(map(str, counts)) + " |")
     return "\n".join(lines)
 
 
@@ -168,25 +246,37 @@ def _over_seeds(values: list[float]) -> str:
 def heatmap_table(results: list[dict[str, Any]]) -> str:
     """The benchmark of heat maps against motion on videos as Markdown."""
     lines = [
-        "| model | data | n | spacing | sets | correlation | ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| model | listings | data | n | spacing | sets | correlation | ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in results:
-        facts = f"{each['model']} | {each['dataset']} | {each['seq_len']} | {each['spacing']} | {each['sets']}"
+        facts = f"{each['model']} | {each['listings']} | {each['dataset']} | {each['seq_len']} | {each['spacing']} | {each['sets']}"
         lines.append(f"| {facts} | {each['correlation']:.2f} | {each['ratio']:.2f} |")
     return "\n".join(lines)
 
 
 def disc_table(rows: list[dict[str, Any]]) -> str:
     """Heat maps on rendered sets in which a disc moves, a line for each layer, as Markdown."""
-    heads = ["model", "layer", "cell, px", "camera", "sets", "order right", "disc / still", "share", "area", "best"]
+    heads = [
+        "model",
+        "listings",
+        "layer",
+        "cell, px",
+        "camera",
+        "sets",
+        "order right",
+        "disc / still",
+        "share",
+        "area",
+        "best",
+    ]
     lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
     for row in rows:
         camera = f"shakes by {row['shake']} px" if row["shake"] else "still"
         brighter = (
             "∞" if row["ratio"] is None else f"{row['ratio']:.1f}" if row["ratio"] < 100 else f"{row['ratio']:.0f}"
         )
-        facts = [row["model"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
+        facts = [row["model"], row["listings"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
         shares = [f"{row[share]:.0f} %" for share in ("share", "area", "best")]
         lines.append("| " + " | ".join([*map(str, facts), *shares]) + " |")
     return "\n".join(lines)

@@ -17,15 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from tables import (
+    ABLATIONS,
+    OF_FIVE,
     ablation_table,
     accuracy_table,
     buckets_table,
     calibration_table,
     conditions_table,
+    counts_table,
     disc_table,
     errors_table,
     heatmap_table,
     int8_table,
+    paper_table,
+    permutations_table,
     robustness_table,
     scenes_table,
     short_accuracy,
@@ -91,7 +96,13 @@ def tables() -> Iterator[tuple[Path, str, str]]:
             yield card, f"recipe-{path.stem}", recipe_table(facts)
     reproduction = ROOT / "docs" / "reproduction.md"
     yield reproduction, "accuracy", accuracy_table(davis)
-    yield reproduction, "ablations", ablation_table(json.loads(read(RESULTS / "ablations.json"))["rows"])
+    ablations = json.loads(read(RESULTS / "ablations.json"))["rows"]
+    yield reproduction, "counts", counts_table()
+    for name in ("I", "II", "III", "IV"):
+        yield reproduction, f"table-{name}", paper_table(name, ablations)
+    yield reproduction, "ablations", ablation_table(ablations, ABLATIONS)
+    yield reproduction, "ablations-n5", ablation_table(ablations, OF_FIVE, n=5)
+    yield reproduction, "permutations", permutations_table(read_results(RESULTS / "davis-permutations.json"))
     maps = json.loads(read(RESULTS / "heatmaps.json"))
     yield ROOT / "docs" / "heatmaps.md", "heatmaps", heatmap_table(maps["davis"])
     yield ROOT / "docs" / "heatmaps.md", "heatmaps-rendered", disc_table(maps["rendered"])

@@ -151,6 +151,21 @@ def test_a_set_is_pooled_into_the_mean_of_its_images_vectors() -> None:
     torch.testing.assert_close(vectors[1], vectors[0].unflatten(1, (3, 64)).mean(dim=1))
 
 
+@pytest.mark.parametrize("window", [None, 1])
+def test_an_image_meets_only_those_after_it(window: int | None) -> None:
+    network = tiny(seq_len=4, window=window).double()
+    images, others = pictures(1, 4).double(), pictures(1, 4, seed=1).double()
+    vectors: list[Tensor] = []
+    network.classify.register_forward_pre_hook(lambda _, inputs: vectors.append(inputs[0].unflatten(1, (4, -1))[0]))
+    with torch.inference_mode():
+        network(images)
+        for changed in range(4):
+            network(torch.cat([images[:, :changed], others[:, changed : changed + 1], images[:, changed + 1 :]], dim=1))
+    for changed, found in enumerate(vectors[1:]):
+        moved = (found - vectors[0]).abs().amax(dim=1) > 1e-9
+        assert moved.tolist() == [place <= changed for place in range(4)]
+
+
 def test_a_symmetric_window_of_nothing_is_dab_off() -> None:
     empty, off, signed = tiny(dab="symmetric", window=0), tiny(dab="off"), tiny()
     off.load_state_dict(empty.state_dict())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from math import factorial
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,25 @@ def test_the_readme_stays_short() -> None:
     assert len(readme.splitlines()) <= 130
     (table,) = re.findall(r"<!-- accuracy:begin -->\n(.*?)\n\n", readme, flags=re.DOTALL)
     assert len(table.splitlines()) - 2 <= 8
+
+
+def test_the_papers_figures_agree_with_one_another() -> None:
+    paper = json.loads((ROOT / "docs" / "paper.json").read_text("utf-8"))
+    tables = {name: table["rows"] for name, table in paper["tables"].items()}
+    deep = {n: figure for n, *_, figure in tables["I"]}
+    assert {n: figure for n, _, figure in tables["II"]} == {n: deep[n] for n in (3, 4)}
+    assert dict(tables["IV"])["n"] == deep[5]
+    assert dict(tables["IV"])["0"] == pytest.approx(100 / 60, abs=1e-3)  # chance
+    assert tables["III"][0][2] == pytest.approx(dict((n, figure) for n, figure, _ in tables["II"])[4], abs=0.1)
+    of = paper["ucf101"]
+    assert of["videos"] == of["training_videos"] + of["test_videos"]
+    assert of["permuted_training_sets"]["6"] == pytest.approx(of["training_sets"]["6"] * 360, rel=2e-3)
+
+
+def test_the_permutations_of_table_v_are_those_that_the_notes_count() -> None:
+    # 90 sequences of 6,208 frames; those that are too short for a set give none, which the widest spacings show.
+    rows = json.loads((ROOT / "docs" / "paper.json").read_text("utf-8"))["tables"]["V"]["rows"]
+    assert [(n, spacing) for n, spacing, *_ in rows] == [(n, spacing) for n in (4, 6) for spacing in range(1, 9)]
+    for n, spacing, _, permutations in rows:
+        counted = (6208 - 90 * (n - 1) * spacing) * factorial(n)
+        assert counted - 1000 <= permutations <= counted + 22_000 if n == 6 else abs(permutations - counted) < 1000
