@@ -29,11 +29,12 @@ from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
-from imgorder.media.capture import exposure_time
-from imgorder.media.exif import parse_offset, set_capture_time
+from imgorder.media.capture import capture_time
+from imgorder.media.exif import set_capture_time
 from imgorder.media.lookalikes import Lookalike, group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import Preprocessing, preprocess_set
+from imgorder.media.time_texts import parse_offset
 from imgorder.names import show
 from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
@@ -458,7 +459,7 @@ def test_times_are_read_without_decoding(photos: Path, monkeypatch: pytest.Monke
     set_times(photos, IN_ORDER, [0, 1, 2, 3])
     with monkeypatch.context() as patched:
         patched.setattr(ImageFile.ImageFile, "load", lambda *a: pytest.fail("decoded"))
-        assert exposure_time(photos / "img2.jpg") == NOON + timedelta(seconds=1)
+        assert capture_time(photos / "img2.jpg").time == NOON + timedelta(seconds=1)
 
 
 def test_times_that_agree_are_told_with_their_direction(photos: Path, page_of: Any) -> None:
