@@ -462,6 +462,10 @@ def test_stray_bytes_between_segments_are_passed_over(order: str, stray: bytes, 
         assert capture_time(tmp_path / "photo.jpg").time == read_capture_time(data)
 
 
+# As former versions wrote a block: its Exif directory has no end.
+FORMER = piexif.dump({"Exif": {0x9000: b"0232", ORIGINAL: BEFORE[:-1], SUBSECOND: b"0"}})
+
+
 def table_end(exif: bytes, tag: int) -> bytes:
     """The four bytes behind the directory that a pointer in the first one leads to."""
     block = exif[len(b"....Exif..") :]
@@ -475,9 +479,9 @@ def table_end(exif: bytes, tag: int) -> bytes:
 
 
 def test_every_exif_directory_ends_as_tiff_wants_it() -> None:
-    former = piexif.dump({"Exif": {ORIGINAL: BEFORE[:-1], SUBSECOND: b"0"}})  # as former versions wrote it
-    assert table_end(segment(0xE1, former), EXIF_POINTER) == BEFORE[:4]
-    for block in (b"", segment(0xE1, former), exif_segment("<", {}), exif_segment(">", {}, {})):
+    former = segment(0xE1, FORMER)
+    assert table_end(former, EXIF_POINTER) == BEFORE[:4]
+    for block in (b"", former, exif_segment("<", {}), exif_segment(">", {}, {})):
         for microsecond in (0, 123456):
             new = fits(inserted(jpeg(), block), TIME.replace(microsecond=microsecond))
             assert table_end(exif_of(new), EXIF_POINTER) == bytes(4)
