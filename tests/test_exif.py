@@ -776,6 +776,19 @@ def test_a_jpeg_cut_before_its_picture() -> None:
             set_capture_time(data[:length], TIME)
 
 
+def test_what_a_former_version_changed_is_taken_back() -> None:
+    """It changed the first block alone, and put a new one in front of a misspelt one."""
+    one, two = exif_segment("<", {}, IN_IFD0), exif_segment(">", {}, {}, IN_IFD0)
+    misspelt = segment(0xE1, b"Exif\0\xff" + two[10:])
+    changed = exif_of(set_capture_time(inserted(jpeg(), one), TIME)[0])
+    for others in ([two], [COMMENT, two, two], [misspelt], []):
+        assert restore_segment(inserted(jpeg(), changed, *others), one) == inserted(jpeg(), one, *others)
+        assert restore_segment(inserted(jpeg(), changed, *others), b"") == inserted(jpeg(), *others)
+    assert restore_segment(inserted(jpeg(), misspelt, changed), one) == inserted(jpeg(), misspelt, one)
+    with pytest.raises(ExifError, match="no EXIF segment"):
+        restore_segment(inserted(jpeg(), changed), one + COMMENT + two)
+
+
 def test_restoring_refuses_what_it_did_not_make() -> None:
     new, _ = set_capture_time(jpeg(), TIME)
     with pytest.raises(ExifError, match="no EXIF segment"):

@@ -493,6 +493,45 @@ def test_missing_and_equal_times_never_agree(photos: Path, page_of: Any) -> None
     assert "All photos have the same one, which says nothing" in page_of(photos).text
 
 
+def test_times_that_are_not_understood_are_told_from_none(photos: Path, page_of: Any) -> None:
+    def write(name: str, text: str) -> None:
+        exif = Image.Exif()
+        exif[0x8769] = {0x9003: text}
+        Image.open(photos / name).save(photos / name, exif=exif, quality=92)
+
+    write(IN_ORDER[1], "in May <b>")
+    said = page_of(photos).text
+    assert "No photo has an EXIF capture time that is understood" in said
+    assert "none understood" in said
+    assert "capture time not understood: in May <b>" in said
+    for second, name in enumerate(IN_ORDER[1:]):
+        write(name, f"2024:05:01 24:00:0{second}")
+    write(IN_ORDER[2], "in June")
+    said = page_of(photos, "--first", photos / "img10.jpg").text
+    assert "Only two photos have an EXIF capture time that is understood: too few" in said
+    write(IN_ORDER[0], "2024-05-01 00:00:00")
+    write(IN_ORDER[1], "2024-05-01 00:00:01")
+    said = page_of(photos, "--first", photos / "img10.jpg").text
+    assert "but cannot confirm it: one photo has a capture time that is not understood." in said
+    assert "2024-05-01 00:00:02" in said
+
+
+@pytest.mark.parametrize(
+    ("unread", "gaps"),
+    [
+        (["", "", "", "", ""], "2 photos have no capture time."),
+        (
+            ["", "", "", "", "x"],
+            "one photo has no capture time and one photo has a capture time that is not understood.",
+        ),
+        (["", "", "", "x", "x"], "2 photos have a capture time that is not understood."),
+    ],
+)
+def test_gaps_in_the_times_are_told_by_their_kind(unread: list[str], gaps: str) -> None:
+    taken = [*(NOON + timedelta(seconds=each) for each in range(3)), None, None]
+    assert words.describe_times(judge(taken, unread)).endswith(gaps)
+
+
 def test_times_of_pngs_count_too(tmp_path: Path, scene: list[Image.Image], page_of: Any) -> None:
     folder = tmp_path / "png"
     folder.mkdir()

@@ -98,8 +98,10 @@ def describe_times(judged: Times) -> str:
     unread = sum(map(bool, judged.unread))
     none = judged.missing - unread
     lacks = [f"{none} photos have no capture time" if none > 1 else "one photo has no capture time"] * bool(none)
-    lacks += [f"{unread} have one" if unread > 1 else "one has one"] * bool(unread)
-    missing = " and ".join(lacks) + " that is not understood" * bool(unread)
+    if unread:
+        which = f"{unread} photos have" if unread > 1 else "one photo has"
+        lacks.append(f"{which} a capture time that is not understood")
+    missing = " and ".join(lacks)
     understood = " that is understood" * bool(unread)
     if judged.verdict == "none":
         return f"No photo has an EXIF capture time{understood}, so there is nothing to compare the order with."
