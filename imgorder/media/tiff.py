@@ -98,7 +98,7 @@ class Block:
             self._replace(directories.get(name, []), texts, used)
         root, exif = directories["0th"], directories.get("Exif", [])
         missing = self._replace(exif, texts, used)
-        if not missing and (not exif or self._ends_well(exif, used)):
+        if not missing and self._ends_well(exif, used):
             return
         # A directory that needs more room moves to the end. Offsets count from the block's start, so that the
         # values can stay where they are.
