@@ -384,6 +384,7 @@ def test_photos_are_ordered_by_exif_time(tmp_path: Path) -> None:
     photo(root / "run" / "twin2.jpg", stamp(3), "1")
     photo(root / "run" / "none.jpg", None)
     photo(root / "run" / "zero.jpg", "0000:00:00 00:00:00")
+    photo(root / "run" / "may.jpg", "in May")
     (root / "run" / "broken.jpg").write_bytes(b"\xff\xd8nothing")
     photo(root / "few" / "1.jpg", stamp(1))
     out = tmp_path / "out"
@@ -401,10 +402,11 @@ def test_photos_are_ordered_by_exif_time(tmp_path: Path) -> None:
         "twin2": "same time",
         "none": "no EXIF time",
         "zero": "no EXIF time",
+        "may": r"an EXIF time that is not understood \('in May'\)",
         "broken": "damaged|not a photo",
     }.items():
         assert re.search(f"run/{name}.jpg: left out: .*({reason})", result.stderr)
-    assert "2 folders read, 5 left out" in result.stdout
+    assert "2 folders read, 6 left out" in result.stdout
 
 
 def test_photos_directly_in_the_folder_are_a_scene(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from imgorder.media.capture import exposure_time
-from imgorder.media.exif import ExifError, parse_time, read_capture_time, restore_segment, set_capture_time
+from imgorder.media.capture import capture_time
+from imgorder.media.exif import find_times, read_capture_time, restore_segment, set_capture_time
+from imgorder.media.tiff import ExifError
+from imgorder.media.time_texts import parse_time
 
 TIME = datetime(2024, 2, 29, 13, 5, 9, 120_000)
 BEFORE = b"2001:02:03 04:05:06\0"
@@ -58,7 +60,12 @@ def table(order: str, at: int, fields: Fields, following: int = 0) -> bytes:
 
 
 def exif_segment(
-    order: str, root: Fields, exif: Fields | None = None, gps: Fields | None = None, thumbnail: bytes = b""
+    order: str,
+    root: Fields,
+    exif: Fields | None = None,
+    gps: Fields | None = None,
+    thumbnail: bytes = b"",
+    first: Fields | None = None,
 ) -> bytes:
     """An EXIF segment written by the letter of TIFF, in either byte order and with any types."""
     body, pointers = b"", dict(root)
@@ -70,12 +77,14 @@ def exif_segment(
         if fields is not None:
             pointers[tag] = (LONG, 1, struct.pack(order + "I", at + len(body)))
             body += table(order, at + len(body), fields)
-    first = at + len(body) if thumbnail else 0
+    following = at + len(body) if thumbnail or first else 0
+    if first:
+        body += table(order, following, first)
     if thumbnail:
-        where, length = (struct.pack(order + "I", n) for n in (first + 2 + 2 * 12 + 4, len(thumbnail)))
-        body += table(order, first, {0x0201: (LONG, 1, where), 0x0202: (LONG, 1, length)}) + thumbnail
+        where, length = (struct.pack(order + "I", n) for n in (following + 2 + 2 * 12 + 4, len(thumbnail)))
+        body += table(order, following, {0x0201: (LONG, 1, where), 0x0202: (LONG, 1, length)}) + thumbnail
     header = {"<": b"II*\0\x08\0\0\0", ">": b"MM\0*\0\0\0\x08"}[order]
-    return segment(0xE1, b"Exif\0\0" + header + table(order, 8, pointers, first) + body)
+    return segment(0xE1, b"Exif\0\0" + header + table(order, 8, pointers, following) + body)
 
 
 def rich_segment(order: str, times: Fields) -> bytes:
@@ -167,7 +176,7 @@ def raw_tags(exif: bytes) -> dict[str, Any]:
             start = place + 8 if size <= 4 else value
             if tag in (EXIF_POINTER, GPS_POINTER):
                 read(f"{name} {tag}", value)
-            elif tag not in (ORIGINAL, SUBSECOND) or name != f"0th {EXIF_POINTER}":
+            elif tag not in (ORIGINAL, SUBSECOND) or name == f"0th {GPS_POINTER}":
                 found[name][tag] = kind, count, block[start : start + size]
         return int(struct.unpack_from(order + "I", block, at + 2 + 12 * number)[0])
 
@@ -176,7 +185,7 @@ def raw_tags(exif: bytes) -> dict[str, Any]:
         read("1st", first)
         where, length = (struct.unpack(order + "I", found["1st"][tag][2])[0] for tag in (0x0201, 0x0202))
         found["thumbnail"] = block[where : where + length]
-    found.setdefault(f"0th {EXIF_POINTER}", {})  # the one that comes with the time
+    found.setdefault(f"0th {EXIF_POINTER}", {0x9000: (UNDEFINED, 4, b"0232")})  # the one that comes with the time
     return found
 
 
@@ -287,7 +296,7 @@ def test_what_is_added_to_a_block_of_odd_length_has_even_offsets(order: str, bef
 def test_a_block_without_an_exif_directory(order: str) -> None:
     data = inserted(jpeg(), exif_segment(order, {0x010F: (ASCII, 6, b"Maker\0")}, thumbnail=jpeg((8, 8))))
     new = fits(data)
-    assert tags(new) == tags(data)
+    assert tags(new) == tags(data) | {"Exif": {0x9000: b"0232"}}
     assert piexif.load(new)["thumbnail"] == piexif.load(data)["thumbnail"] == jpeg((8, 8))
 
 
@@ -350,11 +359,132 @@ def test_a_new_segment_comes_after_the_start_or_jfif(front: str) -> None:
     }
 
 
-def test_of_two_exif_segments_the_first_counts() -> None:
+def test_of_two_exif_segments_the_first_counts_and_both_are_set() -> None:
     one, two = (exif_segment("<", {}, {ORIGINAL: (ASCII, 20, text)}) for text in (BEFORE, b"2002" + BEFORE[4:]))
     data = inserted(jpeg(), one, COMMENT, two)
     assert read_capture_time(data) == datetime(2001, 2, 3, 4, 5, 6)
-    assert two in fits(data)
+    new, old = set_capture_time(data, TIME)
+    assert old == one + COMMENT + two
+    assert [each.time for each in find_times(new)] == [TIME, TIME]
+    assert new.count(b"2024:02:29 13:05:09\0") == 2
+    assert COMMENT in new
+    assert restore_segment(new, old) == data
+    again, between = set_capture_time(new, TIME.replace(year=1996))
+    assert len(again) == len(new)
+    assert restore_segment(again, between) == new
+
+
+def standing(tag: int, text: bytes) -> Fields:
+    return {tag: (ASCII, len(text), text)}
+
+
+IN_IFD0 = standing(ORIGINAL, BEFORE)
+DECIMALS = standing(SUBSECOND, b"5\0")
+PLAIN = {0x010F: (ASCII, 6, b"Maker\0")}
+# Each a list of EXIF segments, and in how many places the time stands once it is set.
+PLACES: dict[str, tuple[list[bytes], int]] = {
+    "the first directory alone": ([exif_segment("<", IN_IFD0)], 2),
+    "the first directory beside an empty one": ([exif_segment(">", IN_IFD0, {})], 2),
+    "both directories": ([exif_segment("<", IN_IFD0 | DECIMALS, IN_IFD0)], 2),
+    "the first directory in an odd type": ([exif_segment("<", {ORIGINAL: (UNDEFINED, 19, BEFORE[:-1])})], 2),
+    "the first directory, with blanks in the usual place": (
+        [exif_segment("<", IN_IFD0, standing(ORIGINAL, b" " * 19 + b"\0"))],
+        2,
+    ),
+    "the thumbnail's directory": ([exif_segment("<", {}, {}, first=IN_IFD0)], 2),
+    "the second segment": ([exif_segment("<", PLAIN), exif_segment(">", {}, IN_IFD0)], 2),
+    "the second segment's first directory": ([exif_segment("<", PLAIN, {}), exif_segment(">", IN_IFD0)], 3),
+    "the third segment": ([exif_segment("<", {}), exif_segment("<", PLAIN), exif_segment("<", {}, IN_IFD0)], 2),
+    "two segments": ([exif_segment(">", {}, IN_IFD0 | DECIMALS), exif_segment("<", IN_IFD0, IN_IFD0)], 3),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_time_is_read_and_set_wherever_it_stands(place: str, tmp_path: Path) -> None:
+    segments, number = PLACES[place]
+    data = inserted(jpeg(), *segments[:1], COMMENT, *segments[1:], XMP) + VIDEO
+    taken = read_capture_time(data)
+    assert taken is not None
+    assert taken.replace(microsecond=0) == datetime(2001, 2, 3, 4, 5, 6)
+    (tmp_path / "photo.jpg").write_bytes(data)
+    assert capture_time(tmp_path / "photo.jpg").time == taken
+    new, old = set_capture_time(data, TIME)
+    assert [each.time for each in find_times(new)] == [TIME] * number
+    assert restore_segment(new, old) == data
+    assert pixels(new) == pixels(data)
+    for segment in (COMMENT, XMP, VIDEO):
+        assert segment in new
+    for segment in segments:  # what has no time stays as it is
+        assert segment in new or BEFORE[:-1] in segment or segment is segments[0]
+    again, between = set_capture_time(new, TIME.replace(year=1996))
+    assert len(again) == len(new)
+    assert restore_segment(again, between) == new
+
+
+@pytest.mark.parametrize("head", [b"Exif\0\xff", b"EXIF\0\0", b"\0\x10\0\0Exif\0\0", b"exif\0\0"])
+def test_a_time_under_a_misspelt_head_is_read_and_refused(head: bytes) -> None:
+    payload = exif_segment("<", {}, IN_IFD0)[10:]
+    for others in ([], [exif_segment("<", PLAIN)]):
+        data = inserted(jpeg(), *others, segment(0xE1, head + payload))
+        assert read_capture_time(data) == datetime(2001, 2, 3, 4, 5, 6)
+        with pytest.raises(ExifError, match="misspelt"):
+            set_capture_time(data, TIME)
+    fits(inserted(jpeg(), segment(0xE1, head + exif_segment("<", PLAIN)[10:])))
+
+
+def test_a_block_that_goes_on_in_another_segment_is_read_and_refused() -> None:
+    block = exif_segment("<", {}, IN_IFD0)[10:]
+    data = inserted(jpeg(), *(segment(0xE1, b"Exif\0\0" + part) for part in (block[:40], block[40:])))
+    assert read_capture_time(data) == datetime(2001, 2, 3, 4, 5, 6)
+    with pytest.raises(ExifError, match="goes on in another segment"):
+        set_capture_time(data, TIME)
+
+
+@pytest.mark.parametrize("kind", [0, 14, 0xFF05])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_directory_that_begins_with_an_impossible_type_is_refused(order: str, kind: int) -> None:
+    """Some readers give such a directory up, and would not see the time."""
+    odd = {0x0001: (kind, 1, b"abcd")}
+    for block in (exif_segment(order, {}, odd), exif_segment(order, odd), exif_segment(order, odd, IN_IFD0)):
+        refused(block, "begins with an impossible type")
+    behind = {0x0100: (SHORT, 1, b"\1\1"), 0x0101: (kind, 1, b"abcd")}
+    fits(inserted(jpeg(), exif_segment(order, behind, behind)))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("stray", [b"\0\0", b"stray", b"\xff\0", b"\xff\0\0\xff"])
+def test_stray_bytes_between_segments_are_passed_over(order: str, stray: bytes, tmp_path: Path) -> None:
+    for exif in (rich_segment(order, TIMES["both"]), exif_segment(order, PLAIN), b""):
+        data = inserted(jpeg(), stray, exif, stray, XMP, stray)
+        new = fits(data)
+        assert pixels(new) == pixels(data)
+        (tmp_path / "photo.jpg").write_bytes(data)
+        assert capture_time(tmp_path / "photo.jpg").time == read_capture_time(data)
+
+
+# As former versions wrote a block: its Exif directory has no end.
+FORMER = piexif.dump({"Exif": {0x9000: b"0232", ORIGINAL: BEFORE[:-1], SUBSECOND: b"0"}})
+
+
+def table_end(exif: bytes, tag: int) -> bytes:
+    """The four bytes behind the directory that a pointer in the first one leads to."""
+    block = exif[len(b"....Exif..") :]
+    order = "<" if block[:2] == b"II" else ">"
+    (root,) = struct.unpack_from(order + "I", block, 4)
+    (number,) = struct.unpack_from(order + "H", block, root)
+    entries = [struct.unpack_from(order + "HHII", block, root + 2 + 12 * each) for each in range(number)]
+    (at,) = (value for found, _, _, value in entries if found == tag)
+    end = at + 2 + 12 * int(struct.unpack_from(order + "H", block, at)[0])
+    return block[end : end + 4]
+
+
+def test_every_exif_directory_ends_as_tiff_wants_it() -> None:
+    former = segment(0xE1, FORMER)
+    assert table_end(former, EXIF_POINTER) == BEFORE[:4]
+    for block in (b"", former, exif_segment("<", {}), exif_segment(">", {}, {})):
+        for microsecond in (0, 123456):
+            new = fits(inserted(jpeg(), block), TIME.replace(microsecond=microsecond))
+            assert table_end(exif_of(new), EXIF_POINTER) == bytes(4)
 
 
 @pytest.mark.parametrize("exif", [b"", rich_segment("<", {}), rich_segment(">", TIMES["both"])])
@@ -398,7 +528,71 @@ def test_decimals_read(text: bytes, microsecond: int, tmp_path: Path) -> None:
     data = inserted(jpeg(), exif_segment(">", {}, fields))
     assert read_capture_time(data) == datetime(2001, 2, 3, 4, 5, 6, microsecond)
     (tmp_path / "photo.jpg").write_bytes(data)
-    assert exposure_time(tmp_path / "photo.jpg") == read_capture_time(data)
+    assert capture_time(tmp_path / "photo.jpg").time == read_capture_time(data)
+
+
+SPELLINGS = {
+    "2015:08:22 24:08:19": "2015-08-22 00:08:19",
+    "2012-12-22 10:37:28": "2012-12-22 10:37:28",
+    "2012/12/22 10:37:28": "2012-12-22 10:37:28",
+    "2012.12.22 10:37:28": "2012-12-22 10:37:28",
+    "2012-12-22 10-37-28": "2012-12-22 10:37:28",
+    "2012-12-22T10:37:28": "2012-12-22 10:37:28",
+    "2012-12-22T10:37:28Z": "2012-12-22 10:37:28+00:00",
+    "2012-12-22T10:37:28.5+02:00": "2012-12-22 10:37:28.500000+02:00",
+    "2012:12:22 10:37:28-0530": "2012-12-22 10:37:28-05:30",
+    "2007:03:08 15:57: 7": "2007-03-08 15:57:07",
+    "2007: 3: 8  5: 7: 7": "2007-03-08 05:07:07",
+    "2007:3:8 5:7:7": "2007-03-08 05:07:07",
+    "2019:11:28 14:38:40.794": "2019-11-28 14:38:40.794000",
+    "2019:11:28 14:38:40,7": "2019-11-28 14:38:40.700000",
+    "2019:11:28 14:38:40.1234567": "2019-11-28 14:38:40.123456",
+    "2019-11-28 14:38:40:794": "2019-11-28 14:38:40.794000",
+    "2019:11:28 23:59:60": "2019-11-29 00:00:00",
+    "2002:07:13\x0015:58:28": "2002-07-13 15:58:28",
+    "2002:07:13 15:58:28\0rubbish": "2002-07-13 15:58:28",
+}
+
+
+@pytest.mark.parametrize("text", SPELLINGS)
+def test_a_spelling_that_can_mean_one_thing_is_read(text: str, tmp_path: Path) -> None:
+    value = text.encode() + b"\0"
+    data = inserted(jpeg(), exif_segment("<", {}, standing(ORIGINAL, value)))
+    time = datetime.fromisoformat(SPELLINGS[text])
+    assert read_capture_time(data) == time.replace(tzinfo=None)
+    (tmp_path / "photo.jpg").write_bytes(data)
+    assert capture_time(tmp_path / "photo.jpg").zoned == time
+    exif = Image.Exif()
+    exif[ORIGINAL] = text  # where TIFF has it
+    Image.open(io.BytesIO(data)).save(tmp_path / "photo.png", exif=exif)
+    if "\0" not in text:  # Pillow ends the text there
+        assert capture_time(tmp_path / "photo.png").zoned == time
+    fits(data)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("2001:02:30 04:05:06", "today", "2015:08:22 25:08:19", "2015:08:22 12:60:19", "2015:08:22 12:08:61"),
+        *("08:22:2015 12:08:19", "15:08:22 12:08:19", "2015:08:22 12:08", "2015:08:22", "2015:08:22 12:08:19 PM"),
+        *("2015:08:22 12:08:  ", "2015:08:22 12:08:19:5", "2015:08:22 12:08:19+99:00", "9999:12:31 23:59:60"),
+    ],
+)
+def test_another_text_is_told_from_none(text: str, tmp_path: Path) -> None:
+    value = text.encode() + b"\0"
+    data = inserted(jpeg(), exif_segment("<", {}, standing(ORIGINAL, value)))
+    (tmp_path / "photo.jpg").write_bytes(data)
+    found = capture_time(tmp_path / "photo.jpg")
+    assert (found.time, found.unread) == (None, text.strip())
+
+
+@pytest.mark.parametrize(
+    "text", ["0000:00:00 00:00:00", "0000-00-00T00:00:00.000Z", "    :  :     :  :  ", "--:--", " ", "\0\0", ""]
+)
+def test_blanks_and_zeros_are_none(text: str, tmp_path: Path) -> None:
+    value = text.encode() + b"\0"
+    (tmp_path / "photo.jpg").write_bytes(inserted(jpeg(), exif_segment("<", {}, standing(ORIGINAL, value))))
+    assert capture_time(tmp_path / "photo.jpg") == ("", "", "")
 
 
 @pytest.mark.parametrize(
@@ -411,7 +605,7 @@ def test_no_time(text: str, tmp_path: Path) -> None:
     )
     assert read_capture_time(data) is None
     (tmp_path / "photo.jpg").write_bytes(data)
-    assert exposure_time(tmp_path / "photo.jpg") is None
+    assert capture_time(tmp_path / "photo.jpg").time is None
     fits(data)
 
 
@@ -518,7 +712,8 @@ def test_broken_blocks_are_refused_by_the_name_of_what_is_wrong() -> None:
     refused(exif[:at] + b"\xf0\xff\xff\x00" + exif[at + 4 :], "value of ExposureTime lies outside")
     refused(exif[:at] + b"\x08\x00\x00\x00" + exif[at + 4 :], "value of ExposureTime overlaps a directory")
     refused(
-        exif.replace(struct.pack("<HHI", EXIF_POINTER, LONG, 1), struct.pack("<HHI", EXIF_POINTER, SHORT, 1)), "ExifTag"
+        exif.replace(struct.pack("<HHI", EXIF_POINTER, LONG, 1), struct.pack("<HHI", EXIF_POINTER, SHORT, 1)),
+        "ExifOffset",
     )
     refused(
         exif.replace(struct.pack("<H", 0x9004) + b"\2\0", struct.pack("<H", ORIGINAL) + b"\2\0"),
@@ -579,6 +774,19 @@ def test_a_jpeg_cut_before_its_picture() -> None:
     for length in range(0, data.index(scan(data)) + 2, 7):
         with pytest.raises(ExifError):
             set_capture_time(data[:length], TIME)
+
+
+def test_what_a_former_version_changed_is_taken_back() -> None:
+    """It changed the first block alone, and put a new one in front of a misspelt one."""
+    one, two = exif_segment("<", {}, IN_IFD0), exif_segment(">", {}, {}, IN_IFD0)
+    misspelt = segment(0xE1, b"Exif\0\xff" + two[10:])
+    changed = exif_of(set_capture_time(inserted(jpeg(), one), TIME)[0])
+    for others in ([two], [COMMENT, two, two], [misspelt], []):
+        assert restore_segment(inserted(jpeg(), changed, *others), one) == inserted(jpeg(), one, *others)
+        assert restore_segment(inserted(jpeg(), changed, *others), b"") == inserted(jpeg(), *others)
+    assert restore_segment(inserted(jpeg(), misspelt, changed), one) == inserted(jpeg(), misspelt, one)
+    with pytest.raises(ExifError, match="no EXIF segment"):
+        restore_segment(inserted(jpeg(), changed), one + COMMENT + two)
 
 
 def test_restoring_refuses_what_it_did_not_make() -> None:

@@ -27,7 +27,7 @@ MOST_LOOSE_MODULES = 10
 
 BASE_COMMANDS = ("sort", "rename", "stamp", "undo", "report", "heatmap", "models")
 # What a base install has, besides Python itself. pillow_heif is asked for only where it is installed.
-BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "piexif", "pillow_heif", "rich", "typer"}
+BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "pillow_heif", "rich", "typer"}
 # Imports that lead a base command to more than that, and when it goes through them. Of what lies behind such a door
 # only what runs as it is loaded is looked at.
 DOORS = {

@@ -265,6 +265,24 @@ def test_dates_come_from_the_photos(tmp_path: Path, scene: list[Image.Image]) ->
     lines = refused(folder, "rename", "--order", order, "--template", "{date}{ext}")
     assert len(lines) == 2
     assert "1.jpg: no capture time in it (EXIF DateTimeOriginal)" in lines[0]
+    scene[0].save(folder / "2.jpg", exif=piexif.dump({"Exif": {piexif.ExifIFD.DateTimeOriginal: "in May"}}))
+    lines = refused(folder, "rename", "--order", order, "--template", "{date}{ext}")
+    assert "2.jpg: a capture time that is not understood ('in May'), which {date}" in lines[1]
+    scene[0].save(
+        folder / "1.jpg", exif=piexif.dump({"Exif": {piexif.ExifIFD.DateTimeOriginal: "2024-05-01T24:08:19"}})
+    )
+    (line,) = refused(folder, "rename", "--order", order, "--template", "{date}{ext}")
+    assert "2.jpg" in line
+
+
+def test_the_templates_of_the_documents_fit_photos_without_dates(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    order = write_order(tmp_path, folder, ["2.jpg", "0.jpg", "1.jpg"])
+    texts = [file.read_text("utf-8") for file in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+    templates = [each for text in texts for each in re.findall(r"^imgorder rename .*--template \"(.*?)\"", text, re.M)]
+    assert templates
+    for template in templates:
+        done("rename", "--order", order, "--template", template)
 
 
 # What makes a plan impossible.

@@ -29,11 +29,12 @@ from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.known import Known
-from imgorder.media.capture import exposure_time
-from imgorder.media.exif import parse_offset, set_capture_time
+from imgorder.media.capture import capture_time
+from imgorder.media.exif import set_capture_time
 from imgorder.media.lookalikes import Lookalike, group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import Preprocessing, preprocess_set
+from imgorder.media.time_texts import parse_offset
 from imgorder.names import show
 from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
@@ -458,7 +459,7 @@ def test_times_are_read_without_decoding(photos: Path, monkeypatch: pytest.Monke
     set_times(photos, IN_ORDER, [0, 1, 2, 3])
     with monkeypatch.context() as patched:
         patched.setattr(ImageFile.ImageFile, "load", lambda *a: pytest.fail("decoded"))
-        assert exposure_time(photos / "img2.jpg") == NOON + timedelta(seconds=1)
+        assert capture_time(photos / "img2.jpg").time == NOON + timedelta(seconds=1)
 
 
 def test_times_that_agree_are_told_with_their_direction(photos: Path, page_of: Any) -> None:
@@ -490,6 +491,45 @@ def test_missing_and_equal_times_never_agree(photos: Path, page_of: Any) -> None
     )
     set_times(photos, IN_ORDER, [3, 3, 3, 3])
     assert "All photos have the same one, which says nothing" in page_of(photos).text
+
+
+def test_times_that_are_not_understood_are_told_from_none(photos: Path, page_of: Any) -> None:
+    def write(name: str, text: str) -> None:
+        exif = Image.Exif()
+        exif[0x8769] = {0x9003: text}
+        Image.open(photos / name).save(photos / name, exif=exif, quality=92)
+
+    write(IN_ORDER[1], "in May <b>")
+    said = page_of(photos).text
+    assert "No photo has an EXIF capture time that is understood" in said
+    assert "none understood" in said
+    assert "capture time not understood: in May <b>" in said
+    for second, name in enumerate(IN_ORDER[1:]):
+        write(name, f"2024:05:01 24:00:0{second}")
+    write(IN_ORDER[2], "in June")
+    said = page_of(photos, "--first", photos / "img10.jpg").text
+    assert "Only two photos have an EXIF capture time that is understood: too few" in said
+    write(IN_ORDER[0], "2024-05-01 00:00:00")
+    write(IN_ORDER[1], "2024-05-01 00:00:01")
+    said = page_of(photos, "--first", photos / "img10.jpg").text
+    assert "but cannot confirm it: one photo has a capture time that is not understood." in said
+    assert "2024-05-01 00:00:02" in said
+
+
+@pytest.mark.parametrize(
+    ("unread", "gaps"),
+    [
+        (["", "", "", "", ""], "2 photos have no capture time."),
+        (
+            ["", "", "", "", "x"],
+            "one photo has no capture time and one photo has a capture time that is not understood.",
+        ),
+        (["", "", "", "x", "x"], "2 photos have a capture time that is not understood."),
+    ],
+)
+def test_gaps_in_the_times_are_told_by_their_kind(unread: list[str], gaps: str) -> None:
+    taken = [*(NOON + timedelta(seconds=each) for each in range(3)), None, None]
+    assert words.describe_times(judge(taken, unread)).endswith(gaps)
 
 
 def test_times_of_pngs_count_too(tmp_path: Path, scene: list[Image.Image], page_of: Any) -> None:

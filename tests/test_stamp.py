@@ -22,6 +22,7 @@ from imgorder.media.exif import read_capture_time, set_capture_time
 from tests.renaming import (
     command,
     done,
+    jpeg,
     jpegs,
     names_each,
     refused,
@@ -174,7 +175,38 @@ def test_steps_that_are_none(text: str) -> None:
         parse_step(text)
 
 
-@pytest.mark.parametrize("text", ["", "noon", "2024-13-01 12:00:00", "2024-05-01T12:00:00+02:00"])
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2024-05-01 12:00:00", "2024-05-01 12:00:00"),
+        ("2024-05-01T12:00:00.123456", "2024-05-01 12:00:00.123456"),
+        ("2024-05-01 12:00", "2024-05-01 12:00:00"),
+        ("2024:05:01 12:00:00", "2024-05-01 12:00:00"),
+        ("2024/5/1 9:00", "2024-05-01 09:00:00"),
+        ("2024:05:01 12: 0: 7", "2024-05-01 12:00:07"),
+        ("2024-05-01 12-30-15", "2024-05-01 12:30:15"),
+        ("2024-05-01 12:00:00,5", "2024-05-01 12:00:00.500000"),
+        ("2024-05-01 24:08:19", "2024-05-01 00:08:19"),
+        ("2024-05-01 23:59:60", "2024-05-02 00:00:00"),
+    ],
+)
+def test_starts(text: str, time: str) -> None:
+    assert parse_start(text) == datetime.fromisoformat(time)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "noon", "2024-13-01 12:00:00", "2024-05-01T12:00:00+02:00", "2024-05-01T12:00:00Z", "2024-05-01"),
+        *(
+            "01.05.2024 12:00",
+            "2024-05-01 24:00:00",
+            "2024-05-01 25:00:00",
+            "2024-05-01 12:00:00.1234567",
+            "0000-00-00",
+        ),
+    ],
+)
 def test_starts_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--start takes"):
         parse_start(text)
@@ -285,6 +317,41 @@ def test_a_time_that_is_not_understood_is_one(tmp_path: Path) -> None:
     assert "0.jpg: has a capture time that is not understood ('2024-05-01T12:00'); --overwrite-times" in line
     before = snapshot(folder)
     done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    done("undo", folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_a_plan_tells_what_is_not_understood_from_none(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    (folder / "1.jpg").write_bytes(with_time_text((folder / "1.jpg").read_bytes(), b"yesterday"))
+    (folder / "2.jpg").write_bytes(with_time_text((folder / "2.jpg").read_bytes(), b"2015:08:22 24:08:19"))
+    shown = done("stamp", "--order", order, *AT, "--overwrite-times")
+    rows = [line.split("│")[2:4] for line in shown.splitlines() if ".jpg" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["2.jpg", "2015-08-22 00:08:19"],
+        ["1.jpg", "not understood: yesterday"],
+        ["0.jpg", "none"],
+    ]
+
+
+def test_a_time_in_another_place_is_kept_unless_told_and_then_all_are_set(tmp_path: Path) -> None:
+    folder, order = stampable(tmp_path)
+    first, second = (
+        piexif.dump({"0th": {0x010F: b"Maker"}, "Exif": {0x9003: time} if time else {}})
+        for time in (None, b"2001:02:03 04:05:06")
+    )
+    for name, blocks in (("1.jpg", (first, second)), ("0.jpg", (second, second.replace(b"2001", b"2002")))):
+        data = jpeg(0)
+        for block in blocks[::-1]:
+            data = data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
+        (folder / name).write_bytes(data)
+    before = snapshot(folder)
+    lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
+    both = "already (2001-02-03 04:05:06 and 2002-02-03 04:05:06)"
+    names_each(lines, [("1.jpg", "already (2001-02-03 04:05:06)"), ("0.jpg", both)])
+    done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    assert times(folder)["0.jpg"] == datetime(2024, 5, 1, 12, 0, 2)
+    assert all(each.time == datetime(2024, 5, 1, 12, 0, 2) for each in exif.find_times((folder / "0.jpg").read_bytes()))
     done("undo", folder)
     assert without_journals(snapshot(folder)) == before
 

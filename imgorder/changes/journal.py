@@ -57,13 +57,13 @@ class Move:
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A JPEG whose EXIF block is changed, or changed back.
+    """A JPEG whose EXIF blocks are changed, or changed back.
 
     Attributes:
         name: of the file; it stays.
         stage: hidden name under which the new content is written.
         time: the capture time that one of the two contents has, in ISO 8601.
-        segment: the EXIF block, in base64, that the other has.
+        segment: the EXIF block, in base64, that the other has; of several that change, all from the first to the last.
         stamps: whether the time is written (else the old block is).
         before, after: SHA-256 of the whole file.
         state: before.

@@ -116,7 +116,8 @@ def make_plan(
     """Name the photos of ordered sets. Reads only.
 
     Raises:
-        ProblemsError: if a photo has no capture time and the template needs one, or a companion is claimed twice.
+        ProblemsError: if the template needs a capture time and a photo has none that is understood, or a companion is
+            claimed twice.
         PhotoError: if a file cannot be reached.
     """
     problems: list[str] = []
@@ -197,13 +198,15 @@ def _plan_set(
             "folder": os.path.basename(os.path.abspath(folder)),
         }
         if template.uses_date:
-            from imgorder.media.capture import exposure_time
+            from imgorder.media.capture import capture_time
 
-            values["date"] = exposure_time(file)
-            if values["date"] is None:
-                problems.append(
-                    f"{show(file)}: no capture time in it (EXIF DateTimeOriginal), which {{date}} in --template needs"
-                )
+            taken = capture_time(file)
+            values["date"] = taken.time
+            if taken.time is None:
+                lacks = "no capture time in it (EXIF DateTimeOriginal)"
+                if taken.unread:
+                    lacks = f"a capture time that is not understood ({show(taken.unread)!r})"
+                problems.append(f"{show(file)}: {lacks}, which {{date}} in --template needs; leave {{date}} out")
                 continue
         new = template.fill(values)
         problems += _find_name_problems(file, new)

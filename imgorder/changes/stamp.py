@@ -20,10 +20,11 @@ from imgorder.changes.rewriting import sha256
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.files import orderly_end
 from imgorder.media import exif
+from imgorder.media.tiff import ExifError
+from imgorder.media.time_texts import choose, parse_offset, spell
 from imgorder.names import show
 from imgorder.sorting import SortedSet
 
-_START = re.compile(r"(\d{4})-(\d\d)-(\d\d)[ T](\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?", re.ASCII)
 _STEP = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}
 
@@ -33,13 +34,15 @@ class Stamp:
     """One photo.
 
     Attributes:
-        before: the capture time that it has, None if it has none.
+        before: the capture time that it has, None if it has none that is understood.
+        unread: the text of a capture time that is not understood, else empty.
         time: the one that it is to get.
         zone: of its capture time, which is left as it is; None if it names none.
         rewrite: the change of the file, without a hidden name.
     """
 
     before: datetime | None
+    unread: str
     time: datetime
     zone: timezone | None
     rewrite: Rewrite
@@ -65,15 +68,14 @@ class StampPlan:
 
 
 def parse_start(text: str) -> datetime:
-    """``2024-05-01 12:00:00``, also with decimals; raises UsageError."""
-    match = _START.fullmatch(text.strip())
-    try:
-        if not match:
-            raise ValueError
-        date_and_time = [int(part or 0) for part in match.groups()[:-1]]
-        return datetime(*date_and_time, int((match[7] or "").ljust(6, "0")))  # type: ignore[arg-type, misc]
-    except ValueError:
-        raise UsageError(f"--start takes a time such as '2024-05-01 12:00:00', without a zone; not {text!r}") from None
+    """``2024-05-01 12:00:00``, also without seconds, with decimals, and as EXIF spells it; raises UsageError."""
+    spelt = spell(text)
+    decimals = (spelt.decimals if spelt else None) or "0"
+    # An hour 24 without minutes would be the end of a day for one reader, and its beginning for another.
+    unclear = spelt is None or (spelt.hour_24 and not (spelt.time.minute or spelt.time.second))
+    if spelt is None or unclear or spelt.zone is not None or len(decimals) > 6:
+        raise UsageError(f"--start takes a time such as '2024-05-01 12:00:00', without a zone; not {text!r}")
+    return spelt.time.replace(microsecond=int(decimals.ljust(6, "0")))
 
 
 def parse_step(text: str) -> timedelta:
@@ -166,26 +168,25 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
         return [*problems, f"{show(path)}: not a JPEG; only JPEGs can be stamped, leave it out"]
     if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
         problems.append(f"{show(path)}: belongs to another user, who could not stay its owner; copy it first")
-    text, decimals, zone = exif.read_texts(data)
-    before = exif.parse_time(text, decimals)
-    if before is not None and before != time and not overwrite:
-        problems.append(
-            f"{show(path)}: has a capture time already ({before}); --overwrite-times replaces it, or leave it out"
-        )
-    elif before is None and not overwrite and text.strip(" :0"):  # not blank, and not zeros
-        problems.append(
-            f"{show(path)}: has a capture time that is not understood ({show(text)!r}); --overwrite-times replaces "
-            "it, or leave it out"
-        )
+    places = exif.find_times(data)
+    others = dict.fromkeys(str(each.time) for each in places if each.time not in (None, time))
+    unread = [each.unread for each in places if each.unread]
+    cure = "--overwrite-times replaces it, or leave it out"
+    if others and not overwrite:
+        problems.append(f"{show(path)}: has a capture time already ({' and '.join(others)}); {cure}")
+    elif unread and not overwrite:
+        problems.append(f"{show(path)}: has a capture time that is not understood ({show(unread[0])!r}); {cure}")
     try:
         content, segment = exif.set_capture_time(data, time)
-        if exif.restore_segment(content, segment) != data or exif.read_capture_time(content) != time:
+        written = exif.find_times(content)
+        if exif.restore_segment(content, segment) != data or {each.time for each in written} != {time}:
             raise ImgorderError("the change could not be taken back exactly")
-    except (exif.ExifError, ImgorderError) as error:
+    except (ExifError, ImgorderError) as error:
         return [*problems, f"{show(path)}: cannot be stamped ({error}); leave it out"]
     if problems:
         return problems
     encoded = base64.b64encode(segment).decode("ascii")
     hashes = sha256(data), sha256(content)
     rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, FileState.of(status))
-    return Stamp(before, time, exif.parse_offset(zone), rewrite)
+    had = choose(places)
+    return Stamp(had.time, had.unread, time, parse_offset(written[0].zone), rewrite)

@@ -50,7 +50,12 @@ def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
     console = Console(highlight=False)
     heading = f"{len(plan.stamps)} photos; {_sure(confidence, len(plan.stamps))}"
     rows = [
-        (str(place), each.name, str(each.before or "none"), str(each.time))
+        (
+            str(place),
+            each.name,
+            str(each.before or (f"not understood: {each.unread}" if each.unread else "none")),
+            str(each.time),
+        )
         for place, each in enumerate(plan.stamps, start=1)
     ]
     _print_set(console, plan.folder, heading, ("photo", "capture time now", "then"), rows, direction)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from imgorder.datasets.manifest import DataSet, SetEntry, Skipped
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError, PhotoError
-from imgorder.media.capture import zoned_time
+from imgorder.media.capture import capture_time
 from imgorder.media.photos import SUFFIXES, find_sets, open_photo
 from imgorder.names import natural_key, show
 from imgorder.permutations import SIZES
@@ -61,14 +61,16 @@ def _in_time(files: Sequence[Path]) -> tuple[list[tuple[datetime, int]], list[tu
     for place, file in enumerate(files):
         try:
             open_photo(file, draft_edge=64)  # one that is damaged is left out
-            taken = zoned_time(file)
+            written = capture_time(file)
         except PhotoError as error:
             without.append((file, str(error).removeprefix(f"{show(file)}: ")))
             continue
-        if taken is None:
-            without.append((file, "no EXIF time (DateTimeOriginal)"))
+        if written.zoned is not None:
+            times[place] = written.zoned
+        elif written.unread:
+            without.append((file, f"an EXIF time that is not understood ({show(written.unread)!r})"))
         else:
-            times[place] = taken
+            without.append((file, "no EXIF time (DateTimeOriginal)"))
     if any(taken.tzinfo is None for taken in times.values()):
         # A moment cannot be compared with a time of no known zone; what the clocks showed can.
         times = {place: taken.replace(tzinfo=None) for place, taken in times.items()}

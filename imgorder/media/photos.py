@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from filecmp import cmp
@@ -19,6 +19,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError, features
 
 from imgorder.errors import PhotoError
+from imgorder.media import exif
+from imgorder.media.time_texts import Written, gather
 from imgorder.names import common_folder, natural_key, show
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
@@ -112,17 +114,20 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
         return image
 
 
-def exif_fields(path: Path) -> Mapping[int, object]:
-    """Tag -> value of a photo's Exif directory, without decoding the photo; empty if the block is broken.
+def find_times(path: Path) -> list[Written]:
+    """A photo's EXIF capture time wherever it stands, the usual place first, without decoding the photo.
 
     Raises:
         PhotoError: if the file cannot be read, or does not begin as a picture of a known format.
     """
     with _open_header(path) as image:
+        if image.format in ("JPEG", "MPO"):  # as `stamp` sees it
+            return exif.find_times(path.read_bytes())
         try:
-            return dict(image.getexif().get_ifd(_EXIF))
+            root = image.getexif()
+            return gather([dict(root.get_ifd(_EXIF)), dict(root)])
         except Exception:  # readers raise nearly anything on a broken block
-            return {}
+            return []
 
 
 @contextmanager

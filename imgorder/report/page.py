@@ -93,7 +93,9 @@ def _facts(report: Report) -> Html:
 def _photo(report: Report, place: int) -> Html:
     photo, number = report.photos[place], place + 1
     time = report.times.taken[place]
-    taken = fill(_TIME, taken=words.show_time(time)) if time else Html()
+    unread = report.times.unread[place]
+    said = words.show_time(time) if time else f"capture time not understood: {show(unread)}" if unread else ""
+    taken = fill(_TIME, taken=said) if said else Html()
     caption = fill(_CAPTION, number=number, name=photo.name, taken=taken)
     picture = _image(photo.picture, "photo", f"Photo {number} of {len(report.photos)}: {photo.name}")
     if photo.heat is None:

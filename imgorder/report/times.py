@@ -16,6 +16,7 @@ class Times:
 
     Attributes:
         taken: the time of each photo in that order, with its zone if that is known; None if it has none.
+        unread: the text of each photo's time that is not understood; empty for the others.
         verdict: ``"none"``: there are no times; ``"equal"``: all are the same; ``"zones"``: only some have a zone,
             so they cannot be compared; ``"few"``: any order would fit them; ``"differ"``: they contradict the
             order; ``"partly"``: they fit, but some are missing or equal; ``"agree"``: every photo has a time of
@@ -24,12 +25,13 @@ class Times:
     """
 
     taken: tuple[datetime | None, ...]
+    unread: tuple[str, ...]
     verdict: Verdict
     forward: bool | None
 
     @property
     def missing(self) -> int:
-        """How many photos have no time."""
+        """How many photos have no time, or none that is understood."""
         return self.taken.count(None)
 
     @property
@@ -44,20 +46,22 @@ class Times:
         return [[place for place, time in enumerate(self.taken) if time == each] for each in times]
 
 
-def judge(taken: Sequence[datetime | None]) -> Times:
+def judge(taken: Sequence[datetime | None], unread: Sequence[str] = ()) -> Times:
     """Compare times with an order.
 
     Args:
         taken: capture times of the photos in that order. If all have a zone they are compared as moments; if none
             has one, as the clocks of the cameras showed them.
+        unread: texts of times that are not understood, one for each photo, or none at all.
     """
+    unread = tuple(unread) or ("",) * len(taken)
     known = [time for time in taken if time is not None]
     if len({time.tzinfo is None for time in known}) > 1:
-        return Times(tuple(taken), "zones", None)
+        return Times(tuple(taken), unread, "zones", None)
     rises = known == sorted(known)
     falls = known == sorted(known, reverse=True)
     forward = rises if rises != falls else None  # both: all are equal
-    return Times(tuple(taken), _verdict(len(taken), known, rises or falls), forward)
+    return Times(tuple(taken), unread, _verdict(len(taken), known, rises or falls), forward)
 
 
 def _verdict(photos: int, known: list[datetime], fits: bool) -> Verdict:

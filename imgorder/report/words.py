@@ -95,17 +95,24 @@ def judge_baseline(report: Report) -> str:
 def describe_times(judged: Times) -> str:
     """Whether the capture times fit the order."""
     known = len(judged.taken) - judged.missing
-    missing = f"{judged.missing} photos have no capture time" if judged.missing > 1 else "one photo has no capture time"
+    unread = sum(map(bool, judged.unread))
+    none = judged.missing - unread
+    lacks = [f"{none} photos have no capture time" if none > 1 else "one photo has no capture time"] * bool(none)
+    if unread:
+        which = f"{unread} photos have" if unread > 1 else "one photo has"
+        lacks.append(f"{which} a capture time that is not understood")
+    missing = " and ".join(lacks)
+    understood = " that is understood" * bool(unread)
     if judged.verdict == "none":
-        return "No photo has an EXIF capture time, so there is nothing to compare the order with."
+        return f"No photo has an EXIF capture time{understood}, so there is nothing to compare the order with."
     if judged.verdict == "zones":
         return "Only some of the EXIF capture times name their time zone, so they cannot be compared."
     if judged.verdict == "equal":
-        which = f"The {known} photos with an EXIF capture time" if judged.missing else "All photos"
+        which = f"The {known} photos with an EXIF capture time{understood}" if judged.missing else "All photos"
         return f"{which} have the same one, which says nothing about the order."
     if judged.verdict == "few":
         only = "Only one photo has" if known == 1 else "Only two photos have"
-        return f"{only} an EXIF capture time: too few to compare the order with."
+        return f"{only} an EXIF capture time{understood}: too few to compare the order with."
     if judged.verdict == "differ":
         order = join_items(_EQUAL.join(str(place + 1) for place in equal) for equal in judged.places())
         rest = f"; {missing}" if judged.missing else ""
@@ -119,7 +126,7 @@ def describe_times(judged: Times) -> str:
 def judge_times(judged: Times) -> str:
     """The same in two or three words."""
     return {
-        "none": "there are none",
+        "none": "none understood" if any(judged.unread) else "there are none",
         "zones": "not comparable",
         "equal": "all the same",
         "few": "too few to tell",

@@ -1,0 +1,122 @@
+"""What exiftool and exiv2 say of stamped photos: another time, nothing else, and no new complaint.
+
+A check for those who work on stamping. It is left out where the programs are missing; in Debian they are in
+`libimage-exiftool-perl` and `exiv2`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from imgorder.media.exif import set_capture_time
+from tests.test_exif import (
+    COMMENT,
+    FORMER,
+    FRONTS,
+    PLACES,
+    PLAIN,
+    TIME,
+    TIMES,
+    XMP,
+    exif_segment,
+    inserted,
+    jpeg,
+    rich_segment,
+    segment,
+    without_jfif,
+)
+
+
+def corpus() -> dict[str, bytes]:
+    """JPEGs with and without EXIF, as cameras, editors and messengers leave them."""
+    plain = without_jfif(jpeg())
+    photos = {"none": jpeg(), "progressive": jpeg(progressive=True), "piexif": inserted(jpeg(), segment(0xE1, FORMER))}
+    for front, (ahead, behind) in FRONTS.items():
+        # The MPF segment is cut short; and exiftool minds fill bytes only behind a segment, such as the new one.
+        if front not in ("MPF", "fill bytes"):
+            photos[f"front {front}"] = plain[:2] + ahead + behind + plain[2:]
+    for order in "<>":
+        for before, fields in TIMES.items():
+            photos[f"rich {before} {order}"] = inserted(jpeg(), XMP, rich_segment(order, fields))
+        photos[f"no directory {order}"] = inserted(
+            jpeg(), exif_segment(order, PLAIN, thumbnail=jpeg((8, 8))), b"\0\0", COMMENT
+        )
+    for place, (segments, _) in PLACES.items():
+        photos[f"place {place}"] = inserted(jpeg(), *segments)
+    return photos
+
+
+def exiftool(folder: Path) -> dict[str, dict[str, str]]:
+    """File -> all that exiftool says of it, warnings of its check included."""
+    arguments = ("exiftool", "-q", "-j", "-a", "-u", "-G1:4", "-validate", "-all", "-ThumbnailImage", "-b")
+    said = subprocess.run([*arguments, folder], capture_output=True, check=True, text=True).stdout
+    found = json.loads(re.sub(r"(?<= entry )\d+", "N", said))  # which place a tag has in its directory may change
+    return {
+        Path(each.pop("SourceFile")).name: {
+            name: str(value)
+            for name, value in each.items()
+            # It asks for more tags of a block than a time, which a photo without EXIF does not have to give.
+            if not (name.startswith("System:") or "Validate" in name or "Missing required" in str(value))
+        }
+        for each in found
+    }
+
+
+def exiv2(file: Path) -> tuple[set[str], set[str]]:
+    """What exiv2 says of a photo on stdout and on stderr, line by line; without the pointer that may move."""
+    done = subprocess.run(["exiv2", "-PEkt", "print", file], capture_output=True, text=True, errors="replace")
+    assert done.returncode in (0, 253), done  # 253: no metadata
+    said = {" ".join(line.split()) for line in done.stdout.splitlines()}
+    return {line for line in said if not line.startswith("Exif.Image.ExifTag ")}, set(done.stderr.splitlines())
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="no exiftool")
+def test_exiftool_sees_another_time_and_nothing_else(tmp_path: Path) -> None:
+    before, after = stamped_corpus(tmp_path)
+    was, now = exiftool(before), exiftool(after)
+    assert set(was) == set(now) == {file.name for file in after.iterdir()}
+    for name in was:
+        old, new = was[name], now[name]
+        changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        times = {key for key in (*old, *new) if key.endswith(":DateTimeOriginal")}
+        decimals = {key for key in (*old, *new) if key.endswith(":SubSecTimeOriginal")}
+        assert {new[key] for key in times if key in new} == {"2024:02:29 13:05:09"}, name
+        assert {new[key] for key in decimals if key in new} == {"12"}, name
+        others = {key for key in changed - times - decimals if "Warning" not in key}
+        others = {key for key in others if not key.endswith("SubSecDateTimeOriginal")}  # made of the two
+        fresh = {"ExifIFD:ExifVersion", "ExifIFD:Copy1:ExifVersion"} if "ExifIFD:ExifVersion" not in old else set()
+        if not any(key.startswith(("IFD0:", "ExifIFD:")) for key in old):
+            fresh |= {"File:ExifByteOrder"}
+        assert others <= fresh, name
+        warnings = [{each[key] for key in each if "Warning" in key} for each in (old, new)]
+        assert warnings[1] <= warnings[0], name
+
+
+@pytest.mark.skipif(shutil.which("exiv2") is None, reason="no exiv2")
+def test_exiv2_sees_another_time_and_nothing_else(tmp_path: Path) -> None:
+    before, after = stamped_corpus(tmp_path)
+    for file in sorted(after.iterdir()):
+        (was, complaints), (now, new_complaints) = exiv2(before / file.name), exiv2(file)
+        assert "Exif.Photo.DateTimeOriginal 2024:02:29 13:05:09" in now, file.name
+        assert "Exif.Photo.SubSecTimeOriginal 12" in now, file.name
+        tags = {line.split()[0].rpartition(".")[2] for line in was ^ now}
+        assert tags <= {"DateTimeOriginal", "SubSecTimeOriginal", "ExifVersion"}, file.name
+        assert {line.replace(str(after), "") for line in new_complaints} <= {
+            line.replace(str(before), "") for line in complaints
+        }, file.name
+
+
+def stamped_corpus(home: Path) -> tuple[Path, Path]:
+    folders = home / "before", home / "after"
+    for folder in folders:
+        folder.mkdir()
+    for name, data in corpus().items():
+        for folder, content in zip(folders, (data, set_capture_time(data, TIME)[0]), strict=True):
+            (folder / f"{name.translate({ord('<'): 'little', ord('>'): 'big'})}.jpg").write_bytes(content)
+    return folders
