@@ -56,6 +56,7 @@ def undo(path: Path, wanted: str | None = None) -> Run:
     """
     with orderly_end(), locked(path) as folder:
         history = journal.refuse_unfinished(path)
+        history.refuse_other(wanted)
         run = _choose(path, history.runs, wanted)
         for problem in find_folder_problems(path):
             raise ImgorderError(problem)
