@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from imgorder.changes import journal
+from imgorder.changes.plan import write_plan
 from imgorder.changes.undo import recover
 from imgorder.errors import ImgorderError
-from tests.renaming import command, done, fill, refused, shoot, snapshot, without_journals
+from tests.renaming import command, done, fill, plan_of, refused, shoot, snapshot, without_journals, write_order
 
 RUN = "20240101-000000-aaaaaa"
 BOB = 4002
@@ -134,6 +136,68 @@ def test_a_journal_is_not_read_through_a_link_and_a_pipe_is_not_waited_for(tmp_p
         os.mkfifo(file)
         with pytest.raises(ImgorderError, match=r"this journal is damaged [(]not a file[)]"):
             recover(folder)
+
+
+# Plans and orders.
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("a.jpg", ".bashrc", "a hidden name"),
+        ("a.jpg", ".a.jpg", "a hidden name"),
+        ("a.jpg", "a.sh", "another ending than"),
+        ("a.CR3", "a.sh", "another ending than"),
+        ("a.jpg", "../evil.jpg", "not a file name"),
+        ("a.jpg", "/tmp/evil.jpg", "not a file name"),
+        ("../secret.jpg", "b.jpg", "not in the folder of the plan"),
+        ("inner/../../secret.jpg", "b.jpg", "not in the folder of the plan"),
+        ("{above}/secret.jpg", "b.jpg", "not in the folder of the plan"),
+        ("inner", "other", "a folder, not a photo"),
+        ("link", "other", "a folder, not a photo"),
+    ],
+)
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_plan_from_a_file_passes_the_checks_of_one_that_is_made(
+    tmp_path: Path, old: str, new: str, reason: str, copied: bool
+) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "a.CR3": b"raw", "b.jpg": b"b"})
+    fill(tmp_path, {"secret.jpg": b"of somebody else"})
+    (folder / "inner").mkdir()
+    (folder / "link").symlink_to("inner")
+    (tmp_path / "out").mkdir()
+    plan = plan_of(folder, {"b.jpg": "c.jpg", old.format(above=tmp_path): new}, tmp_path / "out" if copied else None)
+    write_plan(plan, tmp_path / "plan.json")
+    lines = refused(folder, "rename", "--plan", tmp_path / "plan.json", "--apply")
+    assert any(reason in line for line in lines), lines
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_plan_from_a_file_names_whole_paths_and_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    monkeypatch.chdir(tmp_path)
+    plan = plan_of(folder, {"a.jpg": "b.jpg"})
+    (planned,) = plan.sets
+    for number, (spoilt, reason) in enumerate(
+        (
+            (replace(plan, copy_to=Path("copies")), "copies: not a whole path"),
+            (replace(plan, sets=(replace(planned, folder=Path("photos")),)), "photos: not a whole path"),
+            (replace(plan, sets=(replace(planned, files=()),)), "no photos in the plan"),
+        )
+    ):
+        write_plan(spoilt, tmp_path / f"{number}.json")
+        (line,) = refused(folder, "rename", "--plan", f"{number}.json", "--apply")
+        assert reason in line
+    assert not (tmp_path / "copies").exists()
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "{above}/secret.jpg", "x/../../secret.jpg"])
+def test_an_order_reaches_nothing_outside_its_folder(tmp_path: Path, name: str) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg"])
+    fill(tmp_path, {"secret.jpg": b"of somebody else"})
+    write_order(tmp_path, folder, ["a.jpg", "b.jpg", name.format(above=tmp_path)])
+    (line,) = refused(folder, "rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    assert "order.json: not an order" in line
 
 
 # What is read and shown.
