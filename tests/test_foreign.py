@@ -214,7 +214,7 @@ def shows_plainly(*arguments: str | Path) -> str:
 
 
 @pytest.mark.parametrize("header", [{"time": ESCAPE}, {"of": ESCAPE, "kind": "undo"}])
-def test_nothing_in_a_journal_steers_a_terminal(tmp_path: Path, header: dict[str, str]) -> None:
+def test_nothing_in_a_journal_steers_a_terminal(tmp_path: Path, header: dict[str, Any]) -> None:
     folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
     plant(folder, {"a.jpg": "x.jpg"}, **header)
     shows_plainly("sort", folder)
