@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from imgorder.changes.companions import Look, find_belonging, list_folder
+from imgorder.changes.companions import Look, find_belonging, find_unclaimed, list_folder
 from imgorder.changes.folder import PREFIX
 from imgorder.changes.plan import Plan, PlannedFile, PlannedSet
 from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
@@ -42,6 +42,31 @@ def find_problems(plan: Plan) -> list[str]:
             problems += _find_rename_problems(planned, look)
         problems += _find_broken_links(plan)
     return list(dict.fromkeys(problems))
+
+
+def find_left_behind(plan: Plan) -> Iterator[str]:
+    """One line for each folder where files stay that look as if they belonged to photos, but do not move with them.
+
+    With ``--no-companions`` that was asked for.
+    """
+    look = cache(list_folder)
+    for planned in plan.sets if plan.companions else ():
+        moving = planned.files if plan.copy_to else planned.changing
+        photos = [file.old for file in moving if file.companion_of is None]
+        known = {file.old for file in planned.files}
+        for inside in dict.fromkeys(map(os.path.dirname, photos)):
+            folder = planned.folder / inside
+            try:
+                names = look(folder).files
+            except PhotoError:
+                continue
+            there = [os.path.basename(each) for each in photos if os.path.dirname(each) == inside]
+            left = [name for name in find_unclaimed(there, names) if os.path.join(inside, name) not in known]
+            if left:
+                yield (
+                    f"{show(folder)}: left behind, though named like photos that get other names: "
+                    f"{', '.join(map(show, left))}; rename by hand what belongs to them"
+                )
 
 
 def find_name_problems(name: str) -> Iterator[str]:
