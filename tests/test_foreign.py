@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import replace
@@ -244,3 +245,37 @@ def test_nothing_in_an_order_or_plan_steers_a_terminal(tmp_path: Path, field: st
         result = command("rename", *arguments)
         assert result.exit_code == 0, result.stderr
         assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in result.output.replace("\n", ""))
+
+
+# A share that goes away.
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE])
+def test_a_folder_that_cannot_be_listed_any_more_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """At each listing in turn: neither a traceback, nor a word on the output."""
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
+    done("rename", "--order", order, "--apply")
+    listdir = os.listdir
+    for arguments in (("undo", folder, "--list"), ("undo", folder)):
+        for failing in range(1, 9):
+            calls = 0
+
+            def fails(path: Any, failing: int = failing) -> list[str]:
+                nonlocal calls
+                calls += 1
+                if calls == failing:
+                    raise OSError(code, os.strerror(code), os.fspath(path))
+                return listdir(path)
+
+            monkeypatch.setattr(os, "listdir", fails)
+            result = command(*arguments)
+            monkeypatch.setattr(os, "listdir", listdir)
+            if calls < failing:
+                break
+            assert (result.exit_code, len(result.stderr.splitlines())) == (1, 1), result.output
+            assert f"photos: the folder cannot be read ({os.strerror(code)})" in result.stderr or (
+                f"photos: {os.strerror(code)}; nothing was changed" in result.stderr
+            )
+        assert failing > 1

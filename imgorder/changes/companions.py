@@ -88,9 +88,10 @@ def list_folder(folder: Path) -> Listing:
     try:
         with os.scandir(folder) as found:
             entries = list(found)
+        # Some file systems do not list what is a file: then each is asked, which may fail, too.
+        files = tuple(each.name for each in entries if each.is_symlink() or each.is_file(follow_symlinks=False))
     except OSError as error:
         raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
-    files = tuple(each.name for each in entries if each.is_symlink() or each.is_file(follow_symlinks=False))
     photos = (name for name in files if _is_photo(name) and os.path.isfile(os.path.join(folder, name)))
     return Listing(frozenset(each.name for each in entries), files, frozenset(photos))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from imgorder.changes.folder import describe_error
 from imgorder.changes.journal import DONE, Run, read_history
 from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
@@ -29,7 +30,10 @@ def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
     for file in files:
         folder = file.parent
         if folder not in used:
-            used[folder] = _find_names_used_since(folder, order.written) if os.path.isdir(folder) else set()
+            try:
+                used[folder] = _find_names_used_since(folder, order.written) if os.path.isdir(folder) else set()
+            except OSError as error:
+                raise ImgorderError(f"{describe_error(error, folder)}; nothing was changed, try again") from error
         if file.name in used[folder]:
             raise ImgorderError(
                 f"{show(file)}: a rename or undo has used this name since {show(order.path)} was written, so it may "

@@ -60,7 +60,10 @@ def undo(path: Path, wanted: str | None = None) -> Run:
         run = _choose(path, history.runs, wanted)
         for problem in find_folder_problems(path):
             raise ImgorderError(problem)
-        changes, refused = _choose_changes(folder, run, history.runs)
+        try:
+            changes, refused = _choose_changes(folder, run, history.runs)
+        except OSError as error:
+            raise ImgorderError(f"{describe_error(error, path)}; nothing was changed, try again") from error
         if changes:
             transaction.carry_out(folder, "undo", changes, history, run.id)
         return replace(run, changes=tuple(changes), left_alone=tuple(refused))
