@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from imgorder.changes import journal
 from imgorder.changes.plan import write_plan
@@ -245,6 +246,33 @@ def test_nothing_in_an_order_or_plan_steers_a_terminal(tmp_path: Path, field: st
         result = command("rename", *arguments)
         assert result.exit_code == 0, result.stderr
         assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in result.output.replace("\n", ""))
+
+
+def test_nothing_in_a_photos_metadata_steers_a_terminal(photos: Path, tmp_path: Path) -> None:
+    for file in photos.iterdir():
+        exif = Image.Exif()
+        exif[0x010F] = exif[0x0131] = ESCAPE
+        exif.get_ifd(0x8769).update({0x9003: ESCAPE, 0x9291: ESCAPE, 0x9011: ESCAPE})
+        with Image.open(file) as picture:
+            picture.save(file, exif=exif, comment=ESCAPE.encode())
+    shows_plainly("stamp", photos, "--model", "path", "--start", "2024-05-01 12:00")
+    for arguments in (
+        ("sort", photos, "--model", "path", "--sheet", tmp_path / "x.png"),
+        ("rename", photos, "--model", "path", "--template", "{date}{index}{ext}"),
+        ("report", photos, "--model", "path", "--out", tmp_path / "x.html"),
+        ("dataset", "photos", photos, "--out", tmp_path / "sets"),
+    ):
+        result = command(*arguments)
+        assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in result.output.replace("\n", ""))
+    assert "all is well" not in (tmp_path / "x.html").read_text()
+
+
+def test_nothing_in_a_manifest_steers_a_terminal(tmp_path: Path) -> None:
+    manifest = tmp_path / "sets.jsonl"
+    head = {"version": 1, "dataset": ESCAPE, "root": f"/nowhere/{ESCAPE}", "seq_len": 3, "seed": 0}
+    entry = {"video": ESCAPE, "frames": [0, 4, 8], "split": "test", "group": ESCAPE, "spacing": 4.0, "flow": None}
+    manifest.write_text(f"{json.dumps(head)}\n{json.dumps(entry)}\n")
+    assert "all is well" in shows_plainly("evaluate", manifest, "--model", "path", "--seq-len", "3", "--spacing", "4")
 
 
 # A share that goes away.

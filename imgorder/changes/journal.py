@@ -15,6 +15,7 @@ import re
 import secrets
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -388,8 +389,11 @@ def _read(path: Path, run: str, holder: int) -> Run:
             os.close(descriptor)
     except OSError as error:
         if error.errno not in _NO_FILE:
+            with suppress(OSError):
+                owner = _name_stranger(path.lstat().st_uid, holder)
+            whose = f" of another user, {owner}," if owner else ""
             raise ImgorderError(
-                f"{show(path)}: a journal that cannot be read ({error.strerror}); check its permissions"
+                f"{show(path)}: a journal{whose} that cannot be read ({error.strerror}); check its permissions"
             ) from error
     try:
         if content is None:
