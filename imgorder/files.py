@@ -1,9 +1,10 @@
-"""Write a file completely or not at all, end in order on a signal, and compare names of files."""
+"""Write a file completely or not at all and never over a photo, end in order on a signal, compare names of files."""
 
 from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,27 +14,74 @@ from types import FrameType
 from imgorder.errors import EXIT_INTERRUPTED, ImgorderError
 from imgorder.names import show
 
+MARK = "made by imgorder"
+"""Stands near the beginning or the end of each picture that imgorder makes. Only such pictures are ever replaced."""
+
+_NEAR = 4096  # bytes
+
+# How pictures and films begin: JPEG, PNG, GIF, TIFF (so most RAW files) and its relatives, and so on.
+_PICTURES = (
+    *(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+"),
+    *(b"IIRO", b"IIRS", b"IIU\0", b"MMOR", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"8BPS", b"gimp xcf"),
+    *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\x1aE\xdf\xa3"),
+)
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # HEIC, AVIF, CR3, MP4, QuickTime
+
+
+def refuse_picture(path: Path) -> None:
+    """Keep a photo from being replaced: raise an ImgorderError if a picture or film has this name, or a link to one.
+
+    Its content decides, not its name. One that imgorder has made, which has its `MARK`, may be replaced.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return
+        with path.open("rb") as file:
+            head = file.read(_NEAR)
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _NEAR))
+            tail = file.read()
+    except FileNotFoundError:  # nothing, or a link that leads nowhere
+        return
+    except OSError as error:
+        reason = f"cannot be looked into ({error.strerror}), so it may be a photo"
+        raise ImgorderError(f"{show(path)}: {reason}; choose another place or name") from error
+    if _is_picture(head) and not any(MARK.encode() in part for part in (head, tail)):
+        raise ImgorderError(
+            f"{show(path)}: a picture or film that is not marked as made by imgorder, so it may be a photo; remove it "
+            "yourself, or choose another place or name"
+        )
+
+
+def _is_picture(head: bytes) -> bool:
+    if head.startswith(_PICTURES) or head[4:8] in _BOXES or head[6:14] == b"HEAPCCDR":
+        return True
+    of_riff = head[:4] == b"RIFF" and head[8:12] in (b"WEBP", b"AVI ")
+    return of_riff or (head[:2] == b"BM" and head[6:10] == bytes(4))
+
 
 @contextmanager
 def atomic_write(path: Path, cure: str = "free some space, or choose another place") -> Iterator[Path]:
     """Give a hidden name beside the target; what was written there becomes the target when the block ends.
 
     A reader sees the old file or the new one, never a part. After an error, Ctrl-C, SIGTERM or SIGHUP the hidden file
-    is removed.
+    is removed. A photo is never replaced, see `refuse_picture`.
 
     Args:
         path: the target; replaced if it exists.
         cure: for the error message.
 
     Raises:
-        ImgorderError: if it cannot be written.
+        ImgorderError: if it cannot be written, or may be a photo.
     """
+    refuse_picture(path)
     partial = path.with_name(f".{os.urandom(8).hex()}.partial")  # short: the target's name may be as long as names go
     with orderly_end():
         try:
             yield partial
             with partial.open("rb") as handle:
                 os.fsync(handle.fileno())
+            refuse_picture(path)
             partial.replace(path)
         except OSError as error:
             raise ImgorderError(f"{show(path)}: cannot be written ({error.strerror or error}); {cure}") from error

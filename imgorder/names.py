@@ -7,7 +7,7 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 _LENGTH = 160  # of a library's error message
 _DIGITS = re.compile(r"(\d+)")
@@ -33,6 +33,12 @@ def show(path: str | os.PathLike[str]) -> str:
 def is_line(text: str) -> bool:
     """Whether a text is one line without control characters."""
     return not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text)
+
+
+def is_inside(name: str) -> bool:
+    """Whether a name relative to a folder stays in it, or below."""
+    path = PurePath(name)
+    return bool(path.parts) and not (path.drive or path.root or ".." in path.parts)
 
 
 def first_line(error: Exception) -> str:

@@ -15,14 +15,19 @@ from imgorder.fields import Check, Probability, read_record
 from imgorder.files import same_file
 from imgorder.known import Known
 from imgorder.media.photos import PhotoSet, find_sets
-from imgorder.names import quote_path, show
+from imgorder.names import is_inside, quote_path, show
 from imgorder.sorting import SortedSet
+
+_Names = Annotated[
+    tuple[str, ...],
+    Check(lambda names: 0 < len(names) == len(set(names)) and all(map(is_inside, names)), "a list of file names"),
+]
 
 
 @dataclass(frozen=True)
 class _WrittenSet:
     folder: Path
-    order: Annotated[tuple[str, ...], Check(lambda names: 0 < len(names) == len(set(names)), "a list of file names")]
+    order: _Names
     confidence: Probability
     direction: str
     model: str

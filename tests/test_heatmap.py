@@ -421,6 +421,21 @@ def test_a_photo_is_not_overwritten_even_with_force(photos: Path, tmp_path: Path
     assert [file.read_bytes() for file in elsewhere.iterdir()] == [before]
 
 
+def test_a_photo_outside_the_set_is_not_overwritten_and_a_map_is(photos: Path, tmp_path: Path) -> None:
+    """What imgorder has painted itself can be told from photos, in every format."""
+    wanted = ("--out", tmp_path / "maps", "--raw", "--layers", "--force")
+    assert heatmap(photos, *wanted).exit_code == 0
+    assert heatmap(photos, *wanted).exit_code == 0
+    for name in ("img1.heat.jpg", "img1.heat.png", "layers.png", "img1.heat.npy"):
+        kept = (tmp_path / "maps" / name).read_bytes()
+        shutil.copyfile(photos / "img2.jpg", tmp_path / "maps" / name)
+        result = heatmap(photos, *wanted)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+        assert f"{name}: a picture or film that is not marked" in result.stderr
+        assert (tmp_path / "maps" / name).read_bytes() == (photos / "img2.jpg").read_bytes()
+        (tmp_path / "maps" / name).write_bytes(kept)
+
+
 def test_maps_have_the_photos_colours_and_nothing_else_of_them(photos: Path, tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = profile.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,10 +12,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms, ImageFont
+from PIL import Image, ImageCms, ImageFont, features
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
+from imgorder.errors import ImgorderError
+from imgorder.files import atomic_write
 from imgorder.inference.predictor import load_model
 from imgorder.media.photos import PhotoSet
 from imgorder.ordering import Ordering
@@ -445,6 +448,72 @@ def test_no_photo_is_ever_replaced(photos: Path, tmp_path: Path, monkeypatch: py
     (tmp_path / "link.jpg").symlink_to(photos / "img1.jpg")
     for target in (photos / "img1.jpg", photos / ".." / "photos" / "img2.jpg", tmp_path / "link.jpg"):
         assert "one of the photos" in refused(photos, monkeypatch, "--sheet", target, "--force")
+
+
+def pictures() -> Iterator[tuple[str, bytes]]:
+    """A photo or film in each format that can be told from other files."""
+    for kind in ("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", *(["AVIF"] if features.check("avif") else [])):
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8), "red").save(stream, kind)
+        yield kind, stream.getvalue()
+    yield "big TIFF", b"II+\0\x08\0\0\0"
+    yield "HEIC", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
+    yield "MOV", b"\0\0\0\x14ftypqt  \0\0\0\0qt  "
+    yield "old MOV", b"\0\0\0\x08wide\0\0\0\0mdat"
+    yield "CRW", b"II\x1a\0\0\0HEAPCCDR"
+    yield "RAF", b"FUJIFILMCCD-RAW 0201"
+    yield "JPEG XL", b"\xff\x0a\x00"
+
+
+@pytest.mark.parametrize(("option", "name"), [("--sheet", "x.png"), ("--sheet", "x.jpg"), ("--animate", "x.gif")])
+def test_no_photo_outside_the_set_is_replaced(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, name: str
+) -> None:
+    """A picture is known by its content: neither its name nor whether it was given counts."""
+    for kind, content in pictures():
+        (tmp_path / name).write_bytes(content)
+        told = refused(photos, monkeypatch, option, tmp_path / name, "--force")
+        assert f"{name}: a picture or film that is not marked" in told, kind
+    (tmp_path / name).unlink()
+    (tmp_path / "elsewhere").write_bytes(content)
+    (tmp_path / name).symlink_to("elsewhere")
+    assert "a picture or film that is not marked" in refused(photos, monkeypatch, option, tmp_path / name, "--force")
+
+
+def test_a_photo_of_the_folder_is_not_replaced_where_others_are_sorted(coloured: Path, tmp_path: Path) -> None:
+    first, *others = sorted(coloured.iterdir())
+    kept = first.read_bytes()
+    result = run("sort", *others, "--sheet", first, "--force")
+    assert (result.exit_code, "a picture or film that is not marked" in result.stderr) == (1, True)
+    assert first.read_bytes() == kept
+
+
+@pytest.mark.parametrize("name", ["x.png", "x.jpg", "x.gif", "x.webp", "x.mp4"])
+def test_what_was_drawn_before_is_replaced(coloured: Path, tmp_path: Path, name: str) -> None:
+    option = "--sheet" if name in ("x.png", "x.jpg") else "--animate"
+    for more in ((), ("--force",), ("--force",)):
+        result = run("sort", coloured, option, tmp_path / name, *more)
+        assert result.exit_code == 0, result.stderr
+
+
+def test_a_photo_that_appears_while_pictures_are_made_is_not_replaced(tmp_path: Path) -> None:
+    (_, photo), *_ = pictures()
+
+    def write(file: BinaryIO) -> None:
+        file.write(b"a sheet")
+        (tmp_path / "x.jpg").write_bytes(photo)
+
+    with pytest.raises(ImgorderError, match="a picture or film that is not marked"):
+        write_all([(tmp_path / "x.jpg", write)], force=True)
+
+    def paint() -> None:
+        with atomic_write(tmp_path / "y.jpg") as partial:
+            partial.write_bytes(b"a map")
+            (tmp_path / "y.jpg").write_bytes(photo)
+
+    with pytest.raises(ImgorderError, match="a picture or film that is not marked"):
+        paint()
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {"x.jpg": photo, "y.jpg": photo}
 
 
 def test_only_files_are_replaced(coloured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -572,6 +572,71 @@ def test_companions_move_with_their_photo(tmp_path: Path) -> None:
     assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == before
 
 
+@pytest.mark.parametrize(
+    ("photo", "others"),
+    [
+        ("a.jpg", {"a_HEVC.MOV": "1_HEVC.MOV", "a.THM": "1.THM", "a.WAV": "1.WAV", "a.on1": "1.on1"}),
+        ("a.jpg", {"a.jpg.pp3": "1.jpg.pp3", "a.jpg.dop": "1.jpg.dop", "A.JPG.arp": "1.jpg.arp"}),
+        ("a.jpg", {"a_01.jpg.xmp": "1_01.jpg.xmp", "a_02.jpg.xmp": "1_02.jpg.xmp", "a.jpg_original": "1.jpg_original"}),
+        (
+            "a.jpg",
+            {"a.NEF": "1.NEF", "a.NEF.pp3": "1.NEF.pp3", "a_01.nef.xmp": "1_01.nef.xmp", "a.nef.nksc": "1.nef.nksc"},
+        ),
+        ("a.jpg", {"a.jpg.json": "1.jpg.json", "a.jpg.supplemental-metadata.json": "1.jpg.supplemental-metadata.json"}),
+        ("a.jpg", {"a.jpg.supplemen.json": "1.jpg.supplemen.json", "a.jpg..json": "1.jpg..json"}),
+        (
+            "a(2).jpg",
+            {"a.jpg(2).json": "1.jpg.json", "a.jpg.supplemental-meta(2).json": "1.jpg.supplemental-meta.json"},
+        ),
+        ("PXL.MP.jpg", {"PXL.MP": "1.MP", "PXL.MP.jpg.json": "1.jpg.json"}),
+        ("PXL.jpg", {"PXL.MP": "1.MP"}),
+    ],
+)
+def test_companions_by_the_rules_of_other_programs(tmp_path: Path, photo: str, others: dict[str, str]) -> None:
+    folder, order = shoot(tmp_path, [photo])
+    fill(folder, {name: name.encode() for name in others})
+    before = without_journals(snapshot(folder))
+    result = command("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert set(names_in(folder)) == {f"1{Path(photo).suffix}", *others.values()}
+    for old, new in others.items():
+        assert (folder / new).read_bytes() == old.encode()
+    done("undo", folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_a_rule_that_may_mean_another_photo_gives_way() -> None:
+    """``a_01.jpg.xmp`` is the XMP file of ``a_01.jpg`` where that is there, not a further edit of ``a.jpg``."""
+
+    def owners(*names: str, photos: tuple[str, ...] = ("a.jpg",)) -> dict[str, tuple[str, ...]]:
+        return {each.name: each.photos for each in find_companions(photos, [*photos, *names])}
+
+    assert owners("a_01.jpg.xmp") == {"a_01.jpg.xmp": ("a.jpg",)}
+    assert owners("a_01.jpg.xmp", "a_01.jpg") == {}
+    assert owners("a_01.jpg.xmp", photos=("a.jpg", "a_01.jpg")) == {"a_01.jpg.xmp": ("a_01.jpg",)}
+    assert owners("a.NEF", "a_01.NEF", "a_01.NEF.xmp") == {"a.NEF": ("a.jpg",)}
+    assert owners("a_HEVC.MOV", photos=("a.jpg", "a_HEVC.jpg")) == {"a_HEVC.MOV": ("a_HEVC.jpg",)}
+    assert owners("P.MP", photos=("P.MP.jpg", "P.jpg")) == {"P.MP": ("P.MP.jpg",)}
+    assert owners("a.jpg(2).json", photos=("a.jpg", "a(2).jpg")) == {"a.jpg(2).json": ("a(2).jpg",)}
+    assert owners("a.NEF.pp3", "b.json", "a.json", "a.jpg.x.json", "_01.jpg.xmp") == {}
+
+
+def test_what_has_a_photos_name_and_stays_is_named(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "a-1.jpg"])
+    left = ["a.txt", "A.jpg~", "a_edit.psd", "a", "a.NEF.bak", "a-1 (copy).tiff.part"]
+    others = ["ab.txt", "a1.txt", "notes.txt", ".a.txt", "c.txt", "a.xmp", "a (2).jpg"]
+    fill(folder, {name: name.encode() for name in (*left, *others)})
+    for options in ((), ("--json",), ("--plan", tmp_path / "plan.json"), ("--copy-to", tmp_path / "out", "--apply")):
+        (line,) = command("rename", "--order", order, *options).stderr.splitlines()
+        assert line.startswith(f"imgorder: warning: {folder}: left behind, though named like photos")
+        assert f": {', '.join(sorted(left))}; rename by hand" in line
+    assert command("rename", "--order", order, "--no-companions").stderr == ""
+    assert command("rename", "--order", order, "--template", "{stem}{ext}").stderr == ""  # none gets another name
+    result = command("rename", "--plan", tmp_path / "plan.json", "--apply")
+    assert (result.exit_code, result.stderr.splitlines()) == (0, [line])
+    assert {*left, *others} - {"a.xmp"} <= {*names_in(folder)}
+
+
 def test_companions_can_be_left_behind(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     fill(folder, {"a.CR3": b"raw"})

@@ -689,6 +689,16 @@ def test_orders_are_shown_in_the_direction_nearer_to_the_predicted(example: tupl
     assert probabilities == sorted(probabilities, reverse=True)
 
 
+def test_a_photo_with_the_name_of_a_report_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    (photo, *_) = photos.glob("*.jpg")
+    out.write_bytes(photo.read_bytes())
+    result = write(photos, "--out", out, "--force")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "report.html: a picture or film that is not marked" in result.stderr
+    assert out.read_bytes() == photo.read_bytes()
+
+
 def test_nothing_is_overwritten_without_force(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "report.html"
     out.write_bytes(b"mine")

@@ -264,7 +264,7 @@ def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: 
 
 
 CONTENTS = st.binary(max_size=3)
-FILE_NAMES = st.sampled_from(["a", "b", "c", "d.jpg", "D.jpg", "e\n", "é", "e\u0301", os.fsdecode(b"\xff")])
+FILE_NAMES = st.sampled_from(["a", "b", "c", "d", "D", "e\n", "é", "e\u0301", os.fsdecode(b"\xff")])
 
 
 def named_in_the_way(folder: Path, error: ProblemsError) -> list[str]:
@@ -355,13 +355,13 @@ test_any_order = AnyOrder.TestCase
 
 
 def test_a_recovery_that_can_go_neither_way_says_what_has_to_be_moved(tmp_path: Path) -> None:
-    folder = fill(tmp_path / "photos", {"d.jpg": b"", "a": b"", "c": b""})
+    folder = fill(tmp_path / "photos", {"d": b"", "a": b"", "c": b""})
     before = without_journals(snapshot(folder))
-    renamed(folder, {"a": "a", "c": "b", "d.jpg": "c"})
+    renamed(folder, {"a": "a", "c": "b", "d": "c"})
     after = without_journals(snapshot(folder))
     with killed(Kill(until=reached(folder, 2))):
         undo(folder)
-    assert not {"b", "c", "d.jpg"} & set(os.listdir(folder))  # both have their hidden names
+    assert not {"b", "c", "d"} & set(os.listdir(folder))  # both have their hidden names
     (folder / "c").write_bytes(b"somebody else's")  # back, one of them needs this name; forward, the other does
     interrupted = snapshot(folder)
     with pytest.raises(ProblemsError) as refusal:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from imgorder.changes.companions import Look, find_belonging, list_folder
+from imgorder.changes.companions import Look, find_belonging, find_unclaimed, list_folder
 from imgorder.changes.folder import PREFIX
 from imgorder.changes.plan import Plan, PlannedFile, PlannedSet
 from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
 from imgorder.errors import PhotoError
-from imgorder.names import show
+from imgorder.names import is_inside, show
 
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL
@@ -25,12 +25,16 @@ _REFUSED_BY_WINDOWS = re.compile(r'[<>:"\\|?*\x00-\x1f]')
 
 def find_problems(plan: Plan) -> list[str]:
     """One line for each problem, with the file's name and the cure; empty if the plan can be carried out."""
+    # A plan from a file may be foreign. What leads elsewhere is not even looked at.
+    if elsewhere := list(dict.fromkeys(_find_ways_out(plan))):
+        return elsewhere
     look = cache(list_folder)
     problems = [problem for planned in plan.sets for problem in _find_changes(planned, plan, look)]
     problems += _find_shared_folders(plan)
     for planned in plan.sets:
         changing = planned.files if plan.copy_to else planned.changing
-        problems += [problem for file in changing for problem in find_name_problems(file.new)]
+        for file in changing:
+            problems += [*find_name_problems(file.new), *_find_lost_names(planned.folder / file.old, file.new)]
     if plan.copy_to is not None:
         problems += _find_copy_problems(plan, plan.copy_to)
     else:
@@ -38,6 +42,31 @@ def find_problems(plan: Plan) -> list[str]:
             problems += _find_rename_problems(planned, look)
         problems += _find_broken_links(plan)
     return list(dict.fromkeys(problems))
+
+
+def find_left_behind(plan: Plan) -> Iterator[str]:
+    """One line for each folder where files stay that look as if they belonged to photos, but do not move with them.
+
+    With ``--no-companions`` that was asked for.
+    """
+    look = cache(list_folder)
+    for planned in plan.sets if plan.companions else ():
+        moving = planned.files if plan.copy_to else planned.changing
+        photos = [file.old for file in moving if file.companion_of is None]
+        known = {file.old for file in planned.files}
+        for inside in dict.fromkeys(map(os.path.dirname, photos)):
+            folder = planned.folder / inside
+            try:
+                names = look(folder).files
+            except PhotoError:
+                continue
+            there = [os.path.basename(each) for each in photos if os.path.dirname(each) == inside]
+            left = [name for name in find_unclaimed(there, names) if os.path.join(inside, name) not in known]
+            if left:
+                yield (
+                    f"{show(folder)}: left behind, though named like photos that get other names: "
+                    f"{', '.join(map(show, left))}; rename by hand what belongs to them"
+                )
 
 
 def find_name_problems(name: str) -> Iterator[str]:
@@ -63,6 +92,14 @@ def find_name_problems(name: str) -> Iterator[str]:
         yield f"{show(name)}: Windows drops a dot or space at the end; use another --template"
     if sys.platform == "win32" and (refused := _REFUSED_BY_WINDOWS.search(name)):
         yield f"{show(name)}: Windows takes no {refused[0]!r} in names; use another --template"
+
+
+def _find_lost_names(file: Path, new: str) -> Iterator[str]:
+    """Names by which neither imgorder nor other programs would find a file again."""
+    if new.startswith(".") and not new.startswith(PREFIX):
+        yield f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
+    elif new and os.path.splitext(new.rstrip(". "))[1].casefold() != os.path.splitext(file)[1].casefold():
+        yield f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
 
 
 def find_folder_problems(folder: Path) -> Iterator[str]:
@@ -102,6 +139,23 @@ def find_hard_links(folder: Path, files: Iterable[tuple[str, FileState]]) -> Ite
             first = show(seen[state.inode])
             yield f"{show(folder / name)}: the same file as {first} (a hard link); leave one of them out"
         seen[state.inode] = name
+
+
+def _find_ways_out(plan: Plan) -> Iterator[str]:
+    """What no plan that is made here holds: sets without photos, paths that depend on the current folder, or leave
+    the set's own.
+    """
+    for folder in (*(planned.folder for planned in plan.sets), *([plan.copy_to] if plan.copy_to else [])):
+        if not os.path.isabs(folder):
+            yield f"{show(folder)}: not a whole path, so the plan could mean any folder; make a new one"
+    for planned in plan.sets:
+        if not planned.photos:
+            yield f"{show(planned.folder)}: no photos in the plan; make a new one"
+        for file in planned.files:
+            if not is_inside(file.old):
+                yield f"{show(file.old)}: not in the folder of the plan, {show(planned.folder)}; make a new one"
+            elif file.companion_of is None and os.path.isdir(planned.folder / file.old):
+                yield f"{show(planned.folder / file.old)}: a folder, not a photo; make a new plan"
 
 
 def _find_changes(planned: PlannedSet, plan: Plan, look: Look) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,9 +21,22 @@ RAW = (
     ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
 )
 # fmt: on
-MOVING = (".mov", ".mp4")  # Live Photos and motion photos
-XMP = ".xmp"
-ENDINGS = (*RAW, *MOVING, ".aae", XMP)
+MOVING = (".mov", ".mp4", ".mp")  # Live Photos and motion photos
+# After a photo's stem come also edits of phones, XMP files, small pictures, spoken notes, and edits of Photoshop,
+# Canon's DPP, exiv2 and ON1.
+ENDINGS = (*RAW, *MOVING, ".aae", ".xmp", ".thm", ".wav", ".acr", ".vrd", ".dr4", ".exv", ".on1")
+# After the whole name of a photo or of its RAW file come XMP files, edits of RawTherapee, ART, DxO, Nikon's NX Studio
+# and ON1, and the original that ExifTool keeps.
+_AFTER_NAME = re.compile(r"(.+)(\.(?:xmp|pp3|arp|dop|nksc|on1)|_original)", re.IGNORECASE | re.DOTALL)
+# Google Takeout's facts. A long name is cut short, and the second of two photos of one name has its number elsewhere:
+# IMG_1(2).jpg has IMG_1.jpg.supplemental-metadata(2).json.
+_FACTS = "supplemental-metadata"
+_TAKEOUT = re.compile(
+    rf"(.+?)(\.(?:{'|'.join(_FACTS[:length] for length in range(len(_FACTS), -1, -1))}))?(\(\d+\))?(\.json)",
+    re.IGNORECASE | re.DOTALL,
+)
+_LIVE = re.compile(r"(.+)(_HEVC\.MOV)", re.IGNORECASE | re.DOTALL)  # as iCloud's downloader names a Live Photo's video
+_VERSION = re.compile(r"(.+)(_\d\d)(\.[^.]+)(\.xmp)", re.IGNORECASE | re.DOTALL)  # darktable's further edits
 
 
 @dataclass(frozen=True)
@@ -34,16 +48,20 @@ class Companion:
         photos: the photos that claim it; more than one is a problem.
         after_stem: whether its name is the photo's stem and a tail, else the photo's whole name and a tail.
         tail: its ending or endings, spelt as they are.
+        sure: whether only this photo can be meant by the rule that found it; where it is not, any other claim wins.
     """
 
     name: str
     photos: tuple[str, ...]
     after_stem: bool
     tail: str
+    sure: bool = True
 
     def new_name(self, new_photo: str) -> str:
         """What it is called when its photo is called something new."""
         stem = cut_ending(new_photo, os.path.splitext(self.photos[0])[1])
+        if self.tail.lower() == ".mp":  # PXL_1.MP.jpg has PXL_1.MP
+            stem = re.sub(r"\.mp$", "", stem, flags=re.IGNORECASE)
         return (stem if self.after_stem else new_photo) + self.tail
 
 
@@ -70,16 +88,11 @@ def list_folder(folder: Path) -> Listing:
     try:
         with os.scandir(folder) as found:
             entries = list(found)
+        # Some file systems do not list what is a file: then each is asked, which may fail, too.
+        files = tuple(each.name for each in entries if each.is_symlink() or each.is_file(follow_symlinks=False))
     except OSError as error:
         raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
-    files = tuple(each.name for each in entries if each.is_symlink() or each.is_file(follow_symlinks=False))
-    photos = (
-        name
-        for name in files
-        if not name.startswith(".")
-        and os.path.splitext(name)[1].lower() in SUFFIXES
-        and os.path.isfile(os.path.join(folder, name))
-    )
+    photos = (name for name in files if _is_photo(name) and os.path.isfile(os.path.join(folder, name)))
     return Listing(frozenset(each.name for each in entries), files, frozenset(photos))
 
 
@@ -107,28 +120,80 @@ def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Compani
     a file is spelt exactly as one photo, photos of another spelling have no claim to it.
     """
     taken = set(photos)
-    by_name: dict[str, list[str]] = defaultdict(list)
-    others = []
-    for name in names:
-        if name in taken:
-            continue
-        by_name[fold_name(name)].append(name)
-        if os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith("."):
-            others.append(name)
-    claims: dict[str, list[Companion]] = defaultdict(list)
-    for photo in (*photos, *others):
-        stem = fold_name(os.path.splitext(photo)[0])
-        for ending in ENDINGS:
-            for name in by_name.get(stem + ending, ()):
-                own = os.path.splitext(name)[1]
-                claims[name].append(Companion(name, (photo,), True, own))
-                if ending in RAW:
-                    for edits in by_name.get(fold_name(name) + XMP, ()):
-                        claims[edits].append(Companion(edits, (photo,), True, own + os.path.splitext(edits)[1]))
-        for name in by_name.get(fold_name(photo) + XMP, ()):
-            claims[name].append(Companion(name, (photo,), False, os.path.splitext(name)[1]))
-    merged = (_merge(claims[name]) for name in sorted(claims))
+    others = [name for name in names if name not in taken]
+    found = _Folder([*photos, *filter(_is_photo, others)], others)
+    merged = (_merge(claims) for name in sorted(others) if (claims := list(found.claims(name))))
     return [companion for companion in merged if taken.intersection(companion.photos)]
+
+
+def find_unclaimed(photos: Sequence[str], names: Iterable[str]) -> list[str]:
+    """Files that have a photo's stem and something after it, but are no companions, among the names of a folder.
+
+    A file belongs to the photo with the longest such stem: ``a-1.txt`` not to ``a.jpg`` where ``a-1.jpg`` is there.
+    """
+    taken = set(photos)
+    others = [name for name in names if name not in taken]
+    found = _Folder([*photos, *filter(_is_photo, others)], others)
+    left = []
+    for name in sorted(others):
+        if _is_photo(name) or next(found.claims(name), None):
+            continue
+        folded = fold_name(name)
+        ends = (end for end in range(len(folded), 0, -1) if not folded[end : end + 1].isalnum())
+        nearest = next((found.by_stem[folded[:end]] for end in ends if folded[:end] in found.by_stem), ())
+        if taken.intersection(nearest):
+            left.append(name)
+    return left
+
+
+class _Folder:
+    """Photos by their folded stems and names, RAW files by their folded names, and who claims a file."""
+
+    def __init__(self, photos: Sequence[str], others: Sequence[str]) -> None:
+        self.by_stem: dict[str, list[str]] = defaultdict(list)
+        self.by_name: dict[str, list[str]] = defaultdict(list)
+        for photo in photos:
+            self.by_stem[fold_name(os.path.splitext(photo)[0])].append(photo)
+            self.by_name[fold_name(photo)].append(photo)
+        self.others = set(map(fold_name, others))
+
+    def claims(self, name: str) -> Iterator[Companion]:
+        """A companion for each photo that a file may belong to."""
+        stem, ending = os.path.splitext(name)
+        if ending.lower() in ENDINGS:
+            yield from self._of_stem(name, stem, ending, sure=ending.lower() != ".mp")
+        if ending.lower() == ".mp":
+            yield from self._of_stem(name, name, ending)
+        if match := _LIVE.fullmatch(name):
+            yield from self._of_stem(name, match[1], match[2], sure=False)
+        if match := _AFTER_NAME.fullmatch(name):
+            yield from self._of_name(name, match[1], match[2])
+        if match := _TAKEOUT.fullmatch(name):
+            whole, facts, number, json = match.groups(default="")
+            stem, ending = os.path.splitext(whole)
+            yield from self._of_name(name, stem + number + ending, facts + json)
+        if match := _VERSION.fullmatch(name):
+            stem, version, ending, xmp = match.groups()
+            if fold_name(stem + version + ending) not in self.others:  # else it is that RAW file's own
+                for each in self._of_name(name, stem + ending, xmp):
+                    yield replace(each, after_stem=True, tail=version + ending + xmp, sure=False)
+
+    def _of_stem(self, name: str, stem: str, tail: str, sure: bool = True) -> Iterator[Companion]:
+        for photo in self.by_stem.get(fold_name(stem), ()):
+            yield Companion(name, (photo,), True, tail, sure)
+
+    def _of_name(self, name: str, whole: str, tail: str) -> Iterator[Companion]:
+        """Of a photo with this whole name, or of one whose RAW file has it."""
+        for photo in self.by_name.get(fold_name(whole), ()):
+            yield Companion(name, (photo,), False, tail)
+        stem, ending = os.path.splitext(whole)
+        if ending.lower() in RAW and fold_name(whole) in self.others:
+            yield from self._of_stem(name, stem, ending + tail)
+
+
+def _is_photo(name: str) -> bool:
+    """By its ending, and not hidden."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
 
 
 def cut_ending(name: str, ending: str) -> str:
@@ -139,11 +204,7 @@ def cut_ending(name: str, ending: str) -> str:
 
 def _merge(claims: Sequence[Companion]) -> Companion:
     """One companion of all photos that claim a file; of those that spell it exactly, if there are any."""
-    exact = [each for each in claims if _is_spelt_as_photo(each)]
-    first, *_ = kept = exact or claims
+    sure = [each for each in claims if each.sure] or claims
+    exact = [each for each in sure if each.new_name(each.photos[0]) == each.name]
+    first, *_ = kept = exact or sure
     return replace(first, photos=tuple(dict.fromkeys(each.photos[0] for each in kept)))
-
-
-def _is_spelt_as_photo(companion: Companion) -> bool:
-    (photo,) = companion.photos
-    return companion.name == (os.path.splitext(photo)[0] if companion.after_stem else photo) + companion.tail

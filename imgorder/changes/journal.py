@@ -8,12 +8,14 @@ without ``done`` the run was interrupted. Finished journals stay, for `imgorder 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import secrets
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -31,6 +33,10 @@ RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
 _FILE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.jsonl")
 _DRAFT = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.part\.jsonl")
 _STAGE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})-\d{{6,}}")
+
+# How a journal is opened: not through a link, and without waiting if it is a pipe. Some systems lack some flags.
+_OPENED = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+_NO_FILE = (errno.ELOOP, errno.EMLINK, errno.ENXIO)  # of a link, here and there, and of a socket
 
 UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
 
@@ -134,6 +140,7 @@ class Run:
         inodes: by final name, the inode of each file to which the run gave a new one: all that were rewritten, and
             those that a layered file system copied when it renamed them.
         left_alone: one line for each file that could not be taken back, above all since somebody else had changed it.
+        owner: whose journal it is, for people; empty for one whose word counts (`_name_stranger`).
     """
 
     id: str
@@ -146,6 +153,7 @@ class Run:
     stable: bool = True
     inodes: Mapping[str, int] = field(default_factory=dict)
     left_alone: tuple[str, ...] = ()
+    owner: str = ""
 
     @property
     def journal(self) -> str:
@@ -169,9 +177,9 @@ class Run:
 
     @property
     def title(self) -> str:
-        """For people: ``rename of 2024-05-01 12:00:00``."""
+        """For people: ``rename (2024-05-01 12:00:00)``."""
         what = f"undo of {self.of}" if self.of else self.kind
-        return f"{what} ({self.time.replace('T', ' ')})" if self.time else what
+        return show(f"{what} ({self.time.replace('T', ' ')})" if self.time else what)  # a journal may be foreign
 
 
 def new_run_id() -> str:
@@ -246,13 +254,15 @@ class History:
 
     Attributes:
         path: the folder.
-        runs: oldest first.
+        runs: oldest first; only those whose journals are ours, as `_name_stranger` says.
         stages: names in the folder that are a run's hidden names.
+        others: runs of other users, oldest first: they are named, and never taken back or finished.
     """
 
     path: Path
     runs: tuple[Run, ...]
     stages: frozenset[str]
+    others: tuple[Run, ...] = ()
 
     @property
     def unfinished(self) -> list[Run]:
@@ -261,7 +271,17 @@ class History:
 
     @property
     def stray_problem(self) -> str | None:
-        """One line about files under hidden names whose journal is gone; None if there are none."""
+        """One line about a run, or files under hidden names, that no journal of ours puts right; None if all is well.
+
+        These are an unfinished run of another user, and hidden files whose journal is gone.
+        """
+        unfinished = [run for run in self.others if run.status not in (DONE, BACK)]
+        for run in unfinished:
+            return (
+                f"{show(self.path / run.journal)}: a {run.title} of another user, {run.owner}, is not finished; "
+                f"journals of other users are not followed, let {run.owner} run: "
+                f"{undo_command(self.path, '--recover')}"
+            )
         strays = sorted(self.stages - {change.stage for run in self.unfinished for change in run.changes})
         if not strays:
             return None
@@ -270,6 +290,15 @@ class History:
             f"{show(self.path / strays[0])}{more}: hidden files of an interrupted run without its journal; "
             "they are your photos: put the journal back, or give them names"
         )
+
+    def refuse_other(self, wanted: str | None) -> None:
+        """Raise an ImgorderError if a run that is to be taken back is one of another user."""
+        for run in self.others:
+            if run.id == wanted:
+                raise ImgorderError(
+                    f"{show(self.path / run.journal)}: of another user, {run.owner}; journals of other users are not "
+                    f"followed, let {run.owner} take the run back"
+                )
 
 
 def read_history(path: Path) -> History:
@@ -280,14 +309,18 @@ def read_history(path: Path) -> History:
     """
     try:
         names = os.listdir(path)
+        holder = os.stat(path).st_uid
     except OSError as error:
         raise ImgorderError(f"{show(path)}: the folder cannot be read ({error.strerror}); check the path") from error
     found = {match[1]: name for name in names if (match := _FILE.fullmatch(name))}
-    runs = [_read(path / name, run) for run, name in found.items()]
-    drafts = {match[1] for name in names if (match := _DRAFT.fullmatch(name))}
-    runs += [Run(run, 0, "run", None, "", ()) for run in drafts - set(found)]
+    runs = [_read(path / name, run, holder) for run, name in found.items()]
+    drafts = {match[1]: name for name in names if (match := _DRAFT.fullmatch(name))}
+    runs += [_read_draft(path / drafts[run], run, holder) for run in drafts.keys() - found]
     runs.sort(key=lambda run: (run.number, run.id))
-    return History(path, tuple(runs), frozenset(filter(_STAGE.fullmatch, names)))
+    ours = tuple(run for run in runs if not run.owner)
+    # A draft says that nothing was changed, so one of another user is not worth a word.
+    others = tuple(run for run in runs if run.owner and (run.changes or run.status != UNBEGUN))
+    return History(path, ours, frozenset(filter(_STAGE.fullmatch, names)), others)
 
 
 def refuse_unfinished(path: Path) -> History:
@@ -306,27 +339,72 @@ def refuse_unfinished(path: Path) -> History:
     return history
 
 
+def _name_stranger(owner: int, holder: int) -> str:
+    """Who wrote a journal, for people; empty where its word counts.
+
+    A journal makes whoever follows it rename and rewrite files. So it is followed only if it is of somebody who could
+    do so without it: this user, root, or the owner of the folder, who can move everything in it even where the
+    folder is sticky. This also holds for root, who may be at work in a user's folder, and on shares and cards whose
+    files all seem to be of one user. Windows knows no such owners.
+
+    Args:
+        owner: user id of the journal.
+        holder: user id of its folder.
+    """
+    if not hasattr(os, "geteuid") or owner in (os.geteuid(), 0, holder):
+        return ""
+    try:
+        import pwd
+
+        return f"{show(pwd.getpwuid(owner).pw_name)} (user {owner})"
+    except (ImportError, KeyError):  # on a share, a user of another machine
+        return f"user {owner}"
+
+
 def _line(record: Record) -> bytes:
     return json.dumps(record, allow_nan=False).encode("ascii") + b"\n"  # names that are not UTF-8 as lone surrogates
 
 
-def _read(path: Path, run: str) -> Run:
+def _read_draft(path: Path, run: str, holder: int) -> Run:
+    """The run of a draft, which has changed nothing."""
+    draft = Run(run, 0, "run", None, "", ())
     try:
-        status = path.lstat()
-        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else None
+        return replace(draft, owner=_name_stranger(path.lstat().st_uid, holder))
+    except OSError:  # it is a journal by now, or removed
+        return draft
+
+
+def _read(path: Path, run: str, holder: int) -> Run:
+    owner, inode, content = "", 0, None
+    try:
+        descriptor = os.open(path, _OPENED)
+        try:
+            # In a shared folder names change hands: the owner has to be that of the bytes that are read.
+            status = os.fstat(descriptor)
+            owner, inode = _name_stranger(status.st_uid, holder), status.st_ino
+            if stat.S_ISREG(status.st_mode):
+                with open(descriptor, "rb", closefd=False) as file:
+                    content = file.read()
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        raise ImgorderError(
-            f"{show(path)}: a journal that cannot be read ({error.strerror}); check its permissions"
-        ) from error
+        if error.errno not in _NO_FILE:
+            with suppress(OSError):
+                owner = _name_stranger(path.lstat().st_uid, holder)
+            whose = f" of another user, {owner}," if owner else ""
+            raise ImgorderError(
+                f"{show(path)}: a journal{whose} that cannot be read ({error.strerror}); check its permissions"
+            ) from error
     try:
         if content is None:
             raise ValueError("not a file")
         lines = [_parse(line) for line in content.splitlines(keepends=True)]
-        return _read_lines(path.parent, run, lines, status.st_ino)
+        return replace(_read_lines(path.parent, run, lines, inode), owner=owner)
     except (OSError, ValueError) as error:
+        whose = f", of another user, {owner}," if owner else ""
         raise ImgorderError(
-            f"{show(path)}: this journal is damaged ({error}); nothing was changed. Look into it for old and new "
-            "names, put the files right by hand, then move it elsewhere"
+            f"{show(path)}: this journal{whose} is damaged ({show(str(error))}); nothing was changed. Look into it for "
+            "old and new names, put the files right by hand, then move it elsewhere"
         ) from error
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
 from imgorder.changes.companions import Look, find_belonging, list_folder
-from imgorder.changes.folder import PREFIX
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
@@ -209,7 +208,6 @@ def _plan_set(
                 problems.append(f"{show(file)}: {lacks}, which {{date}} in --template needs; leave {{date}} out")
                 continue
         new = template.fill(values)
-        problems += _find_name_problems(file, new)
         files.append(_plan_file(folder, name, new, None, copied))
         for companion in belonging.get(name, ()):
             old = os.path.join(os.path.dirname(name), companion.name)
@@ -227,15 +225,6 @@ def _plan_set(
         ordered.backend,
         tuple(files),
     )
-
-
-def _find_name_problems(file: Path, new: str) -> Iterator[str]:
-    """Names by which neither imgorder nor other programs would find a photo again."""
-    ending = os.path.splitext(file.name)[1]
-    if new.startswith(".") and not new.startswith(PREFIX):
-        yield f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
-    elif new and os.path.splitext(new)[1].casefold() != ending.casefold():
-        yield f"{show(new)}: another ending than {show(file)} has; let --template end with {{ext}}"
 
 
 def _plan_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:

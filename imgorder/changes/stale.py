@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
-from imgorder.changes.journal import DONE, read_history
+from imgorder.changes.folder import describe_error
+from imgorder.changes.journal import DONE, Run, read_history
 from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
 from imgorder.names import show
@@ -28,7 +30,10 @@ def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
     for file in files:
         folder = file.parent
         if folder not in used:
-            used[folder] = _find_names_used_since(folder, order.written) if os.path.isdir(folder) else set()
+            try:
+                used[folder] = _find_names_used_since(folder, order.written) if os.path.isdir(folder) else set()
+            except OSError as error:
+                raise ImgorderError(f"{describe_error(error, folder)}; nothing was changed, try again") from error
         if file.name in used[folder]:
             raise ImgorderError(
                 f"{show(file)}: a rename or undo has used this name since {show(order.path)} was written, so it may "
@@ -37,12 +42,15 @@ def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
 
 
 def _find_names_used_since(folder: Path, written: int) -> set[str]:
-    """Old and new names of all younger runs that do not cancel out."""
-    younger = {
-        each.run.id: each
-        for each in list_runs(read_history(folder))
-        if each.run.status == DONE and os.stat(folder / each.run.journal).st_mtime_ns > written
-    }
-    undone = {identity for identity, each in younger.items() if each.state == UNDONE}
-    counting = [each.run for each in younger.values() if (each.run.of or each.run.id) not in undone]
+    """Old and new names of all younger runs that do not cancel out; another user's word cancels none of ours."""
+    history = read_history(folder)
+    counting: list[Run] = []
+    for runs in (history.runs, history.others):
+        younger = {
+            each.run.id: each
+            for each in list_runs(replace(history, runs=runs))
+            if each.run.status == DONE and os.stat(folder / each.run.journal).st_mtime_ns > written
+        }
+        undone = {identity for identity, each in younger.items() if each.state == UNDONE}
+        counting += [each.run for each in younger.values() if (each.run.of or each.run.id) not in undone]
     return {name for run in counting for move in run.moves for name in (move.old, move.new)}

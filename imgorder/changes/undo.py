@@ -56,10 +56,14 @@ def undo(path: Path, wanted: str | None = None) -> Run:
     """
     with orderly_end(), locked(path) as folder:
         history = journal.refuse_unfinished(path)
+        history.refuse_other(wanted)
         run = _choose(path, history.runs, wanted)
         for problem in find_folder_problems(path):
             raise ImgorderError(problem)
-        changes, refused = _choose_changes(folder, run, history.runs)
+        try:
+            changes, refused = _choose_changes(folder, run, history.runs)
+        except OSError as error:
+            raise ImgorderError(f"{describe_error(error, path)}; nothing was changed, try again") from error
         if changes:
             transaction.carry_out(folder, "undo", changes, history, run.id)
         return replace(run, changes=tuple(changes), left_alone=tuple(refused))

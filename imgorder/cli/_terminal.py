@@ -16,18 +16,21 @@ import typer
 
 from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
 from imgorder.files import exit_code
+from imgorder.names import show
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def print_message(kind: str, message: str) -> None:
-    """One line on stderr: ``imgorder: error: …`` or ``imgorder: warning: …``."""
+    """One line on stderr: ``imgorder: error: …`` or ``imgorder: warning: …``.
+
+    Whatever was read from a file for it, nothing in the line can steer a terminal.
+    """
     if sys.stderr is None:  # closed by the caller; printing would go to stdout instead
         return
-    line = f"imgorder: {kind}: {message}"
     with suppress(OSError):  # stderr is full or gone: the exit code must be enough
-        print(line.encode("utf-8", "backslashreplace").decode("utf-8"), file=sys.stderr)
+        print(show(f"imgorder: {kind}: {message}"), file=sys.stderr)
 
 
 def print_warning(message: str) -> None:

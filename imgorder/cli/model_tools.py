@@ -11,6 +11,7 @@ import typer
 from imgorder.cli._options import named_path, parse_sizes, parse_spacings
 from imgorder.cli._terminal import needs_training, one_line_errors
 from imgorder.errors import UsageError
+from imgorder.files import atomic_write
 from imgorder.names import show
 
 Frames = Annotated[Path, typer.Option("--frames", metavar="DIR", parser=named_path, help="Decoded frames of the run.")]
@@ -144,7 +145,8 @@ def held_out(
         named = ", ".join(map(show, runs))
         raise UsageError(f"no clip of {show(frames)} is of a group that {named} held out; give the frames of the runs")
     measured = measure_held_out(models, store, clips, sizes, spacings)
-    results.write_text(results_json(measured) + "\n", "utf-8")
+    with atomic_write(results) as partial:
+        partial.write_text(results_json(measured) + "\n", "utf-8")
     print(results_markdown(each.row for each in measured))
 
 

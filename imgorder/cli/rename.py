@@ -10,7 +10,7 @@ import typer
 
 from imgorder.cli import _options
 from imgorder.cli._options import named_path, spread_options
-from imgorder.cli._terminal import one_line_errors, or_on_stderr, say_if_stopped
+from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
 from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
@@ -57,6 +57,7 @@ def rename(
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.changes.apply import apply_plan, check, refuse_interrupted
+    from imgorder.changes.check import find_left_behind
     from imgorder.changes.plan import make_plan, read_plan, refuse_others, write_plan
     from imgorder.changes.template import DEFAULT, parse_template
     from imgorder.cli import _show_plan
@@ -80,6 +81,8 @@ def rename(
     if not as_json:
         _show_plan.print_plan(plan)
         sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
+    for line in find_left_behind(plan):
+        print_warning(line)
     for planned in unsure:
         _show_plan.tell_unsure(show(planned.folder), _show_plan.likely(planned), min_confidence)
     runs = None

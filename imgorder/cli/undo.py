@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,7 +48,10 @@ def undo(
         raise UsageError("--list, --recover and RUN do not go together; give one of them")
     if list_:
         history = journal.read_history(folder)
-        _print_list(undoing.list_runs(history))
+        listed = [
+            each for runs in (history.runs, history.others) for each in undoing.list_runs(replace(history, runs=runs))
+        ]
+        _print_list(sorted(listed, key=lambda each: (each.run.number, each.run.id)))
         if history.stray_problem:
             print_warning(history.stray_problem)
         return
@@ -94,8 +98,9 @@ def _print_list(runs: list[Listed]) -> None:
         print("no runs here")
     for each in runs:
         run = each.run
-        what = f"undo of {show(run.of)}" if run.of else run.kind
+        what = f"undo of {run.of}" if run.of else run.kind
         partly = each.state == "done" and run.kind != "undo" and each.left < len(run.changes)
         state = f"{each.state}, {each.left} not undone yet" if partly else each.state
         state += f", except for {len(run.left_alone)} files" if run.left_alone else ""
-        print(f"{run.id}  {show(run.time.replace('T', ' ')):19}  {what}: {len(run.changes)} files, {state}")
+        state += f", by another user, {run.owner}" if run.owner else ""
+        print(show(f"{run.id}  {run.time.replace('T', ' '):19}  {what}: {len(run.changes)} files, {state}"))

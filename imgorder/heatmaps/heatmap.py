@@ -27,7 +27,7 @@ from imgorder.model_format import DAB
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
-from imgorder.pictures.outputs import check_present
+from imgorder.pictures.outputs import check_present, save_marked
 
 JPEG_QUALITY = 92
 LISTINGS = 24  # maps of DAB-ResNets are nearer to what moves than in one listing: docs/heatmaps.md
@@ -43,7 +43,7 @@ class Wanted:
         raw: also the values, as float32 .npy and 16-bit PNG.
         layers: also the grid of all layers.
         decision: also which regions raised the winner's score over the runner-up's (torch only).
-        force: overwrite existing files.
+        force: overwrite existing files, but never photos.
     """
 
     look: Look = field(default_factory=Look)
@@ -264,9 +264,9 @@ def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], s
 def _save(picture: Image.Image, path: Path) -> None:
     with atomic_write(path, "choose another --out") as partial:
         if path.suffix == ".jpg":
-            picture.save(partial, "JPEG", quality=JPEG_QUALITY)
+            save_marked(picture, partial, "JPEG", quality=JPEG_QUALITY)
         else:
-            picture.save(partial, "PNG", compress_level=1)
+            save_marked(picture, partial, "PNG", compress_level=1)
 
 
 def _choose_stems(photos: PhotoSet) -> list[str]:

@@ -15,6 +15,7 @@ from imgorder.errors import ImgorderError
 from imgorder.media import video
 from imgorder.names import show
 from imgorder.pictures.canvas import canvas_size, letterbox
+from imgorder.pictures.outputs import mark_film, save_marked
 
 BARS = "#101010"
 
@@ -55,13 +56,13 @@ def write_gif(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None
         strip.paste(frame.resize((_SAMPLE, _SAMPLE), Image.Resampling.NEAREST), (0, _SAMPLE * number))
     palette = strip.quantize(_GIF_COLOURS, kmeans=1)
     first, *rest = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
-    first.save(file, "GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
+    save_marked(first, file, "GIF", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0)
 
 
 def write_webp(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
     """Write an endless WebP, lossy like a JPEG."""
     first, *rest = frames
-    first.save(file, "WEBP", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=85)
+    save_marked(first, file, "WEBP", save_all=True, append_images=rest, duration=round(1000 / fps), loop=0, quality=85)
 
 
 def write_mp4(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None:
@@ -88,6 +89,7 @@ def write_mp4(frames: Sequence[Image.Image], fps: float, file: BinaryIO) -> None
             raise OSError(f"OpenCV could not make the video; is there room in {show(gettempdir())}?")
         with made.open("rb") as complete_video:
             shutil.copyfileobj(complete_video, file)
+    mark_film(file)
 
 
 def _count_frames(made: Any) -> int:

@@ -1,6 +1,7 @@
 """Where pictures go: checked before any work, written beside their target, moved into place when all are complete.
 
-A photo is never overwritten, another file only if the user asked for it.
+A photo is never overwritten, in the set or not; another file only if the user asked for it. Pictures that are made
+here bear a mark, so that they can be told from photos and replaced.
 """
 
 from __future__ import annotations
@@ -11,12 +12,17 @@ import stat
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from imgorder.errors import ImgorderError, UsageError
-from imgorder.files import orderly_end, same_file
+from imgorder.files import MARK, orderly_end, refuse_picture, same_file
 from imgorder.media.photos import SUFFIXES, PhotoSet
 from imgorder.names import show
+
+_SOFTWARE = 0x0131  # an EXIF tag
 
 
 def check_ending(option: str, target: Path, endings: Sequence[str]) -> None:
@@ -31,7 +37,7 @@ def check_targets(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Cal
     Args:
         target: the file; of several sets, those with a number before the ending, ``out-1.png`` and so on.
         sets: the photos to sort.
-        force: an existing file may be replaced, unless it is one of the photos.
+        force: an existing file may be replaced, unless it is a picture that was not made here.
         warn: called if a file will be taken for a photo the next time.
 
     Returns:
@@ -76,8 +82,34 @@ def check_present(target: Path, sets: Sequence[PhotoSet], force: bool) -> None:
         raise ImgorderError(f"{show(target)}: is one of the photos; choose another place or name")
     if not stat.S_ISREG(mode) and not stat.S_ISLNK(mode):
         raise ImgorderError(f"{show(target)}: something other than a file is there; choose another place or name")
+    refuse_picture(target)
     if not force:
         raise _exists(target)
+
+
+def save_marked(picture: Image.Image, file: Path | BinaryIO, kind: str, **settings: Any) -> None:
+    """Save a picture with the `MARK` of those that may be replaced.
+
+    Args:
+        kind: ``JPEG``, ``PNG``, ``GIF`` or ``WEBP``.
+        settings: as Pillow's `save` takes them.
+    """
+    if kind == "PNG":
+        settings["pnginfo"] = PngInfo()
+        settings["pnginfo"].add_text("Software", MARK)
+    elif kind == "WEBP":
+        exif = Image.Exif()
+        exif[_SOFTWARE] = MARK
+        settings["exif"] = exif
+    else:
+        settings["comment"] = MARK.encode()
+    picture.save(file, kind, **settings)
+
+
+def mark_film(file: BinaryIO) -> None:
+    """Add the `MARK` to the end of an MP4, in a box that players pass over."""
+    box = b"free" + MARK.encode()
+    file.write((4 + len(box)).to_bytes(4, "big") + box)
 
 
 def write_all(files: Iterable[tuple[Path, Callable[[BinaryIO], None]]], force: bool) -> None:
@@ -119,6 +151,7 @@ def _place(parts: Sequence[tuple[Path, Path]], force: bool) -> None:
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # fails if another was faster
             claims.append(target)
         for part, target in parts:
+            refuse_picture(target)  # the sorting took its time
             os.replace(part, target)
             claims = [claim for claim in claims if claim != target]
     except FileExistsError as error:

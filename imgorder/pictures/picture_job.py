@@ -14,7 +14,7 @@ from imgorder.media.photos import PhotoSet
 from imgorder.names import short_names, show
 from imgorder.pictures import animation
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_ending, check_targets, write_all
+from imgorder.pictures.outputs import check_ending, check_targets, save_marked, write_all
 from imgorder.pictures.sheet import draw_sheet
 from imgorder.sorting import SortedSet
 
@@ -102,9 +102,9 @@ class PictureJob:
 
 def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
     if suffix == ".png":
-        sheet.save(file, "PNG")
+        save_marked(sheet, file, "PNG")
     else:
-        sheet.save(file, "JPEG", quality=90)
+        save_marked(sheet, file, "JPEG", quality=90)
 
 
 def _describe(result: SortedSet) -> str:
