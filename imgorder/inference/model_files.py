@@ -91,7 +91,7 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
     with importing():  # only now: it is the network code
         from imgorder.inference.hub.download import fetch
 
-    return fetch(card, backend, replace=found is not None)
+    return fetch(card, backend)
 
 
 def present_file(card: Card, backend: str) -> Path | None:
