@@ -256,15 +256,15 @@ def test_a_checkpoint_that_claims_to_be_larger_than_it_is_gets_no_memory(
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    from imgorder.networks import weights
+    from imgorder.networks.families import build_network
 
-    real, devices = weights.build_network, []
+    real, devices = build_network, []
 
     def watched(family: str, **settings: Any) -> Any:
         devices.append(torch.empty(0).device.type)
         return real(family, **settings)
 
-    monkeypatch.setattr(weights, "build_network", watched)
+    monkeypatch.setattr("imgorder.networks.weights.build_network", watched)
 
     with safe_open(ROOT / "models" / "dab-resnet18-n4.safetensors", framework="pt") as file:
         tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
