@@ -89,7 +89,7 @@ import os, sys
 folder, number, left = sys.argv.pop(1), int(sys.argv.pop(1)), int(sys.argv.pop(1))
 def fail(event, arguments):
     global left
-    if event in ("open", "os.listdir", "os.scandir") and str(arguments[0]) == folder:
+    if event in ("open", "os.listdir", "os.scandir") and str(arguments[0]).startswith(folder):
         left -= 1
         if left == 0:
             raise OSError(number, os.strerror(number))
@@ -98,7 +98,7 @@ sys.addaudithook(fail)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
-@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("turn", [1, 2])
 def test_a_disk_that_fails_is_not_taken_for_the_output(photos: Path, number: int, turn: int) -> None:
     order = {"version": 1, "sets": [{"folder": str(photos), "order": sorted(os.listdir(photos)), "confidence": 0.9,
                                      "direction": "given", "model": "m", "backend": "b"}]}  # fmt: skip
@@ -110,6 +110,15 @@ def test_a_disk_that_fails_is_not_taken_for_the_output(photos: Path, number: int
     assert all(line.startswith("imgorder: error: ") for line in result.stderr.splitlines())
     assert turn > 1 or os.strerror(number) in result.stderr
     assert {path: path.read_bytes() for path in photos.iterdir()} == before
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_an_error_that_nothing_expects_is_told_of_the_disk(number: int) -> None:
+    fail = f"def fail(*a): raise OSError({number}, 'odd', '/far/x.jpg')"
+    code = f"import imgorder.media.photos as photos\n{fail}\nphotos.find_sets = fail"
+    result = start("sort", EXAMPLE, code=code)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert is_one_error(result.stderr, "/far/x.jpg: cannot be read or written (odd); check the disk")
 
 
 def test_a_disk_that_fails_is_not_taken_for_a_damaged_picture(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:

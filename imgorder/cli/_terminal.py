@@ -168,29 +168,43 @@ def writable_output() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # for names that the encoding cannot show
     for library in ("PIL", "huggingface_hub"):  # our own errors say what matters, and name the file
         warnings.filterwarnings("ignore", module=library)
+    for name in ("write", "flush"):
+        setattr(sys.stdout, name, _of_output(getattr(sys.stdout, name)))
     try:
         try:
             yield
         finally:
-            _flush_output()
+            sys.stdout.flush()
     except OSError as error:
-        if error.errno not in _DISK:
+        of_output = isinstance(error, _OutputError)
+        if error.errno not in (_UNWRITABLE if of_output else _DISK):
             raise
-        file = show(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "a file"
-        print_message("error", f"{file}: cannot be read or written ({error.strerror}); check the disk that it is on")
+        if of_output:
+            print_message("error", f"the output could not be written ({error.strerror})")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
+        else:
+            file = show(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "a file"
+            print_message(
+                "error", f"{file}: cannot be read or written ({error.strerror}); check the disk that it is on"
+            )
         raise SystemExit(EXIT_INPUT) from None
+    finally:
+        for name in ("write", "flush"):
+            delattr(sys.stdout, name)
 
 
-def _flush_output() -> None:
-    """What stdout did not take is still in its buffer, so that this tells its errors from those of other files."""
-    try:
-        sys.stdout.flush()
-    except OSError as error:
-        if error.errno not in _UNWRITABLE:
-            raise
-        print_message("error", f"the output could not be written ({error.strerror})")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
-        raise SystemExit(EXIT_INPUT) from None
+class _OutputError(OSError):
+    """An error of stdout, which has the same number as one of a disk with photos may have."""
+
+
+def _of_output(method: Callable[..., R]) -> Callable[..., R]:
+    def marked(*arguments: object) -> R:
+        try:
+            return method(*arguments)
+        except OSError as error:
+            raise _OutputError(error.errno, error.strerror) from error
+
+    return marked
 
 
 @contextmanager
