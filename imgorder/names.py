@@ -43,7 +43,7 @@ def is_inside(name: str) -> bool:
 
 def first_line(error: Exception) -> str:
     """The first line of an error message, to go into one line of ours; if it is empty, the kind of error."""
-    return show((str(error).splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
+    return show((str(error).strip().splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
 
 
 def _escape(char: str) -> str:

@@ -78,8 +78,10 @@ def shared_sessions() -> Iterator[None]:
     released = (ROOT / "models").resolve()
     opened = lru_cache(start_session)
 
-    def shared(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
-        return (opened if path.resolve().parent == released else start_session)(path, threads)
+    def shared(path: Path, threads: int | None = None, content: bytes | None = None) -> onnxruntime.InferenceSession:
+        if path.resolve().parent == released:
+            return opened(path, threads)
+        return start_session(path, threads, content)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("imgorder.inference.backends.onnx.start_session", shared)

@@ -47,6 +47,12 @@ class HubServer:
         repositories: by ``OWNER/NAME``.
         tokens: token -> whether it may write.
         spoil: what is done to a large file on its way: content -> the bytes that are sent of it.
+        headers: what answers for a file say beside, or instead of, what they should.
+        endless: send a large file again and again, until nobody takes it any more.
+        stalls: send nothing of a large file, or a byte now and then; ``"header"`` sends the answer's header so.
+        over: set at the end.
+        sent: how many bytes were sent so.
+        oid: what a commit is said to be called.
         dies: after sending what `spoil` leaves, stop for good.
         busy: how many requests for a file are still answered with 503.
         seen: method and path of each request.
@@ -57,6 +63,12 @@ class HubServer:
         self.repositories: dict[str, Repository] = {}
         self.tokens = {"reader": False, "writer": True}
         self.spoil: Callable[[bytes], bytes] = bytes
+        self.headers: dict[str, str] = {}
+        self.endless = False
+        self.stalls = ""
+        self.over = threading.Event()
+        self.sent = 0
+        self.oid: str | None = None
         self.dies = False
         self.busy = 0
         self.seen: list[str] = []
@@ -67,12 +79,12 @@ class HubServer:
 
     def _start(self, kind: type[Handler]) -> ThreadingHTTPServer:
         handler = type(kind.__name__, (kind,), {"hub": self})
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.daemon_threads = True
+        server = Server(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         return server
 
     def stop(self) -> None:
+        self.over.set()
         for server in self._servers:
             server.shutdown()
             server.server_close()
@@ -80,6 +92,15 @@ class HubServer:
     def downloads(self) -> int:
         """How often the storage was asked for a file."""
         return sum(line.startswith("GET /large/") for line in self.seen)
+
+
+class Server(ThreadingHTTPServer):
+    """It is no news to it that somebody hangs up."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -100,6 +121,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, path: str) -> None:
         raise NotImplementedError
+
+    def drip(self) -> None:
+        """A byte now and then, for long enough."""
+        self.wfile.flush()
+        for _ in range(500):
+            if self.hub.stalls == "silence":
+                self.hub.over.wait(5)
+            else:
+                self.wfile.write(b"a")
+            if self.hub.over.wait(0.01):
+                break
+        self.close_connection = True
 
     def reply(self, status: int, content: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -137,6 +170,8 @@ class Storage(Handler):
         self.send(self.hub.stored[oid])
 
     def send(self, content: bytes) -> None:
+        if self.hub.endless:
+            return self.send_on_and_on(content)
         total, start = len(content), 0
         if asked := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or ""):
             start = int(asked[1])
@@ -144,13 +179,26 @@ class Storage(Handler):
         if asked:
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.send_header("Content-Length", str(total - start))
+        for name, value in self.hub.headers.items():
+            self.send_header(name, value)
         self.end_headers()
+        if self.hub.stalls:
+            return self.drip()
         self.wfile.write(self.hub.spoil(content)[start:])
         self.wfile.flush()
         if len(self.hub.spoil(content)) < total:
             self.close_connection = True
         if self.hub.dies:
             self.hub.stop()
+        return None
+
+    def send_on_and_on(self, content: bytes) -> None:
+        self.send_response(200)
+        self.end_headers()  # without a length: the end is where the connection is closed
+        self.close_connection = True
+        while self.hub.sent < 100 * len(content):
+            self.wfile.write(content)
+            self.hub.sent += len(content)
 
 
 class Hub(Handler):
@@ -212,8 +260,13 @@ class Hub(Handler):
             return self.reply(200, content, X_Repo_Commit=commit, ETag=f'"{git_hash(content)}"')
         oid = hashlib.sha256(content).hexdigest()
         self.hub.stored[oid] = content
-        large = {"X_Linked_Etag": f'"{oid}"', "X_Linked_Size": str(len(content)), "ETag": '"pointer"'}
-        return self.reply(302, b"", Location=f"{self.hub.storage}/large/{oid}", X_Repo_Commit=commit, **large)
+        if self.hub.stalls == "header":
+            self.send_response(302)
+            self.flush_headers()
+            return self.drip()
+        large = {"X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(content)), "ETag": '"pointer"'}
+        large |= {"Location": f"{self.hub.storage}/large/{oid}", "X-Repo-Commit": commit, **self.hub.headers}
+        return self.reply(302, b"", **large)
 
     def create(self) -> None:
         asked = json.loads(self.body)
@@ -276,7 +329,7 @@ class Hub(Handler):
                 if value["oid"] not in self.hub.stored:
                     return self.refuse(400, "", f"{value['path']}: not uploaded")
                 files[value["path"]] = self.hub.stored[value["oid"]]
-        oid = repository.commit(files)
+        oid = self.hub.oid or repository.commit(files)
         answer = {"success": True, "commitOid": oid, "commitUrl": f"{self.hub.endpoint}/{repo_id}/commit/{oid}"}
         return self.reply_json(answer)
 

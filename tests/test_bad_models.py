@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import math
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+import imgorder
 from imgorder.cli import app
+from imgorder.inference.checksum import verify_file
 from imgorder.model_format import ModelMetadata
 from tests.conftest import ROOT
 from tests.test_bad_input import fails
@@ -167,10 +171,14 @@ def test_a_model_file_of_any_name(photos: Path, tmp_path: Path) -> None:
 def test_a_model_file_that_may_not_be_read(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_model(tmp_path / "made.onnx", one_set(5, *[0] * 11))
 
-    def refused(self: Path) -> bytes:
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+    real = Path.open
 
-    monkeypatch.setattr(Path, "read_bytes", refused)
+    def refused(self: Path, *rest: Any, **named: Any) -> Any:
+        if self.suffix == ".onnx":
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return real(self, *rest, **named)
+
+    monkeypatch.setattr(Path, "open", refused)
     said = fails(photos, "--model", str(tmp_path / "made.onnx"))
     assert "made.onnx: cannot be read (Permission denied)" in said
 
@@ -194,6 +202,99 @@ def test_a_checkpoint_whose_network_cannot_be_run(photos: Path, tmp_path: Path, 
     save_file(tensors, tmp_path / "made.safetensors", {**metadata, "sizes": "[3, 4]", **changes})
     said = fails(photos, "--model", str(tmp_path / "made.safetensors"))
     assert "made.safetensors: its network cannot be run on 4 photos" in said
+
+
+def endless(helper: Any) -> Any:
+    """A loop of more turns than anybody waits for."""
+    turn = helper.make_tensor_value_info("turn", 7, [])
+    more, on = (helper.make_tensor_value_info(name, 9, []) for name in ("more", "on"))
+    before, after = (helper.make_tensor_value_info(name, 1, [1, 12]) for name in ("before", "after"))
+    nodes = [helper.make_node("Identity", ["more"], ["on"]), helper.make_node("Sin", ["before"], ["after"])]
+    body = helper.make_graph(nodes, "turn", [turn, more, before], [on, after])
+    return [
+        helper.make_node("Constant", [], ["turns"], value=helper.make_tensor("t", 7, (), [1 << 62])),
+        helper.make_node("Constant", [], ["yes"], value=helper.make_tensor("y", 9, (), [True])),
+        helper.make_node("Constant", [], ["first"], value=helper.make_tensor("f", 1, (1, 12), [1.0] * 12)),
+        helper.make_node("Loop", ["turns", "yes", "first"], ["logits"], body=body),
+    ]
+
+
+def test_a_network_that_never_answers(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgorder.inference.backends.onnx.LONGEST_RUN", 0.3)
+    write_model(tmp_path / "made.onnx", endless)
+    said = fails(photos, "--model", str(tmp_path / "made.onnx"))
+    assert "made.onnx: its network cannot be run on 4 photos (it took more than 0.3 s)" in said
+
+
+@pytest.mark.parametrize("name", ["large.onnx", "large.safetensors"])
+def test_a_file_far_too_large_for_a_model_is_not_read(photos: Path, tmp_path: Path, name: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(1 << 40)  # it takes no room on the disk
+    assert f"{name}: cannot be read (more than 537 MB" in fails(photos, "--model", str(tmp_path / name))
+
+
+def test_a_model_takes_no_weights_from_other_files(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    write_model(tmp_path / "made.onnx", lambda helper: [helper.make_node("Identity", ["far"], ["logits"])])
+    model = onnx.load(tmp_path / "made.onnx")
+    far = onnx.TensorProto(name="far", data_type=1, dims=[1, 12], data_location=1)
+    for key, value in (("location", "far.bin"), ("length", "48")):
+        far.external_data.add(key=key, value=value)
+    model.graph.initializer.append(far)
+    (tmp_path / "made.onnx").write_bytes(model.SerializeToString())
+    (tmp_path / "far.bin").write_bytes(bytes(48))
+    monkeypatch.chdir(tmp_path)
+    assert "made.onnx: not a readable ONNX model" in fails(photos, "--model", str(tmp_path / "made.onnx"))
+
+
+def test_a_checkpoint_that_claims_to_be_larger_than_it_is_gets_no_memory(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch = pytest.importorskip("torch")
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    from imgorder.networks.families import build_network
+
+    real, devices = build_network, []
+
+    def watched(family: str, **settings: Any) -> Any:
+        devices.append(torch.empty(0).device.type)
+        return real(family, **settings)
+
+    monkeypatch.setattr("imgorder.networks.weights.build_network", watched)
+
+    with safe_open(ROOT / "models" / "dab-resnet18-n4.safetensors", framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    settings = json.dumps({**json.loads(metadata["settings"]), "width": 4})
+    save_file(tensors, tmp_path / "made.safetensors", {**metadata, "settings": settings})
+    said = fails(photos, "--model", str(tmp_path / "made.safetensors"))
+    assert "made.safetensors: not a readable checkpoint" in said
+    assert devices == ["meta"]
+
+
+@pytest.mark.parametrize("name", ["tridab-s.onnx", "tridab-s.safetensors"])
+def test_the_bytes_that_were_checked_are_those_that_run(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = "onnx" if name.endswith(".onnx") else "torch"
+    if backend == "torch":
+        pytest.importorskip("torch")
+    for file in (ROOT / "models").glob("tridab-s.*"):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr("imgorder.inference.cards.model_folders", lambda: [tmp_path])
+    real = verify_file
+
+    def and_replace(path: Path, entry: Any) -> Any:
+        seen = real(path, entry)
+        path.write_bytes(b"somebody else's")
+        return seen
+
+    monkeypatch.setattr("imgorder.inference.model_files.verify_file", and_replace)
+    assert imgorder.load_model("tridab-s", backend).backend == backend
+    assert (tmp_path / name).read_bytes() == b"somebody else's"
 
 
 def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:

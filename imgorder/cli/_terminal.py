@@ -16,7 +16,7 @@ import typer
 
 from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
 from imgorder.files import exit_code
-from imgorder.names import show
+from imgorder.names import first_line, show
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,8 +54,57 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
                 raise
             print_message("error", "the current folder is gone; change to one that is there")
             raise typer.Exit(EXIT_INPUT) from error
+        except Exception as error:
+            if _was_interrupted(error):
+                raise KeyboardInterrupt from error
+            line = _failed_import(error)
+            if line is None:
+                raise
+            print_message("error", line)
+            raise typer.Exit(EXIT_INPUT) from error
 
     return wrapped
+
+
+# Libraries whose name on the package index, or for people, is another than that of their modules.
+_DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "pillow_heif": "pillow-heif"}
+_NAMES = {"PIL": "Pillow", "cv2": "OpenCV", "numpy": "NumPy", "onnxruntime": "ONNX Runtime", "torch": "PyTorch"}
+
+
+def _failed_import(error: Exception) -> str | None:
+    """One line, where the error arose while a library was imported; None for any other error."""
+    importing = None
+    trace = error.__traceback__
+    while trace is not None:
+        package = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        if package == "imgorder":
+            importing = None
+        elif importing is None and trace.tb_frame.f_code.co_name == "<module>" and package != "__main__":
+            importing = package
+        trace = trace.tb_next
+    if importing is None and isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        if missing != "imgorder":
+            return f"{_NAMES.get(missing, missing)} is not installed; run: pip install {_distribution(missing)}"
+    if importing is None or isinstance(error, MemoryError):
+        return None
+    while isinstance(error.__cause__, Exception):  # NumPy has its reason there, and a page of advice in front
+        error = error.__cause__
+    return (
+        f"{_NAMES.get(importing, _distribution(importing))} is installed but does not start ({first_line(error)}); "
+        f"install it again: pip install --force-reinstall {_distribution(importing)}"
+    )
+
+
+def _distribution(package: str) -> str:
+    return _DISTRIBUTIONS.get(package, package.replace("_", "-"))
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether it comes of Ctrl-C: compiled modules turn one that hits them while they load into an ImportError."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def needs_training(command: Callable[P, R]) -> Callable[P, R]:
@@ -65,8 +114,8 @@ def needs_training(command: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return command(*args, **kwargs)
-        except ImportError as error:
-            if (error.name or "").startswith("imgorder"):
+        except ModuleNotFoundError as error:  # other errors are of libraries that are there
+            if not error.name or error.name.startswith("imgorder"):
                 raise
             raise ImgorderError(f"training needs {error.name}; run: pip install 'imgorder[train]'") from error
 
@@ -82,6 +131,18 @@ def _has_current_folder() -> bool:
 
 # A full disk or quota, a limit on a file's size, an error of the disk, and a stream that was closed.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+# Of a disk or a drive on the network. What reads or writes a file mostly says it better; none ends in a traceback.
+_DISK = (
+    *_UNWRITABLE,
+    errno.ESTALE,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.ENOTCONN,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.EROFS,
+)
 
 
 @contextmanager
@@ -109,17 +170,43 @@ def writable_output() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # for names that the encoding cannot show
     for library in ("PIL", "huggingface_hub"):  # our own errors say what matters, and name the file
         warnings.filterwarnings("ignore", module=library)
+    for name in ("write", "flush"):
+        setattr(sys.stdout, name, _of_output(getattr(sys.stdout, name)))
     try:
         try:
             yield
         finally:
             sys.stdout.flush()
     except OSError as error:
-        if error.errno not in _UNWRITABLE:
+        of_output = isinstance(error, _OutputError)
+        if error.errno not in (_UNWRITABLE if of_output else _DISK):
             raise
-        print_message("error", f"the output could not be written ({error.strerror})")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
+        if of_output:
+            print_message("error", f"the output could not be written ({error.strerror})")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
+        else:
+            file = show(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else "a file"
+            print_message(
+                "error", f"{file}: cannot be read or written ({error.strerror}); check the disk that it is on"
+            )
         raise SystemExit(EXIT_INPUT) from None
+    finally:
+        for name in ("write", "flush"):
+            delattr(sys.stdout, name)
+
+
+class _OutputError(OSError):
+    """An error of stdout, which has the same number as one of a disk with photos may have."""
+
+
+def _of_output(method: Callable[..., R]) -> Callable[..., R]:
+    def marked(*arguments: object) -> R:
+        try:
+            return method(*arguments)
+        except OSError as error:
+            raise _OutputError(error.errno, error.strerror) from error
+
+    return marked
 
 
 @contextmanager

@@ -44,6 +44,10 @@ Number = Annotated[Any, Check(lambda value: type(value) in (int, float), "a numb
 FileName = Annotated[Line, Check(lambda name: PurePath(name).name == name, "the name of a file beside the card")]
 RepoId = Annotated[Line, Check(re.compile(r"[\w.-]+/[\w.-]+", re.ASCII).fullmatch, "OWNER/NAME")]
 Revision = Annotated[Line, Check(re.compile("[0-9a-f]{40}").fullmatch, "a full commit hash; pin one")]
+Sha256 = Annotated[Line, Check(re.compile("[0-9a-f]{64}").fullmatch, "a SHA-256 in hexadecimal digits")]
+RepoFile = Annotated[
+    Line, Check(re.compile(r"(?!\.\.?/)[^/\\:]+(/(?!\.\.?/)[^/\\:]+)*").fullmatch, "the name of a file in a repository")
+]
 Sizes = Annotated[
     tuple[int, ...], Check(lambda sizes: sizes and set(sizes) <= set(SIZES), f"a list of numbers from {_RANGE}")
 ]
@@ -59,7 +63,7 @@ class FileEntry:
 
     file: FileName
     bytes: int
-    sha256: Line
+    sha256: Sha256
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class HubPlace:
 
     repo_id: RepoId
     revision: Revision
-    files: dict[str, Line]
+    files: dict[str, RepoFile]
 
 
 @dataclass(frozen=True, kw_only=True)

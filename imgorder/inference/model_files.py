@@ -61,7 +61,12 @@ def find_file(card: Card, backend: str) -> Path | None:
 
 
 def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = False) -> Path:
-    """A model's file whose size and SHA-256 are those of its card; fetched if it is not there.
+    """Where `read_usable` finds the file, and the same otherwise."""
+    return read_usable(card, backend, offline, mend)[0]
+
+
+def read_usable(card: Card, backend: str, offline: bool = False, mend: bool = False) -> tuple[Path, bytes]:
+    """A model's file whose size and SHA-256 are those of its card, and its bytes; fetched if it is not there.
 
     Args:
         offline: do not ask the Hub.
@@ -74,8 +79,7 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
     cached = cache.cached_file(card, backend)
     if found is not None:
         try:
-            check_file(card, backend, found)
-            return found
+            return found, check_file(card, backend, found)
         except ModelError:
             if not mend or found != cached:
                 raise
@@ -91,7 +95,8 @@ def usable_file(card: Card, backend: str, offline: bool = False, mend: bool = Fa
     with importing():  # only now: it is the network code
         from imgorder.inference.hub.download import fetch
 
-    return fetch(card, backend, replace=found is not None)
+    fetched = fetch(card, backend)
+    return fetched, check_file(card, backend, fetched)
 
 
 def present_file(card: Card, backend: str) -> Path | None:
@@ -108,10 +113,10 @@ def present_file(card: Card, backend: str) -> Path | None:
     return found
 
 
-def check_file(card: Card, backend: str, path: Path) -> None:
-    """Make sure that a file is as its card says; raises ModelError with the cure."""
+def check_file(card: Card, backend: str, path: Path) -> bytes:
+    """The bytes of a file that is as its card says; raises ModelError with the cure."""
     try:
-        verify_file(path, file_entry(card, backend))
+        return verify_file(path, file_entry(card, backend))
     except ModelError as error:
         cached = path == cache.cached_file(card, backend)
         cure = f"run: imgorder models pull {card.name}" if cached else _reinstall(path)

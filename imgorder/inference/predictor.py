@@ -214,7 +214,7 @@ def load_model(
     model_files.refuse_pickles(name)
     card = known_card(name)
     if card is None and (model_files.backend_of(name) or os.path.isfile(name)):
-        return _model_of(_open_file(Path(name), backend, threads))
+        return _model_of(_open_file(Path(name), None, backend, threads))
     return _load_card(card or find_card(name), backend, threads, offline)
 
 
@@ -227,7 +227,7 @@ def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> 
     kind = choose_backend(card) if backend == "auto" else backend
 
     def open_network(of: Card) -> OnnxBackend | TorchBackend:
-        return _open_file(model_files.usable_file(of, kind, offline), kind, threads)
+        return _open_file(*model_files.read_usable(of, kind, offline), kind, threads)
 
     if not card.members:
         return _model_of(open_network(card))
@@ -256,7 +256,7 @@ def _network_of(opened: OnnxBackend | TorchBackend) -> Network:
     return Network(opened, opened.metadata.temperatures, opened.path)
 
 
-def _open_file(path: Path, backend: str, threads: int | None) -> OnnxBackend | TorchBackend:
+def _open_file(path: Path, content: bytes | None, backend: str, threads: int | None) -> OnnxBackend | TorchBackend:
     kind = model_files.backend_of(path)
     if kind is None:
         raise ModelError(f"{show(path)}: a model file ends in .onnx or .safetensors; `imgorder models` lists models")
@@ -267,12 +267,12 @@ def _open_file(path: Path, backend: str, threads: int | None) -> OnnxBackend | T
     if kind == "onnx":
         from imgorder.inference.backends.onnx import OnnxBackend
 
-        return OnnxBackend.open(path, threads)
+        return OnnxBackend.open(path, threads, content)
     if not _torch_is_installed():
         raise ModelError(f"{show(path)}: the torch backend is not installed; run: pip install 'imgorder[train]'")
     from imgorder.inference.backends.torch import TorchBackend
 
-    return TorchBackend.open(path, threads)
+    return TorchBackend.open(path, threads, content)
 
 
 def choose_backend(card: Card) -> str:

@@ -21,7 +21,7 @@ from PIL import Image, UnidentifiedImageError, features
 from imgorder.errors import PhotoError
 from imgorder.media import exif
 from imgorder.media.time_texts import Written, gather
-from imgorder.names import common_folder, natural_key, show
+from imgorder.names import common_folder, first_line, natural_key, show
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 HEIF = (".heic", ".heif", ".hif")
@@ -163,6 +163,8 @@ def _open_header(path: Path) -> Iterator[Image.Image]:
     except MemoryError as error:
         raise PhotoError(f"{show(path)}: too large for the memory that is left; scale it down") from error
     except Exception as error:  # decoders raise nearly anything on damaged data
+        if isinstance(error, OSError) and error.errno:  # of the disk, not of the picture
+            raise _unreadable(path, error) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PhotoError(
             f"{show(path)}: the picture is damaged or cut off ({reason}); copy it again or leave it out"
@@ -221,8 +223,13 @@ def _formats() -> list[str]:
 def _register_heif(path: Path) -> None:
     if find_spec("pillow_heif") is None:
         raise PhotoError(f"{show(path)}: HEIC needs one more package; run: {HEIF_HINT}")
-    import pillow_heif
-
+    try:
+        import pillow_heif
+    except Exception as error:  # whatever a library raises that does not load
+        raise PhotoError(
+            f"{show(path)}: pillow-heif, which HEIC needs, is installed but does not start ({first_line(error)}); "
+            "install it again: pip install --force-reinstall pillow-heif"
+        ) from error
     pillow_heif.register_heif_opener()
 
 

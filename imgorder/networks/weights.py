@@ -5,12 +5,13 @@ Kernels and matrices that half precision holds exactly are stored in it; network
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from imgorder.model_format import ModelMetadata
@@ -32,11 +33,19 @@ def write_tensors(tensors: dict[str, Tensor], metadata: dict[str, str], path: Pa
     path.chmod(0o644)  # safetensors makes files for their owner alone; these are for everyone
 
 
-def read_network(path: Path) -> tuple[nn.Module, ModelMetadata]:
-    """A network in evaluation mode, and its metadata."""
-    with safe_open(path, framework="pt") as file:
-        metadata = ModelMetadata.from_properties(file.metadata())
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def read_network(file: Path | bytes) -> tuple[nn.Module, ModelMetadata]:
+    """A network in evaluation mode, and its metadata, of a file or of the bytes that one has.
+
+    What the metadata says of the network is compared with the tensors before any memory is taken for it.
+    """
+    content = file if isinstance(file, bytes) else file.read_bytes()
+    tensors = load(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    metadata = ModelMetadata.from_properties(header["__metadata__"])
+    with torch.device("meta"):
+        expected = build_network(metadata.family, **metadata.settings).state_dict()
+    if {name: each.shape for name, each in expected.items()} != {name: each.shape for name, each in tensors.items()}:
+        raise ValueError("its tensors are not those of the network that it says it is")
     network = build_network(metadata.family, **metadata.settings)
     network.load_state_dict(tensors)
     return network.eval(), metadata

@@ -58,8 +58,7 @@ def read_member(text: str) -> Member:
         card = read_card(Path(path))
         entry = card.files["torch"]
         weights = Path(path).with_name(entry.file)
-        verify_file(weights, entry)
-        network, metadata = read_network(weights)
+        network, metadata = read_network(verify_file(weights, entry))
     except Exception as error:  # of the card, safetensors or torch
         raise UsageError(f"{show(Path(path))}: not the card of a released model beside its files ({error})") from error
     if not isinstance(network, TriDAB):

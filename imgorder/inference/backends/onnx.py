@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,24 +19,34 @@ import onnxruntime
 
 from imgorder.errors import ModelError, UsageError
 from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits
+from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 
+LONGEST_RUN = 600.0  # seconds; the largest batch of the largest model takes a small part of it
 
-def start_session(path: Path, threads: int | None = None) -> onnxruntime.InferenceSession:
+
+def start_session(path: Path, threads: int | None = None, content: bytes | None = None) -> onnxruntime.InferenceSession:
     """A quiet session on the CPU, with no more threads than there are cores.
+
+    Args:
+        path: of the model file.
+        threads: how many it may use.
+        content: the file's bytes, where they were read already.
 
     Raises:
         OSError: if the file cannot be read; other errors are ONNX Runtime's own.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised below, as one line
+    # A model file is whole: weights in further files would be read from the current folder, or from anywhere.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     if threads:
         options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
     # Read here, because ONNX Runtime takes only names in UTF-8, and calls a file damaged that it may not read.
     # Its second attempt after a failure would be the same, with a message on stdout.
     return onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        content or read_model_file(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
     )
 
 
@@ -48,14 +60,14 @@ class OnnxBackend:
     name: str = "onnx"
 
     @classmethod
-    def open(cls, path: Path, threads: int | None = None) -> OnnxBackend:
-        """Open a model file.
+    def open(cls, path: Path, threads: int | None = None, content: bytes | None = None) -> OnnxBackend:
+        """Open a model file; of one that was checked, the bytes that were looked at, so that no others run.
 
         Raises:
             ModelError: if the file cannot be read, is no ONNX model, or was not exported by imgorder.
         """
         try:
-            session = start_session(path, threads)
+            session = start_session(path, threads, content)
         except OSError as error:
             raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); make it readable") from error
         except Exception as error:  # ONNX Runtime has a dozen classes of its own, and none above them
@@ -75,7 +87,7 @@ class OnnxBackend:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
         sets, n = tensors.shape[:2]
         with as_model_errors(self.path, n):
-            (logits,) = self.session.run(["logits"], {"images": tensors})
+            (logits,) = self._run(["logits"], tensors)
             logits = np.asarray(logits, dtype=np.float32)
         return check_logits(logits, self.path, sets, n)
 
@@ -83,8 +95,23 @@ class OnnxBackend:
         """What heat maps are made of, see `Backend`; files without further outputs have none."""
         names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
         with as_model_errors(self.path, tensors.shape[1]):
-            outputs = self.session.run(names, {"images": tensors}) if names else []
+            outputs = self._run(names, tensors) if names else []
         return dict(zip(names, outputs, strict=True))
+
+    def _run(self, names: list[str], tensors: npt.NDArray[np.float32]) -> list[Any]:
+        """Outputs of the network; raises TimeoutError where it does not come to an end, as a foreign file's may."""
+        options = onnxruntime.RunOptions()
+        timer = Timer(LONGEST_RUN, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            return list(self.session.run(names, {"images": tensors}, options))
+        except Exception as error:
+            if options.terminate:
+                raise TimeoutError(f"it took more than {LONGEST_RUN:g} s") from error
+            raise
+        finally:
+            timer.cancel()
 
     def decision(
         self, tensors: npt.NDArray[np.float32], winner: Sequence[int], other: Sequence[int]

@@ -14,6 +14,7 @@ import torch
 
 from imgorder.errors import ModelError
 from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits
+from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, show
 from imgorder.networks.activations import activations, by_image
@@ -34,14 +35,16 @@ class TorchBackend:
     name: str = "torch"
 
     @classmethod
-    def open(cls, path: Path, threads: int | None = None) -> TorchBackend:
-        """Load a safetensors checkpoint.
+    def open(cls, path: Path, threads: int | None = None, content: bytes | None = None) -> TorchBackend:
+        """Load a safetensors checkpoint; of one that was checked, the bytes that were looked at.
 
         Raises:
             ModelError: if the file cannot be read, is damaged, or not one of imgorder's.
         """
         try:
-            network, metadata = read_network(path)
+            network, metadata = read_network(content or read_model_file(path))
+        except OSError as error:
+            raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); {CURE}") from error
         except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
             raise ModelError(f"{show(path)}: not a readable checkpoint of imgorder; {CURE}") from error
         if threads:

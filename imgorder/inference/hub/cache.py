@@ -7,9 +7,10 @@ starts faster this way, and works with a cache that cannot be written.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from imgorder.files import same_file
 from imgorder.inference.cards import Card, HubPlace
 
 _YES = ("1", "ON", "YES", "TRUE")
@@ -31,18 +32,51 @@ def cached_file(card: Card, backend: str) -> Path | None:
     return _repository(card.hub) / "snapshots" / card.hub.revision / card.hub.files[backend]
 
 
-def forget(place: HubPlace, path: Path) -> None:
-    """Remove a file from the cache: its name in the snapshot, and the repository's blob that it links to.
+def stored(card: Card, backend: str) -> Path:
+    """Where the content of a model's file lies, under its SHA-256; `cached_file` is a link to it."""
+    assert card.hub is not None
+    return _repository(card.hub) / "blobs" / card.files[backend].sha256
 
-    A link that leads elsewhere is removed alone: what it leads to may not even be part of the cache.
+
+@contextmanager
+def private_folder(card: Card, backend: str) -> Iterator[Path]:
+    """A folder in the cache that nobody else may enter, for a file that is on its way; gone with all in it at the end.
 
     Raises:
-        OSError: if it cannot be removed.
+        OSError: if it cannot be made.
     """
-    content = Path(os.path.normpath(path.parent / path.readlink())) if path.is_symlink() else None
-    path.unlink(missing_ok=True)
-    if content is not None and same_file(content.parent, _repository(place) / "blobs"):
-        content.unlink(missing_ok=True)
+    from tempfile import TemporaryDirectory  # only here: models that are on this machine are loaded faster without
+
+    blobs = stored(card, backend).parent
+    blobs.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), (folder() / "CACHEDIR.TAG").open("x") as tag:
+        tag.write("Signature: 8a477f597d28d172789f06886806bc55\n")  # backups leave such folders out
+    with TemporaryDirectory(prefix=".", dir=blobs, ignore_cleanup_errors=True) as private:
+        yield Path(private)
+
+
+def keep(card: Card, backend: str, content: Path) -> Path:
+    """Give a file that is right its place in the cache; returns its name in the snapshot.
+
+    Args:
+        content: from `private_folder`, or `stored` itself.
+
+    Raises:
+        OSError: if it cannot be moved there.
+    """
+    name, place = cached_file(card, backend), stored(card, backend)
+    assert name is not None
+    name.parent.mkdir(parents=True, exist_ok=True)
+    link = name.with_name(f".{os.urandom(8).hex()}.link")
+    try:
+        link.symlink_to(os.path.relpath(place, name.parent))
+    except OSError:  # a file system without links: as huggingface_hub does it, the file itself has the name
+        return content.replace(name)
+    try:
+        content.replace(place)
+        return link.replace(name)
+    finally:
+        link.unlink(missing_ok=True)
 
 
 def _repository(place: HubPlace) -> Path:

@@ -59,8 +59,6 @@ def explain(error: Exception, repo_id: str) -> str:
         if not _token().isascii():
             return f"the token has characters that no token has ({repo_id}); {_LOG_IN}"
         return f"{repo_id} cannot be asked for ({said}); check HF_ENDPOINT and the other variables of the Hub"
-    if said.startswith("Consistency check failed"):
-        return f"{repo_id} sent a file of another size than it had said; check the network (a proxy?) and HF_ENDPOINT"
     if isinstance(error, ValueError | TypeError | KeyError):
         return f"the Hub's answer is not understood ({said}; {repo_id}); check HF_ENDPOINT, or update huggingface-hub"
     certificates = ", and SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else ""

@@ -10,6 +10,7 @@ from imgorder.errors import ModelError, UsageError
 from imgorder.inference.cards import Card, HubPlace
 from imgorder.inference.hub import LIBRARY, cache, importing
 from imgorder.inference.model_files import describe_missing, present_file
+from imgorder.names import show
 
 # Somewhat stricter than the Hub. huggingface_hub has the rules as well, but a dry run does not import it.
 _REPO_ID = re.compile(r"[A-Za-z0-9]([\w.-]*\w)?/[A-Za-z0-9]([\w.-]*\w)?", re.ASCII)
@@ -81,4 +82,10 @@ def push(card: Card, inside: dict[str, Path | bytes], repo_id: str, private: boo
             commit = api.create_commit(repo_id, operations, commit_message=f"{card.name} ({LIBRARY} {__version__})")
     except Exception as error:  # as in download.py: there is no class above all of them
         raise ModelError(f"{card.name}: not uploaded: {explain(error, repo_id)}") from error
-    return HubPlace(repo_id, str(commit.oid), {backend: entry.file for backend, entry in card.files.items()})
+    revision = str(commit.oid)
+    if not re.fullmatch("[0-9a-f]{40}", revision):
+        raise ModelError(
+            f"{card.name}: uploaded, but {show(revision)[:60]!r}, as {repo_id} calls the commit, is no commit hash; "
+            "look for it on the repository's page"
+        )
+    return HubPlace(repo_id, revision, {backend: entry.file for backend, entry in card.files.items()})
