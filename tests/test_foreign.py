@@ -264,7 +264,9 @@ def test_nothing_in_a_photos_metadata_steers_a_terminal(photos: Path, tmp_path: 
     ):
         result = command(*arguments)
         assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in result.output.replace("\n", ""))
-    assert "all is well" not in (tmp_path / "x.html").read_text()
+    page = (tmp_path / "x.html").read_text()
+    assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in page.replace("\n", ""))
+    assert "\nimgorder: all is well" not in page
 
 
 def test_nothing_in_a_manifest_steers_a_terminal(tmp_path: Path) -> None:
