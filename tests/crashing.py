@@ -1,7 +1,7 @@
 """The real program is killed, and its system calls fail, one after the other: no photo is lost, and all is taken back.
 
     python -m tests.crashing            every call: some minutes
-    python -m tests.crashing --every 30 only each 30th
+    python -m tests.crashing --every 30 only one of 30
     python -m tests.crashing --only "rename/link/kill/unlink:3"
 
 Each command runs in a process of its own under `strace`, which first lists the calls by which it changes its
@@ -26,6 +26,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -117,26 +118,29 @@ class Row:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run all, print a table and each fault; exit code 1 if there is one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--every", type=int, default=1, help="only each N-th of all that can be done")
+    parser.add_argument("--every", type=int, default=1, help="only one of N of all that can be done")
+    parser.add_argument("--commands", nargs="+", choices=ACTIONS, default=ACTIONS, help="only these commands")
     parser.add_argument("--only", metavar="ACTION/WAY/POINT", help="only this one, as a fault names it")
     parser.add_argument("--folder", type=Path, help="where to work (default: the folder for temporary files)")
-    parser.add_argument("--json", type=Path, help="write the figures into this results file, if there is no fault")
+    parser.add_argument("--json", type=Path, help="write the figures into this results file")
     given = parser.parse_args(arguments)
     try:
         with tempfile.TemporaryDirectory(dir=given.folder) as home:
-            rows, faults = run_all(Path(home).resolve(), given.every, given.only)
-            system = f"{platform.system()} {platform.release()}, {_file_system(home)}"
+            rows, faults = run_all(Path(home).resolve(), given.commands, given.every, given.only)
+            system = f"{platform.system()} {platform.release().partition('-')[0]}, {_file_system(home)}"
     except CannotTrace as reason:
         print(f"skipped: {reason}")
         return
     runs = sum(sum(row.done.values()) for row in rows)
     print(f"{runs} runs, {len(faults)} faults; {system}")
+    if given.json is not None:
+        figures = [
+            {"action": row.action, "way": row.way, "calls": row.calls, **row.done, "recovered": row.recovered}
+            for row in rows
+        ]
+        write_part(given.json, "crash", {"system": system, "runs": runs, "faults": len(faults), "rows": figures})
     if faults:
         raise SystemExit(1)
-    if given.json is not None:
-        figures = [{"action": row.action, "way": row.way, "calls": row.calls, **row.done, "recovered": row.recovered}
-                   for row in rows]  # fmt: skip
-        write_part(given.json, "crash", {"system": system, "runs": runs, "rows": figures})
 
 
 def write_part(file: Path, part: str, figures: dict[str, object]) -> None:
@@ -145,12 +149,12 @@ def write_part(file: Path, part: str, figures: dict[str, object]) -> None:
     file.write_text(json.dumps({**results, part: figures}, indent=1) + "\n", "utf-8")
 
 
-def run_all(home: Path, every: int = 1, only: str | None = None) -> tuple[list[Row], list[str]]:
+def run_all(home: Path, actions: Sequence[str], every: int, only: str | None) -> tuple[list[Row], list[str]]:
     """All that can be done to each action; a row for each, and one line for each fault."""
     rows: list[Row] = []
     faults: list[str] = []
     print(f"{'command':16} {'way':10} {'calls':>6} {''.join(f'{kind:>8}' for kind in KINDS)} {'recovered':>10}")
-    cases = [(action, way) for action in ACTIONS for way in WAYS if way == "renameat2" or action in (*MOVES, "copy")]
+    cases = [(action, way) for action in actions for way in WAYS if way == "renameat2" or action in (*MOVES, "copy")]
     if only is not None:
         cases = [case for case in cases if only.startswith(f"{case[0]}/{case[1]}/")]
     _find_tracer(home)
@@ -172,14 +176,15 @@ def _run_case(home: Path, names: tuple[str, str], every: int, only: str | None) 
     case = Case(home, action, way)
     row = Row(action, way, len(case.calls))
     faults = []
-    for number, point in enumerate(case.points(), start=1):
-        if number % every if only is None else only != f"{action}/{way}/{point}":
+    for point in case.points():
+        name = f"{action}/{way}/{point}"
+        if zlib.crc32(name.encode()) % every if only is None else only != name:  # the same ones each time
             continue
         row.done[point.kind] += 1
         try:
             row.recovered += case.survives(point)
         except AssertionError as fault:
-            faults.append(f"{action}/{way}/{point}: {' '.join(str(fault).splitlines())}")
+            faults.append(f"{name}: {' '.join(str(fault).splitlines())}")
     return row, faults
 
 
@@ -231,7 +236,7 @@ class Case:
             AssertionError: says what is wrong.
         """
         outcome = run_traced(self._prepare(), self._home, (*WAYS[self._way], point.injection))
-        check("Traceback" not in outcome.errors, outcome.errors[-300:])
+        check("Traceback" not in outcome.errors, f"a traceback: {outcome.errors[-300:]}")
         lines = outcome.errors.splitlines()
         check(all(line.startswith("imgorder: ") for line in lines), f"stderr has {lines}")
         state = self._look()
@@ -391,6 +396,7 @@ def _be_the_program(command: Sequence[str], errors: int, gate: int) -> NoReturn:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.dup2(errors, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.stdout, sys.stderr = (os.fdopen(each, "w", buffering=1, closefd=False) for each in (1, 2))
         ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _ANY, 0, 0, 0)  # a process that is not above this one may trace it
         os.read(gate, 1)
         sys.argv = ["imgorder", *command]
@@ -448,8 +454,8 @@ def _gate() -> Iterator[tuple[int, int]]:
 
 
 def _file_system(folder: str) -> str:
-    told = subprocess.run(["stat", "-f", "-c", "%T", folder], capture_output=True, text=True)
-    return told.stdout.strip() or "unknown file system"
+    told = subprocess.run(["df", "--output=fstype", folder], capture_output=True, text=True)
+    return (told.stdout.split() or ["unknown file system"])[-1]
 
 
 if __name__ == "__main__":

@@ -413,6 +413,8 @@ def try_journal(trial: Trial) -> None:
     outside(home)
     folder = home / "photos"
     action = random.choice(("rename", "stamp", "undo rename", "undo stamp"))
+    if trial.plain:  # and not an undo, after which there is nothing to undo
+        action = "rename"
     of = action.split()[-1]
     jpegs(folder) if of == "stamp" else tangled(folder)
     original = tree(home)
@@ -485,7 +487,7 @@ def _spoil_journal(trial: Trial, file: Path, folder: Path) -> None:
     lines, tokens = with_tokens(trial, lines, folder)
     if not trial.plain:
         for _ in range(random.choice((0, 1, 1, 2, 4)) if lines else 0):
-            at = random.randrange(len(lines))
+            at = random.choice((0, random.randrange(len(lines)), random.randrange(len(lines))))
             way = random.randrange(6)
             if way <= 2:
                 lines[at] = mutate_value(random, lines[at])
@@ -521,7 +523,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--only", metavar="KIND:NUMBER", help="only this input, as a fault names it")
     parser.add_argument("--faults", type=Path, default=ROOT / ".fuzz", help="where faulty inputs are kept")
-    parser.add_argument("--json", type=Path, help="write the figures into this results file, if there is no fault")
+    parser.add_argument("--json", type=Path, help="write the figures into this results file")
     given = parser.parse_args(arguments)
     if given.only:
         kind, _, number = given.only.partition(":")
@@ -541,10 +543,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 flush=True,
             )
             rows.append({"kind": kind, **done})
-    if faults:
-        raise SystemExit(1)
     if given.json is not None:
         write_part(given.json, "fuzz", {"seed": given.seed, "rows": rows})
+    if faults:
+        raise SystemExit(1)
 
 
 class Fuzz:

@@ -36,6 +36,14 @@ ODD = (
 # fmt: on
 
 
+# What somebody would write who means harm: terminal sequences, and ways to other folders.
+HOSTILE = (
+    "\x1b[2J\x1b[31mred", "\x1b]0;title\x07", "\x9b31m", "a\r\nimgorder: error: all is well", "\u202egpj.exe", "a\0b",
+    "../o.jpg", "../outside/o.jpg", "/@home@/outside/o.jpg", "/@home@/outside", "..", ".hidden.jpg", ".hidden",
+    "sub/../../o.jpg", "b.jpg", "a.exe", "photos/../../outside/a.jpg", "/dev/null", "/dev/zero",
+)  # fmt: skip
+
+
 def odd(random: Random) -> Any:
     """A value that is seldom right."""
     return copy.deepcopy(random.choice(ODD))
@@ -48,6 +56,11 @@ def mutate_value(random: Random, value: Any) -> Any:
         places = list(_places(value))
         if not places:
             return odd(random)
+        texts = [(holder, key) for holder, key in places if isinstance(holder[key], str)]
+        if texts and random.random() < 0.25:
+            holder, key = random.choice(texts)
+            holder[key] = random.choice(HOSTILE)
+            continue
         holder, key = random.choice(places)
         _change(random, holder, key, [holder[key] for holder, key in places])
     return value
