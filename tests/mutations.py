@@ -22,7 +22,7 @@ RAW = {
     "@broken@": "nul",
 }
 # fmt: off
-ODD = (
+ODD: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 7, 255, 2**31, 2**63, -(2**63), 2**64, 10**400, 0.5, -0.0, 1e308, 1e-320,
     float("nan"), float("inf"), "", " ", ".", "..", "/", "a.jpg", "A.JPG", "b.jpg", "0.jpg", "../o.jpg",
     "../outside/o.jpg", "/@home@/outside/o.jpg", "/@home@/outside", "/@home@", "/@home@/photos/a.jpg", "sub/a.jpg",
