@@ -273,11 +273,11 @@ def try_plan(trial: Trial) -> None:
         if not name.startswith("photos/") or copies:
             require(after.get(name) == value, f"{name} was changed")
     require(contents(before, "photos") == contents(after, "photos"), "photos are lost")
-    for name in {*after} - {*before}:
-        bare = os.path.basename(name)
-        require(name.startswith(("photos/", "copies/")), f"{name} was made")
+    for made in {*after} - {*before}:
+        bare = os.path.basename(made)
+        require(made.startswith(("photos/", "copies/")), f"{made} was made")
         require(not bare.startswith("."), f"a photo got the hidden name {bare!r}")
-        olds = [old for old, value in before.items() if value[0] == after[name][0]]
+        olds = [old for old, value in before.items() if value[0] == after[made][0]]
         ending = os.path.splitext(bare)[1].casefold()
         require(any(ending == os.path.splitext(old)[1].casefold() for old in olds), f"{olds} became {bare!r}")
     shutil.rmtree(home / "copies", ignore_errors=True)
@@ -384,7 +384,7 @@ def try_image(trial: Trial) -> None:
                     require(look_of(content) == look_of(files[name]), f"{name} looks otherwise when it is stamped")
             undo_all(trial, before)
     else:
-        command = random.choice((
+        command: list[str | Path] = random.choice((
             ["sort", "--model", "path"], ["sort", "--model", "path", "--json"], ["sort"],
             ["sort", "--model", "path", "--sheet", home / "sheet.png"],
             ["sort", "--model", "path", "--animate", home / "loop.gif"],
@@ -617,7 +617,7 @@ class Worker:
 
     def _try_all(self, seed: int, first: int, home: Path) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        os.fsync = lambda descriptor: None  # no power is cut here
+        os.fsync = lambda fd: None  # no power is cut here
         onnx.start_session = lru_cache(onnx.start_session)
         place = home / "work"
         with self._log.open("a") as log:
