@@ -256,8 +256,8 @@ def try_plan(trial: Trial) -> None:
     if random.random() < 0.85:
         with suppress(ValueError, AttributeError, RecursionError, TypeError):
             changed = json.loads(data)
-            bare = {key: value for key, value in changed.items() if key != "digest"}
-            text = json.dumps(bare, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+            content = {key: value for key, value in changed.items() if key != "digest"}
+            text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
             changed["digest"] = hashlib.blake2b(text, digest_size=16).hexdigest()
             data = json.dumps(changed).encode()
     (home / "plan.json").write_bytes(data)
@@ -384,12 +384,13 @@ def try_image(trial: Trial) -> None:
                     require(look_of(content) == look_of(files[name]), f"{name} looks otherwise when it is stamped")
             undo_all(trial, before)
     else:
-        command: list[str | Path] = random.choice((
+        commands: list[list[str | Path]] = [
             ["sort", "--model", "path"], ["sort", "--model", "path", "--json"], ["sort"],
             ["sort", "--model", "path", "--sheet", home / "sheet.png"],
             ["sort", "--model", "path", "--animate", home / "loop.gif"],
             ["report", "--model", "path", "--out", home / "report.html"], ["heatmap", "--out", home / "maps"],
-        ))  # fmt: skip
+        ]  # fmt: skip
+        command = random.choice(commands)
         trial.run(command[0], folder, *command[1:])
         for name in ("sheet.png", "loop.gif", "report.html"):
             (home / name).unlink(missing_ok=True)
