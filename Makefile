@@ -3,7 +3,7 @@ PYTHON ?= python3
 DEMO := .venv-demo
 TEST := .venv-test
 
-.PHONY: help demo test check format coverage docs clean
+.PHONY: help demo test check format coverage fuzz crash docs clean
 
 help:
 	@echo "make demo      install imgorder into $(DEMO) and sort the example photos"
@@ -11,8 +11,10 @@ help:
 	@echo "make check     only the checks: ruff and mypy"
 	@echo "make format    write all code in the format that the checks want"
 	@echo "make coverage  run the tests and measure which lines and branches they run through"
+	@echo "make fuzz      feed commands with thousands of bad files; takes minutes"
+	@echo "make crash     kill commands at every call that changes a folder; takes minutes, needs strace"
 	@echo "make docs      write figures and shown outputs into the documents"
-	@echo "make clean     remove both environments and what was measured"
+	@echo "make clean     remove both environments, what was measured, and inputs that the fuzz kept"
 
 demo: $(DEMO)/.ready
 	$(DEMO)/bin/imgorder sort examples/balloon
@@ -34,6 +36,13 @@ coverage: $(TEST)/.ready
 	$(TEST)/bin/python -m pytest --numprocesses auto --dist worksteal --cov --cov-report json:.coverage/report.json
 	$(TEST)/bin/python docs/summarise_coverage.py .coverage/report.json
 
+# SEED=7 gives other inputs; only those of the usual one are written down.
+fuzz: $(TEST)/.ready
+	$(TEST)/bin/python -m tests.fuzzing $(if $(SEED),--seed $(SEED),--json docs/results/reliability.json)
+
+crash: $(TEST)/.ready
+	$(TEST)/bin/python -m tests.crashing --json docs/results/reliability.json
+
 $(DEMO)/.ready: pyproject.toml
 	$(call environment,$(DEMO),.)
 
@@ -54,4 +63,4 @@ docs: $(TEST)/.ready
 	$(TEST)/bin/python docs/update.py
 
 clean:
-	rm -rf $(DEMO) $(TEST) .coverage
+	rm -rf $(DEMO) $(TEST) .coverage .fuzz

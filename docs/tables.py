@@ -250,8 +250,8 @@ def heatmap_table(results: list[dict[str, Any]]) -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for each in results:
-        facts = f"{each['model']} | {each['listings']} | {each['dataset']} | {each['seq_len']} | {each['spacing']} | {each['sets']}"
-        lines.append(f"| {facts} | {each['correlation']:.2f} | {each['ratio']:.2f} |")
+        facts = [str(each[key]) for key in ("model", "listings", "dataset", "seq_len", "spacing", "sets")]
+        lines.append(f"| {' | '.join(facts)} | {each['correlation']:.2f} | {each['ratio']:.2f} |")
     return "\n".join(lines)
 
 
@@ -404,3 +404,31 @@ def scenes_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         lines.append(f"| {row['scene']} | {row['model']} | {told(row)} | {told(row['control'])} |")
     return "\n".join(lines)
+
+
+def crash_table(measured: dict[str, Any]) -> str:
+    """What was done to the system calls of each command, and how it came out, as Markdown."""
+    rows = measured["rows"]
+    kinds = ("kill", "error", "errors", "ctrl-c", "recovered")
+    lines = ["| command | renames by | calls | killed | error | errors | Ctrl-C | recovered |"]
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for row in rows:
+        lines.append(f"| {' | '.join(str(row[key]) for key in ('action', 'way', 'calls', *kinds))} |")
+    total = (f"{sum(row[key] for row in rows):,}" for key in ("calls", *kinds))
+    lines.append(f"| all | | {' | '.join(total)} |")
+    told = f"{measured['runs']:,} runs ({measured['system']}): {_faults(measured['faults'])}."
+    return "\n".join([*lines, "", told])
+
+
+def fuzz_table(measured: dict[str, Any]) -> str:
+    """How many inputs of each kind were tried, and how the commands ended, as Markdown."""
+    lines = ["| kind | inputs | done | refused |", "| --- | --- | --- | --- |"]
+    for row in measured["rows"]:
+        lines.append(f"| {row['kind']} | {row['inputs']:,} | {row['done']:,} | {row['refused']:,} |")
+    inputs = sum(row["inputs"] for row in measured["rows"])
+    told = f"{inputs:,} inputs of seed {measured['seed']}: {_faults(sum(row['faults'] for row in measured['rows']))}."
+    return "\n".join([*lines, "", told])
+
+
+def _faults(number: int) -> str:
+    return f"{number} faults" if number else "no fault"

@@ -25,8 +25,10 @@ from tables import (
     calibration_table,
     conditions_table,
     counts_table,
+    crash_table,
     disc_table,
     errors_table,
+    fuzz_table,
     heatmap_table,
     int8_table,
     paper_table,
@@ -125,6 +127,9 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield card, "limits", listed["tridab-s"]
     every = "\n\n".join(f"**{name}**\n\n{text}" for name, text in listed.items())
     yield models, "limits", every
+    reliability = json.loads(read(RESULTS / "reliability.json"))
+    yield ROOT / "docs" / "reliability.md", "crash", crash_table(reliability["crash"])
+    yield ROOT / "docs" / "reliability.md", "fuzz", fuzz_table(reliability["fuzz"])
     yield ROOT / "CONTRIBUTING.md", "coverage", coverage_text(json.loads(read(RESULTS / "coverage.json")))
 
 
