@@ -56,9 +56,14 @@ class MoveRecovery:
     """Where the files of an interrupted run are, and how to bring them back, or forward to their new names.
 
     Each file is found by name and inode; by size and time of change where its inode is nowhere to be found.
+
+    Args:
+        folder: where the run was interrupted.
+        moves: those of the run.
+        copied: whether the folder is a copy: it has other inodes, and times may be coarser.
     """
 
-    def __init__(self, folder: Folder, moves: Sequence[Move]) -> None:
+    def __init__(self, folder: Folder, moves: Sequence[Move], *, copied: bool = False) -> None:
         self._folder = folder
         self._files = [_File(move, move.state.inode) for move in moves]
         self._foreign: dict[str, FileState] = {}  # what has an old or new name and is no file of the run
@@ -66,8 +71,10 @@ class MoveRecovery:
         for file in self._files:
             for name in (file.move.old, file.move.new):
                 claims.setdefault(name, []).append(file)
-        self._find_by_inode(claims)
+        self._find_by_inode(claims, copied)
         self._find_by_size_and_time(claims)
+        if copied:  # whose time agrees exactly has its place by now
+            self._find_by_size_and_time(claims, copied=True)
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files can have their old names (or their new ones)."""
@@ -111,7 +118,7 @@ class MoveRecovery:
             lines.append(f"{show(file.move.old)} (to be {show(file.move.new)}): {where}")
         return lines
 
-    def _find_by_inode(self, claims: Mapping[str, Sequence[_File]]) -> None:
+    def _find_by_inode(self, claims: Mapping[str, Sequence[_File]], copied: bool) -> None:
         names = self._folder.names()
         for file in self._files:
             if file.move.stage in names and (status := self._folder.status(file.move.stage)):
@@ -122,17 +129,19 @@ class MoveRecovery:
             if status is None or not _is_listed(name, names):
                 continue
             state = FileState.of(status)
-            owners = [
-                file for file in claimants if state.inode == file.inode and (file.names or state.like(file.move.state))
+            owners = [  # in a copy an inode is the same by chance only, unless it is one that was found here
+                file
+                for file in claimants
+                if state.inode == file.inode and (file.names or (not copied and state.like(file.move.state)))
             ]
             for file in owners:
                 file.names.append(name)
             if not owners:
                 self._foreign[name] = state
 
-    def _find_by_size_and_time(self, claims: Mapping[str, Sequence[_File]]) -> None:
+    def _find_by_size_and_time(self, claims: Mapping[str, Sequence[_File]], *, copied: bool = False) -> None:
         likely = {
-            name: [file for file in claims[name] if not file.names and file.move.state.like(state)]
+            name: [file for file in claims[name] if not file.names and file.move.state.like(state, copied=copied)]
             for name, state in self._foreign.items()
         }
         seen = Counter(file for files in likely.values() for file in files)

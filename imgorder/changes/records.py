@@ -11,6 +11,10 @@ from imgorder.fields import Check
 
 MAX_BYTES = 255  # of a name, on nearly every file system
 
+# What is kept of a time, in ns: FAT and zip keep two seconds; tar, some file systems and many syncs one; exFAT 10 ms;
+# other syncs a ms or a µs; NTFS 100 ns.
+_GRAINS = (2_000_000_000, 1_000_000_000, 10_000_000, 1_000_000, 1_000, 100)
+
 
 @dataclass(frozen=True)
 class FileState:
@@ -25,9 +29,21 @@ class FileState:
         """The state in a file's status, or in that of a link itself."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def like(self, other: FileState) -> bool:
-        """Whether size and time agree; nothing else can be compared where inodes are not kept, as on a FAT card."""
-        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
+    def like(self, other: FileState, *, copied: bool = False) -> bool:
+        """Whether size and time agree; nothing else can be compared where inodes are not kept, as on a FAT card.
+
+        Args:
+            other: the same file's, or another's.
+            copied: whether one of the two may have been copied since, to where times are coarser. The coarser one
+                may have been cut or rounded.
+        """
+        most = max(find_grain(self.mtime_ns), find_grain(other.mtime_ns)) if copied else 1
+        return self.size == other.size and abs(self.mtime_ns - other.mtime_ns) < most
+
+
+def find_grain(time_ns: int) -> int:
+    """How coarse a time may be, in ns, by how round it is; 1 for one that is exact."""
+    return next((grain for grain in _GRAINS if time_ns % grain == 0), 1)
 
 
 def fold_name(name: str) -> str:

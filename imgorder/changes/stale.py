@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from imgorder.changes.journal import DONE, read_history
+from imgorder.changes.journal import DONE, Run, read_history
+from imgorder.changes.records import find_grain
 from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
 from imgorder.names import show
@@ -36,12 +37,18 @@ def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
             )
 
 
+def _find_latest_end(folder: Path, run: Run) -> int:
+    """When a run ended at the latest, in ns. In a copy of its folder the journal's time may be cut."""
+    time = os.stat(folder / run.journal).st_mtime_ns
+    return time if run.stable else time + find_grain(time) - 1
+
+
 def _find_names_used_since(folder: Path, written: int) -> set[str]:
     """Old and new names of all younger runs that do not cancel out."""
     younger = {
         each.run.id: each
         for each in list_runs(read_history(folder))
-        if each.run.status == DONE and os.stat(folder / each.run.journal).st_mtime_ns > written
+        if each.run.status == DONE and _find_latest_end(folder, each.run) > written
     }
     undone = {identity for identity, each in younger.items() if each.state == UNDONE}
     counting = [each.run for each in younger.values() if (each.run.of or each.run.id) not in undone]

@@ -71,7 +71,10 @@ def recover(folder: Folder, run: Run) -> Run:
         journal.discard(folder, run)
         return run
     recovery: MoveRecovery | RewriteRecovery
-    recovery = RewriteRecovery(folder, run.rewrites) if run.rewrites else MoveRecovery(folder, run.moves)
+    if run.rewrites:
+        recovery = RewriteRecovery(folder, run.rewrites)
+    else:
+        recovery = MoveRecovery(folder, run.moves, copied=not run.stable)
     if recovery.is_possible(back=True):
         left_alone = recovery.settle(back=True)
         if left_alone and folder.status(run.journal) is not None:

@@ -166,9 +166,9 @@ def _check_file(folder: Folder, back: Change, inodes: set[int] | None) -> FileSt
         if isinstance(back, Rewrite):
             if not stat.S_ISREG(status.st_mode):
                 return f"{path}: another file by now; {lost}"
-            if state.mtime_ns != back.state.mtime_ns or sha256(folder.read(back.name)) != back.before:
+            if sha256(folder.read(back.name)) != back.before:
                 return f"{path}: changed since; {lost}"
-        elif not state.like(back.state):
+        elif not state.like(back.state, copied=inodes is None):
             return f"{path}: changed since (its size or time differs); {lost}"
         elif inodes is not None and state.inode not in inodes:
             return f"{path}: another file by now; {lost}"
