@@ -849,3 +849,63 @@ def test_macos_renames_in_one_call_where_its_file_system_can(
     exclusive._find_renamex_np.cache_clear()
     assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == {"b": b"two", "c": b"one"}
     assert bool(linked) == bool(code)
+
+
+@pytest.mark.parametrize("at", [1, 4, 9])
+@pytest.mark.parametrize("another", [False, True])
+def test_a_folder_that_is_moved_meanwhile_is_named_and_recovered_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, another: bool
+) -> None:
+    folder = tangled(tmp_path / "photos")
+    before = snapshot(folder)
+    others = tangled(tmp_path / "others") if another else fill(tmp_path / "others", {})
+    expected = snapshot(others)
+    calls, real = iter(range(1000)), exclusive.renameat2
+
+    def moving(source: str, target: str) -> None:
+        if next(calls) == at:
+            folder.rename(tmp_path / "moved")
+            others.rename(folder)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+        real(source, target)
+
+    monkeypatch.setattr(exclusive, "renameat2", moving)
+    with pytest.raises(ImgorderError, match="photos: this folder was moved or replaced while it was being changed"):
+        apply_plan(plan_of(folder, TANGLED))
+    assert snapshot(folder) == expected  # nothing in the other folder was touched
+    assert "taken back; the folder is as it was before" in cli.done("undo", tmp_path / "moved", "--recover")
+    assert snapshot(tmp_path / "moved") == before
+
+
+def test_nothing_is_renamed_in_a_folder_that_took_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, others = tangled(tmp_path / "photos"), tangled(tmp_path / "others")
+    expected = snapshot(others)
+    real = Folder.sync
+
+    def moving(self: Folder) -> None:
+        real(self)
+        if (tmp_path / "others").exists():
+            folder.rename(tmp_path / "moved")
+            others.rename(folder)
+
+    monkeypatch.setattr(Folder, "sync", moving)
+    with pytest.raises(ImgorderError, match="moved or replaced"):
+        apply_plan(plan_of(folder, TANGLED))
+    assert snapshot(folder) == expected
+
+
+def test_copies_into_a_folder_that_is_moved_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, target = tangled(tmp_path / "photos"), fill(tmp_path / "copies", {})
+    before = snapshot(folder)
+    real = Folder.sync
+
+    def moving(self: Folder) -> None:
+        real(self)
+        target.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(Folder, "sync", moving)
+    with pytest.raises(ImgorderError, match="copies: this folder was moved or replaced while photos were copied"):
+        apply_plan(plan_of(folder, TANGLED, target))
+    assert snapshot(folder) == before

@@ -7,7 +7,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.changes.folder import PREFIX, Folder, create_new, describe_error, locked, sync_folder, synced, write_all
+from imgorder.changes.folder import (
+    PREFIX,
+    Folder,
+    FolderMovedError,
+    create_new,
+    describe_error,
+    locked,
+    sync_folder,
+    synced,
+    write_all,
+)
 from imgorder.changes.journal import new_run_id, refuse_unfinished
 from imgorder.changes.records import FileState
 from imgorder.errors import ImgorderError
@@ -34,6 +44,11 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
         with locked(target) as folder:
             refuse_unfinished(target)
             _copy_all(folder, files)
+    except FolderMovedError as error:
+        raise ImgorderError(
+            f"{show(target)}: this folder was moved or replaced while photos were copied into it; remove what was "
+            "copied where it is now, and try again"
+        ) from error
     except OSError as error:
         raise ImgorderError(f"{describe_error(error, target)}; nothing was copied") from error
     finally:

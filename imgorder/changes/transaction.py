@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from imgorder.changes import journal, moving, rewriting
-from imgorder.changes.folder import PREFIX, Folder, describe_error
+from imgorder.changes.folder import PREFIX, Folder, FolderMovedError, describe_error
 from imgorder.changes.journal import BACK, BEGUN, DONE, UNBEGUN, Change, History, Run
 from imgorder.changes.moving import MoveRecovery
 from imgorder.changes.rewriting import RewriteRecovery
@@ -67,6 +67,7 @@ def recover(folder: Folder, run: Run) -> Run:
         ProblemsError: if neither is possible; names each file and where it is. Nothing was changed then.
         OSError: if the disk fails.
     """
+    folder.refuse_moved()
     if run.status == UNBEGUN:
         journal.discard(folder, run)
         return run
@@ -102,6 +103,8 @@ def _take_back(folder: Folder, run: Run, error: BaseException) -> Run:
         journal.reopen(folder, run)
         # However much of the journal is on disk, this process knows what it was about to do.
         return recover(folder, replace(run, status=BEGUN))
+    except FolderMovedError:
+        raise
     except (OSError, ImgorderError, KeyboardInterrupt, SystemExit) as second:
         raise ImgorderError(
             f"{_describe(folder, error)}; taking back what was done failed too ({_describe(folder, second)}). "
