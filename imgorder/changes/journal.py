@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -208,16 +208,32 @@ def _find_readers(folder: Folder, run: Run) -> tuple[int, int | None]:
 def finish(folder: Folder, run: Run, left_alone: Sequence[str] | None = None) -> None:
     """Write that the run is done; with ``left_alone``, that it was taken back, except for some files.
 
-    The journal of such a run stays, since it knows the names of these files.
+    The journal of such a run stays, since it knows the names of these files, or that others have new inodes.
     """
     back = {} if left_alone is None else {"back": True, "left_alone": list(left_alone)}
-    inodes = {}
-    for change in run.changes if left_alone is None else run.rewrites:  # what was moved back has its old name
-        status = folder.status(change.new)
-        if status is not None and status.st_ino != change.state.inode:
-            inodes[change.new] = status.st_ino
-    record = {"done": True, **back, "inodes": inodes}
+    changes = run.changes if left_alone is None else run.rewrites  # what was moved back has its old name
+    record = {"done": True, **back, "inodes": _find_new_inodes(folder, changes)}
     folder.append(run.journal, b"\n" + _line(record))  # a crash may have cut the line before
+
+
+def is_needed(folder: Folder, run: Run) -> bool:
+    """Whether the undo of an earlier rename needs the journal of a run that was taken back.
+
+    Photos that were stamped and got their old content back are new files; without it they would be others.
+    """
+    if not _find_new_inodes(folder, run.rewrites):
+        return False
+    return any(each.moves and each.status == DONE for each in read_history(folder.path).runs)
+
+
+def _find_new_inodes(folder: Folder, changes: Iterable[Change]) -> dict[str, int]:
+    """By name, the inode of each file that has another one than before it was changed."""
+    found = ((change, folder.status(change.new)) for change in changes)
+    return {
+        change.new: status.st_ino
+        for change, status in found
+        if status is not None and status.st_ino != change.state.inode
+    }
 
 
 def reopen(folder: Folder, run: Run) -> None:

@@ -78,7 +78,7 @@ def recover(folder: Folder, run: Run) -> Run:
         recovery = MoveRecovery(folder, run.moves, copied=not run.stable)
     if recovery.is_possible(back=True):
         left_alone = recovery.settle(back=True)
-        if left_alone and folder.status(run.journal) is not None:
+        if folder.status(run.journal) is not None and (left_alone or journal.is_needed(folder, run)):
             journal.finish(folder, run, left_alone)
         else:
             journal.discard(folder, run)
