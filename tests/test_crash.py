@@ -909,3 +909,20 @@ def test_copies_into_a_folder_that_is_moved_meanwhile(tmp_path: Path, monkeypatc
     with pytest.raises(ImgorderError, match="copies: this folder was moved or replaced while photos were copied"):
         apply_plan(plan_of(folder, TANGLED, target))
     assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_case_changes_where_each_spelling_has_another_inode(
+    where_case_does_not_count: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """As exFAT through FUSE; simulated."""
+    folder = where_case_does_not_count
+    before = snapshot(folder)
+    monkeypatch.setattr(os, "lstat", inode_by_name(os.lstat))
+    with killed(Kill(0), way):
+        apply_plan(plan_of(folder, {"a.JPG": "a.jpg", "b.JPG": "C.jpg", "c.jpg": "b.jpg"}))
+        assert sorted(without_journals(snapshot(folder))) == ["C.jpg", "a.jpg", "b.jpg"]
+        undo(folder)
+    assert without_journals(snapshot(folder)) == before
+    with pytest.raises(ProblemsError, match=r"A\.jpg: is there already"):  # of a file that stays
+        apply_plan(plan_of(folder, {"c.jpg": "A.jpg"}))

@@ -691,3 +691,92 @@ def test_an_order_file_is_stale_in_a_copy_whose_journals_have_coarser_times(tmp_
     shutil.rmtree(folder)
     (line,) = refused(copy, "rename", copy, *again[1:])
     assert "2.jpg: a rename or undo has used this name since" in line
+
+
+# Photos that other programs have changed.
+
+
+def test_names_are_given_back_to_photos_that_were_changed_since_if_told(tmp_path: Path) -> None:
+    names = ["tagged", "touched", "replaced", "gone", "taken", "fine"]
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in names})
+    run = renamed(folder, {name: f"new {name}" for name in names})
+    (folder / "new tagged").write_bytes(b"tagged, and longer")
+    os.utime(folder / "new touched")
+    (folder / "new replaced").rename(folder / "other")
+    shutil.copy2(folder / "other", folder / "new replaced")
+    (folder / "new gone").unlink()
+    (folder / "taken").write_bytes(b"somebody else's")
+    plain = command("undo", folder)
+    for name in ("tagged", "touched", "replaced"):
+        assert re.search(f"new {name}: .*; {name} is not given back without --names-only$", plain.stderr, re.MULTILINE)
+    result = command("undo", folder, "--names-only")
+    assert result.exit_code == 1
+    assert "3 of 5 files" in result.stdout
+    names_each(result.stderr.splitlines(), [("new gone", "gone since"), ("new taken", "move that file elsewhere")])
+    assert (folder / "tagged").read_bytes() == b"tagged, and longer"
+    assert (folder / "taken").read_bytes() == b"somebody else's"
+    assert sorted(contents_of(folder)) == ["fine", "new taken", "other", "replaced", "tagged", "taken", "touched"]
+    (folder / "taken").unlink()
+    assert "1 of 2 files" in command("undo", folder, run, "--names-only").stdout
+
+
+def test_companions_go_back_with_a_photo_that_was_changed_since_if_told(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "a.xmp": b"x", "b.jpg": b"b"})
+    apply_plan(grouped(folder, {"a.jpg": "1.jpg", "a.xmp": "1.xmp", "b.jpg": "2.jpg"}))
+    (folder / "1.jpg").write_bytes(b"tagged")
+    assert "1 of 3 files" in command("undo", folder).stdout
+    assert "2 of 2 files" in done("undo", folder, "--names-only")
+    assert contents_of(folder) == {"a.jpg": b"tagged", "a.xmp": b"x", "b.jpg": b"b"}
+
+
+def test_names_only_is_for_renames(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    run = renamed(folder, {"0.jpg": "9.jpg"})
+    (folder / "9.jpg").rename(folder / "0.jpg")
+    from imgorder.changes.stamp import apply_stamps
+
+    apply_stamps(stamp_plan(folder))
+    (line,) = refused(folder, "undo", folder, "--names-only")
+    assert "is a stamp, which changed no names; leave --names-only out" in line
+    (folder / "0.jpg").rename(folder / "9.jpg")
+    assert "1 of 1 files" in done("undo", folder, run, "--names-only")
+    for option in ("--list", "--recover"):
+        assert command("undo", folder, option, "--names-only").exit_code == 2
+
+
+@pytest.mark.parametrize("how", ["fails", "dies", "dies twice", "edited"])
+def test_a_rename_is_undone_after_a_stamp_that_was_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Photos that were stamped and unstamped are new files; the earlier rename has to know that."""
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    renamed(folder, {"0.jpg": "1.jpg", "1.jpg": "0.jpg"})
+    middle = without_journals(snapshot(folder))
+    from imgorder.changes.stamp import apply_stamps
+
+    def all_stamped() -> bool:
+        return all((folder / f"{index}.jpg").read_bytes() != middle[f"{index}.jpg"][0] for index in range(3))
+
+    if how == "fails":
+        with monkeypatch.context() as patch:
+            real = iter([killing.refusing(errno.ENOSPC), journal.finish])
+            patch.setattr(journal, "finish", lambda *arguments: next(real)(*arguments))
+            with pytest.raises(ImgorderError, match="nothing was changed"):
+                apply_stamps(stamp_plan(folder))
+    else:
+        with killed(Kill(until=all_stamped)):
+            apply_stamps(stamp_plan(folder))
+        if how == "edited":
+            (folder / "2.jpg").write_bytes(b"edited")
+        if how == "dies twice":
+            with killed(Kill(until=lambda: not all_stamped())):
+                recover(folder)
+        recover(folder)
+    assert how == "edited" or without_journals(snapshot(folder)) == middle
+    assert states(folder) == ["done", "taken back"]
+    with pytest.raises(ImgorderError, match="is undone already"):
+        undo(folder, journal.read_history(folder).runs[-1].id)
+    done("undo", folder)
+    expected = {**before, "2.jpg": without_journals(snapshot(folder))["2.jpg"]} if how == "edited" else before
+    assert without_journals(snapshot(folder)) == expected

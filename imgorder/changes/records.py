@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -49,6 +50,31 @@ def find_grain(time_ns: int) -> int:
 def fold_name(name: str) -> str:
     """Equal for names that some file system takes for the same: names that differ in case or Unicode form only."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def find_spellings(names: Iterable[str]) -> dict[str, list[str]]:
+    """The names that a folder lists, together with those that some file system takes for the same."""
+    spellings: dict[str, list[str]] = {}
+    for name in names:
+        spellings.setdefault(fold_name(name), []).append(name)
+    return spellings
+
+
+def is_other_spelling(
+    name: str, inode: int, spellings: Mapping[str, Sequence[str]], leaving: Mapping[str, int]
+) -> bool:
+    """Whether a name by which a file is found is one of a file that gets another name, only spelt in another way.
+
+    So ``a.JPG`` finds ``a.jpg`` where case does not count.
+
+    Args:
+        name: by which it is found.
+        inode: of what is found. On some FUSE file systems each spelling has another one, so the listing comes first.
+        spellings: all that the folder lists, as `find_spellings` has it.
+        leaving: the files that get another name, and their inodes.
+    """
+    same = spellings.get(fold_name(name), [])
+    return name not in same and ((bool(same) and all(each in leaving for each in same)) or inode in leaving.values())
 
 
 def is_bare_name(name: str) -> bool:
