@@ -98,7 +98,7 @@ def find_state_problem(path: Path, state: FileState, follow: bool = False) -> st
         now = FileState.of(os.stat(path) if follow else os.lstat(path))
     except (OSError, ValueError):
         return f"{show(path)}: gone since the plan was made; make a new one"
-    return None if now == state else f"{show(path)}: changed since the plan was made; make a new one"
+    return None if state.same(now) else f"{show(path)}: changed since the plan was made; make a new one"
 
 
 def find_hard_links(folder: Path, files: Iterable[tuple[str, FileState]]) -> Iterator[str]:

@@ -87,6 +87,6 @@ def _copy(source: Path, target: str) -> int:
                 write_all(descriptor, chunk)
             shutil.copystat(source, target)
             made = os.fstat(descriptor)
-        if FileState.of(os.fstat(original.fileno())) != before or made.st_size != before.size:
+        if not before.same(FileState.of(os.fstat(original.fileno()))) or made.st_size != before.size:
             raise ImgorderError(f"{show(source)}: changed while it was copied; nothing was copied, try again")
     return made.st_ino

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from imgorder.changes.folder import Folder
 from imgorder.changes.journal import Move
@@ -72,9 +73,8 @@ class MoveRecovery:
             for name in (file.move.old, file.move.new):
                 claims.setdefault(name, []).append(file)
         self._find_by_inode(claims, copied)
-        self._find_by_size_and_time(claims)
-        if copied:  # whose time agrees exactly has its place by now
-            self._find_by_size_and_time(claims, copied=True)
+        self._find_by_size_and_time(claims, lambda before, now: before.size_and_time == now.size_and_time)
+        self._find_by_size_and_time(claims, partial(FileState.like, copied=copied))  # the rest
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files can have their old names (or their new ones)."""
@@ -132,16 +132,18 @@ class MoveRecovery:
             owners = [  # in a copy an inode is the same by chance only, unless it is one that was found here
                 file
                 for file in claimants
-                if state.inode == file.inode and (file.names or (not copied and state.like(file.move.state)))
+                if state.inode == file.inode and (file.names or (not copied and file.move.state.like(state)))
             ]
             for file in owners:
                 file.names.append(name)
             if not owners:
                 self._foreign[name] = state
 
-    def _find_by_size_and_time(self, claims: Mapping[str, Sequence[_File]], *, copied: bool = False) -> None:
+    def _find_by_size_and_time(
+        self, claims: Mapping[str, Sequence[_File]], like: Callable[[FileState, FileState], bool]
+    ) -> None:
         likely = {
-            name: [file for file in claims[name] if not file.names and file.move.state.like(state, copied=copied)]
+            name: [file for file in claims[name] if not file.names and like(file.move.state, state)]
             for name, state in self._foreign.items()
         }
         seen = Counter(file for files in likely.values() for file in files)

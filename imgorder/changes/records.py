@@ -30,16 +30,29 @@ class FileState:
         """The state in a file's status, or in that of a link itself."""
         return cls(status.st_ino, status.st_size, status.st_mtime_ns)
 
-    def like(self, other: FileState, *, copied: bool = False) -> bool:
-        """Whether size and time agree; nothing else can be compared where inodes are not kept, as on a FAT card.
+    @property
+    def size_and_time(self) -> tuple[int, int]:
+        """What can be compared where inodes are not kept, as on a FAT card."""
+        return self.size, self.mtime_ns
+
+    def like(self, now: FileState, *, copied: bool = False) -> bool:
+        """Whether size and time agree with those that a file has now.
+
+        The time may have been cut since: by a sync, or on exFAT when a new file's time leaves the kernel's memory.
 
         Args:
-            other: the same file's, or another's.
-            copied: whether one of the two may have been copied since, to where times are coarser. The coarser one
-                may have been cut or rounded.
+            now: the same file's, or another's.
+            copied: whether it may lie in a copy. There a time may have been cut or rounded, or both may be cut ones.
         """
-        most = max(find_grain(self.mtime_ns), find_grain(other.mtime_ns)) if copied else 1
-        return self.size == other.size and abs(self.mtime_ns - other.mtime_ns) < most
+        passed = now.mtime_ns - self.mtime_ns
+        if copied:
+            passed = -abs(passed)
+        most = max(find_grain(now.mtime_ns), find_grain(self.mtime_ns) if copied else 1)
+        return self.size == now.size and -most < passed <= 0
+
+    def same(self, now: FileState) -> bool:
+        """Whether a file is still the one that it was, and unchanged."""
+        return self.inode == now.inode and self.like(now)
 
 
 def find_grain(time_ns: int) -> int:

@@ -141,7 +141,7 @@ def _rewrite(folder: Folder, rewrite: Rewrite, *, keep_owner: bool = True) -> No
     if sha256(folder.read(rewrite.stage)) != rewrite.after:
         raise ImgorderError(f"{show(path)}: what was written reads back otherwise; check the disk")
     # What an editor saved since the photo was read must not be lost. A short time remains: from here to the next line.
-    if FileState.of(os.lstat(path)) != FileState.of(status):
+    if not FileState.of(status).same(FileState.of(os.lstat(path))):
         folder.remove(rewrite.stage)
         raise ImgorderError(f"{show(path)}: changed in the meantime by another program; close it and try again")
     folder.replace(rewrite.stage, rewrite.name)

@@ -186,7 +186,7 @@ def _check_file(folder: Folder, back: Change, inodes: set[int] | None, names_onl
                 return f"{path}: another file by now; {lost}"
             if sha256(folder.read(back.name)) != back.before:
                 return f"{path}: changed since; {lost}"
-        elif not names_only and not state.like(back.state, copied=inodes is None):
+        elif not names_only and not back.state.like(state, copied=inodes is None):
             return f"{path}: changed since (its size or time differs); {lost} without --names-only"
         elif not names_only and inodes is not None and state.inode not in inodes:
             return f"{path}: another file by now; {lost} without --names-only"
