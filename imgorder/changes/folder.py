@@ -134,7 +134,8 @@ def _limit_readers(descriptor: int, mode: int, group: int) -> None:
             os.fchown(descriptor, -1, group)
         except OSError:  # this user is not in that group: then no group may read it
             mode &= ~0o070
-    os.fchmod(descriptor, mode)
+    with suppress(OSError):  # where there are no modes to change, the file is as open as the photos are
+        os.fchmod(descriptor, mode)
 
 
 def describe_error(error: OSError, folder: Path) -> str:

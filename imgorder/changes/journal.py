@@ -134,6 +134,7 @@ class Run:
         inodes: by final name, the inode of each file to which the run gave a new one: all that were rewritten, and
             those that a layered file system copied when it renamed them.
         left_alone: one line for each file that could not be taken back, above all since somebody else had changed it.
+        refused: one line for each kind of attribute that the file system did not take; not kept in the journal.
     """
 
     id: str
@@ -146,6 +147,7 @@ class Run:
     stable: bool = True
     inodes: Mapping[str, int] = field(default_factory=dict)
     left_alone: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def journal(self) -> str:

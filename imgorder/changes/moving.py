@@ -65,6 +65,7 @@ class MoveRecovery:
     """
 
     def __init__(self, folder: Folder, moves: Sequence[Move], *, copied: bool = False) -> None:
+        self.refused: list[str] = []  # as of `RewriteRecovery`: a file that is moved keeps all that it has
         self._folder = folder
         self._files = [_File(move, move.state.inode) for move in moves]
         self._foreign: dict[str, FileState] = {}  # what has an old or new name and is no file of the run

@@ -33,14 +33,15 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
     time = datetime.now().isoformat(timespec="seconds")
     staged = [replace(each, stage=f"{PREFIX}{identity}-{index:06d}") for index, each in enumerate(changes)]
     run = Run(identity, number, kind, of, time, tuple(staged))
+    refused: list[str] = []
     try:
         journal.begin(folder, run)
         if run.rewrites:
-            rewriting.rewrite_all(folder, run.rewrites)
+            refused = rewriting.rewrite_all(folder, run.rewrites)
         else:
             moving.move_all(folder, run.moves)
         journal.finish(folder, run)
-        return replace(run, status=DONE)
+        return replace(run, status=DONE, refused=tuple(refused))
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         ended = _take_back(folder, run, error)
         if ended.status == DONE:
@@ -82,11 +83,11 @@ def recover(folder: Folder, run: Run) -> Run:
             journal.finish(folder, run, left_alone)
         else:
             journal.discard(folder, run)
-        return replace(run, status=BACK, left_alone=tuple(left_alone))
+        return replace(run, status=BACK, left_alone=tuple(left_alone), refused=tuple(recovery.refused))
     if recovery.is_possible(back=False):
         left_alone = recovery.settle(back=False)
         journal.finish(folder, run)
-        return replace(run, status=DONE, left_alone=tuple(left_alone))
+        return replace(run, status=DONE, left_alone=tuple(left_alone), refused=tuple(recovery.refused))
     cure, *places = recovery.report()
     raise ProblemsError(
         [

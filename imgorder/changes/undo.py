@@ -70,9 +70,8 @@ def undo(path: Path, wanted: str | None = None, *, names_only: bool = False) -> 
         for problem in find_folder_problems(path):
             raise ImgorderError(problem)
         changes, refused = _choose_changes(folder, run, history.runs, names_only)
-        if changes:
-            transaction.carry_out(folder, "undo", changes, history, run.id)
-        return replace(run, changes=tuple(changes), left_alone=tuple(refused))
+        made = transaction.carry_out(folder, "undo", changes, history, run.id) if changes else run
+        return replace(run, changes=tuple(changes), left_alone=tuple(refused), refused=made.refused)
 
 
 def recover(path: Path) -> list[Run]:

@@ -10,7 +10,7 @@ import typer
 
 from imgorder.cli import _options
 from imgorder.cli._options import named_path, spread_options
-from imgorder.cli._terminal import one_line_errors, or_on_stderr, say_if_stopped
+from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
 from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
@@ -85,7 +85,7 @@ def rename(
     runs = None
     if apply and not unsure:
         with say_if_stopped("interrupted; what was under way was taken back"):
-            runs = apply_plan(plan)
+            runs = apply_plan(plan, print_warning)
     outcome = _show_plan.describe_outcome(plan, runs, plan_file)
     with or_on_stderr([] if runs is None else outcome):
         if as_json:

@@ -64,6 +64,8 @@ def undo(
         undone = undoing.undo(folder, run, names_only=names_only)
         taken, left = len(undone.changes), len(undone.left_alone)
         print(f"{show(folder)}: {taken} of {taken + left} files of {undone.id} taken back")
+        for line in undone.refused:
+            print_warning(line)
         for line in undone.left_alone:
             print_message("error", line)
         if left:
@@ -87,6 +89,8 @@ def _recover(folder: Path) -> None:
         left = len(run.left_alone)
         way = f"taken back, except for {left} files" if left and run.status == journal.BACK else ways[run.status]
         print(f"{show(folder)}: the interrupted {run.title}: {way}")
+        for line in run.refused:
+            print_warning(line)
         for line in run.left_alone:
             print_message("error", f"{show(folder)}: {line}")
     if lost:
