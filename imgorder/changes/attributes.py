@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from imgorder.changes.records import COARSEST
 from imgorder.names import show
 
 # Shares, phones and cards refuse a change of mode or times, or have no such call.
@@ -39,8 +40,9 @@ def copy_attributes(source: str, target: str, ns: tuple[int, int] | None = None)
     if stat.S_IMODE(os.stat(target).st_mode) != mode:
         _try(lambda: os.chmod(target, mode), "mode", refused)
     _try(lambda: os.utime(target, ns=wanted), "times", refused)
-    if "times" in refused and os.stat(target).st_mtime_ns == wanted[1]:
-        del refused["times"]
+    made = os.stat(target)
+    kept = {"mode": stat.S_IMODE(made.st_mode) == mode, "times": abs(made.st_mtime_ns - wanted[1]) < COARSEST}
+    refused = {kind: refused.get(kind, "it does not say why") for kind in kept if not kept[kind]}
     flags: int | None = getattr(status, "st_flags", None)
     if flags and hasattr(os, "chflags"):  # last: one of them may forbid all other changes
         with suppress(OSError):
@@ -62,7 +64,7 @@ def describe_refused(refused: Mapping[str, Mapping[str, str]], folder: Path) -> 
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             lines.append(
                 f"{show(folder / names[0])}{more}: the {kind} could not be kept, since this file system takes none "
-                f"({refused[names[0]][kind]}); all else is as it should be"
+                f"({refused[names[0]][kind]})"
             )
     return lines
 

@@ -15,6 +15,7 @@ MAX_BYTES = 255  # of a name, on nearly every file system
 # What is kept of a time, in ns: FAT and zip keep two seconds; tar, some file systems and many syncs one; exFAT 10 ms;
 # other syncs a ms or a µs; NTFS 100 ns.
 _GRAINS = (2_000_000_000, 1_000_000_000, 10_000_000, 1_000_000, 1_000, 100)
+COARSEST = _GRAINS[0]
 
 
 @dataclass(frozen=True)
