@@ -6,14 +6,17 @@ death on the way back; some of the deaths are of a process that really ends.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
 import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -724,3 +727,202 @@ def test_a_companion_goes_back_where_another_file_needs_its_new_name(tmp_path: P
     after = without_journals(snapshot(folder))
     assert after.pop("1.jpg")[0] == b"edited"
     assert after == {name: value for name, value in before.items() if name != "a.jpg"}
+
+
+class Editor:
+    """Another program, which saves a photo anew under its old name: it writes a new file and renames it over that.
+
+    Args:
+        folder: of the photo.
+        name: of the photo.
+        when: ``before`` or ``after`` its new name is linked, on which its old name would be removed.
+    """
+
+    def __init__(self, folder: Path, name: str, when: str) -> None:
+        self.path = folder / name
+        self.when = when
+        self._link = os.link
+
+    def link(self, source: str, target: str, **named: Any) -> None:
+        if self.when == "before":
+            self.save(source)
+        self._link(source, target, **named)
+        if self.when == "after":
+            self.save(source)
+
+    def save(self, source: str) -> None:
+        if source == str(self.path):
+            self.path.with_name("draft").write_bytes(b"edited, the only copy")
+            os.rename(self.path.with_name("draft"), self.path)
+
+
+@pytest.mark.parametrize("action", ["rename", "undo rename"])
+def test_what_is_saved_while_a_file_is_linked_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
+    names = {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}
+    if action == "rename":
+        write_plan(plan_of(folder, names), tmp_path / "plan.json")
+    else:
+        apply_plan(plan_of(folder, names))
+    old, new = ("a.jpg", "1.jpg") if action == "rename" else ("1.jpg", "a.jpg")
+    with monkeypatch.context() as patch:
+        patch.setattr(exclusive, "renameat2", refusing(errno.EINVAL))
+        patch.setattr(os, "link", Editor(folder, old, "after").link)
+        act(folder, action.split()[0])
+    assert (folder / old).read_bytes() == b"edited, the only copy"
+    assert (folder / new).read_bytes() == b"a"
+    if action == "rename":
+        result = cli.command("undo", folder)
+        assert "1.jpg: its old name a.jpg is taken; move that file elsewhere first" in result.stderr
+        assert (folder / old).read_bytes() == b"edited, the only copy"
+
+
+def test_what_is_saved_just_before_a_file_is_linked_is_what_gets_the_new_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path, {"a.jpg": b"a"})
+    monkeypatch.setattr(exclusive, "renameat2", refusing(errno.EINVAL))
+    monkeypatch.setattr(os, "link", Editor(folder, "a.jpg", "before").link)
+    exclusive.rename_exclusive(str(folder / "a.jpg"), str(folder / "b.jpg"))
+    assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == {"b.jpg": b"edited, the only copy"}
+
+
+def inode_by_name(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
+    """A status as some FUSE file systems give it: each name, and each spelling of one, has an inode of its own."""
+
+    def status(path: Any, **named: Any) -> os.stat_result:
+        found = real(path, **named)
+        if isinstance(path, int):
+            return found
+        fields = list(found)
+        fields[1] = found.st_ino + zlib.crc32(os.path.basename(os.fsencode(path)))
+        return os.stat_result(fields, {"st_mtime_ns": found.st_mtime_ns, "st_atime_ns": found.st_atime_ns})
+
+    return status
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_is_renamed_where_each_name_has_another_inode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    folder = tangled(tmp_path / "photos")
+    before = snapshot(folder)
+    monkeypatch.setattr(os, "lstat", inode_by_name(os.lstat))
+    with killed(Kill(0), way):
+        apply_plan(plan_of(folder, TANGLED))
+        assert without_journals(snapshot(folder)).keys() == before.keys() - TANGLED.keys() | {*TANGLED.values()}
+        undo(folder)
+    assert without_journals(snapshot(folder)) == before
+
+
+@pytest.mark.parametrize("code", [0, errno.ENOTSUP])
+def test_macos_renames_in_one_call_where_its_file_system_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """Simulated: Linux's call answers in the place of macOS's."""
+    real, linked = exclusive.renameat2, []
+
+    def renamex_np(source: bytes, target: bytes, flags: int) -> int:
+        assert flags == 4  # RENAME_EXCL
+        try:
+            if code:
+                refusing(code)(source)
+            real(os.fsdecode(source), os.fsdecode(target))
+        except OSError as error:
+            ctypes.set_errno(error.errno or 0)
+            return -1
+        return 0
+
+    link = os.link
+    fill(tmp_path, {"a": b"one", "b": b"two"})
+    real(str(tmp_path / "a"), str(tmp_path / "a0"))  # its function is looked for while the system is still Linux
+    exclusive._find_renamex_np.cache_clear()
+    monkeypatch.setattr(exclusive, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(ctypes, "CDLL", lambda *arguments, **named: SimpleNamespace(renamex_np=renamex_np))
+    monkeypatch.setattr(exclusive, "renameat2", refusing(errno.ENOSYS))
+    monkeypatch.setattr(os, "link", lambda *arguments, **named: (linked.append(arguments), link(*arguments, **named)))
+    with pytest.raises(FileExistsError):
+        exclusive.rename_exclusive(str(tmp_path / "a0"), str(tmp_path / "b"))
+    exclusive.rename_exclusive(str(tmp_path / "a0"), str(tmp_path / "c"))
+    exclusive._find_renamex_np.cache_clear()
+    assert {name: (tmp_path / name).read_bytes() for name in os.listdir(tmp_path)} == {"b": b"two", "c": b"one"}
+    assert bool(linked) == bool(code)
+
+
+@pytest.mark.parametrize("at", [1, 4, 9])
+@pytest.mark.parametrize("another", [False, True])
+def test_a_folder_that_is_moved_meanwhile_is_named_and_recovered_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, another: bool
+) -> None:
+    folder = tangled(tmp_path / "photos")
+    before = snapshot(folder)
+    others = tangled(tmp_path / "others") if another else fill(tmp_path / "others", {})
+    expected = snapshot(others)
+    calls, real = iter(range(1000)), exclusive.renameat2
+
+    def moving(source: str, target: str) -> None:
+        if next(calls) == at:
+            folder.rename(tmp_path / "moved")
+            others.rename(folder)
+            raise OSError(errno.EIO, os.strerror(errno.EIO), source)
+        real(source, target)
+
+    monkeypatch.setattr(exclusive, "renameat2", moving)
+    with pytest.raises(ImgorderError, match="photos: this folder was moved or replaced while it was being changed"):
+        apply_plan(plan_of(folder, TANGLED))
+    assert snapshot(folder) == expected  # nothing in the other folder was touched
+    assert "taken back; the folder is as it was before" in cli.done("undo", tmp_path / "moved", "--recover")
+    assert snapshot(tmp_path / "moved") == before
+
+
+def test_nothing_is_renamed_in_a_folder_that_took_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, others = tangled(tmp_path / "photos"), tangled(tmp_path / "others")
+    expected = snapshot(others)
+    real = Folder.sync
+
+    def moving(self: Folder) -> None:
+        real(self)
+        if (tmp_path / "others").exists():
+            folder.rename(tmp_path / "moved")
+            others.rename(folder)
+
+    monkeypatch.setattr(Folder, "sync", moving)
+    with pytest.raises(ImgorderError, match="moved or replaced"):
+        apply_plan(plan_of(folder, TANGLED))
+    assert snapshot(folder) == expected
+
+
+def test_copies_into_a_folder_that_is_moved_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, target = tangled(tmp_path / "photos"), fill(tmp_path / "copies", {})
+    before = snapshot(folder)
+    real = Folder.sync
+
+    def moving(self: Folder) -> None:
+        real(self)
+        target.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(Folder, "sync", moving)
+    with pytest.raises(ImgorderError, match="copies: this folder was moved or replaced while photos were copied"):
+        apply_plan(plan_of(folder, TANGLED, target))
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_case_changes_where_each_spelling_has_another_inode(
+    where_case_does_not_count: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """As exFAT through FUSE; simulated."""
+    folder = where_case_does_not_count
+    before = snapshot(folder)
+    monkeypatch.setattr(os, "lstat", inode_by_name(os.lstat))
+    with killed(Kill(0), way):
+        apply_plan(plan_of(folder, {"a.JPG": "a.jpg", "b.JPG": "C.jpg", "c.jpg": "b.jpg"}))
+        assert sorted(without_journals(snapshot(folder))) == ["C.jpg", "a.jpg", "b.jpg"]
+        undo(folder)
+    assert without_journals(snapshot(folder)) == before
+    with pytest.raises(ProblemsError, match=r"A\.jpg: is there already"):  # of a file that stays
+        apply_plan(plan_of(folder, {"c.jpg": "A.jpg"}))

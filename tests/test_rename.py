@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import unicodedata
@@ -1168,3 +1169,38 @@ def test_a_plan_for_copies_knows_what_links_lead_to(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert "a.jpg: changed since the plan was made; make a new one" in result.stderr
     assert not (tmp_path / "copies").exists()
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS])
+@pytest.mark.parametrize("call", ["chmod", "utime"])
+def test_copies_are_made_where_a_file_system_takes_no_mode_or_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    """As GVFS, CIFS and the cards of phones; simulated."""
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
+    for file in folder.iterdir():
+        file.chmod(0o444 if call == "utime" else 0o640)
+    monkeypatch.setattr(os, call, refusing(code))
+    umask = os.umask(0o077)
+    try:
+        result = command("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    finally:
+        os.umask(umask)
+    assert result.exit_code == 0, result.stderr
+    kind = "mode" if call == "chmod" else "times"
+    (line,) = result.stderr.splitlines()
+    assert "warning: " in line
+    assert f"out/001_a.jpg and 2 more: the {kind} could not be kept" in line
+    assert os.strerror(code) in line
+    assert sorted(os.listdir(tmp_path / "out")) == ["001_a.jpg", "002_b.jpg", "003_c.jpg"]
+    mode = stat.S_IMODE((tmp_path / "out" / "001_a.jpg").stat().st_mode)
+    assert mode == (0o600 if call == "chmod" else 0o444)  # what the umask leaves of it
+
+
+def test_a_copy_that_fails_is_named_as_it_was_to_be_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
+    monkeypatch.setattr(os, "utime", refusing(errno.EIO))
+    before = snapshot(folder)
+    (line,) = command("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply").stderr.splitlines()
+    assert snapshot(folder) == before
+    assert line.endswith("out/001_a.jpg: Input/output error; nothing was copied")

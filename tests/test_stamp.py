@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
+import re
 import stat
 import struct
 from datetime import datetime, timedelta
@@ -19,6 +21,7 @@ from imgorder.changes.stamp import apply_stamps, parse_start, parse_step
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.media import exif
 from imgorder.media.exif import read_capture_time, set_capture_time
+from tests.killing import refusing
 from tests.renaming import (
     command,
     done,
@@ -425,3 +428,44 @@ def test_what_a_folder_grants_new_files_is_not_granted_for_photos(tmp_path: Path
         for file in folder.glob("*.jpg"):
             assert "system.posix_acl_access" not in os.listxattr(file)
             assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOSYS, 0])
+@pytest.mark.parametrize("call", ["chmod", "utime"])
+def test_a_file_system_that_takes_no_mode_or_times_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    """As GVFS, CIFS and the cards of phones, some of which say that all is well; simulated."""
+    kind = "mode" if call == "chmod" else "times"
+    reason = os.strerror(code) if code else "it does not say why"
+    folder, order = stampable(tmp_path)
+    before = {name: content for name, (content, _) in snapshot(folder).items()}
+    (folder / "0.jpg").chmod(0o660)
+    refuse = refusing(code) if code else lambda *arguments, **named: None
+    monkeypatch.setattr(os, call, refuse)
+    if call == "chmod":
+        monkeypatch.setattr(os, "fchmod", refuse, raising=False)
+    umask = os.umask(0o022)
+    try:
+        stamped = command("stamp", "--order", order, *AT, "--apply")
+        mode = stat.S_IMODE((folder / "0.jpg").stat().st_mode)
+        undone = command("undo", folder)
+    finally:
+        os.umask(umask)
+    assert (stamped.exit_code, undone.exit_code) == (0, 0), stamped.stderr + undone.stderr
+    (line,) = stamped.stderr.splitlines()
+    assert re.search(rf"warning: .*photos/[02]\.jpg.*: the {kind} could not be kept.*\({reason}\)", line)
+    assert ("2 more" in line) == (call == "utime")  # the others have the mode that they should have
+    assert mode == (0o640 if call == "chmod" else 0o660)  # what the umask leaves of it, never more
+    assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == before
+
+
+def test_an_error_of_the_disk_is_not_taken_for_a_file_system_without_modes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, order = stampable(tmp_path)
+    monkeypatch.setattr(os, "utime", refusing(errno.EIO))
+    before = snapshot(folder)
+    (line,) = command("stamp", "--order", order, *AT, "--apply").stderr.splitlines()
+    assert snapshot(folder) == before
+    assert "Input/output error; nothing was changed" in line

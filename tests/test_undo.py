@@ -576,3 +576,224 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path, monkeypatch: 
     result = command("rename", "--order", order, "--copy-to", "copies")
     assert (result.exit_code, result.stdout) == (1, "")
     assert is_one_error(result.stderr, "current folder", "change to one that is there")
+
+
+# Folders that were copied to where times are coarser.
+
+SECOND = 1_000_000_000
+
+
+def copied(folder: Path, copy: Path, grain: int, *, rounded: bool = False) -> Path:
+    """A copy of a folder as on a medium, or in an archive, that keeps times by the grain, in ns."""
+    shutil.copytree(folder, copy, symlinks=True)
+    for file in copy.iterdir():
+        time = (file.lstat().st_mtime_ns + (grain - 1 if rounded else 0)) // grain * grain
+        os.utime(file, ns=(0, time), follow_symlinks=False)
+    return copy
+
+
+GRAINS = [(100, False), (10_000_000, False), (SECOND, False), (2 * SECOND, False), (2 * SECOND, True)]
+
+
+@pytest.mark.parametrize(("grain", "rounded"), GRAINS)
+def test_what_was_copied_to_coarser_times_goes_back(tmp_path: Path, grain: int, rounded: bool) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b", "c": b"c"})
+    before = snapshot(folder)
+    renamed(folder, {"a": "b", "b": "c", "c": "a"})
+    copy = copied(folder, tmp_path / "copy", grain, rounded=rounded)
+    assert "3 of 3 files" in done("undo", copy)
+    assert contents_of(copy) == {name: content for name, (content, _) in before.items()}
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    return {name: content for name, (content, _) in without_journals(snapshot(folder)).items()}
+
+
+def test_in_a_copy_a_photo_of_another_time_is_still_another(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in ("near", "far", "long", "fine")})
+    renamed(folder, {name: f"new {name}" for name in ("near", "far", "long", "fine")})
+    copy = copied(folder, tmp_path / "copy", SECOND)
+    for name, seconds in (("near", 3), ("far", -3600)):
+        time = (copy / f"new {name}").stat().st_mtime_ns + seconds * SECOND
+        os.utime(copy / f"new {name}", ns=(0, time))
+    time = (copy / "new long").stat().st_mtime_ns
+    (copy / "new long").write_bytes(b"a longer one")
+    os.utime(copy / "new long", ns=(0, time))
+    result = command("undo", copy)
+    assert "1 of 4 files" in result.stdout
+    names_each(
+        [line.replace("copy/", "photos/") for line in result.stderr.splitlines()],
+        [(f"new {name}", "changed since") for name in ("near", "far", "long")],
+    )
+
+
+def test_where_the_journal_is_still_the_same_file_a_time_may_be_cut_but_not_rise(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a"})
+    renamed(folder, {"a": "b"})
+    time = (folder / "b").stat().st_mtime_ns
+    for changed in (time + 1, time // SECOND * SECOND + SECOND, time - 1, time - SECOND):
+        os.utime(folder / "b", ns=(0, changed))
+        assert "b: changed since" in command("undo", folder).stderr
+    os.utime(folder / "b", ns=(0, time // SECOND * SECOND))
+    assert "1 of 1 files" in done("undo", folder)
+
+
+def test_a_time_that_is_cut_after_the_plan_was_made_is_no_change(tmp_path: Path) -> None:
+    """The time of a new file on exFAT loses its decimals after a while."""
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    plan = plan_of(folder, {"a": "b", "b": "a"})
+    for name in "ab":
+        os.utime(folder / name, ns=(0, (folder / name).stat().st_mtime_ns // SECOND * SECOND))
+    apply_plan(plan)
+    undo(folder)
+    assert contents_of(folder) == {"a": b"a", "b": b"b"}
+    os.utime(folder / "a", ns=(0, 5 * SECOND))
+    with pytest.raises(ProblemsError, match="a: changed since the plan was made"):
+        apply_plan(plan)
+
+
+def test_the_content_alone_decides_whether_a_stamp_goes_back(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = contents_of(folder)
+    from imgorder.changes.stamp import apply_stamps
+
+    apply_stamps(stamp_plan(folder))
+    copy = copied(folder, tmp_path / "copy", 2 * SECOND)
+    os.utime(folder / "1.jpg", ns=(0, 5 * SECOND))  # touched, but not changed
+    for each in (copy, folder):
+        assert "3 of 3 files" in done("undo", each)
+        assert contents_of(each) == before
+    assert (folder / "1.jpg").stat().st_mtime_ns == 5 * SECOND
+
+
+@pytest.mark.parametrize(("grain", "rounded"), GRAINS)
+@pytest.mark.parametrize(("hidden", "new"), [(0, 0), (2, 0), (4, 0), (4, 2), (4, 4)])
+def test_an_interrupted_run_is_recovered_in_a_copy_with_coarser_times(
+    tmp_path: Path, hidden: int, new: int, grain: int, rounded: bool
+) -> None:
+    folder = fill(tmp_path / "photos", {name: name.encode() * size for size, name in enumerate("abcd", 1)})
+    before = contents_of(folder)
+    with killed(Kill(until=reached(folder, hidden, new))):
+        apply_plan(plan_of(folder, {"a": "b", "b": "c", "c": "a", "d": "e"}))
+    assert journal.read_history(folder).unfinished
+    copy = copied(folder, tmp_path / "copy", grain, rounded=rounded)
+    assert "taken back; the folder is as it was before" in done("undo", copy, "--recover")
+    assert contents_of(copy) == before
+    assert sorted(os.listdir(copy)) == sorted(before)
+
+
+def test_in_a_copy_inodes_that_agree_by_chance_mean_nothing(tmp_path: Path) -> None:
+    """Of two files of one size and time it cannot be told which is which; the numbers may belong to the other one."""
+    folder = fill(tmp_path / "photos", {"a": b"one", "b": b"two"})
+    for name in "ab":
+        os.utime(folder / name, ns=(0, SECOND))
+    with killed(Kill(until=reached(folder, 2, 2))):
+        apply_plan(plan_of(folder, {"a": "b", "b": "a"}))
+    (file,) = folder.glob("*.jsonl")
+    file.write_text(re.sub(r'(?<="inode": )\d+(?=}\n\Z)', "1", file.read_text()))
+    before = snapshot(folder)
+    with pytest.raises(ProblemsError, match="it cannot be told which"):
+        recover(folder)
+    assert snapshot(folder) == before
+
+
+def test_an_order_file_is_stale_in_a_copy_whose_journals_have_coarser_times(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
+    again = ("rename", "--order", order, "--template", "{index}{ext}")
+    os.utime(order, ns=(0, 1_700_000_000 * SECOND + 200))
+    done(*again, "--apply")
+    (file,) = folder.glob("*.jsonl")
+    os.utime(file, ns=(0, 1_700_000_000 * SECOND + 900))
+    copy = copied(folder, tmp_path / "copy", SECOND)
+    shutil.rmtree(folder)
+    (line,) = refused(copy, "rename", copy, *again[1:])
+    assert "2.jpg: a rename or undo has used this name since" in line
+
+
+# Photos that other programs have changed.
+
+
+def test_names_are_given_back_to_photos_that_were_changed_since_if_told(tmp_path: Path) -> None:
+    names = ["tagged", "touched", "replaced", "gone", "taken", "fine"]
+    folder = fill(tmp_path / "photos", {name: name.encode() for name in names})
+    run = renamed(folder, {name: f"new {name}" for name in names})
+    (folder / "new tagged").write_bytes(b"tagged, and longer")
+    os.utime(folder / "new touched")
+    (folder / "new replaced").rename(folder / "other")
+    shutil.copy2(folder / "other", folder / "new replaced")
+    (folder / "new gone").unlink()
+    (folder / "taken").write_bytes(b"somebody else's")
+    plain = command("undo", folder)
+    for name in ("tagged", "touched", "replaced"):
+        assert re.search(f"new {name}: .*; {name} is not given back without --names-only$", plain.stderr, re.MULTILINE)
+    result = command("undo", folder, "--names-only")
+    assert result.exit_code == 1
+    assert "3 of 5 files" in result.stdout
+    names_each(result.stderr.splitlines(), [("new gone", "gone since"), ("new taken", "move that file elsewhere")])
+    assert (folder / "tagged").read_bytes() == b"tagged, and longer"
+    assert (folder / "taken").read_bytes() == b"somebody else's"
+    assert sorted(contents_of(folder)) == ["fine", "new taken", "other", "replaced", "tagged", "taken", "touched"]
+    (folder / "taken").unlink()
+    assert "1 of 2 files" in command("undo", folder, run, "--names-only").stdout
+
+
+def test_companions_go_back_with_a_photo_that_was_changed_since_if_told(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "a.xmp": b"x", "b.jpg": b"b"})
+    apply_plan(grouped(folder, {"a.jpg": "1.jpg", "a.xmp": "1.xmp", "b.jpg": "2.jpg"}))
+    (folder / "1.jpg").write_bytes(b"tagged")
+    assert "1 of 3 files" in command("undo", folder).stdout
+    assert "2 of 2 files" in done("undo", folder, "--names-only")
+    assert contents_of(folder) == {"a.jpg": b"tagged", "a.xmp": b"x", "b.jpg": b"b"}
+
+
+def test_names_only_is_for_renames(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    run = renamed(folder, {"0.jpg": "9.jpg"})
+    (folder / "9.jpg").rename(folder / "0.jpg")
+    from imgorder.changes.stamp import apply_stamps
+
+    apply_stamps(stamp_plan(folder))
+    (line,) = refused(folder, "undo", folder, "--names-only")
+    assert "is a stamp, which changed no names; leave --names-only out" in line
+    (folder / "0.jpg").rename(folder / "9.jpg")
+    assert "1 of 1 files" in done("undo", folder, run, "--names-only")
+    for option in ("--list", "--recover"):
+        assert command("undo", folder, option, "--names-only").exit_code == 2
+
+
+@pytest.mark.parametrize("how", ["fails", "dies", "dies twice", "edited"])
+def test_a_rename_is_undone_after_a_stamp_that_was_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Photos that were stamped and unstamped are new files; the earlier rename has to know that."""
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    renamed(folder, {"0.jpg": "1.jpg", "1.jpg": "0.jpg"})
+    middle = without_journals(snapshot(folder))
+    from imgorder.changes.stamp import apply_stamps
+
+    def all_stamped() -> bool:
+        return all((folder / f"{index}.jpg").read_bytes() != middle[f"{index}.jpg"][0] for index in range(3))
+
+    if how == "fails":
+        with monkeypatch.context() as patch:
+            real = iter([killing.refusing(errno.ENOSPC), journal.finish])
+            patch.setattr(journal, "finish", lambda *arguments: next(real)(*arguments))
+            with pytest.raises(ImgorderError, match="nothing was changed"):
+                apply_stamps(stamp_plan(folder))
+    else:
+        with killed(Kill(until=all_stamped)):
+            apply_stamps(stamp_plan(folder))
+        if how == "edited":
+            (folder / "2.jpg").write_bytes(b"edited")
+        if how == "dies twice":
+            with killed(Kill(until=lambda: not all_stamped())):
+                recover(folder)
+        recover(folder)
+    assert how == "edited" or without_journals(snapshot(folder)) == middle
+    assert states(folder) == ["done", "taken back"]
+    with pytest.raises(ImgorderError, match="is undone already"):
+        undo(folder, journal.read_history(folder).runs[-1].id)
+    done("undo", folder)
+    expected = {**before, "2.jpg": without_journals(snapshot(folder))["2.jpg"]} if how == "edited" else before
+    assert without_journals(snapshot(folder)) == expected

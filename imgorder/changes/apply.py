@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 
@@ -51,10 +51,14 @@ def check(plan: Plan) -> None:
         raise ProblemsError(problems)
 
 
-def apply_plan(plan: Plan) -> list[Run]:
+def apply_plan(plan: Plan, warn: Callable[[str], object] = lambda line: None) -> list[Run]:
     """Rename, or copy, all files of a plan. Each folder is a transaction of its own.
 
     A plan that nobody has checked may be given: it is checked here, where no other imgorder can change the folders.
+
+    Args:
+        plan: what is to be done.
+        warn: is told what the copies cannot have where they are, once they are made.
 
     Returns:
         The run of each folder in which something changed; none for copies.
@@ -72,7 +76,8 @@ def apply_plan(plan: Plan) -> list[Run]:
             else:
                 check(plan)
                 files = [(planned.folder / file.old, file.new) for planned in plan.sets for file in planned.files]
-                copy_all(files, plan.copy_to)
+                for line in copy_all(files, plan.copy_to):
+                    warn(line)
     except (KeyboardInterrupt, SystemExit) as stop:
         raise Stopped(stop, _describe(finished)) from stop
     except ProblemsError:

@@ -13,7 +13,14 @@ from pathlib import Path
 from imgorder.changes.companions import Look, find_belonging, find_unclaimed, list_folder
 from imgorder.changes.folder import PREFIX
 from imgorder.changes.plan import Plan, PlannedFile, PlannedSet
-from imgorder.changes.records import MAX_BYTES, FileState, fold_name, is_bare_name
+from imgorder.changes.records import (
+    MAX_BYTES,
+    FileState,
+    find_spellings,
+    fold_name,
+    is_bare_name,
+    is_other_spelling,
+)
 from imgorder.errors import PhotoError
 from imgorder.names import is_inside, show
 
@@ -128,7 +135,7 @@ def find_state_problem(path: Path, state: FileState, follow: bool = False) -> st
         now = FileState.of(os.stat(path) if follow else os.lstat(path))
     except (OSError, ValueError):
         return f"{show(path)}: gone since the plan was made; make a new one"
-    return None if now == state else f"{show(path)}: changed since the plan was made; make a new one"
+    return None if state.same(now) else f"{show(path)}: changed since the plan was made; make a new one"
 
 
 def find_hard_links(folder: Path, files: Iterable[tuple[str, FileState]]) -> Iterator[str]:
@@ -249,11 +256,10 @@ def _find_rename_problems(planned: PlannedSet, look: Look) -> Iterator[str]:
 
 
 def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look: Look) -> Iterator[str]:
-    leaving = {file.old for file in changing}
-    inodes = {file.state.inode for file in changing}
+    leaving = {file.old: file.state.inode for file in changing}
     staying = {fold_name(file.old) for file in planned.files if file.old == file.new}
     try:
-        names = look(planned.folder).names
+        spellings = find_spellings(look(planned.folder).names)
     except PhotoError:
         return
     for file in changing:
@@ -265,8 +271,8 @@ def _find_taken_names(planned: PlannedSet, changing: Sequence[PlannedFile], look
             continue
         if fold_name(file.new) in staying or not is_bare_name(file.new):
             continue  # a problem already: a duplicate, or not a file name
-        if file.new not in names and status.st_ino in inodes:
-            continue  # a.JPG where case does not count: one of the files that are leaving, in other letters
+        if is_other_spelling(file.new, status.st_ino, spellings, leaving):
+            continue
         yield f"{show(path)}: is there already; use another --template, or move it elsewhere"
 
 

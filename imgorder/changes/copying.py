@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.changes.folder import PREFIX, Folder, create_new, describe_error, locked, sync_folder, synced, write_all
+from imgorder.changes.attributes import copy_attributes, describe_refused
+from imgorder.changes.folder import (
+    PREFIX,
+    Folder,
+    FolderMovedError,
+    create_new,
+    describe_error,
+    locked,
+    sync_folder,
+    synced,
+    write_all,
+)
 from imgorder.changes.journal import new_run_id, refuse_unfinished
 from imgorder.changes.records import FileState
 from imgorder.errors import ImgorderError
@@ -16,12 +27,15 @@ from imgorder.names import show
 _CHUNK = 1 << 20
 
 
-def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
+def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> list[str]:
     """Copy files into a folder, which is made if it is missing.
 
     Args:
         files: source and bare new name of each; a link is copied as the file that it leads to.
         target: the folder.
+
+    Returns:
+        One line for each kind of attribute that the folder's file system does not take.
 
     Raises:
         ImgorderError: if one cannot be copied; what was copied is removed again.
@@ -33,7 +47,12 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
             sync_folder(target.parent)
         with locked(target) as folder:
             refuse_unfinished(target)
-            _copy_all(folder, files)
+            return _copy_all(folder, files)
+    except FolderMovedError as error:
+        raise ImgorderError(
+            f"{show(target)}: this folder was moved or replaced while photos were copied into it; remove what was "
+            "copied where it is now, and try again"
+        ) from error
     except OSError as error:
         raise ImgorderError(f"{describe_error(error, target)}; nothing was copied") from error
     finally:
@@ -41,18 +60,24 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> None:
             os.rmdir(target)
 
 
-def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> None:
+def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> list[str]:
     run = new_run_id()
     # Other hidden names than those of a rename: those are photos, but these are copies, which can be removed.
     stages = [f"{PREFIX}{run}.copy-{index:06d}" for index in range(len(files))]
     inodes: dict[str, int] = {}  # of copies that are whole
+    refused: dict[str, dict[str, str]] = {}
     try:
-        for stage, (source, _) in zip(stages, files, strict=True):
-            inodes[stage] = _copy(source, folder.at(stage))
+        for stage, (source, new) in zip(stages, files, strict=True):
+            try:
+                inodes[stage], refused[new] = _copy(source, folder.at(stage))
+            except OSError as error:  # the hidden name means nothing to anybody, and goes with the copy
+                name = str(source) if str(error.filename) == str(source) else folder.at(new)
+                raise OSError(error.errno, error.strerror or str(error), name) from error
         folder.sync()
         for stage, (_, new) in zip(stages, files, strict=True):
             folder.rename(stage, new)
         folder.sync()
+        return describe_refused(refused, folder.path)
     except BaseException:
         for stage, (_, new) in zip(stages, files, strict=True):
             status = folder.status(new) if stage in inodes else None
@@ -63,15 +88,19 @@ def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> None:
         raise
 
 
-def _copy(source: Path, target: str) -> int:
-    """Copy one file with its times and mode, onto the disk; gives the copy's inode."""
+def _copy(source: Path, target: str) -> tuple[int, dict[str, str]]:
+    """Copy one file with its times and mode, onto the disk; gives the copy's inode, and which of these it cannot have.
+
+    Where the mode cannot be changed later, the copy has the one with which it was made.
+    """
     with source.open("rb") as original:
         before = FileState.of(os.fstat(original.fileno()))
-        with synced(create_new(target)) as descriptor:
+        mode = stat.S_IMODE(os.fstat(original.fileno()).st_mode) & 0o777
+        with synced(create_new(target, mode | stat.S_IRUSR | stat.S_IWUSR)) as descriptor:
             while chunk := original.read(_CHUNK):
                 write_all(descriptor, chunk)
-            shutil.copystat(source, target)
+            refused = copy_attributes(str(source), target)
             made = os.fstat(descriptor)
-        if FileState.of(os.fstat(original.fileno())) != before or made.st_size != before.size:
+        if not before.same(FileState.of(os.fstat(original.fileno()))) or made.st_size != before.size:
             raise ImgorderError(f"{show(source)}: changed while it was copied; nothing was copied, try again")
-    return made.st_ino
+    return made.st_ino, refused

@@ -7,11 +7,13 @@ import errno
 import os
 import sys
 from functools import cache
+from typing import NoReturn
 
 _AT_FDCWD = -100
-_RENAME_NOREPLACE = 1
+_RENAME_NOREPLACE = 1  # of Linux
+_RENAME_EXCL = 4  # of macOS
 
-# The kernel or the file system does not know RENAME_NOREPLACE.
+# The kernel or the file system knows no rename that refuses a target that exists.
 _NO_FLAG = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 # The file system has no hard links (FAT, many network shares), or the kernel grants none for this file.
 _NO_LINK = {*_NO_FLAG, errno.EPERM, errno.EMLINK, errno.EACCES}
@@ -20,8 +22,9 @@ _NO_LINK = {*_NO_FLAG, errno.EPERM, errno.EMLINK, errno.EACCES}
 def rename_exclusive(source: str, target: str) -> None:
     """Give a file another name in its folder.
 
-    Where no system call does that in one step, the new name is linked and then the old one removed. Where there are
-    no links either, the file is renamed after a look whether the new name is free.
+    Where no system call does that in one step, the new name is linked and then the old one removed, unless another
+    program has put another file there meanwhile. Where there are no links either, the file is renamed after a look
+    whether the new name is free.
 
     Raises:
         FileExistsError: if the new name is taken. What has it is left as it is.
@@ -30,12 +33,14 @@ def rename_exclusive(source: str, target: str) -> None:
     if sys.platform == "win32":
         os.rename(source, target)  # Windows refuses a target that exists
         return
-    try:
-        renameat2(source, target)
-        return
-    except OSError as error:
-        if error.errno not in _NO_FLAG:
-            raise
+    for rename in (renameat2, renamex_np):
+        try:
+            rename(source, target)
+            return
+        except OSError as error:
+            if error.errno not in _NO_FLAG:
+                raise
+    before = os.lstat(source)
     try:
         os.link(source, target, follow_symlinks=False)
     except NotImplementedError:  # this system links what a symbolic link points to, not the link
@@ -44,7 +49,10 @@ def rename_exclusive(source: str, target: str) -> None:
         if error.errno not in _NO_LINK:
             raise
     else:
-        os.unlink(source)
+        # A program that saves a file writes a new one and renames it over the old one: that would be its only copy.
+        # Each name is compared with itself first, since on some FUSE file systems two names have two inodes.
+        if os.path.samestat(now := os.lstat(source), before) or os.path.samestat(now, os.lstat(target)):
+            os.unlink(source)
         return
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
@@ -57,8 +65,21 @@ def renameat2(source: str, target: str) -> None:
     if function is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     if function(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), _RENAME_NOREPLACE) != 0:
-        code = ctypes.get_errno()
-        raise OSError(code, os.strerror(code), source, None, target)
+        _raise_error(source, target)
+
+
+def renamex_np(source: str, target: str) -> None:
+    """The same of macOS."""
+    function = _find_renamex_np()
+    if function is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if function(os.fsencode(source), os.fsencode(target), _RENAME_EXCL) != 0:
+        _raise_error(source, target)
+
+
+def _raise_error(source: str, target: str) -> NoReturn:
+    code = ctypes.get_errno()
+    raise OSError(code, os.strerror(code), source, None, target)
 
 
 @cache
@@ -66,4 +87,12 @@ def _find_renameat2() -> ctypes._NamedFuncPointer | None:
     function = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if sys.platform == "linux" else None
     if function is not None:
         function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    return function
+
+
+@cache
+def _find_renamex_np() -> ctypes._NamedFuncPointer | None:
+    function = getattr(ctypes.CDLL(None, use_errno=True), "renamex_np", None) if sys.platform == "darwin" else None
+    if function is not None:
+        function.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_uint]
     return function

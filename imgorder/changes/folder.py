@@ -18,11 +18,35 @@ _NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 _LOCK_FILE = ".imgorder.lock"  # on Windows only, where a folder itself cannot be locked
 
 
-class Folder:
-    """One folder under a lock. All names are names in it. Only `replace` ever replaces a file."""
+class FolderMovedError(ImgorderError):
+    """A folder is not where it was when it was locked: another one may be there, with other files of these names."""
 
-    def __init__(self, path: Path) -> None:
+
+class Folder:
+    """One folder under a lock. All names are names in it. Only `replace` ever replaces a file.
+
+    Whatever gives or takes a name raises a `FolderMovedError` if the folder was moved meanwhile.
+
+    Args:
+        path: where it is.
+        status: its status when it was locked.
+    """
+
+    def __init__(self, path: Path, status: os.stat_result | None = None) -> None:
         self.path = path
+        self._status = os.stat(path) if status is None else status
+
+    def refuse_moved(self) -> None:
+        """Raise a `FolderMovedError` unless the folder is still there."""
+        try:
+            if os.path.samestat(os.stat(self.path), self._status):
+                return
+        except FileNotFoundError:
+            pass
+        raise FolderMovedError(
+            f"{show(self.path)}: this folder was moved or replaced while it was being changed; run "
+            "`imgorder undo --recover` in it, where it is now"
+        )
 
     def at(self, name: str) -> str:
         """The path of a name."""
@@ -41,14 +65,17 @@ class Folder:
 
     def rename(self, old: str, new: str) -> None:
         """Raises FileExistsError if the new name is taken."""
+        self.refuse_moved()
         rename_exclusive(self.at(old), self.at(new))
 
     def replace(self, new: str, name: str) -> None:
         """Put one file in the place of another in one step."""
+        self.refuse_moved()
         os.replace(self.at(new), self.at(name))
 
     def remove(self, name: str) -> None:
         """Remove a file of our own."""
+        self.refuse_moved()
         os.unlink(self.at(name))
 
     def remove_second_name(self, name: str, kept: str) -> None:
@@ -57,6 +84,7 @@ class Folder:
         Raises:
             ImgorderError: if they are two files; removing one would lose it.
         """
+        self.refuse_moved()
         one, other = os.lstat(self.at(name)), os.lstat(self.at(kept))
         if (one.st_dev, one.st_ino) != (other.st_dev, other.st_ino) or one.st_nlink < 2:
             raise ImgorderError(f"{show(self.at(name))}: not the same file as {show(kept)}; look at both by hand")
@@ -69,6 +97,7 @@ class Folder:
             mode: who may read it.
             group: of which the mode speaks, from before anything is in the file; None where the folder decides both.
         """
+        self.refuse_moved()
         with synced(create_new(self.at(name), mode if group is None else 0o600)) as descriptor:
             if group is not None:
                 _limit_readers(descriptor, mode, group)
@@ -105,7 +134,8 @@ def _limit_readers(descriptor: int, mode: int, group: int) -> None:
             os.fchown(descriptor, -1, group)
         except OSError:  # this user is not in that group: then no group may read it
             mode &= ~0o070
-    os.fchmod(descriptor, mode)
+    with suppress(OSError):  # where there are no modes to change, the file is as open as the photos are
+        os.fchmod(descriptor, mode)
 
 
 def describe_error(error: OSError, folder: Path) -> str:
@@ -182,7 +212,7 @@ def locked(path: Path) -> Iterator[Folder]:
                 f"{show(path)}: this file system has no locks ({error.strerror}); copy the photos to another one "
                 "(rename: --copy-to)"
             ) from error
-        yield Folder(path)
+        yield Folder(path, os.fstat(descriptor))
     finally:
         os.close(descriptor)
 

@@ -14,7 +14,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -141,6 +141,7 @@ class Run:
             those that a layered file system copied when it renamed them.
         left_alone: one line for each file that could not be taken back, above all since somebody else had changed it.
         owner: whose journal it is, for people; empty for one whose word counts (`_name_stranger`).
+        refused: one line for each kind of attribute that the file system did not take; not kept in the journal.
     """
 
     id: str
@@ -154,6 +155,7 @@ class Run:
     inodes: Mapping[str, int] = field(default_factory=dict)
     left_alone: tuple[str, ...] = ()
     owner: str = ""
+    refused: tuple[str, ...] = ()
 
     @property
     def journal(self) -> str:
@@ -216,16 +218,32 @@ def _find_readers(folder: Folder, run: Run) -> tuple[int, int | None]:
 def finish(folder: Folder, run: Run, left_alone: Sequence[str] | None = None) -> None:
     """Write that the run is done; with ``left_alone``, that it was taken back, except for some files.
 
-    The journal of such a run stays, since it knows the names of these files.
+    The journal of such a run stays, since it knows the names of these files, or that others have new inodes.
     """
     back = {} if left_alone is None else {"back": True, "left_alone": list(left_alone)}
-    inodes = {}
-    for change in run.changes if left_alone is None else run.rewrites:  # what was moved back has its old name
-        status = folder.status(change.new)
-        if status is not None and status.st_ino != change.state.inode:
-            inodes[change.new] = status.st_ino
-    record = {"done": True, **back, "inodes": inodes}
+    changes = run.changes if left_alone is None else run.rewrites  # what was moved back has its old name
+    record = {"done": True, **back, "inodes": _find_new_inodes(folder, changes)}
     folder.append(run.journal, b"\n" + _line(record))  # a crash may have cut the line before
+
+
+def is_needed(folder: Folder, run: Run) -> bool:
+    """Whether the undo of an earlier rename needs the journal of a run that was taken back.
+
+    Photos that were stamped and got their old content back are new files; without it they would be others.
+    """
+    if not _find_new_inodes(folder, run.rewrites):
+        return False
+    return any(each.moves and each.status == DONE for each in read_history(folder.path).runs)
+
+
+def _find_new_inodes(folder: Folder, changes: Iterable[Change]) -> dict[str, int]:
+    """By name, the inode of each file that has another one than before it was changed."""
+    found = ((change, folder.status(change.new)) for change in changes)
+    return {
+        change.new: status.st_ino
+        for change, status in found
+        if status is not None and status.st_ino != change.state.inode
+    }
 
 
 def reopen(folder: Folder, run: Run) -> None:

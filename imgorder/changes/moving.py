@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from imgorder.changes.folder import Folder
 from imgorder.changes.journal import Move
@@ -56,9 +57,15 @@ class MoveRecovery:
     """Where the files of an interrupted run are, and how to bring them back, or forward to their new names.
 
     Each file is found by name and inode; by size and time of change where its inode is nowhere to be found.
+
+    Args:
+        folder: where the run was interrupted.
+        moves: those of the run.
+        copied: whether the folder is a copy: it has other inodes, and times may be coarser.
     """
 
-    def __init__(self, folder: Folder, moves: Sequence[Move]) -> None:
+    def __init__(self, folder: Folder, moves: Sequence[Move], *, copied: bool = False) -> None:
+        self.refused: list[str] = []  # as of `RewriteRecovery`: a file that is moved keeps all that it has
         self._folder = folder
         self._files = [_File(move, move.state.inode) for move in moves]
         self._foreign: dict[str, FileState] = {}  # what has an old or new name and is no file of the run
@@ -66,8 +73,9 @@ class MoveRecovery:
         for file in self._files:
             for name in (file.move.old, file.move.new):
                 claims.setdefault(name, []).append(file)
-        self._find_by_inode(claims)
-        self._find_by_size_and_time(claims)
+        self._find_by_inode(claims, copied)
+        self._find_by_size_and_time(claims, lambda before, now: before.size_and_time == now.size_and_time)
+        self._find_by_size_and_time(claims, partial(FileState.like, copied=copied))  # the rest
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files can have their old names (or their new ones)."""
@@ -111,7 +119,7 @@ class MoveRecovery:
             lines.append(f"{show(file.move.old)} (to be {show(file.move.new)}): {where}")
         return lines
 
-    def _find_by_inode(self, claims: Mapping[str, Sequence[_File]]) -> None:
+    def _find_by_inode(self, claims: Mapping[str, Sequence[_File]], copied: bool) -> None:
         names = self._folder.names()
         for file in self._files:
             if file.move.stage in names and (status := self._folder.status(file.move.stage)):
@@ -122,17 +130,21 @@ class MoveRecovery:
             if status is None or not _is_listed(name, names):
                 continue
             state = FileState.of(status)
-            owners = [
-                file for file in claimants if state.inode == file.inode and (file.names or state.like(file.move.state))
+            owners = [  # in a copy an inode is the same by chance only, unless it is one that was found here
+                file
+                for file in claimants
+                if state.inode == file.inode and (file.names or (not copied and file.move.state.like(state)))
             ]
             for file in owners:
                 file.names.append(name)
             if not owners:
                 self._foreign[name] = state
 
-    def _find_by_size_and_time(self, claims: Mapping[str, Sequence[_File]]) -> None:
+    def _find_by_size_and_time(
+        self, claims: Mapping[str, Sequence[_File]], like: Callable[[FileState, FileState], bool]
+    ) -> None:
         likely = {
-            name: [file for file in claims[name] if not file.names and file.move.state.like(state)]
+            name: [file for file in claims[name] if not file.names and like(file.move.state, state)]
             for name, state in self._foreign.items()
         }
         seen = Counter(file for files in likely.values() for file in files)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime
 
+from imgorder.changes.attributes import copy_attributes, describe_refused
 from imgorder.changes.folder import Folder, create_new, synced, write_all
 from imgorder.changes.journal import Rewrite
 from imgorder.changes.records import FileState
@@ -27,16 +27,19 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def rewrite_all(folder: Folder, rewrites: Sequence[Rewrite]) -> None:
+def rewrite_all(folder: Folder, rewrites: Sequence[Rewrite]) -> list[str]:
     """Give all files their new content.
+
+    Returns:
+        One line for each kind of attribute that they could not keep.
 
     Raises:
         OSError: if one cannot be written.
         ImgorderError: if one is not what the journal says.
     """
-    for rewrite in rewrites:
-        _rewrite(folder, rewrite)
+    refused = {rewrite.name: _rewrite(folder, rewrite) for rewrite in rewrites}
     folder.sync()
+    return describe_refused(refused, folder.path)
 
 
 class RewriteRecovery:
@@ -45,6 +48,7 @@ class RewriteRecovery:
     def __init__(self, folder: Folder, rewrites: Sequence[Rewrite]) -> None:
         self._folder = folder
         self._rewrites = rewrites
+        self.refused: list[str] = []  # after `settle`, as `rewrite_all` returns it
 
     def is_possible(self, *, back: bool) -> bool:
         """Whether all files that nobody else has changed can have their old content (or their new one)."""
@@ -77,9 +81,11 @@ class RewriteRecovery:
         for rewrite, _ in files:
             if self._folder.status(rewrite.stage) is not None:
                 self._folder.remove(rewrite.stage)
-        for rewrite in _find_steps(files, back):
-            _rewrite(self._folder, rewrite, keep_owner=False)
+        refused = {
+            rewrite.name: _rewrite(self._folder, rewrite, keep_owner=False) for rewrite in _find_steps(files, back)
+        }
         self._folder.sync()
+        self.refused = describe_refused(refused, self._folder.path)
         return [f"{show(each.name)}: changed or gone since; left alone" for each in others]
 
     def report(self) -> list[str]:
@@ -125,7 +131,8 @@ def _convert(folder: Folder, rewrite: Rewrite, data: bytes) -> bytes:
     return content
 
 
-def _rewrite(folder: Folder, rewrite: Rewrite, *, keep_owner: bool = True) -> None:
+def _rewrite(folder: Folder, rewrite: Rewrite, *, keep_owner: bool = True) -> dict[str, str]:
+    """Give one file its new content; gives what it could not keep, as `copy_attributes`."""
     path, stage = folder.at(rewrite.name), folder.at(rewrite.stage)
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode):
@@ -135,26 +142,39 @@ def _rewrite(folder: Folder, rewrite: Rewrite, *, keep_owner: bool = True) -> No
         raise ImgorderError(f"{show(path)}: changed since the plan was made; make a new one")
     content = _convert(folder, rewrite, data)
     try:
-        _write_beside(path, stage, status, content, rewrite.state.mtime_ns, keep_owner=keep_owner)
+        ns = (status.st_atime_ns, rewrite.state.mtime_ns)
+        refused = _write_beside(path, stage, status, content, ns, keep_owner=keep_owner)
+        if "mode" in refused:  # made with it, it has it from the start, except for what the umask takes
+            os.unlink(stage)
+            mode = stat.S_IMODE(status.st_mode) & 0o777
+            refused = _write_beside(path, stage, status, content, ns, mode, keep_owner=keep_owner)
     except OSError as error:  # calls on a descriptor do not know the name
         raise OSError(error.errno, error.strerror or str(error), path) from error
     if sha256(folder.read(rewrite.stage)) != rewrite.after:
         raise ImgorderError(f"{show(path)}: what was written reads back otherwise; check the disk")
     # What an editor saved since the photo was read must not be lost. A short time remains: from here to the next line.
-    if FileState.of(os.lstat(path)) != FileState.of(status):
+    if not FileState.of(status).same(FileState.of(os.lstat(path))):
         folder.remove(rewrite.stage)
         raise ImgorderError(f"{show(path)}: changed in the meantime by another program; close it and try again")
     folder.replace(rewrite.stage, rewrite.name)
+    return refused
 
 
 def _write_beside(
-    path: str, stage: str, status: os.stat_result, content: bytes, mtime_ns: int, *, keep_owner: bool
-) -> None:
+    path: str,
+    stage: str,
+    status: os.stat_result,
+    content: bytes,
+    ns: tuple[int, int],
+    mode: int = 0o600,
+    *,
+    keep_owner: bool,
+) -> dict[str, str]:
     """Write the content into a hidden file, on disk, with the original's mode, owner, attributes and times.
 
     The group is kept where the system allows that; so is the owner, and with ``keep_owner`` it is an error if not.
     """
-    with synced(create_new(stage)) as descriptor:
+    with synced(create_new(stage, mode)) as descriptor:
         write_all(descriptor, content)
         made = os.fstat(descriptor)
         if hasattr(os, "chown"):
@@ -165,9 +185,8 @@ def _write_beside(
             if made.st_uid != status.st_uid:
                 with nullcontext() if keep_owner else suppress(OSError):
                     os.chown(descriptor, status.st_uid, -1)
-        shutil.copystat(path, stage)
         _drop_other_attributes(path, stage)
-        os.utime(stage, ns=(status.st_atime_ns, mtime_ns))
+        return copy_attributes(path, stage, ns)
 
 
 def _drop_other_attributes(path: str, stage: str) -> None:
@@ -178,7 +197,6 @@ def _drop_other_attributes(path: str, stage: str) -> None:
         for name in set(os.listxattr(stage)) - set(os.listxattr(path)):
             with suppress(OSError):  # a label of the system's
                 os.removexattr(stage, name)
-        os.chmod(stage, stat.S_IMODE(os.stat(path).st_mode))
 
 
 def _hash_content(folder: Folder, rewrite: Rewrite) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from imgorder.changes.folder import describe_error
 from imgorder.changes.journal import DONE, Run, read_history
+from imgorder.changes.records import find_grain
 from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
 from imgorder.names import show
@@ -41,6 +42,12 @@ def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:
             )
 
 
+def _find_latest_end(folder: Path, run: Run) -> int:
+    """When a run ended at the latest, in ns. In a copy of its folder the journal's time may be cut."""
+    time = os.stat(folder / run.journal).st_mtime_ns
+    return time if run.stable else time + find_grain(time) - 1
+
+
 def _find_names_used_since(folder: Path, written: int) -> set[str]:
     """Old and new names of all younger runs that do not cancel out; another user's word cancels none of ours."""
     history = read_history(folder)
@@ -49,7 +56,7 @@ def _find_names_used_since(folder: Path, written: int) -> set[str]:
         younger = {
             each.run.id: each
             for each in list_runs(replace(history, runs=runs))
-            if each.run.status == DONE and os.stat(folder / each.run.journal).st_mtime_ns > written
+            if each.run.status == DONE and _find_latest_end(folder, each.run) > written
         }
         undone = {identity for identity, each in younger.items() if each.state == UNDONE}
         counting += [each.run for each in younger.values() if (each.run.of or each.run.id) not in undone]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from imgorder.changes import journal, moving, rewriting
-from imgorder.changes.folder import PREFIX, Folder, describe_error
+from imgorder.changes.folder import PREFIX, Folder, FolderMovedError, describe_error
 from imgorder.changes.journal import BACK, BEGUN, DONE, UNBEGUN, Change, History, Run
 from imgorder.changes.moving import MoveRecovery
 from imgorder.changes.rewriting import RewriteRecovery
@@ -33,14 +33,15 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
     time = datetime.now().isoformat(timespec="seconds")
     staged = [replace(each, stage=f"{PREFIX}{identity}-{index:06d}") for index, each in enumerate(changes)]
     run = Run(identity, number, kind, of, time, tuple(staged))
+    refused: list[str] = []
     try:
         journal.begin(folder, run)
         if run.rewrites:
-            rewriting.rewrite_all(folder, run.rewrites)
+            refused = rewriting.rewrite_all(folder, run.rewrites)
         else:
             moving.move_all(folder, run.moves)
         journal.finish(folder, run)
-        return replace(run, status=DONE)
+        return replace(run, status=DONE, refused=tuple(refused))
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         ended = _take_back(folder, run, error)
         if ended.status == DONE:
@@ -67,22 +68,26 @@ def recover(folder: Folder, run: Run) -> Run:
         ProblemsError: if neither is possible; names each file and where it is. Nothing was changed then.
         OSError: if the disk fails.
     """
+    folder.refuse_moved()
     if run.status == UNBEGUN:
         journal.discard(folder, run)
         return run
     recovery: MoveRecovery | RewriteRecovery
-    recovery = RewriteRecovery(folder, run.rewrites) if run.rewrites else MoveRecovery(folder, run.moves)
+    if run.rewrites:
+        recovery = RewriteRecovery(folder, run.rewrites)
+    else:
+        recovery = MoveRecovery(folder, run.moves, copied=not run.stable)
     if recovery.is_possible(back=True):
         left_alone = recovery.settle(back=True)
-        if left_alone and folder.status(run.journal) is not None:
+        if folder.status(run.journal) is not None and (left_alone or journal.is_needed(folder, run)):
             journal.finish(folder, run, left_alone)
         else:
             journal.discard(folder, run)
-        return replace(run, status=BACK, left_alone=tuple(left_alone))
+        return replace(run, status=BACK, left_alone=tuple(left_alone), refused=tuple(recovery.refused))
     if recovery.is_possible(back=False):
         left_alone = recovery.settle(back=False)
         journal.finish(folder, run)
-        return replace(run, status=DONE, left_alone=tuple(left_alone))
+        return replace(run, status=DONE, left_alone=tuple(left_alone), refused=tuple(recovery.refused))
     cure, *places = recovery.report()
     raise ProblemsError(
         [
@@ -99,6 +104,8 @@ def _take_back(folder: Folder, run: Run, error: BaseException) -> Run:
         journal.reopen(folder, run)
         # However much of the journal is on disk, this process knows what it was about to do.
         return recover(folder, replace(run, status=BEGUN))
+    except FolderMovedError:
+        raise
     except (OSError, ImgorderError, KeyboardInterrupt, SystemExit) as second:
         raise ImgorderError(
             f"{_describe(folder, error)}; taking back what was done failed too ({_describe(folder, second)}). "

@@ -11,7 +11,7 @@ from imgorder.changes import journal, transaction
 from imgorder.changes.check import find_file_problems, find_folder_problems
 from imgorder.changes.folder import Folder, describe_error, locked
 from imgorder.changes.journal import BACK, DONE, Change, History, Move, Rewrite, Run
-from imgorder.changes.records import FileState
+from imgorder.changes.records import FileState, find_spellings, is_other_spelling
 from imgorder.changes.rewriting import sha256
 from imgorder.errors import ImgorderError
 from imgorder.files import orderly_end
@@ -44,29 +44,38 @@ def list_runs(history: History) -> list[Listed]:
     return listed
 
 
-def undo(path: Path, wanted: str | None = None) -> Run:
+def undo(path: Path, wanted: str | None = None, *, names_only: bool = False) -> Run:
     """Take back the last run that is not undone yet, or a certain one.
+
+    Args:
+        path: the folder.
+        wanted: the run's id.
+        names_only: whether files of a rename get their old names back although they were changed since.
 
     Returns:
         The run, with only those changes that were taken back; ``left_alone`` has one line for each of the others.
 
     Raises:
-        ImgorderError: if there is no such run, another process is at work, or a run was interrupted. Nothing was
-            changed.
+        ImgorderError: if there is no such run, it is a stamp although ``names_only``, another process is at work, or
+            a run was interrupted. Nothing was changed.
     """
     with orderly_end(), locked(path) as folder:
         history = journal.refuse_unfinished(path)
         history.refuse_other(wanted)
         run = _choose(path, history.runs, wanted)
+        if names_only and run.rewrites:
+            raise ImgorderError(
+                f"{show(path)}: {run.id} is a stamp, which changed no names; leave --names-only out, or give the id of "
+                f"a rename: {undo_command(path, '--list')}"
+            )
         for problem in find_folder_problems(path):
             raise ImgorderError(problem)
         try:
-            changes, refused = _choose_changes(folder, run, history.runs)
+            changes, refused = _choose_changes(folder, run, history.runs, names_only)
         except OSError as error:
             raise ImgorderError(f"{describe_error(error, path)}; nothing was changed, try again") from error
-        if changes:
-            transaction.carry_out(folder, "undo", changes, history, run.id)
-        return replace(run, changes=tuple(changes), left_alone=tuple(refused))
+        made = transaction.carry_out(folder, "undo", changes, history, run.id) if changes else run
+        return replace(run, changes=tuple(changes), left_alone=tuple(refused), refused=made.refused)
 
 
 def recover(path: Path) -> list[Run]:
@@ -118,7 +127,7 @@ def _find_successors(runs: Sequence[Run]) -> dict[int, set[int]]:
     return successors
 
 
-def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run]) -> tuple[list[Change], list[str]]:
+def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: bool) -> tuple[list[Change], list[str]]:
     """The reversed changes that can be made, and why the others cannot."""
     successors = _find_successors(runs)
     possible: list[Change] = []
@@ -126,16 +135,23 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run]) -> tuple[list
     staying: dict[str | None, str] = {}  # for each group that cannot go back as a whole, the file that is the reason
     for change in _find_left(run, runs):
         back = change.reversed()
-        state = _check_file(folder, back, successors[back.state.inode] if run.stable else None)
+        state = _check_file(folder, back, successors[back.state.inode] if run.stable else None, names_only)
         if isinstance(state, str):
             refused.append(state)
             staying.setdefault(back.group, back.old)
         else:
             possible.append(replace(back, state=state))
     names = folder.names()
+    spellings = find_spellings(names)
     while True:  # each file that has to stay may keep another from its name, and all that belong to it
         leaving = {change.old: change.state.inode for change in possible}
-        blocked = [each for each in possible if each.new not in leaving and _is_taken(folder, each.new, names, leaving)]
+        blocked = [
+            each
+            for each in possible
+            if each.new not in leaving
+            and (status := folder.status(each.new)) is not None
+            and not is_other_spelling(each.new, status.st_ino, spellings, leaving)
+        ]
         refused += [
             f"{show(folder.at(each.old))}: its old name {show(each.new)} is taken; move that file elsewhere first"
             for each in blocked
@@ -153,11 +169,12 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run]) -> tuple[list
         possible = [each for each in possible if each not in blocked and each not in kept]
 
 
-def _check_file(folder: Folder, back: Change, inodes: set[int] | None) -> FileState | str:
+def _check_file(folder: Folder, back: Change, inodes: set[int] | None, names_only: bool) -> FileState | str:
     """The state of a file that can be changed back, or why it cannot.
 
     Args:
-        inodes: those that a file that was moved may have; None for any.
+        inodes: those that a file that was moved may have; None for any, in a copy of the folder.
+        names_only: whether a file that was moved may be any.
     """
     path = show(folder.at(back.old))
     moved = isinstance(back, Move)
@@ -170,21 +187,13 @@ def _check_file(folder: Folder, back: Change, inodes: set[int] | None) -> FileSt
         if isinstance(back, Rewrite):
             if not stat.S_ISREG(status.st_mode):
                 return f"{path}: another file by now; {lost}"
-            if state.mtime_ns != back.state.mtime_ns or sha256(folder.read(back.name)) != back.before:
+            if sha256(folder.read(back.name)) != back.before:
                 return f"{path}: changed since; {lost}"
-        elif not state.like(back.state):
-            return f"{path}: changed since (its size or time differs); {lost}"
-        elif inodes is not None and state.inode not in inodes:
-            return f"{path}: another file by now; {lost}"
+        elif not names_only and not back.state.like(state, copied=inodes is None):
+            return f"{path}: changed since (its size or time differs); {lost} without --names-only"
+        elif not names_only and inodes is not None and state.inode not in inodes:
+            return f"{path}: another file by now; {lost} without --names-only"
         return next(find_file_problems(folder.path, back.old), state)
     except (OSError, ValueError) as error:  # a foreign journal may name what no file can be called
         reason = error.strerror if isinstance(error, OSError) else error
         return f"{path}: cannot be looked at ({reason}); check its permissions"
-
-
-def _is_taken(folder: Folder, name: str, names: set[str], leaving: dict[str, int]) -> bool:
-    status = folder.status(name)
-    if status is None:
-        return False
-    # Where case does not count, a.JPG may be one of the files that go back, in other letters.
-    return name in names or status.st_ino not in leaving.values()

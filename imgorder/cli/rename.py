@@ -88,7 +88,7 @@ def rename(
     runs = None
     if apply and not unsure:
         with say_if_stopped("interrupted; what was under way was taken back"):
-            runs = apply_plan(plan)
+            runs = apply_plan(plan, print_warning)
     outcome = _show_plan.describe_outcome(plan, runs, plan_file)
     with or_on_stderr([] if runs is None else outcome):
         if as_json:

@@ -9,7 +9,7 @@ import typer
 
 from imgorder.cli import _options
 from imgorder.cli._options import spread_options
-from imgorder.cli._terminal import one_line_errors, or_on_stderr, say_if_stopped
+from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
 from imgorder.errors import EXIT_UNSURE
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
@@ -61,6 +61,8 @@ def stamp(
     if run is None:
         print("All photos have these times already; nothing was changed.")
         return
+    for line in run.refused:
+        print_warning(line)
     outcome = f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}"
     with or_on_stderr([outcome]):
         print(outcome)

@@ -33,6 +33,10 @@ def undo(
     recover: Annotated[
         bool, typer.Option("--recover", help="Put the folder back as it was before an interrupted run.")
     ] = False,
+    names_only: Annotated[
+        bool,
+        typer.Option("--names-only", help="Give old names back to photos of a rename that were changed since, too."),
+    ] = False,
 ) -> None:
     """Take back the last rename or stamp in a folder; again for the one before it.
 
@@ -46,6 +50,8 @@ def undo(
         folder, run = Path("."), str(folder)
     if list_ + recover + (run is not None) > 1:
         raise UsageError("--list, --recover and RUN do not go together; give one of them")
+    if names_only and (list_ or recover):
+        raise UsageError("--names-only goes with neither --list nor --recover; leave one of them out")
     if list_:
         history = journal.read_history(folder)
         listed = [
@@ -59,9 +65,11 @@ def undo(
         if recover:
             _recover(folder)
             return
-        undone = undoing.undo(folder, run)
+        undone = undoing.undo(folder, run, names_only=names_only)
         taken, left = len(undone.changes), len(undone.left_alone)
         print(f"{show(folder)}: {taken} of {taken + left} files of {undone.id} taken back")
+        for line in undone.refused:
+            print_warning(line)
         for line in undone.left_alone:
             print_message("error", line)
         if left:
@@ -85,6 +93,8 @@ def _recover(folder: Path) -> None:
         left = len(run.left_alone)
         way = f"taken back, except for {left} files" if left and run.status == journal.BACK else ways[run.status]
         print(f"{show(folder)}: the interrupted {run.title}: {way}")
+        for line in run.refused:
+            print_warning(line)
         for line in run.left_alone:
             print_message("error", f"{show(folder)}: {line}")
     if lost:
