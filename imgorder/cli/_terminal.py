@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
+from imgorder.errors import EXIT_INPUT, MEMORY_CURE, NO_MEMORY, ImgorderError, ProblemsError
 from imgorder.files import exit_code
 
 P = ParamSpec("P")
@@ -46,6 +46,9 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             for message in error.problems if isinstance(error, ProblemsError) else (str(error),):
                 print_message("error", message)
             raise typer.Exit(error.exit_code) from error
+        except MemoryError as error:
+            print_message("error", f"{NO_MEMORY}; {MEMORY_CURE}")
+            raise typer.Exit(EXIT_INPUT) from error
         except FileNotFoundError as error:
             if _has_current_folder():
                 raise
