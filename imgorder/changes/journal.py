@@ -32,6 +32,9 @@ _FILE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.jsonl")
 _DRAFT = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})\.part\.jsonl")
 _STAGE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})-\d{{6,}}")
 
+# What is read of one journal; half of it may be written, so that its end always fits.
+MAX_BYTES, MAX_LINES = 256 << 20, 500_000
+
 UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
 
 
@@ -184,9 +187,12 @@ def begin(folder: Folder, run: Run) -> None:
 
     Raises:
         OSError: if it cannot be written; nothing else has happened then.
+        ImgorderError: if there is too much in it for it to be read again.
     """
     header = _Header(VERSION, run.id, run.number, run.kind, run.of, run.time)
     lines = [_line(as_record(each)) for each in (header, *run.changes)]
+    if len(lines) > MAX_LINES // 2 or sum(map(len, lines)) > MAX_BYTES // 2:
+        raise ImgorderError(f"{show(folder.path)}: {len(run.changes)} files are too many for one run; give fewer")
     folder.write_new(run.draft, b"".join(lines), *_find_readers(folder, run))
     status = folder.status(run.draft)
     # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
@@ -313,14 +319,17 @@ def _line(record: Record) -> bytes:
 def _read(path: Path, run: str) -> Run:
     try:
         status = path.lstat()
-        content = path.read_bytes() if stat.S_ISREG(status.st_mode) else None
+        large = status.st_size > MAX_BYTES
+        content = path.read_bytes() if stat.S_ISREG(status.st_mode) and not large else None
     except OSError as error:
         raise ImgorderError(
             f"{show(path)}: a journal that cannot be read ({error.strerror}); check its permissions"
         ) from error
     try:
         if content is None:
-            raise ValueError("not a file")
+            raise ValueError(f"larger than {MAX_BYTES >> 20} MiB" if large else "not a file")
+        if content.count(b"\n") > MAX_LINES:
+            raise ValueError(f"more than {MAX_LINES} lines")
         lines = [_parse(line) for line in content.splitlines(keepends=True)]
         return _read_lines(path.parent, run, lines, status.st_ino)
     except (OSError, ValueError) as error:
