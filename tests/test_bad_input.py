@@ -22,7 +22,7 @@ from imgorder.media import photos as photo_files
 from imgorder.media.kinds import name_kind
 from imgorder.media.photos import open_photo
 from imgorder.media.preprocess import to_pixels
-from tests.conftest import EXAMPLE, open_the_way
+from tests.conftest import EXAMPLE, is_one_error, open_the_way
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
@@ -321,6 +321,29 @@ def test_a_jpeg_named_avif_needs_no_avif(photos: Path, monkeypatch: pytest.Monke
     assert CliRunner().invoke(app, ["sort", str(photos)]).exit_code == 0
     (photos / "x.jpg").write_bytes(b"\0\0\0\x18ftypavif" + bytes(40))
     assert names(fails(photos), photos / "x.jpg", "this Pillow reads no AVIF")
+
+
+def sort_in_a_process(folder: Path) -> subprocess.CompletedProcess[str]:
+    """In-process tests do not see what C libraries write to stderr."""
+    command = [sys.executable, "-m", "imgorder", "sort", "--json", "--model", "path", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_libtiff_says_by_itself_is_not_passed_on(tmp_path: Path, scene: list[Image.Image]) -> None:
+    for name, image in zip("abc", scene, strict=False):
+        image.save(tmp_path / f"{name}.tif", compression="tiff_lzw", dpi=(72, 72))
+        content = (tmp_path / f"{name}.tif").read_bytes()
+        unit = struct.pack("<HHIH", 296, 3, 1, 2)
+        assert content.count(unit) == 1
+        (tmp_path / f"{name}.tif").write_bytes(content.replace(unit, struct.pack("<HHIH", 296, 3, 1, 0)))
+    result = sort_in_a_process(tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content[len(content) // 3 : len(content) // 2] = b"\xff" * (len(content) // 2 - len(content) // 3)
+    (tmp_path / "a.tif").write_bytes(content)
+    result = sort_in_a_process(tmp_path)
+    assert result.returncode == 1
+    assert is_one_error(result.stderr, "a.tif: the picture is damaged or cut off")
 
 
 def test_a_folder_named_like_a_photo(tmp_path: Path) -> None:

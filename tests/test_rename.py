@@ -814,7 +814,7 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
 def test_more_folders_than_may_be_open_at_once(tmp_path: Path, most: int) -> None:
     """The limit of the process is raised where that is allowed; else the last folders are locked one by one."""
     sets = []
-    for number in range(60):
+    for number in range(80):
         folder = fill(tmp_path / f"set-{number}", {"a.jpg": b"first", "b.jpg": b"second", "c.jpg": b"third"})
         fields = {"confidence": 0.9, "direction": "given", "model": "tridab-s", "backend": "onnx", "classes": []}
         sets.append({"folder": str(folder), "order": ["b.jpg", "a.jpg", "c.jpg"], **fields})
@@ -826,7 +826,7 @@ def test_more_folders_than_may_be_open_at_once(tmp_path: Path, most: int) -> Non
     arguments = [sys.executable, "-c", code, "rename", "--order", str(tmp_path / "order.json"), "--apply"]
     result = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-    for number in range(60):
+    for number in range(80):
         (journal,) = (name for name in os.listdir(tmp_path / f"set-{number}") if name.endswith(".jsonl"))
         assert sorted(os.listdir(tmp_path / f"set-{number}")) == [journal, "001_b.jpg", "002_a.jpg", "003_c.jpg"]
 

@@ -610,7 +610,7 @@ def test_a_journal_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     run = "20240501-120000-abcdef"
     huge = folder / f".imgorder-{run}.jsonl"
     with huge.open("wb") as file:
-        file.truncate(20 << 30)  # takes no room on the disk
+        file.truncate(257 << 20)  # takes no room on the disk
     (line,) = refused_at_once(folder, "undo", folder, "--list")
     assert "this journal is damaged (larger than 256 MiB)" in line
     huge.write_bytes(b"{}\n" * 600_000)

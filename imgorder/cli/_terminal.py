@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from imgorder.errors import EXIT_INPUT, MEMORY_CURE, NO_MEMORY, ImgorderError, ProblemsError
+from imgorder.errors import EXIT_INPUT, MEMORY_CURE, NO_MEMORY, ImgorderError, ProblemsError, is_out_of_memory
 from imgorder.files import exit_code
 
 P = ParamSpec("P")
@@ -46,13 +46,15 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             for message in error.problems if isinstance(error, ProblemsError) else (str(error),):
                 print_message("error", message)
             raise typer.Exit(error.exit_code) from error
-        except MemoryError as error:
-            print_message("error", f"{NO_MEMORY}; {MEMORY_CURE}")
-            raise typer.Exit(EXIT_INPUT) from error
         except FileNotFoundError as error:
             if _has_current_folder():
                 raise
             print_message("error", "the current folder is gone; change to one that is there")
+            raise typer.Exit(EXIT_INPUT) from error
+        except Exception as error:  # a library that cannot be loaded says so in an ImportError
+            if not is_out_of_memory(error):
+                raise
+            print_message("error", f"{NO_MEMORY}; {MEMORY_CURE}")
             raise typer.Exit(EXIT_INPUT) from error
 
     return wrapped
@@ -79,6 +81,8 @@ def _has_current_folder() -> bool:
     except FileNotFoundError:
         return False
 
+
+_STDERR = 2
 
 # A full disk or quota, a limit on a file's size, an error of the disk, and a stream that was closed.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
@@ -109,6 +113,7 @@ def writable_output() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # for names that the encoding cannot show
     for library in ("PIL", "huggingface_hub"):  # our own errors say what matters, and name the file
         warnings.filterwarnings("ignore", module=library)
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="imgorder|numpy")  # of numbers in a photo
     try:
         try:
             yield
@@ -120,6 +125,33 @@ def writable_output() -> Iterator[None]:
         print_message("error", f"the output could not be written ({error.strerror})")
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail again at exit
         raise SystemExit(EXIT_INPUT) from None
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within this block, what libraries in C write to stderr by themselves, past Python, goes nowhere.
+
+    libtiff names files that nobody has, and says such things of photos that are read well. Python's lines go on.
+    """
+    stream = sys.stderr
+    try:
+        if stream.fileno() != _STDERR:
+            raise OSError
+        own, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    except (AttributeError, OSError, ValueError):  # it is closed, or not the process's own
+        yield
+        return
+    stream.flush()
+    sys.stderr = open(own, "w", encoding=stream.encoding, errors=stream.errors, buffering=1)  # noqa: SIM115
+    os.dup2(nowhere, _STDERR)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(own, _STDERR)
+        with suppress(OSError):  # it is full
+            sys.stderr.close()
+        sys.stderr = stream
 
 
 @contextmanager
