@@ -20,7 +20,7 @@ import piexif
 import pytest
 from PIL import Image
 
-from imgorder.changes import apply, exclusive
+from imgorder.changes import apply, exclusive, transaction
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_name_problems, find_problems
 from imgorder.changes.companions import Listing, cut_ending, find_belonging, find_companions
@@ -836,14 +836,14 @@ def test_a_folder_that_is_locked_late_is_looked_at_again(tmp_path: Path, monkeyp
         plan_of(fill(tmp_path / name, {"a.jpg": name.encode()}), {"a.jpg": "b.jpg"}) for name in ("one", "two")
     )
     plan = replace(first, sets=(*first.sets, *second.sets))
-    real = apply.transaction.carry_out
+    real = transaction.carry_out
 
     def come_between(folder: Any, *arguments: Any) -> Any:
         fill(tmp_path / "two", {"b.jpg": b"of somebody else"})
         return real(folder, *arguments)
 
     monkeypatch.setattr(apply, "find_room", lambda count: 1)
-    monkeypatch.setattr(apply.transaction, "carry_out", come_between)
+    monkeypatch.setattr(transaction, "carry_out", come_between)
     with pytest.raises(ImgorderError, match=r"b\.jpg: .*one is renamed already; taken back by: imgorder undo"):
         apply_plan(plan)
     assert (tmp_path / "one" / "b.jpg").read_bytes() == b"one"

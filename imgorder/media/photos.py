@@ -16,7 +16,7 @@ from filecmp import cmp
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from imgorder.errors import PhotoError, is_out_of_memory
 from imgorder.media import kinds
@@ -300,7 +300,7 @@ def _room_for(size: int) -> Iterator[None]:
 def _scale_transparency(image: Image.Image) -> None:
     """Give the transparent colour of a PNG in the numbers that its pixels have in Pillow."""
     hidden = image.info.get("transparency")
-    if image.format != "PNG" or hidden is None or not image.tile:
+    if not isinstance(image, ImageFile.ImageFile) or image.format != "PNG" or hidden is None or not image.tile:
         return
     raw = image.tile[0].args
     if raw in ("L;2", "L;4"):
