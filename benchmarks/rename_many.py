@@ -66,6 +66,8 @@ def measure(files: int, where: Path | None) -> dict[str, float]:
         idle = peak()
         start = time.perf_counter()
         (photos,) = find_sets([folder])
+        (named,) = find_sets(photos.files)  # one by one, as an order file names them
+        assert named == photos
         ordered = SortedSet(photos, tuple(range(len(photos.files))), 1.0, "given", "none", "none")
         plan = make_plan([ordered], parse_template("{index:06d}{ext}"))
         planned = time.perf_counter()

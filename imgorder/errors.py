@@ -6,6 +6,7 @@ file's name, and what to do about it.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 
 EXIT_DONE = 0
@@ -45,3 +46,21 @@ class UsageError(ImgorderError):
     """Options that do not fit together, or do not fit the photos."""
 
     exit_code = EXIT_USAGE
+
+
+# What libraries say where memory is lacking: C++, ONNX Runtime, torch, the loader of libraries, threads, Windows.
+_NO_MEMORY = (
+    "bad allocation", "bad_alloc", "failed to allocate", "cannot allocate", "can't allocate", "not enough memory",
+    "out of memory", "failed to map segment", "can't start new thread", "pthread_create", "paging file is too small",
+)  # fmt: skip
+
+NO_MEMORY = "too little memory is left"
+MEMORY_CURE = "close other programs, or give fewer photos at once"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory."""
+    if isinstance(error, OSError) and error.errno is not None:  # whose text has names of files
+        return error.errno == errno.ENOMEM
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(each in text for each in _NO_MEMORY)

@@ -42,8 +42,14 @@ def is_inside(name: str) -> bool:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error message, to go into one line of ours; if it is empty, the kind of error."""
-    return show((str(error).strip().splitlines() or [""])[0])[:_LENGTH] or type(error).__name__
+    """The first line of an error message, to go into one line of ours; if it is empty, the kind of error.
+
+    A long one loses its middle: libraries put the reason at the end.
+    """
+    line = show((str(error).strip().splitlines() or [""])[0])
+    if len(line) > _LENGTH:
+        line = f"{line[: _LENGTH // 2].rstrip()} … {line[-_LENGTH // 2 :].lstrip()}"
+    return line or type(error).__name__
 
 
 def _escape(char: str) -> str:

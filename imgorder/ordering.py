@@ -56,7 +56,13 @@ class Ordering:
         return _from_probabilities(probabilities, self.ranks, self.backwards)
 
     def with_end(self, image: int) -> Ordering:
-        """The same set when ``image`` is known to be first: only orders that begin with it are possible."""
+        """The same set when ``image`` is known to be first: only orders that begin with it are possible.
+
+        Raises:
+            IndexError: if there is no such image.
+        """
+        if image not in range(len(self.ranks)):
+            raise IndexError(f"no image {image} in a set of {len(self.ranks)}; they are counted from 0")
         ends = np.array([image in (order[0], order[-1]) for order in self.classes])
         # The first image gets the lowest rank, which also fixes the direction.
         ranks = tuple(-1 if i == image else rank for i, rank in enumerate(self.ranks))

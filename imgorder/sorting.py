@@ -13,7 +13,7 @@ from imgorder.errors import SetSizeError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.media.lookalikes import Lookalike, find_lookalikes
-from imgorder.media.photos import PhotoSet, find_sets
+from imgorder.media.photos import PhotoSet, check_photo, find_sets
 from imgorder.media.preprocess import DEFAULT, preprocess_set
 from imgorder.names import show
 from imgorder.ordering import Ordering
@@ -170,6 +170,7 @@ def _sort_set(
 def _check_size(photos: PhotoSet) -> None:
     n = len(photos.files)
     if n == 1:
+        check_photo(photos.files[0])  # a video, or a text, is not even that
         raise SetSizeError(
             f"{show(photos.files[0])}: a single photo has no order; give {SIZES_TEXT} photos of one scene"
         )

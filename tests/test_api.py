@@ -5,12 +5,14 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import imgorder
+from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.path import PathBackend
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.preprocess import preprocess_set
@@ -77,6 +79,76 @@ def test_a_batch_of_mixed_sizes_is_what_each_set_is_alone(model: OrderingModel, 
 def test_sets_of_other_sizes_are_refused(model: OrderingModel, scene: list[Image.Image], n: int) -> None:
     with pytest.raises(imgorder.SetSizeError, match=f"a set of {n}"):
         model.order([*scene, *scene][:n])
+
+
+def test_iterators_of_sets_and_of_images_may_be_given(model: OrderingModel, scene: list[Image.Image]) -> None:
+    expected = [model.order(scene[:3]).order, model.order(scene[3:]).order]
+    given = (iter(images) for images in (scene[:3], scene[3:]))
+    assert [each.order for each in model.order_batch(given)] == expected
+    assert model.order(image for image in scene[:3]).order == expected[0]
+    assert model.order(np.stack([np.asarray(image) for image in scene[:3]])).order == expected[0]
+
+
+@pytest.mark.parametrize(
+    ("images", "meant"),
+    [
+        ("photos", "'photos' is one path or text, not a list of images; for the photos of a folder: sorted"),
+        (Path("photos"), "'photos' is one path or text"),
+        (b"photos", "b'photos' is one path or text"),
+        ({"a.jpg", "b.jpg", "c.jpg"}, "a set has no fixed order, .*give a list"),
+        (frozenset("abc"), "a frozenset has no fixed order"),
+        ({"a.jpg": 1, "b.jpg": 2}, "a dict has no fixed order"),
+        (Image.new("RGB", (9, 9)), "one picture, not a list of images"),
+        (np.zeros((9, 9, 3), np.uint8), "one picture, not a list of images"),
+        (3, "int: not a list of images"),
+        (None, "NoneType: not a list of images"),
+    ],
+)
+def test_what_is_no_list_of_images_is_refused(model: OrderingModel, images: Any, meant: str) -> None:
+    with pytest.raises(TypeError, match=meant):
+        model.order(images)
+    with pytest.raises(TypeError, match=meant.replace("list of images", "list of sets of images")):
+        model.order_batch(images)
+    with pytest.raises(TypeError):
+        model.order_batch([images])
+
+
+def test_one_set_where_several_are_meant_is_refused(model: OrderingModel) -> None:
+    with pytest.raises(TypeError, match=r"'a\.jpg' is one path or text, not a list of sets of images"):
+        model.order_batch(["a.jpg", "b.jpg", "c.jpg"])
+
+
+@pytest.mark.parametrize("image", [9, 3, -1])
+def test_a_first_image_that_is_not_there_is_an_index_error(image: int) -> None:
+    with pytest.raises(IndexError, match=f"no image {image} in a set of 3"):
+        from_probabilities(np.array([1, 2, 5]) / 8, (0, 1, 2)).with_end(image)
+
+
+def test_any_number_of_sets_takes_the_memory_of_a_few(model: OrderingModel) -> None:
+    """No network sees more than a few images at once, and nothing is kept for each shape that it has seen."""
+    backend = model.networks[6].backend
+    assert isinstance(backend, OnnxBackend)
+    options = backend.session.get_session_options()
+    assert not options.enable_cpu_mem_arena
+    assert not options.enable_mem_pattern
+
+    class Session:
+        shapes: ClassVar[list[tuple[int, ...]]] = []
+
+        def run(self, names: list[str], inputs: dict[str, Any]) -> list[Any]:
+            images = inputs["images"]
+            self.shapes.append(images.shape)
+            values = images[:, :, 0, 0, 0].sum(axis=1, keepdims=True)
+            return [values * np.arange(len(permutation_classes(images.shape[1])), dtype=np.float32)]
+
+    watched = replace(backend, session=Session())  # type: ignore[arg-type]
+    sets = np.random.default_rng(0).random((40, 6, 3, 2, 2), dtype=np.float32)
+    logits = watched.logits(sets)
+    assert sum(shape[0] for shape in Session.shapes) == 40
+    assert max(shape[0] * shape[1] for shape in Session.shapes) <= 16
+    assert np.allclose(logits[:, 1], sets[:, :, 0, 0, 0].sum(axis=1))
+    watched.logits(sets[:, :3])
+    assert Session.shapes[-1][1:] == (3, 3, 2, 2)
 
 
 def test_an_unknown_model_or_backend_is_refused() -> None:

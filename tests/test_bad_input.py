@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -20,9 +21,10 @@ from imgorder.cli import app
 from imgorder.errors import PhotoError
 from imgorder.files import atomic_write
 from imgorder.media import photos as photo_files
+from imgorder.media.kinds import name_kind
 from imgorder.media.photos import open_photo
 from imgorder.media.preprocess import to_pixels
-from tests.conftest import EXAMPLE, ROOT, open_the_way
+from tests.conftest import EXAMPLE, ROOT, is_one_error, open_the_way
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
@@ -205,6 +207,154 @@ def test_an_avif_of_the_wider_family_is_not_taken_for_heic(
     (photos / "x.avif").write_bytes(content[:8] + b"mif1" + content[12:])
     result = CliRunner().invoke(app, ["sort", str(photos)])
     assert (result.exit_code, result.stderr) == (0, "")
+
+
+def frame_header(bits: int, marker: bytes = b"\xc0", height: int = 48, channels: int = 3) -> bytes:
+    """A JPEG cut off behind its frame header."""
+    parts = b"".join(bytes([number + 1, 0x11, 0]) for number in range(channels))
+    content = struct.pack(">BHHB", bits, height, 64, channels) + parts
+    return (
+        b"\xff\xd8\xff\xfe\0\4\xff\xc0\xff" + marker + struct.pack(">H", len(content) + 2) + content + b"\xff\xda\0\2"
+    )
+
+
+def make_tiff(bits: int, kind: int = 1, photometric: int = 2, compression: int = 1, order: str = "<") -> bytes:
+    """A TIFF of 8×8 px; kind 3 is floats."""
+    channels = 1 if photometric < 2 else 3
+    tags = {256: 8, 257: 8, 258: bits, 259: compression, 262: photometric, 273: 256, 277: channels, 279: 256, 339: kind}
+    entries = b""
+    for tag, value in tags.items():
+        wide = tag in (258, 339) and channels == 3
+        field = struct.pack(order + "I", 200) if wide else struct.pack(order + "HH", value, 0)
+        entries += struct.pack(order + "HHI", tag, 3, 3 if wide else 1) + field
+    head = struct.pack(order + "2sHIH", b"II" if order == "<" else b"MM", 42, 8, len(tags)) + entries
+    numbers = [kind] * 3 if kind == 3 else [bits] * 3  # both tags lead there, so of floats only their kind is right
+    return head.ljust(200, b"\0") + struct.pack(order + "3H", *numbers) + bytes(1000)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("x.jpg", frame_header(12), "a JPEG of a kind that is not read here (12 bits a colour)"),
+        ("x.jpg", frame_header(8, b"\xc3"), "a JPEG of a kind that is not read here (lossless)"),
+        ("x.jpg", frame_header(8, b"\xc5"), "a JPEG of a kind that is not read here (hierarchical)"),
+        ("x.jpg", frame_header(8, height=0), "a JPEG of a kind that is not read here (its height stands behind"),
+        ("x.jpg", frame_header(8, channels=2), "a JPEG of a kind that is not read here (2 channels)"),
+        ("x.tif", make_tiff(64, 3, 1), "a TIFF of a kind that is not read here (grey in 64-bit floats)"),
+        ("x.tif", make_tiff(32), "a TIFF of a kind that is not read here (RGB in 32-bit numbers)"),
+        ("x.tif", make_tiff(16, 1, 8, order=">"), "a TIFF of a kind that is not read here (CIELab in 16-bit numbers)"),
+        ("x.tif", make_tiff(8, compression=34712), "a TIFF of a kind that is not read here (compression 34712)"),
+        ("x.tif", b"MM\0+\0\x08" + bytes(80), "a TIFF of a kind that is not read here (BigTIFF in big-endian order)"),
+        ("x.bmp", b"BM" + bytes(12) + struct.pack("<IIIHHI", 40, 8, 8, 1, 64, 0) + bytes(99), "(pixel depth 64)"),
+    ],
+)
+def test_a_picture_of_a_kind_that_is_not_read(photos: Path, name: str, content: bytes, reason: str) -> None:
+    (photos / name).write_bytes(content)
+    message = fails(photos)
+    assert names(message, photos / name, "save it as an 8-bit JPEG or PNG")
+    assert reason in message
+
+
+@pytest.mark.parametrize("content", [b"\xff\xd8\xff", make_tiff(8)[:60], frame_header(8), png_header(8, 8)[:30]])
+def test_a_cut_off_picture_is_called_so(photos: Path, content: bytes) -> None:
+    (photos / "x.jpg").write_bytes(content)
+    message = fails(photos)
+    assert names(message, photos / "x.jpg", "copy it again")
+    assert "the picture is damaged or cut off" in message
+
+
+VIDEOS = {
+    "clip.mp4": b"\0\0\0\x18ftypisom\0\0\2\0isomiso2",
+    "clip.mov": b"\0\0\0\x14ftypqt  \0\0\2\0qt  ",
+    "clip.3gp": b"\0\0\0\x14ftyp3gp5\0\0\2\x003gp5",
+    "clip.avi": b"RIFF\0\0\0\0AVI LIST",
+    "clip.mkv": b"\x1aE\xdf\xa3" + bytes(40),
+    "clip.mpg": b"\0\0\1\xba" + bytes(40),
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_a_video_is_called_a_video(photos: Path, name: str) -> None:
+    file = photos / name
+    file.write_bytes(VIDEOS[name] + bytes(40))
+    assert names(fails(file), file, "a video, not a photo; save frames of it")
+    for command in (["heatmap", "--out", "maps"], ["report", "--out", "x.html"], ["rename"]):
+        result = CliRunner().invoke(app, [command[0], str(file), *command[1:]])
+        assert (result.exit_code, "a video, not a photo" in result.stderr) == (1, True)
+    file.rename(photos / "x.jpg")
+    assert names(fails(photos), photos / "x.jpg", "a video, not a photo; save frames of it")
+
+
+def test_a_single_file_that_is_no_photo_is_called_so(photos: Path) -> None:
+    (photos / "notes.txt").write_text("balloon, first of May\n")
+    assert names(fails(photos / "notes.txt"), photos / "notes.txt", "not a photo in a format known here")
+
+
+@pytest.mark.parametrize("with_plugin", [False, True])
+def test_avif_and_heic_in_a_fresh_program(photos: Path, scene: list[Image.Image], with_plugin: bool) -> None:
+    """Pillow reads AVIF by itself, and HEIC only where pillow-heif is installed."""
+    heif = pytest.importorskip("pillow_heif")
+    for file in photos.iterdir():
+        Image.open(file).save(file.with_suffix(".avif"))
+        file.unlink()
+    block = "" if with_plugin else "sys.modules['pillow_heif'] = None; "
+    code = f"import sys; {block}from imgorder.cli import main; main()"
+    command = [sys.executable, "-c", code, "sort", "--model", "path", str(photos)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    heif.from_pillow(scene[4]).save(photos / "phone.jpg", format="HEIF", quality=90)
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == (0 if with_plugin else 1)
+    cure = f"{photos / 'phone.jpg'}: HEIC needs one more package; run: pip install 'imgorder[heif]'"
+    assert result.stderr == ("" if with_plugin else f"imgorder: error: {cure}\n")
+
+
+@pytest.mark.parametrize(
+    ("major", "others", "kind"),
+    [
+        (b"heic", b"mif1heic", "HEIC"),
+        (b"miaf", b"MiHBheic", "HEIC"),
+        (b"mif1", b"mif1avifmiaf", "AVIF"),
+        (b"msf1", b"msf1avis", "AVIF"),
+        (b"avis", b"msf1", "AVIF"),
+        (b"crx ", b"crx isom"[:4], None),
+        (b"isom", b"isomavc1mp41", "video"),
+    ],
+)
+def test_the_family_of_a_file_is_told_by_all_its_brands(major: bytes, others: bytes, kind: str | None) -> None:
+    box = b"ftyp" + major + bytes(4) + others
+    assert name_kind(struct.pack(">I", len(box) + 4) + box + b"\0\0\0\x08heic") == kind
+
+
+def test_a_jpeg_named_avif_needs_no_avif(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgorder.media.photos.features.check", lambda name: False)
+    (photos / "img1.jpg").rename(photos / "img1.avif")
+    assert CliRunner().invoke(app, ["sort", str(photos)]).exit_code == 0
+    (photos / "x.jpg").write_bytes(b"\0\0\0\x18ftypavif" + bytes(40))
+    assert names(fails(photos), photos / "x.jpg", "this Pillow reads no AVIF")
+
+
+def sort_in_a_process(folder: Path) -> subprocess.CompletedProcess[str]:
+    """In-process tests do not see what C libraries write to stderr."""
+    command = [sys.executable, "-m", "imgorder", "sort", "--json", "--model", "path", str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_libtiff_says_by_itself_is_not_passed_on(tmp_path: Path, scene: list[Image.Image]) -> None:
+    for name, image in zip("abc", scene, strict=False):
+        image.save(tmp_path / f"{name}.tif", compression="tiff_lzw", dpi=(72, 72))
+        content = (tmp_path / f"{name}.tif").read_bytes()
+        unit = struct.pack("<HHIH", 296, 3, 1, 2)
+        assert content.count(unit) == 1
+        (tmp_path / f"{name}.tif").write_bytes(content.replace(unit, struct.pack("<HHIH", 296, 3, 1, 0)))
+    result = sort_in_a_process(tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    content = (tmp_path / "a.tif").read_bytes()
+    third = len(content) // 3
+    (tmp_path / "a.tif").write_bytes(content[:third] + b"\xff" * third + content[2 * third :])
+    result = sort_in_a_process(tmp_path)
+    assert result.returncode == 1
+    assert is_one_error(result.stderr, "a.tif: the picture is damaged or cut off")
 
 
 def test_a_folder_named_like_a_photo(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from typer.testing import CliRunner
 
 import imgorder
 from imgorder.cli import app
+from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.checksum import verify_file
 from imgorder.model_format import ModelMetadata
+from imgorder.names import first_line
 from tests.conftest import ROOT
 from tests.test_bad_input import fails
 
@@ -181,6 +184,61 @@ def test_a_model_file_that_may_not_be_read(photos: Path, tmp_path: Path, monkeyp
     monkeypatch.setattr(Path, "open", refused)
     said = fails(photos, "--model", str(tmp_path / "made.onnx"))
     assert "made.onnx: cannot be read (Permission denied)" in said
+
+
+ALLOCATION = (
+    "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running Conv node. Name:"
+    f"'/encoder/stage1/{'block/' * 20}conv/Conv' Message: Failed to allocate memory for requested buffer of size 9"
+)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("bad allocation"), RuntimeError(ALLOCATION)])
+@pytest.mark.parametrize("when", ["start_session", "OnnxBackend.logits"])
+def test_too_little_memory_is_no_damaged_model(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, when: str
+) -> None:
+    class Session:
+        def run(self, *arguments: Any) -> None:
+            raise error
+
+    def failing(*arguments: Any) -> Any:
+        raise error
+
+    if when == "start_session":
+        monkeypatch.setattr("imgorder.inference.backends.onnx.start_session", failing)
+    else:
+        real = OnnxBackend.open
+        monkeypatch.setattr(OnnxBackend, "open", lambda *arguments: replace(real(*arguments), session=Session()))
+    message = fails(photos)
+    assert "tridab-s.onnx: too little memory is left to" in message
+    assert "close other programs, or give fewer photos at once" in message
+    assert "again" not in message
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), ImportError("x.so: failed to map segment from shared object"), OSError(errno.ENOMEM, "x")]
+)
+def test_too_little_memory_anywhere_is_one_line(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def failing(*arguments: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr("imgorder.sorting.find_lookalikes", failing)
+    line = "imgorder: error: too little memory is left; close other programs, or give fewer photos at once\n"
+    assert fails(photos) == line
+
+
+def test_a_file_whose_name_speaks_of_memory_is_not_taken_at_its_word(photos: Path) -> None:
+    (photos / "out of memory.jpg").write_text("not a photo")
+    assert "out of memory.jpg: not a photo in a format known here" in fails(photos)
+
+
+def test_a_long_reason_loses_its_middle() -> None:
+    line = first_line(RuntimeError(ALLOCATION + "\nmore"))
+    assert len(line) <= 164
+    assert line.startswith("[ONNXRuntimeError] : 6")
+    assert line.endswith("requested buffer of size 9")
 
 
 def test_onnx_runtime_keeps_quiet(photos: Path, tmp_path: Path) -> None:

@@ -451,6 +451,20 @@ def test_maps_have_the_photos_colours_and_nothing_else_of_them(photos: Path, tmp
         assert b"secret" not in file.read_bytes()
 
 
+def test_values_are_not_written_through_a_memory_map(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk fills up, the system kills a process that writes so, and nobody says why."""
+
+    def refuse(*arguments: Any, **rest: Any) -> None:
+        raise AssertionError("a memory map")
+
+    monkeypatch.setattr("mmap.mmap", refuse)
+    assert heatmap(photos, "--out", tmp_path / "maps", "--raw").exit_code == 0
+    values = [np.load(file) for file in sorted((tmp_path / "maps").glob("*.npy"))]
+    assert [(each.shape, each.dtype) for each in values] == [((300, 400), np.dtype(np.float32))] * 4
+
+
 def test_a_long_name_in_the_grid_loses_its_middle(photos: Path, tmp_path: Path, drawn: list[str]) -> None:
     name = f"burst-{'0' * 60}-17.jpg"
     (photos / "img1.jpg").rename(photos / name)

@@ -2,17 +2,32 @@ from __future__ import annotations
 
 import importlib
 import json
+import struct
 import subprocess
 import sys
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
-from imgorder.media.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, normalise, preprocess, to_pixels
+from imgorder.media.preprocess import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Preprocessing,
+    normalise,
+    preprocess,
+    preprocess_set,
+    to_pixels,
+    to_rgb,
+)
 from tests.conftest import EXAMPLE
 
 preprocess_module = importlib.import_module("imgorder.media.preprocess")
@@ -183,6 +198,137 @@ def test_colours_hidden_under_transparency_do_not_show(tmp_path: Path) -> None:
     assert (to_pixels(tmp_path / "one.png") == 255).all()
 
 
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def make_png(bits: int, colour: int, rows: bytes, *chunks: bytes) -> bytes:
+    """A PNG of 16×16 px; each of the rows begins with a zero."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, bits, colour, 0, 0, 0))
+    end = png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + end
+
+
+@pytest.mark.parametrize(
+    ("bits", "channels", "hidden", "shown", "grey"),
+    [
+        (1, 1, 0, 1, 255),
+        (2, 1, 2, 1, 85),
+        (4, 1, 5, 3, 51),
+        (8, 1, 9, 77, 77),
+        (8, 3, 9, 77, 77),
+        (16, 1, 0x1234, 0x4D4D, 0x4D),
+        (16, 1, 0x1234, 0x1235, 0x12),  # not the transparent one, but its neighbour
+        (16, 3, 0x1234, 0x4D4D, 0x4D),
+    ],
+)
+def test_a_transparent_colour_of_any_depth_does_not_show(
+    tmp_path: Path, bits: int, channels: int, hidden: int, shown: int, grey: int
+) -> None:
+    left, right = (f"{value:0{bits}b}" * channels * 8 for value in (hidden, shown))
+    row = b"\0" + int(left + right, 2).to_bytes(16 * bits * channels // 8, "big")
+    named = png_chunk(b"tRNS", struct.pack(">H", hidden) * channels)
+    (tmp_path / "a.png").write_bytes(make_png(bits, 2 if channels == 3 else 0, row * 16, named))
+    pixels = to_pixels(tmp_path / "a.png")
+    assert (pixels[:, :40] == 255).all()
+    assert (pixels[:, -40:] == grey).all()
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [png_chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(1_200_000)))],
+        [png_chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b" " * 1_200_000))],
+        [png_chunk(b"iCCP", b"display\0\0" + zlib.compress(bytes(1_200_000)))],
+        [png_chunk(b"zTXt", b"%d\0\0" % number + zlib.compress(bytes(1_000_000))) for number in range(80)],
+        [png_chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(20_000_000)))],
+        [png_chunk(b"zTXt", b"odd\0\7" + b"nonsense")],
+        [png_chunk(b"iCCP", b"odd\0\7" + b"nonsense")],
+        [png_chunk(b"pHYs", b"cut")],
+        [png_chunk(b"gAMA", b"")],
+    ],
+    ids=["text", "XMP", "profile", "many texts", "huge text", "odd text", "odd profile", "short size", "short gamma"],
+)
+def test_metadata_of_a_png_does_not_cost_the_photo(tmp_path: Path, chunks: list[bytes]) -> None:
+    grey = make_png(8, 0, (b"\0" + bytes([90] * 16)) * 16, *chunks)
+    (tmp_path / "a.png").write_bytes(grey)
+    assert (to_pixels(tmp_path / "a.png") == 90).all()
+    behind = grey.replace(b"".join(chunks), b"")  # some programs write it behind the picture
+    (tmp_path / "b.png").write_bytes(behind[:-12] + b"".join(chunks) + behind[-12:])
+    assert (to_pixels(tmp_path / "b.png") == 90).all()
+
+
+def test_pillows_own_limits_are_left_as_they_were(tmp_path: Path) -> None:
+    long = png_chunk(b"zTXt", b"workflow\0\0" + zlib.compress(bytes(1_200_000)))
+    (tmp_path / "a.png").write_bytes(make_png(8, 0, (b"\0" + bytes(16)) * 16, long))
+    to_pixels(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="MAX_TEXT_CHUNK"):
+        Image.open(tmp_path / "a.png")
+
+
+def test_floats_that_are_no_numbers_are_no_warning(tmp_path: Path) -> None:
+    values = grey().astype(np.float32) * np.float32(1e-38)
+    values[0, :3] = np.nan, np.inf, -np.inf
+    Image.fromarray(values).save(tmp_path / "a.tif")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_pixels(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "LAB", "I", "I;16", "F"])
+def test_a_picture_is_made_rgb_in_strips_as_at_once(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    whole = Image.fromarray(grey().astype(np.uint16) * 257) if mode == "I;16" else picture().convert("RGB")
+    stored = whole if mode == "I;16" else Image.new("LAB", (240, 180), (99, 9, 9)) if mode == "LAB" else None
+    stored = stored or (whole.convert("L").convert(mode) if mode in ("I", "F") else whole.convert(mode))
+    if mode == "P":
+        stored.info["transparency"] = 3
+    at_once = np.asarray(to_rgb(stored))
+    monkeypatch.setattr(preprocess_module, "_STRIP", 7 * 240)
+    assert np.array_equal(np.asarray(to_rgb(stored)), at_once)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux says so how much memory was used")
+def test_a_large_picture_with_transparency_is_in_memory_twice_at_most(tmp_path: Path) -> None:
+    stored = Image.new("P", (6000, 4000), 1)
+    stored.putpalette([0, 0, 0, 255, 0, 0])
+    stored.save(tmp_path / "a.png", transparency=1, compress_level=1)
+    code = (
+        "import re, sys; from imgorder.media.preprocess import to_pixels\n"
+        "def peak(): return int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) >> 10\n"
+        "before = peak(); assert (to_pixels(sys.argv[1]) == 255).all(); print(peak() - before)"
+    )
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "a.png"], check=True, capture_output=True, text=True)
+    assert int(run.stdout) < 200  # MiB; 24 as stored and 96 as RGB
+
+
+@pytest.mark.parametrize(("limit", "together"), [(1, 1), (1 << 30, 2)])
+def test_large_photos_wait_for_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, together: int
+) -> None:
+    files = [tmp_path / f"{name}.png" for name in "abcdef"]
+    for file in files:
+        picture().save(file)
+    expected = preprocess_set(files)
+    monkeypatch.setattr("imgorder.media.photos.MAX_DECODED", limit)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    real, inside, most = ImageFile.ImageFile.load, 0, 0
+    both = threading.Barrier(together)
+
+    def load(self: ImageFile.ImageFile) -> object:
+        nonlocal inside, most
+        inside += 1
+        most = max(most, inside)
+        if self.tile:
+            both.wait(timeout=20)
+        result = real(self)
+        inside -= 1
+        return result
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    assert np.array_equal(preprocess_set(files, threads=2), expected)
+    assert most == together
+
+
 def test_arrays_of_another_kind_are_refused() -> None:
     with pytest.raises(TypeError, match="uint8"):
         preprocess(np.zeros((20, 20, 3), np.float32))  # type: ignore[arg-type]
@@ -232,14 +378,15 @@ def test_golden_values() -> None:
 def test_jpegs_are_decoded_at_no_less_than_twice_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(2400, 1800).save(tmp_path / "a.jpg")
     sizes = []
-    real = preprocess_module.open_photo
+    real = preprocess_module.decoded_photo
 
-    def watched(path: Path, draft_edge: int | None = None) -> Image.Image:
-        image: Image.Image = real(path, draft_edge)
-        sizes.append(image.size)
-        return image
+    @contextmanager
+    def watched(path: Path, draft_edge: int | None = None) -> Iterator[Image.Image]:
+        with real(path, draft_edge) as image:
+            sizes.append(image.size)
+            yield image
 
-    monkeypatch.setattr(preprocess_module, "open_photo", watched)
+    monkeypatch.setattr(preprocess_module, "decoded_photo", watched)
     to_pixels(tmp_path / "a.jpg")
     assert sizes == [(600, 450)]  # a quarter; an eighth would be 225 px, less than 2·136
     to_pixels(tmp_path / "a.jpg", Preprocessing(shorter_edge=112))

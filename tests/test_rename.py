@@ -21,10 +21,10 @@ import piexif
 import pytest
 from PIL import Image
 
-from imgorder.changes import exclusive
+from imgorder.changes import apply, exclusive, transaction
 from imgorder.changes.apply import apply_plan
 from imgorder.changes.check import find_name_problems, find_problems
-from imgorder.changes.companions import cut_ending, find_companions
+from imgorder.changes.companions import Listing, cut_ending, find_belonging, find_companions
 from imgorder.changes.folder import locked
 from imgorder.changes.plan import read_plan, write_plan
 from imgorder.changes.template import parse_template
@@ -892,6 +892,61 @@ def test_the_benchmark_runs(tmp_path: Path) -> None:
     (row,) = json.loads(rows.read_text())["rows"]
     assert row["files"] == 40
     assert row["peak_mib"] >= row["idle_mib"] > 0
+
+
+@pytest.mark.parametrize("most", [64, 110, 4096])
+def test_more_folders_than_may_be_open_at_once(tmp_path: Path, most: int) -> None:
+    """The limit of the process is raised where that is allowed; else the last folders are locked one by one."""
+    sets = []
+    for number in range(80):
+        folder = fill(tmp_path / f"set-{number}", {"a.jpg": b"first", "b.jpg": b"second", "c.jpg": b"third"})
+        fields = {"confidence": 0.9, "direction": "given", "model": "tridab-s", "backend": "onnx", "classes": []}
+        sets.append({"folder": str(folder), "order": ["b.jpg", "a.jpg", "c.jpg"], **fields})
+    (tmp_path / "order.json").write_text(json.dumps({"version": 1, "sets": sets}))
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, {most})); "
+        "from imgorder.cli import main; main()"
+    )
+    arguments = [sys.executable, "-c", code, "rename", "--order", str(tmp_path / "order.json"), "--apply"]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    for number in range(80):
+        (journal,) = (name for name in os.listdir(tmp_path / f"set-{number}") if name.endswith(".jsonl"))
+        assert sorted(os.listdir(tmp_path / f"set-{number}")) == [journal, "001_b.jpg", "002_a.jpg", "003_c.jpg"]
+
+
+def test_a_folder_that_is_locked_late_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (
+        plan_of(fill(tmp_path / name, {"a.jpg": name.encode()}), {"a.jpg": "b.jpg"}) for name in ("one", "two")
+    )
+    plan = replace(first, sets=(*first.sets, *second.sets))
+    real = transaction.carry_out
+
+    def come_between(folder: Any, *arguments: Any) -> Any:
+        fill(tmp_path / "two", {"b.jpg": b"of somebody else"})
+        return real(folder, *arguments)
+
+    monkeypatch.setattr(apply, "find_room", lambda count: 1)
+    monkeypatch.setattr(transaction, "carry_out", come_between)
+    with pytest.raises(ImgorderError, match=r"b\.jpg: .*one is renamed already; taken back by: imgorder undo"):
+        apply_plan(plan)
+    assert (tmp_path / "one" / "b.jpg").read_bytes() == b"one"
+    assert (tmp_path / "two" / "a.jpg").read_bytes() == b"two"
+    assert (tmp_path / "two" / "b.jpg").read_bytes() == b"of somebody else"
+
+
+def test_the_photos_of_many_folders_are_looked_at_once_each(tmp_path: Path) -> None:
+    class Counted(list[str]):
+        walks = 0
+
+        def __iter__(self) -> Any:
+            self.walks += 1
+            return super().__iter__()
+
+    names = Counted(f"{number}/a.jpg" for number in range(50))
+    empty = Listing(frozenset(), (), frozenset())
+    assert find_belonging(tmp_path, names, lambda folder: empty, []) == {}
+    assert names.walks <= 2
 
 
 def test_companions_that_came_after_the_plan(tmp_path: Path) -> None:

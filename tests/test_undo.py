@@ -10,6 +10,8 @@ import shlex
 import shutil
 import stat
 import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -797,3 +799,62 @@ def test_a_rename_is_undone_after_a_stamp_that_was_taken_back(
     done("undo", folder)
     expected = {**before, "2.jpg": without_journals(snapshot(folder))["2.jpg"]} if how == "edited" else before
     assert without_journals(snapshot(folder)) == expected
+
+
+class Counted(tuple[journal.Run, ...]):
+    """Runs that are counted as they are walked through."""
+
+    seen = 0
+
+    def __iter__(self) -> Iterator[journal.Run]:
+        for run in super().__iter__():
+            Counted.seen += 1
+            yield run
+
+
+def test_a_long_history_is_listed_in_one_go(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    apply_plan(plan_of(folder, {"a.jpg": "b.jpg"}))
+    undo(folder)
+    done_, undone = journal.read_history(folder).runs
+    runs: list[journal.Run] = []
+    for number in range(300):
+        pair = (replace(done_, id=f"{number}"), replace(undone, id=f"{number}-back", of=f"{number}"))
+        runs += pair
+    listed = list_runs(journal.History(folder, Counted(runs), frozenset()))
+    assert [each.state for each in listed] == ["undone", "done"] * 300
+    assert Counted.seen <= 4 * len(runs)
+
+
+def test_a_journal_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a"})
+    run = "20240501-120000-abcdef"
+    huge = folder / f".imgorder-{run}.jsonl"
+    with huge.open("wb") as file:
+        file.truncate(257 << 20)  # takes no room on the disk
+    (line,) = refused_at_once(folder, "undo", folder, "--list")
+    assert "this journal is damaged (larger than 256 MiB)" in line
+    huge.write_bytes(b"{}\n" * 600_000)
+    (line,) = refused_at_once(folder, "rename", "--order", write_order(tmp_path, folder, ["a.jpg"]))
+    assert "this journal is damaged (more than 500000 lines)" in line
+
+
+def refused_at_once(folder: Path, *arguments: str | Path) -> list[str]:
+    """As `refused`, where the folder has more in it than should be compared."""
+    result = command(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert (folder / "a.jpg").exists()
+    return result.stderr.splitlines()
+
+
+@pytest.mark.parametrize("limit", [{"MAX_LINES": 6}, {"MAX_BYTES": 900}])
+def test_a_journal_that_could_not_be_read_again_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: dict[str, int]
+) -> None:
+    for name, value in limit.items():
+        monkeypatch.setattr(journal, name, value)
+    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c"})
+    before = snapshot(folder)
+    with pytest.raises(ImgorderError, match="3 files are too many for one run; give fewer; nothing was changed"):
+        apply_plan(plan_of(folder, {"a.jpg": "x.jpg", "b.jpg": "y.jpg", "c.jpg": "z.jpg"}))
+    assert snapshot(folder) == before

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from imgorder.changes import journal, transaction
 from imgorder.changes.check import find_problems
 from imgorder.changes.copying import copy_all
-from imgorder.changes.folder import locked
-from imgorder.changes.journal import Move, Run
-from imgorder.changes.plan import Plan
+from imgorder.changes.folder import Folder, find_room, locked
+from imgorder.changes.journal import History, Move, Run
+from imgorder.changes.plan import Plan, PlannedSet
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.files import orderly_end
 from imgorder.names import show, undo_command
@@ -90,15 +91,25 @@ def apply_plan(plan: Plan, warn: Callable[[str], object] = lambda line: None) ->
 def _rename(plan: Plan, finished: dict[Path, Run]) -> None:
     """Rename folder by folder; each is added to ``finished``."""
     changing = [planned for planned in plan.sets if planned.changing]
+    room = find_room(len(changing))
     with ExitStack() as stack:
-        folders = [stack.enter_context(locked(planned.folder)) for planned in changing]
+        folders = [stack.enter_context(locked(planned.folder)) for planned in changing[:room]]
         histories = [journal.refuse_unfinished(folder.path) for folder in folders]
+        refuse_interrupted(planned.folder for planned in changing[room:])
         check(plan)
-        for folder, planned, history in zip(folders, changing, histories, strict=True):
-            moves = [
-                Move(file.old, "", file.new, file.state, file.companion_of or file.old) for file in planned.changing
-            ]
-            finished[folder.path] = transaction.carry_out(folder, "rename", moves, history)
+        for folder, planned, history in zip(folders, changing, histories, strict=False):
+            finished[folder.path] = _rename_set(folder, planned, history)
+    for planned in changing[room:]:  # more than can be locked at once, so another program may have been here since
+        with locked(planned.folder) as folder:
+            history = journal.refuse_unfinished(folder.path)
+            if problems := find_problems(replace(plan, sets=(planned,))):
+                raise ImgorderError("; ".join(problems))
+            finished[folder.path] = _rename_set(folder, planned, history)
+
+
+def _rename_set(folder: Folder, planned: PlannedSet, history: History) -> Run:
+    moves = [Move(file.old, "", file.new, file.state, file.companion_of or file.old) for file in planned.changing]
+    return transaction.carry_out(folder, "rename", moves, history)
 
 
 def _describe(finished: dict[Path, Run]) -> list[str]:

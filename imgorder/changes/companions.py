@@ -99,9 +99,11 @@ def list_folder(folder: Path) -> Listing:
 def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: list[str]) -> dict[str, list[Companion]]:
     """The companions of each photo that has some; one that two photos share, in the set or not, is a problem."""
     belonging: dict[str, list[Companion]] = {}
-    for inside in dict.fromkeys(map(os.path.dirname, names)):
-        photos = [os.path.basename(name) for name in names if os.path.dirname(name) == inside]
-        for companion in find_companions(photos, look(folder / inside).files):
+    inside_of: dict[str, dict[str, None]] = {}  # the photos of each folder, each once
+    for name in names:
+        inside_of.setdefault(os.path.dirname(name), {})[os.path.basename(name)] = None
+    for inside, photos in inside_of.items():
+        for companion in find_companions(tuple(photos), look(folder / inside).files):
             photo = next(each for each in companion.photos if each in photos)
             belonging.setdefault(os.path.join(inside, photo), []).append(companion)
             if len(companion.photos) > 1:

@@ -15,6 +15,7 @@ from imgorder.names import show
 
 PREFIX = ".imgorder-"  # of every hidden name that is ours
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+_OPEN_ANYWAY = 100  # files besides the folders: libraries, a journal
 _LOCK_FILE = ".imgorder.lock"  # on Windows only, where a folder itself cannot be locked
 
 
@@ -183,6 +184,25 @@ def write_all(descriptor: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def find_room(count: int) -> int:
+    """Of how many folders this process may hold the locks at once, at most ``count``; each is a file it has open.
+
+    The system's limit for this process is raised for that, as far as it may be.
+    """
+    if sys.platform == "win32":  # has no such limit
+        return count
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or count + _OPEN_ANYWAY <= soft:
+        return count
+    raised = count + _OPEN_ANYWAY if hard == resource.RLIM_INFINITY else min(count + _OPEN_ANYWAY, hard)
+    with suppress(OSError, ValueError):  # macOS has another limit besides
+        resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+        soft = raised
+    return max(0, min(count, soft - _OPEN_ANYWAY))
 
 
 @contextmanager

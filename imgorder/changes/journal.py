@@ -38,6 +38,9 @@ _STAGE = re.compile(re.escape(PREFIX) + rf"({RUN_ID.pattern})-\d{{6,}}")
 _OPENED = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 _NO_FILE = (errno.ELOOP, errno.EMLINK, errno.ENXIO)  # of a link, here and there, and of a socket
 
+# What is read of one journal; half of it may be written, so that its end always fits.
+MAX_BYTES, MAX_LINES = 256 << 20, 500_000
+
 UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
 
 
@@ -194,9 +197,12 @@ def begin(folder: Folder, run: Run) -> None:
 
     Raises:
         OSError: if it cannot be written; nothing else has happened then.
+        ImgorderError: if there is too much in it for it to be read again.
     """
     header = _Header(VERSION, run.id, run.number, run.kind, run.of, run.time)
     lines = [_line(as_record(each)) for each in (header, *run.changes)]
+    if len(lines) > MAX_LINES // 2 or sum(map(len, lines)) > MAX_BYTES // 2:
+        raise ImgorderError(f"{show(folder.path)}: {len(run.changes)} files are too many for one run; give fewer")
     folder.write_new(run.draft, b"".join(lines), *_find_readers(folder, run))
     status = folder.status(run.draft)
     # The file's own inode goes into the last line: where it differs later, inodes are not kept here.
@@ -393,14 +399,15 @@ def _read_draft(path: Path, run: str, holder: int) -> Run:
 
 
 def _read(path: Path, run: str, holder: int) -> Run:
-    owner, inode, content = "", 0, None
+    owner, inode, content, large = "", 0, None, False
     try:
         descriptor = os.open(path, _OPENED)
         try:
             # In a shared folder names change hands: the owner has to be that of the bytes that are read.
             status = os.fstat(descriptor)
             owner, inode = _name_stranger(status.st_uid, holder), status.st_ino
-            if stat.S_ISREG(status.st_mode):
+            large = status.st_size > MAX_BYTES
+            if stat.S_ISREG(status.st_mode) and not large:
                 with open(descriptor, "rb", closefd=False) as file:
                     content = file.read()
         finally:
@@ -415,7 +422,9 @@ def _read(path: Path, run: str, holder: int) -> Run:
             ) from error
     try:
         if content is None:
-            raise ValueError("not a file")
+            raise ValueError(f"larger than {MAX_BYTES >> 20} MiB" if large else "not a file")
+        if content.count(b"\n") > MAX_LINES:
+            raise ValueError(f"more than {MAX_LINES} lines")
         lines = [_parse(line) for line in content.splitlines(keepends=True)]
         return replace(_read_lines(path.parent, run, lines, inode), owner=owner)
     except (OSError, ValueError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,8 +32,9 @@ class Listed:
 def list_runs(history: History) -> list[Listed]:
     """The runs of a folder, oldest first."""
     listed = []
+    undone = _find_undone(history.runs)
     for run in history.runs:
-        left = len(_find_left(run, history.runs))
+        left = len(_find_left(run, undone))
         if run.status == BACK:
             state = TAKEN_BACK
         elif run.status != DONE:
@@ -87,11 +88,22 @@ def recover(path: Path) -> list[Run]:
             raise ImgorderError(f"{describe_error(error, path)}; put that right and run --recover again") from error
 
 
-def _find_left(run: Run, runs: Sequence[Run]) -> list[Change]:
+_Undone = Mapping[str | None, Set[tuple[str, ...]]]  # by the id of a run, the changes of its undos
+
+
+def _find_undone(runs: Sequence[Run]) -> _Undone:
+    undone: dict[str | None, set[tuple[str, ...]]] = {}
+    for run in runs:
+        if run.of is not None and run.status == DONE:
+            undone.setdefault(run.of, set()).update(map(_key, run.changes))
+    return undone
+
+
+def _find_left(run: Run, undone: _Undone) -> list[Change]:
     """The changes of a run that neither an undo nor a recovery has taken back."""
     if run.status == BACK:
         return []
-    back = {_key(change) for each in runs if each.of == run.id and each.status == DONE for change in each.changes}
+    back = undone.get(run.id, set())
     return [change for change in run.changes if _key(change.reversed()) not in back]
 
 
@@ -100,17 +112,18 @@ def _key(change: Change) -> tuple[str, ...]:
 
 
 def _choose(path: Path, runs: Sequence[Run], wanted: str | None) -> Run:
+    undone = _find_undone(runs)
     if wanted is not None:
         for run in runs:
             if run.id == wanted:
                 if run.kind == "undo":
                     raise ImgorderError(f"{show(path)}: {wanted} is an undo itself; rename or stamp again instead")
-                if not _find_left(run, runs):
+                if not _find_left(run, undone):
                     raise ImgorderError(f"{show(path)}: {wanted} is undone already")
                 return run
         raise ImgorderError(f"{show(path)}: no run {show(wanted)} here; see {undo_command(path, '--list')}")
     for run in reversed(runs):
-        if run.kind != "undo" and _find_left(run, runs):
+        if run.kind != "undo" and _find_left(run, undone):
             return run
     raise ImgorderError(f"{show(path)}: nothing to undo in this folder; see {undo_command(path, '--list')}")
 
@@ -133,7 +146,7 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: b
     possible: list[Change] = []
     refused = []
     staying: dict[str | None, str] = {}  # for each group that cannot go back as a whole, the file that is the reason
-    for change in _find_left(run, runs):
+    for change in _find_left(run, _find_undone(runs)):
         back = change.reversed()
         state = _check_file(folder, back, successors[back.state.inode] if run.stable else None, names_only)
         if isinstance(state, str):

@@ -8,7 +8,7 @@ import typer
 
 from imgorder import __version__
 from imgorder.cli._options import Commands
-from imgorder.cli._terminal import writable_output
+from imgorder.cli._terminal import quiet_libraries, writable_output
 from imgorder.cli.dataset import dataset
 from imgorder.cli.evaluate import evaluate
 from imgorder.cli.heatmap import heatmap
@@ -28,6 +28,7 @@ app = Commands(
     pretty_exceptions_enable=False,
 )
 _PHOTOS, _MODELS = "Photos", "Models"
+_QUIET = set()  # commands that open people's photos
 for command, panel, example in (
     (sort, _PHOTOS, "sort ./photos/ --first IMG_2041.jpg"),
     (heatmap, _PHOTOS, "heatmap ./photos/ --out maps/"),
@@ -39,6 +40,8 @@ for command, panel, example in (
     (train, _MODELS, "train sets/ucf101-n4.jsonl --seq-len 4 --out runs/paper"),
 ):
     app.command(rich_help_panel=panel, epilog=f"Example: imgorder {example}")(command)
+    if panel == _PHOTOS:
+        _QUIET.add(example.split()[0])
 for group in (models, dataset):
     app.add_typer(group, rich_help_panel=_MODELS)
 
@@ -51,12 +54,15 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def imgorder(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Put a handful of photos of one moving scene into the order in which they were taken."""
+    if context.invoked_subcommand in _QUIET:
+        context.with_resource(quiet_libraries())
 
 
 def main() -> None:

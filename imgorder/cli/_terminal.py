@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from imgorder.errors import EXIT_INPUT, ImgorderError, ProblemsError
+from imgorder.errors import EXIT_INPUT, MEMORY_CURE, NO_MEMORY, ImgorderError, ProblemsError, is_out_of_memory
 from imgorder.files import exit_code
 from imgorder.names import first_line, show
 
@@ -57,7 +57,7 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
         except Exception as error:
             if _was_interrupted(error):
                 raise KeyboardInterrupt from error
-            line = _failed_import(error)
+            line = f"{NO_MEMORY}; {MEMORY_CURE}" if is_out_of_memory(error) else _failed_import(error)
             if line is None:
                 raise
             print_message("error", line)
@@ -129,6 +129,8 @@ def _has_current_folder() -> bool:
         return False
 
 
+_STDERR = 2
+
 # A full disk or quota, a limit on a file's size, an error of the disk, and a stream that was closed.
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
@@ -170,6 +172,7 @@ def writable_output() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # for names that the encoding cannot show
     for library in ("PIL", "huggingface_hub"):  # our own errors say what matters, and name the file
         warnings.filterwarnings("ignore", module=library)
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="imgorder|numpy")  # of numbers in a photo
     for name in ("write", "flush"):
         setattr(sys.stdout, name, _of_output(getattr(sys.stdout, name)))
     try:
@@ -207,6 +210,33 @@ def _of_output(method: Callable[..., R]) -> Callable[..., R]:
             raise _OutputError(error.errno, error.strerror) from error
 
     return marked
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Within this block, what libraries in C write to stderr by themselves, past Python, goes nowhere.
+
+    libtiff names files that nobody has, and says such things of photos that are read well. Python's lines go on.
+    """
+    stream = sys.stderr
+    try:
+        if stream.fileno() != _STDERR:
+            raise OSError
+        own, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    except (AttributeError, OSError, ValueError):  # it is closed, or not the process's own
+        yield
+        return
+    stream.flush()
+    sys.stderr = open(own, "w", encoding=stream.encoding, errors=stream.errors, buffering=1)  # noqa: SIM115
+    os.dup2(nowhere, _STDERR)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(own, _STDERR)
+        with suppress(OSError):  # it is full
+            sys.stderr.close()
+        sys.stderr = stream
 
 
 @contextmanager

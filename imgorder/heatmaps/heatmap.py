@@ -21,7 +21,7 @@ from imgorder.heatmaps.overlay import Look, paint, upsample_strips
 from imgorder.inference.backends.voting import choose_listings
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
-from imgorder.media.photos import PhotoSet, find_sets, open_photo
+from imgorder.media.photos import PhotoSet, check_photo, find_sets, open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, to_pixels, upright_rgb
 from imgorder.model_format import DAB
 from imgorder.names import short_names, show
@@ -97,6 +97,8 @@ def write_heatmaps(
         options = replace(options, backend="torch")
     loaded = options.load()
     for photos in sets:
+        if len(photos.files) == 1:
+            check_photo(photos.files[0])
         loaded.check_size(len(photos.files), photos.folder)
         if len(photos.files) < 3:
             raise ImgorderError(
@@ -245,12 +247,12 @@ def _paint_photo(
 
 def _write_values(path: Path, heat: Array, size: tuple[int, int], spec: Preprocessing) -> None:
     """float32 ``(H, W)`` at the photo's size, NaN where the network does not look."""
-    with atomic_write(path, "choose another --out") as partial:
-        values = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(size[1], size[0]))  # type: ignore[no-untyped-call]
-        for first, strip in upsample_strips(heat, size, spec):
-            values[first : first + len(strip)] = strip
-        values.flush()
-        del values
+    # Not through a memory map: where the disk fills up, the system would kill the process.
+    with atomic_write(path, "choose another --out") as partial, partial.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (size[1], size[0])}
+        np.lib.format.write_array_header_1_0(file, header)  # type: ignore[no-untyped-call]
+        for _, strip in upsample_strips(heat, size, spec):
+            file.write(strip.astype("<f4").tobytes())
 
 
 def _write_16_bit(path: Path, heat: Array, full: float, size: tuple[int, int], spec: Preprocessing) -> None:

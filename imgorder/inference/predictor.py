@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from math import factorial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from imgorder import ordering
 from imgorder.errors import ModelError, SetSizeError, UsageError
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from imgorder.inference.backends.torch import TorchBackend
 
 BACKENDS = ("auto", "onnx", "torch")
+
+_SETS_AT_ONCE = 32  # are in memory, so that there may be any number
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ class OrderingModel:
     networks: Mapping[int, Network]
     listings: int | None = None
 
-    def order(self, images: Sequence[ImageLike]) -> Ordering:
+    def order(self, images: Iterable[ImageLike]) -> Ordering:
         """Order one set.
 
         Args:
@@ -100,14 +103,20 @@ class OrderingModel:
         Raises:
             SetSizeError: for fewer than 2 images, or more than the model takes.
             PhotoError: if a path is not a readable photo.
+            TypeError: for one path or picture, or a Python set, where several in a listing are meant.
         """
-        return self.order_batch([images])[0]
+        return self.order_batch([_as_listing(images)])[0]
 
-    def order_batch(self, sets: Sequence[Sequence[ImageLike]]) -> list[Ordering]:
-        """Order several sets, of equal or different sizes; raises as `order` does."""
-        for images in sets:
+    def order_batch(self, sets: Iterable[Iterable[ImageLike]]) -> list[Ordering]:
+        """Order several sets, of equal or different sizes; raises as `order` does, before the first is read."""
+        listings = [_as_listing(images, "sets of images") for images in _as_listing(sets, "sets of images")]
+        for images in listings:
             self.check_size(len(images))
-        return self.order_tensors([preprocess_set(images, self.preprocessing) for images in sets])
+        orderings: list[Ordering] = []
+        for first in range(0, len(listings), _SETS_AT_ONCE):
+            part = listings[first : first + _SETS_AT_ONCE]
+            orderings += self.order_tensors([preprocess_set(images, self.preprocessing) for images in part])
+        return orderings
 
     def order_tensors(self, sets: Sequence[Tensor]) -> list[Ordering]:
         """Order sets that are preprocessed already, each float32 ``(n, 3, crop, crop)``."""
@@ -182,6 +191,24 @@ class OrderingModel:
             raise SetSizeError(f"{what}; {self.name} takes {sizes_in_words(self.sizes)}; {cure}")
         if n != 2:
             _ = self.networks[n]
+
+
+def _as_listing(given: Iterable[Any], wanted: str = "images") -> list[Any]:
+    """Several things in a list; raises TypeError for one, or for a Python set, where an index would mean nothing."""
+    if isinstance(given, str | bytes | bytearray | os.PathLike):
+        name = given if isinstance(given, bytes | bytearray) else os.fspath(given)
+        cure = "for the photos of a folder: sorted(Path(folder).glob('*.jpg'))"
+        raise TypeError(f"{name!r} is one path or text, not a list of {wanted}; {cure}")
+    if isinstance(given, Set | Mapping):
+        raise TypeError(
+            f"a {type(given).__name__} has no fixed order, so no index would tell which is meant; give a list"
+        )
+    if isinstance(given, Image.Image) or (isinstance(given, np.ndarray) and given.ndim < 4):
+        raise TypeError(f"one picture, not a list of {wanted}")
+    try:
+        return list(given)
+    except TypeError as error:
+        raise TypeError(f"{type(given).__name__}: not a list of {wanted}") from error
 
 
 def load_model(

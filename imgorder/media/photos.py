@@ -10,16 +10,16 @@ import os
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from filecmp import cmp
 from importlib.util import find_spec
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from imgorder.errors import PhotoError
-from imgorder.media import exif
+from imgorder.errors import PhotoError, is_out_of_memory
+from imgorder.media import exif, kinds
 from imgorder.media.time_texts import Written, gather
 from imgorder.names import common_folder, first_line, natural_key, show
 
@@ -35,7 +35,8 @@ _FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "AVIF")
 # Phones make 200-megapixel photos; a header that claims much more is more likely an attack.
 MAX_MEGAPIXELS = 300
 
-_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+# Bytes that photos may take which are in memory at the same time, thread by thread. One photo always goes on.
+MAX_DECODED = 2 << 30
 
 HEIF_HINT = "pip install 'imgorder[heif]'"
 
@@ -43,7 +44,11 @@ _EXIF = 0x8769  # where the Exif directory is
 
 _PILLOWS_LIMIT = 80_000_000  # px; a little below the size at which it warns
 
+_NO_PERMISSION = "no permission to read it; change its permissions or leave it out"
+
 _opening = threading.Lock()
+_decoding = threading.Condition()
+_decoded = 0  # bytes of the photos in memory
 
 
 @dataclass(frozen=True)
@@ -104,14 +109,29 @@ def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
     Raises:
         PhotoError: if the file cannot be read or is not a whole picture of a known format.
     """
-    with _open_header(path) as image:
-        if draft_edge is not None:
-            image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
-        # Pillow's TIFF reader asks for its limit once more; the size is within ours already.
-        large = image.format == "TIFF" and image.width * image.height > _PILLOWS_LIMIT
-        with _without_pixel_limit() if large else nullcontext():
-            image.load()
+    with decoded_photo(path, draft_edge) as image:
         return image
+
+
+@contextmanager
+def decoded_photo(path: Path, draft_edge: int | None = None) -> Iterator[Image.Image]:
+    """As `open_photo`, for several threads: large photos wait until there is room for them and for an RGB copy.
+
+    The room is given back when the block ends; other errors than those of `open_photo` pass through it.
+    """
+    with ExitStack() as stack:
+        with _open_header(path) as image:
+            # Of a progressive JPEG all coefficients are kept, at the size of the file.
+            whole = 6 * image.width * image.height if image.info.get("progressive") else 0
+            if draft_edge is not None:
+                image.draft(None, (draft_edge, draft_edge))  # type: ignore[arg-type]
+            stack.enter_context(_room_for(whole + _decoded_bytes(image)))
+            # Pillow's TIFF reader asks for its limit once more; the size is within ours already.
+            large = image.format == "TIFF" and image.width * image.height > _PILLOWS_LIMIT
+            _scale_transparency(image)
+            with _own_limits() if large else nullcontext():
+                image.load()
+        yield image
 
 
 def find_times(path: Path) -> list[Written]:
@@ -138,12 +158,15 @@ def _open_header(path: Path) -> Iterator[Image.Image]:
         raise PhotoError(f"{show(path)}: a folder, not a photo")
     if status.st_size == 0:
         raise PhotoError(f"{show(path)}: the file is empty (0 bytes); copy it again or leave it out")
-    if _is_heif(path):
+    kind = _read_kind(path)
+    if kind == kinds.HEIC:
         _register_heif(path)
-    elif path.suffix.lower() in AVIF and not features.check("avif"):
+    elif kind == kinds.AVIF and not features.check("avif"):
         raise PhotoError(f"{show(path)}: this Pillow reads no AVIF; run: pip install --upgrade pillow")
+    elif kind == kinds.VIDEO:
+        raise PhotoError(f"{show(path)}: a video, not a photo; save frames of it as pictures and give those")
     try:
-        with _without_pixel_limit():
+        with _own_limits():
             image = Image.open(path, formats=_formats())
         with image:
             megapixels = image.width * image.height / 1e6
@@ -155,20 +178,31 @@ def _open_header(path: Path) -> Iterator[Image.Image]:
             yield image
     except PhotoError:
         raise
-    except PermissionError as error:
-        raise _unreadable(path, error) from error
-    except UnidentifiedImageError as error:
-        formats = "JPEG, PNG, WebP, TIFF, BMP, HEIC, AVIF"
-        raise PhotoError(f"{show(path)}: not a photo in a format known here ({formats}); leave it out") from error
-    except MemoryError as error:
-        raise PhotoError(f"{show(path)}: too large for the memory that is left; scale it down") from error
     except Exception as error:  # decoders raise nearly anything on damaged data
         if isinstance(error, OSError) and error.errno:  # of the disk, not of the picture
             raise _unreadable(path, error) from error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PhotoError(
-            f"{show(path)}: the picture is damaged or cut off ({reason}); copy it again or leave it out"
-        ) from error
+        raise PhotoError(f"{show(path)}: {_describe_failure(path, kind, error)}") from error
+
+
+def _describe_failure(path: Path, kind: str | None, error: Exception) -> str:
+    """Why Pillow does not read a file, and the cure."""
+    unknown = isinstance(error, UnidentifiedImageError)
+    if not unknown and is_out_of_memory(error):
+        return "too large for the memory that is left; scale it down"
+    if kind is None and unknown:
+        return "not a photo in a format known here (JPEG, PNG, WebP, TIFF, BMP, HEIC, AVIF); leave it out"
+    if kind is not None and (variant := kinds.describe_variant(path, kind, error)):
+        return f"a {kind} of a kind that is not read here ({variant}); save it as an 8-bit JPEG or PNG"
+    if unknown:
+        return f"the picture is damaged or cut off, or an unusual {kind}; copy it again, or save it as a JPEG or PNG"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"the picture is damaged or cut off ({reason}); copy it again or leave it out"
+
+
+def check_photo(path: Path) -> None:
+    """Raise a PhotoError, as `open_photo` does, if a file does not begin as a photo does."""
+    with _open_header(path):
+        pass
 
 
 def same_bytes(one: Path, other: Path) -> bool:
@@ -233,29 +267,65 @@ def _register_heif(path: Path) -> None:
     pillow_heif.register_heif_opener()
 
 
-def _is_heif(path: Path) -> bool:
+def _read_kind(path: Path) -> str | None:
     """By content, since phones and messengers give HEIC photos the names of JPEGs."""
     try:
         with path.open("rb") as file:
-            head = file.read(64)
+            return kinds.name_kind(file.read(kinds.HEAD))
     except OSError as error:
         raise _unreadable(path, error) from error
-    brands = [head[start : start + 4] for start in (8, *range(16, 64, 4))]
-    return head[4:8] == b"ftyp" and brands[0] in _HEIF_BRANDS and b"avif" not in brands
 
 
 def _unreadable(path: Path, error: OSError) -> PhotoError:
     if isinstance(error, PermissionError):
-        return PhotoError(f"{show(path)}: no permission to read it; change its permissions or leave it out")
+        return PhotoError(f"{show(path)}: {_NO_PERMISSION}")
     return PhotoError(f"{show(path)}: cannot be read ({error.strerror}); copy it again or leave it out")
 
 
+def _decoded_bytes(image: Image.Image) -> int:
+    """About how many bytes a photo takes while it is decoded and made RGB."""
+    pixels = image.width * image.height
+    stored = {"1": 1, "L": 1, "P": 1, "I;16": 2}.get(image.mode, 4)
+    if image.format in ("WEBP", "AVIF", "HEIF"):
+        stored *= 3  # these are decoded elsewhere and then copied
+    return pixels * (stored + 4)
+
+
 @contextmanager
-def _without_pixel_limit() -> Iterator[None]:
+def _room_for(size: int) -> Iterator[None]:
+    """Wait until there is room for so many bytes, or no photo in memory at all."""
+    global _decoded
+    with _decoding:
+        _decoding.wait_for(lambda: _decoded == 0 or _decoded + size <= MAX_DECODED)
+        _decoded += size
+    try:
+        yield
+    finally:
+        with _decoding:
+            _decoded -= size
+            _decoding.notify_all()
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Give the transparent colour of a PNG in the numbers that its pixels have in Pillow."""
+    hidden = image.info.get("transparency")
+    if not isinstance(image, ImageFile.ImageFile) or image.format != "PNG" or hidden is None or not image.tile:
+        return
+    raw = image.tile[0].args
+    if raw in ("L;2", "L;4"):
+        image.info["transparency"] = hidden * (85 if raw == "L;2" else 17)
+    elif raw == "RGB;16B":  # Pillow keeps the upper byte only
+        image.info["transparency"] = tuple(each >> 8 for each in hidden)
+
+
+@contextmanager
+def _own_limits() -> Iterator[None]:
     # Pillow's limit is global, too low for phones with 200 megapixels, and checked before the size can be
     # read. It is lifted only while the header is read (no pixel is decoded), and `_open_header` checks; and for
-    # large TIFFs whose size was found to be allowed.
-    with _opening:
+    # large TIFFs whose size was found to be allowed. Its limits on a PNG's texts are those of `media/png.py`.
+    from imgorder.media.png import lenient_metadata
+
+    with _opening, lenient_metadata():
         before = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = None
         try:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgorder.media.photos import open_photo
+from imgorder.media.photos import decoded_photo
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,6 +38,9 @@ _LARGEST_EDGE = 4096
 
 # At most this many times the shorter edge is scaled of a longer one.
 _REACH = 8
+
+# So many px are made RGB at once.
+_STRIP = 1 << 19
 
 # Tag 0x0112. How to turn the stored picture so that it stands upright.
 _ORIENTATION_TAG = 0x0112
@@ -147,22 +151,22 @@ def to_scaled(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:
     Returns:
         uint8 ``(H, W, 3)`` with min(H, W) = shorter_edge; both are, where the preprocessing squeezes.
     """
-    picture = _open(image, spec)
-    turn = upright_turn(picture)
-    picture = to_rgb(picture)
-    # Of a strip that is much longer than wide only the middle is scaled, which holds all that is seen: the whole
-    # of 1×60,000 px would need gigabytes.
-    reach = _seen_length(min(picture.size), spec)
-    width, height = min(picture.width, reach), min(picture.height, reach)
-    left, top = (picture.width - width) // 2, (picture.height - height) // 2
-    shorter = min(width, height)
-    size = (_scaled_length(width, shorter, spec), _scaled_length(height, shorter, spec))
-    if size != picture.size:
-        middle = (left, top, left + width, top + height)
-        picture = picture.resize(size, SCALING, box=middle)
-    if turn is not None:
-        picture = picture.transpose(turn)
-    return np.asarray(picture)
+    with _opened(image, spec) as stored:
+        turn = upright_turn(stored)
+        picture = to_rgb(stored)
+        # Of a strip that is much longer than wide only the middle is scaled, which holds all that is seen: the whole
+        # of 1×60,000 px would need gigabytes.
+        reach = _seen_length(min(picture.size), spec)
+        width, height = min(picture.width, reach), min(picture.height, reach)
+        left, top = (picture.width - width) // 2, (picture.height - height) // 2
+        shorter = min(width, height)
+        size = (_scaled_length(width, shorter, spec), _scaled_length(height, shorter, spec))
+        if size != picture.size:
+            middle = (left, top, left + width, top + height)
+            picture = picture.resize(size, SCALING, box=middle)
+        if turn is not None:
+            picture = picture.transpose(turn)
+        return np.asarray(picture)
 
 
 def centre(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Pixels:
@@ -233,8 +237,40 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     """
     if picture.mode == "RGB" and not picture.has_transparency_data:
         return picture
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return Image.fromarray(_deep_grey_to_8_bit(np.asarray(picture))).convert("RGB")
+    # In strips: of a picture of 300 megapixels each step on the way would take a gigabyte.
+    top = _find_top(picture) if _is_deep_grey(picture) else 0.0
+    rows = max(1, _STRIP // picture.width)
+    if picture.height <= rows:
+        return _strip_to_rgb(picture, top)
+    whole = Image.new("RGB", picture.size)
+    for first in range(0, picture.height, rows):
+        strip = picture.crop((0, first, picture.width, min(first + rows, picture.height)))
+        whole.paste(_strip_to_rgb(strip, top), (0, first))
+    return whole
+
+
+def _is_deep_grey(picture: Image.Image) -> bool:
+    return picture.mode.startswith("I") or picture.mode == "F"
+
+
+def _find_top(picture: Image.Image) -> float:
+    """The largest finite value of deep grey."""
+    rows = max(1, _STRIP // picture.width)
+    top = 0.0
+    for first in range(0, picture.height, rows):
+        strip = np.asarray(picture.crop((0, first, picture.width, min(first + rows, picture.height))))
+        top = max(top, float(strip.max(initial=0, where=np.isfinite(strip))))
+    return top
+
+
+def _strip_to_rgb(picture: Image.Image, top: float) -> Image.Image:
+    if _is_deep_grey(picture):
+        values = np.asarray(picture)
+        grey = _deep_grey_to_8_bit(values, top)
+        hidden = picture.info.get("transparency")
+        if isinstance(hidden, int):
+            grey[values == hidden] = 255
+        return Image.fromarray(grey).convert("RGB")
     if picture.mode == "LAB":
         from PIL import ImageCms
 
@@ -248,31 +284,33 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
-def _deep_grey_to_8_bit(values: npt.NDArray[Any]) -> Pixels:
-    """16-bit grey by its top byte; wider integers and floats by the range that their values use."""
+def _deep_grey_to_8_bit(values: npt.NDArray[Any], top: float) -> Pixels:
+    """16-bit grey by its top byte; wider integers and floats by the range that their values use, up to ``top``."""
     if values.dtype.kind == "f":
-        top = float(values.max(initial=0, where=np.isfinite(values)))
         # Resampling overshoots: values may go a little beyond their range.
         full = next((each for each in (1.0, 255.0, 65535.0) if top <= 2 * each), top)
-        return np.asarray(np.clip(np.nan_to_num(values / full, posinf=1.0), 0, 1) * 255 + 0.5, dtype=np.uint8)
-    top = int(values.max(initial=0))
+        with np.errstate(all="ignore"):  # what is no number, or far below the range, is black
+            return np.asarray(np.clip(np.nan_to_num(values / full, posinf=1.0), 0, 1) * 255 + 0.5, dtype=np.uint8)
     shift = 0 if top <= 0xFF else 8 if top <= 0xFFFF else 24
     if values.dtype.itemsize == 2:
         shift = 8
     return np.asarray(np.clip(values, 0, None) >> shift, dtype=np.uint8)
 
 
-def _open(image: ImageLike, spec: Preprocessing) -> Image.Image:
+@contextmanager
+def _opened(image: ImageLike, spec: Preprocessing) -> Iterator[Image.Image]:
     if isinstance(image, Image.Image):
-        return image
-    if isinstance(image, str | os.PathLike):
-        return open_photo(Path(image), spec.draft_factor * spec.shorter_edge)
-    array = np.asarray(image)
-    if array.dtype != np.uint8:
-        raise TypeError(f"an image array must be uint8, not {array.dtype}")
-    if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
-        raise ValueError(f"an image array must be (height, width, 3), not {array.shape}")
-    return Image.fromarray(np.ascontiguousarray(array))
+        yield image
+    elif isinstance(image, str | os.PathLike):
+        with decoded_photo(Path(image), spec.draft_factor * spec.shorter_edge) as photo:
+            yield photo
+    else:
+        array = np.asarray(image)
+        if array.dtype != np.uint8:
+            raise TypeError(f"an image array must be uint8, not {array.dtype}")
+        if array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+            raise ValueError(f"an image array must be (height, width, 3), not {array.shape}")
+        yield Image.fromarray(np.ascontiguousarray(array))
 
 
 def _orientation(picture: Image.Image) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.errors import ModelError
+from imgorder.errors import MEMORY_CURE, NO_MEMORY, ModelError, is_out_of_memory
 from imgorder.names import first_line, show
 from imgorder.permutations import class_count
 
@@ -22,9 +22,18 @@ def as_model_errors(path: Path, n: int, cure: str = CURE) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch and ONNX Runtime have a dozen classes, and none above them
+        if is_out_of_memory(error) and cure == CURE:
+            raise ModelError(f"{show(path)}: {NO_MEMORY} to run its network on {n} photos; {MEMORY_CURE}") from error
         raise ModelError(
             f"{show(path)}: its network cannot be run on {n} photos ({first_line(error)}); {cure}"
         ) from error
+
+
+def split(tensors: npt.NDArray[np.float32], images: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Sets ``(B, n, 3, H, W)`` in parts of about so many images, so that memory does not grow with their number."""
+    step = max(1, images // tensors.shape[1])
+    for first in range(0, len(tensors), step):
+        yield tensors[first : first + step]
 
 
 def check_logits(logits: npt.NDArray[np.float32], path: Path, sets: int, n: int) -> npt.NDArray[np.float32]:

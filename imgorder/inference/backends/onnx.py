@@ -17,13 +17,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import onnxruntime
 
-from imgorder.errors import ModelError, UsageError
-from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits
+from imgorder.errors import MEMORY_CURE, NO_MEMORY, ModelError, UsageError, is_out_of_memory
+from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits, split
 from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import show
 
 LONGEST_RUN = 600.0  # seconds; the largest batch of the largest model takes a small part of it
+_IMAGES = 16  # that the network sees at once; more are not faster on a CPU
 
 
 def start_session(path: Path, threads: int | None = None, content: bytes | None = None) -> onnxruntime.InferenceSession:
@@ -41,6 +42,8 @@ def start_session(path: Path, threads: int | None = None, content: bytes | None 
     options.log_severity_level = 4  # errors are raised below, as one line
     # A model file is whole: weights in further files would be read from the current folder, or from anywhere.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
+    # Else it would keep, for each shape that it has seen, as much memory as that took; it is no faster for it.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads:
         options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
     # Read here, because ONNX Runtime takes only names in UTF-8, and calls a file damaged that it may not read.
@@ -68,9 +71,12 @@ class OnnxBackend:
         """
         try:
             session = start_session(path, threads, content)
-        except OSError as error:
-            raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); make it readable") from error
         except Exception as error:  # ONNX Runtime has a dozen classes of its own, and none above them
+            if is_out_of_memory(error):
+                raise ModelError(f"{show(path)}: {NO_MEMORY} to open it; {MEMORY_CURE}") from error
+            if isinstance(error, OSError):
+                reason = error.strerror or error
+                raise ModelError(f"{show(path)}: cannot be read ({reason}); make it readable") from error
             raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {CURE}") from error
         try:
             metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
@@ -85,6 +91,9 @@ class OnnxBackend:
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
+        return np.concatenate([self._logits(part) for part in split(tensors, _IMAGES)])
+
+    def _logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         sets, n = tensors.shape[:2]
         with as_model_errors(self.path, n):
             (logits,) = self._run(["logits"], tensors)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from imgorder.errors import ModelError
-from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits
+from imgorder.errors import MEMORY_CURE, NO_MEMORY, ModelError, is_out_of_memory
+from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits, split
 from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, show
@@ -46,6 +46,8 @@ class TorchBackend:
         except OSError as error:
             raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); {CURE}") from error
         except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
+            if is_out_of_memory(error):
+                raise ModelError(f"{show(path)}: {NO_MEMORY} to open it; {MEMORY_CURE}") from error
             raise ModelError(f"{show(path)}: not a readable checkpoint of imgorder; {CURE}") from error
         if threads:
             torch.set_num_threads(min(threads, os.cpu_count() or 1))
@@ -58,6 +60,10 @@ class TorchBackend:
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
+        images = 512 if self.device.type == "cuda" else 16  # at once; more would only take memory
+        return np.concatenate([self._logits(part) for part in split(tensors, images)])
+
+    def _logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         sets, n = tensors.shape[:2]
         with as_model_errors(self.path, n, self._cure), torch.inference_mode(), self._exact():
             logits = self.network(torch.from_numpy(tensors).to(self.device)).float().cpu().numpy()
