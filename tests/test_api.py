@@ -135,7 +135,7 @@ def test_any_number_of_sets_takes_the_memory_of_a_few(model: OrderingModel) -> N
     class Session:
         shapes: ClassVar[list[tuple[int, ...]]] = []
 
-        def run(self, names: list[str], inputs: dict[str, Any]) -> list[Any]:
+        def run(self, names: list[str], inputs: dict[str, Any], options: Any) -> list[Any]:
             images = inputs["images"]
             self.shapes.append(images.shape)
             values = images[:, :, 0, 0, 0].sum(axis=1, keepdims=True)
