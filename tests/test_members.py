@@ -126,7 +126,7 @@ def test_a_network_is_opened_when_the_first_set_of_its_size_comes(
 ) -> None:
     opened: list[str] = []
     real = OnnxBackend.open
-    monkeypatch.setattr(OnnxBackend, "open", lambda path, threads: opened.append(path.stem) or real(path, threads))
+    monkeypatch.setattr(OnnxBackend, "open", lambda path, *options: opened.append(path.stem) or real(path, *options))
     group = imgorder.load_model("dab")
     group.order(scene[:2])
     assert opened == []

@@ -49,6 +49,8 @@ def one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             for message in error.problems if isinstance(error, ProblemsError) else (str(error),):
                 print_message("error", message)
             raise typer.Exit(error.exit_code) from error
+        except typer.Exit:  # it was said already, also where a signal is behind it
+            raise
         except FileNotFoundError as error:
             if _has_current_folder():
                 raise
