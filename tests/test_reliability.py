@@ -71,12 +71,13 @@ def test_the_fuzz_finds_planted_faults_and_keeps_the_input(tmp_path: Path) -> No
         "raise KeyError": "a traceback",
         "import os; os.abort()": "the process ended with -6",
         "(file.parent / 'o.jpg').unlink(); raise ImgorderError('lost')": "gone ['o.jpg']",
-        "import sys; print('a library', file=sys.stderr); raise ImgorderError('and ours')": "a line on stderr that is not ours",
-        "import sys; print('imgorder: error: a ' + chr(27) + '[31m colour', file=sys.stderr); sys.exit(1)": "characters that a terminal obeys",
+        "print('a library', file=sys.stderr); raise ImgorderError('ours')": "a line on stderr that is not ours",
+        "print('imgorder: error: ' + chr(27), file=sys.stderr); sys.exit(1)": "characters that a terminal obeys",
         "import time; time.sleep(100)": "no end after 1 s",
     }
     options = ["--seed", "2", "--only", "order:1", "--faults", str(tmp_path / "faults")]
     script = """
+import sys
 from imgorder import order_file
 from imgorder.errors import ImgorderError
 from tests import fuzzing
