@@ -193,6 +193,15 @@ def counts_table() -> str:
     return "\n".join(lines)
 
 
+def curve_table(rows: list[dict[str, Any]]) -> str:
+    """How a training run came along, by its validations."""
+    lines = ["| run | steps | training loss | validation loss | exact match, spacing 2 / 4 / 8 |", "|" + " --- |" * 5]
+    for row in rows:
+        exact = " / ".join(f"{value:.1f}" for value in row["exact"])
+        lines.append(f"| {row['run']} | {row['step']} | {row['loss']:.2f} | {row['val_loss']:.2f} | {exact} |")
+    return "\n".join(lines)
+
+
 def permutations_table(rows: Sequence[Row]) -> str:
     """Table V beside ours in all permutations of every set, as the paper measures."""
     lines = ["| n | spacing | the paper | its permutations | data | model | sets | permutations | exact match |"]

@@ -26,6 +26,7 @@ from tables import (
     conditions_table,
     counts_table,
     crash_table,
+    curve_table,
     disc_table,
     errors_table,
     fuzz_table,
@@ -97,7 +98,10 @@ def tables() -> Iterator[tuple[Path, str, str]]:
         if facts and path.stem in RECIPES:
             yield card, f"recipe-{path.stem}", recipe_table(facts)
     reproduction = ROOT / "docs" / "reproduction.md"
-    yield reproduction, "accuracy", accuracy_table(davis)
+    of_sum = [row for row in read_results(RESULTS / "eq2-davis.json") if row.model != "path"]
+    yield reproduction, "accuracy", accuracy_table([*davis, *of_sum])
+    yield reproduction, "eq2-curve", curve_table(json.loads(read(RESULTS / "eq2-curve.json"))["rows"])
+    yield reproduction, "eq2-held-out", accuracy_table(read_results(RESULTS / "eq2-held-out.json"), with_paper=False)
     ablations = json.loads(read(RESULTS / "ablations.json"))["rows"]
     yield reproduction, "counts", counts_table()
     for name in ("I", "II", "III", "IV"):

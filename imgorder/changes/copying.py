@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from imgorder.changes.attributes import copy_attributes, describe_refused
@@ -56,8 +57,9 @@ def copy_all(files: Sequence[tuple[Path, str]], target: Path) -> list[str]:
     except OSError as error:
         raise ImgorderError(f"{describe_error(error, target)}; nothing was copied") from error
     finally:
-        if made and os.path.isdir(target) and not os.listdir(target):
-            os.rmdir(target)
+        if made:
+            with suppress(OSError):  # it has copies in it, or was never made
+                os.rmdir(target)
 
 
 def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> list[str]:
