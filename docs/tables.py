@@ -248,6 +248,8 @@ def ablation_table(rows: list[dict[str, Any]], names: dict[str, str], n: int = 4
 
 
 def _over_seeds(values: list[float]) -> str:
+    if not values:
+        return "not run"
     spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
     return f"{mean(values):.1f}{spread}"
 

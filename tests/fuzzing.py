@@ -142,7 +142,7 @@ def run_here(command: Sequence[str]) -> Ended:
         os.dup2(out.fileno(), 1)
         os.dup2(errors.fileno(), 2)
         sys.argv = ["imgorder", *command]
-        sys.stdout, sys.stderr = (io.TextIOWrapper(os.fdopen(os.dup(each), "wb"), "utf-8") for each in (1, 2))
+        sys.stdout, sys.stderr = (io.TextIOWrapper(open(each, "wb", closefd=False), "utf-8") for each in (1, 2))  # noqa: SIM115
         code = 0
         try:
             with warnings.catch_warnings():

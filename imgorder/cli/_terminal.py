@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import logging
 import os
 import signal
 import sys
@@ -174,6 +175,7 @@ def writable_output() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # for names that the encoding cannot show
     for library in ("PIL", "huggingface_hub"):  # our own errors say what matters, and name the file
         warnings.filterwarnings("ignore", module=library)
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # it logs some errors beside raising them
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="imgorder|numpy")  # of numbers in a photo
     for name in ("write", "flush"):
         setattr(sys.stdout, name, _of_output(getattr(sys.stdout, name)))
