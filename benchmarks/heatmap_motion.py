@@ -30,10 +30,9 @@ from disc import look, ratio, render
 
 from imgorder.datasets.davis import find_davis_sequences
 from imgorder.heatmaps.heatmap import LISTINGS, maps_in_order
-from imgorder.heatmaps.maps import last_layer, name_layer
+from imgorder.heatmaps.maps import depend_on_listing, last_layer, name_layer
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import Preprocessing, normalise, to_pixels
-from imgorder.model_format import DAB
 from imgorder.ordering import from_probabilities
 from imgorder.permutations import class_count, order_to_class
 
@@ -124,11 +123,10 @@ def on_discs(model: OrderingModel, shake: int, seeds: int) -> Iterator[dict[str,
         }
 
 
-def depend_on_listing(model: OrderingModel) -> bool:
-    """Whether a model's maps depend on how the images are listed: those of accumulators do."""
+def find_layers(model: OrderingModel) -> list[str]:
+    """The layers of which a model has maps."""
     size = model.preprocessing.crop
-    shown = model.networks[N].backend.activations(np.zeros((1, N, 3, size, size), np.float32))
-    return any(name.startswith(DAB) for name in shown)
+    return list(model.networks[N].backend.activations(np.zeros((1, N, 3, size, size), np.float32)))
 
 
 def main() -> None:
@@ -152,7 +150,7 @@ def main() -> None:
         spec = model.preprocessing
         if spec not in decoded:
             decoded[spec] = [[to_pixels(file, spec) for file in files] for files in sequences.values()]
-        for listings in arguments.listings if depend_on_listing(model) else [1]:
+        for listings in arguments.listings if depend_on_listing(find_layers(model)) else [1]:
             asked = model.with_votes(listings)
             named = {"model": model.name, "listings": listings}
             for spacing in (1, 2, 4, 8):

@@ -194,7 +194,7 @@ def counts_table() -> str:
 
 
 def curve_table(rows: list[dict[str, Any]]) -> str:
-    """How a training run came along, by its validations."""
+    """What a training run reached after so many steps, by its validations."""
     lines = ["| run | steps | training loss | validation loss | exact match, spacing 2 / 4 / 8 |", "|" + " --- |" * 5]
     for row in rows:
         exact = " / ".join(f"{value:.1f}" for value in row["exact"])

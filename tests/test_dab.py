@@ -50,6 +50,17 @@ def written_out(f_c: Tensor, mode: str, m: int | None) -> Tensor:
     return f_s
 
 
+def listings_alike(n: int, mode: DABMode, window: int | None) -> list[list[int]]:
+    """The listings of n images in which each image has the sum that it has in the first one."""
+    f_c = features(n)
+    f_s = accumulate_differences(f_c, mode, window)
+    return [
+        order
+        for order in map(list, permutations(range(n)))
+        if torch.allclose(accumulate_differences(f_c[:, order], mode, window), f_s[:, order])
+    ]
+
+
 @pytest.mark.parametrize("mode", SUMS)
 @pytest.mark.parametrize(("n", "window"), CASES)
 def test_is_the_sum_of_the_equations_and_has_its_gradient(n: int, window: int | None, mode: DABMode) -> None:
@@ -107,14 +118,7 @@ def test_what_all_images_share_does_not_count_but_in_the_map_that_the_last_one_k
 
 @pytest.mark.parametrize(("n", "window"), [(n, window) for n in range(3, 7) for window in (None, *range(1, n))])
 def test_tells_every_two_listings_apart(n: int, window: int | None) -> None:
-    f_c = features(n)
-    f_s = accumulate_differences(f_c, "signed", window)
-    same = [
-        order
-        for order in map(list, permutations(range(n)))
-        if torch.allclose(accumulate_differences(f_c[:, order], "signed", window), f_s[:, order])
-    ]
-    assert same == [list(range(n))]
+    assert listings_alike(n, "signed", window) == [list(range(n))]
 
 
 @pytest.mark.parametrize("mode", SYMMETRIC)
@@ -128,13 +132,7 @@ def test_a_symmetric_sum_without_a_window_tells_no_listings_apart(mode: DABMode)
 def test_a_symmetric_sum_tells_listings_apart_where_its_window_is_less_than_half_the_images(
     n: int, window: int
 ) -> None:
-    f_c = features(n)
-    f_s = accumulate_differences(f_c, "symmetric", window)
-    same = [
-        order
-        for order in map(list, permutations(range(n)))
-        if torch.allclose(accumulate_differences(f_c[:, order], "symmetric", window), f_s[:, order])
-    ]
+    same = listings_alike(n, "symmetric", window)
     straight = list(range(n))
     assert straight in same
     assert straight[::-1] in same

@@ -96,8 +96,8 @@ def _copy(source: Path, target: str) -> tuple[int, dict[str, str]]:
     Where the mode cannot be changed later, the copy has the one with which it was made.
     """
     with source.open("rb") as original:
-        before = FileState.of(os.fstat(original.fileno()))
-        mode = stat.S_IMODE(os.fstat(original.fileno()).st_mode) & 0o777
+        status = os.fstat(original.fileno())
+        before, mode = FileState.of(status), stat.S_IMODE(status.st_mode) & 0o777
         with synced(create_new(target, mode | stat.S_IRUSR | stat.S_IWUSR)) as descriptor:
             while chunk := original.read(_CHUNK):
                 write_all(descriptor, chunk)

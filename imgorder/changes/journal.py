@@ -171,6 +171,11 @@ class Run:
         return f"{PREFIX}{self.id}.part.jsonl"
 
     @property
+    def is_finished(self) -> bool:
+        """Whether there is nothing to recover."""
+        return self.status in (DONE, BACK)
+
+    @property
     def moves(self) -> tuple[Move, ...]:
         """The changes, where they are moves."""
         return tuple(change for change in self.changes if isinstance(change, Move))
@@ -291,7 +296,7 @@ class History:
     @property
     def unfinished(self) -> list[Run]:
         """The runs that were interrupted, newest first; without the folder's lock, they may be under way."""
-        return [run for run in self.runs if run.status not in (DONE, BACK)][::-1]
+        return [run for run in self.runs if not run.is_finished][::-1]
 
     @property
     def stray_problem(self) -> str | None:
@@ -299,8 +304,8 @@ class History:
 
         These are an unfinished run of another user, and hidden files whose journal is gone.
         """
-        unfinished = [run for run in self.others if run.status not in (DONE, BACK)]
-        for run in unfinished:
+        run = next((run for run in self.others if not run.is_finished), None)
+        if run is not None:
             return (
                 f"{show(self.path / run.journal)}: a {run.title} of another user, {run.owner}, is not finished; "
                 f"journals of other users are not followed, let {run.owner} run: "

@@ -16,14 +16,13 @@ from PIL import Image
 from imgorder.errors import ImgorderError, ModelError
 from imgorder.files import atomic_write, make_folder, same_file
 from imgorder.heatmaps.grid import draw_grid
-from imgorder.heatmaps.maps import Array, find_scales, last_layer, motion_maps
+from imgorder.heatmaps.maps import Array, depend_on_listing, find_scales, last_layer, motion_maps
 from imgorder.heatmaps.overlay import Look, paint, upsample_strips
 from imgorder.inference.backends.voting import choose_listings
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, open_photo
 from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, to_pixels, upright_rgb
-from imgorder.model_format import DAB
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
@@ -144,20 +143,20 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
     """
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
     canonical = np.argsort(canonical_ranks(tensors))
-    maps: list[SetMaps] = []
+    found: list[tuple[dict[str, Array], Array | None]] = []
     for listing in choose_listings(len(tensors), model.listings or LISTINGS):
-        maps.append(_maps_in_listing(model, tensors, ordering, canonical[list(listing)], decision))
-        if not any(name.startswith(DAB) for name in maps[0].layers):
+        found.append(_maps_in_listing(model, tensors, ordering, canonical[list(listing)], decision))
+        if not depend_on_listing(found[0][0]):
             break  # features of one image each are the same in every listing
-    layers = {name: np.mean([each.layers[name] for each in maps], axis=0) for name in maps[0].layers}
-    contrast = np.mean([each.decision for each in maps if each.decision is not None], axis=0) if decision else None
+    layers = {name: np.mean([each[name] for each, _ in found], axis=0) for name in found[0][0]}
+    contrast = np.mean([each for _, each in found if each is not None], axis=0) if decision else None
     return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
 
 
 def _maps_in_listing(
     model: OrderingModel, tensors: Tensor, ordering: Ordering, listing: npt.NDArray[np.intp], decision: bool
-) -> SetMaps:
-    """Maps of a set that the network is shown in one listing: its place i has image ``listing[i]``."""
+) -> tuple[dict[str, Array], Array | None]:
+    """`SetMaps`' layers and decision, of a set that is shown in one listing: its place i has image ``listing[i]``."""
     place = np.argsort(listing)
     network = model.networks[len(tensors)]
     activations = network.backend.activations(tensors[listing][None])
@@ -173,7 +172,7 @@ def _maps_in_listing(
     if decision:
         ranked = [[int(place[image]) for image in order] for order, _ in ordering.ranking()[:2]]
         contrast = network.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
-    return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
+    return layers, contrast
 
 
 def _name_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:

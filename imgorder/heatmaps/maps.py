@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,11 @@ def motion_maps(name: str, activation: Array, order: Sequence[int]) -> Array:
         difference = 2 * activation[image] - activation[before] - activation[after]
         maps[image] = np.abs(difference).mean(axis=0)
     return maps
+
+
+def depend_on_listing(layers: Iterable[str]) -> bool:
+    """Whether maps of these layers depend on how the images are listed: those of accumulators do."""
+    return any(name.startswith(DAB) for name in layers)
 
 
 def name_layer(name: str) -> str:

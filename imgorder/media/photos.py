@@ -44,7 +44,6 @@ _EXIF = 0x8769  # where the Exif directory is
 
 _PILLOWS_LIMIT = 80_000_000  # px; a little below the size at which it warns
 
-_NO_PERMISSION = "no permission to read it; change its permissions or leave it out"
 
 _opening = threading.Lock()
 _decoding = threading.Condition()
@@ -278,7 +277,7 @@ def _read_kind(path: Path) -> str | None:
 
 def _unreadable(path: Path, error: OSError) -> PhotoError:
     if isinstance(error, PermissionError):
-        return PhotoError(f"{show(path)}: {_NO_PERMISSION}")
+        return PhotoError(f"{show(path)}: no permission to read it; change its permissions or leave it out")
     return PhotoError(f"{show(path)}: cannot be read ({error.strerror}); copy it again or leave it out")
 
 

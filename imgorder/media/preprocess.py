@@ -239,14 +239,23 @@ def to_rgb(picture: Image.Image) -> Image.Image:
         return picture
     # In strips: of a picture of 300 megapixels each step on the way would take a gigabyte.
     top = _find_top(picture) if _is_deep_grey(picture) else 0.0
-    rows = max(1, _STRIP // picture.width)
-    if picture.height <= rows:
+    if picture.height <= _rows_at_once(picture):
         return _strip_to_rgb(picture, top)
     whole = Image.new("RGB", picture.size)
-    for first in range(0, picture.height, rows):
-        strip = picture.crop((0, first, picture.width, min(first + rows, picture.height)))
+    for first, strip in _strips(picture):
         whole.paste(_strip_to_rgb(strip, top), (0, first))
     return whole
+
+
+def _rows_at_once(picture: Image.Image) -> int:
+    return max(1, _STRIP // picture.width)
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """The first row of each strip, and the strip."""
+    rows = _rows_at_once(picture)
+    for first in range(0, picture.height, rows):
+        yield first, picture.crop((0, first, picture.width, min(first + rows, picture.height)))
 
 
 def _is_deep_grey(picture: Image.Image) -> bool:
@@ -255,11 +264,10 @@ def _is_deep_grey(picture: Image.Image) -> bool:
 
 def _find_top(picture: Image.Image) -> float:
     """The largest finite value of deep grey."""
-    rows = max(1, _STRIP // picture.width)
     top = 0.0
-    for first in range(0, picture.height, rows):
-        strip = np.asarray(picture.crop((0, first, picture.width, min(first + rows, picture.height))))
-        top = max(top, float(strip.max(initial=0, where=np.isfinite(strip))))
+    for _, strip in _strips(picture):
+        values = np.asarray(strip)
+        top = max(top, float(values.max(initial=0, where=np.isfinite(values))))
     return top
 
 
