@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from imgorder.evidence.facts import PhotoFacts, Source, Taken
@@ -78,6 +77,8 @@ def _understand_created(text: str) -> Taken | None:
     time = _understand(Written(clean_text(text)), "PNG text")
     if time:
         return time
+    from email.utils import parsedate_to_datetime  # only for photos that have such a text
+
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

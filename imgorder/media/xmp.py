@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
-
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _EXIF, _EXIF_MORE = "{http://ns.adobe.com/exif/1.0/}", "{http://cipa.jp/exif/1.0/}"
 _TIFF, _LENS = "{http://ns.adobe.com/tiff/1.0/}", "{http://ns.adobe.com/exif/1.0/aux/}"
@@ -24,6 +22,8 @@ def read_packet(packet: bytes) -> dict[str, str]:
     packet = packet[: packet.rfind(b">") + 1].lstrip(b"\0 \t\r\n")  # behind it stand blanks, and sometimes rubbish
     if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:  # XMP has none; they are how XML is made to grow
         return {}
+    from xml.etree import ElementTree  # only for photos that have XMP
+
     try:
         root = ElementTree.fromstring(packet)
     except Exception:  # unknown encodings raise others than what is not XML
