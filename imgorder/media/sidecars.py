@@ -21,7 +21,8 @@ short, and the second of two photos of one name has its number elsewhere: IMG_1(
 IMG_1.jpg.supplemental-metadata(2).json.
 """
 
-_CUT = 46  # letters that Takeout leaves of such a name, without its ending
+TAKEOUT_ROOM = 46
+"""Letters that Takeout leaves of such a name, without its ending."""
 
 
 def list_names(folder: Path) -> list[str]:
@@ -47,7 +48,7 @@ class Sidecars:
                 whole, _, number, _ = found.groups(default="")
                 start, end = os.path.splitext(whole)
                 self._facts[fold_name(start + number + end)].append(name)
-                if len(stem) == _CUT:
+                if len(stem) == TAKEOUT_ROOM:
                     self._facts[fold_name(stem)].append(name)
             elif ending.lower() in SUFFIXES:
                 self._stems[fold_name(stem)] += 1
@@ -61,5 +62,5 @@ class Sidecars:
         """Takeout's facts; those of ``IMG_1.jpg`` are of ``IMG_1-edited.jpg``, too."""
         stem, ending = os.path.splitext(photo)
         original = re.sub(r"-edited$", "", stem, flags=re.IGNORECASE) + ending
-        names = dict.fromkeys(map(fold_name, (photo, original, photo[:_CUT])))
+        names = dict.fromkeys(map(fold_name, (photo, original, photo[:TAKEOUT_ROOM])))
         return [file for name in names for file in self._facts.get(name, ())]
