@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import combinations, permutations
+from collections.abc import Iterable, Sequence
+from itertools import combinations, pairwise, permutations
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def model_of(backend: Any) -> OrderingModel:
     return OrderingModel("made", "numpy", (3, 4, 5, 6), DEFAULT, dict.fromkeys((3, 4, 5, 6), Network(backend)))
 
 
-def images_at(moments: Sequence[float]) -> Tensor:
+def images_at(moments: Iterable[float]) -> Tensor:
     """Images that a `Line` judges; they are as unlike as their moments are far apart, so that thumbnails tell."""
     return np.stack([np.full((3, 14, 14), moment, dtype=np.float32) for moment in moments])
 
@@ -97,7 +97,7 @@ def test_the_class_with_the_highest_score_is_the_optimum_of_all_orders(n: int, s
     def score(order: Sequence[int]) -> float:
         near = sum(t_adj[b, a, c] for a, b, c in zip(order, order[1:], order[2:], strict=False))
         wide = np.mean([t_all[b, a, c] for a, b, c in combinations(order, 3)])
-        return float(near + wide + sum(p[a, b] for a, b in zip(order, order[1:], strict=False)))
+        return float(near + wide + sum(p[a, b] for a, b in pairwise(order)))
 
     best = permutation_classes(n)[int(logits.argmax())]
     assert score(best) == pytest.approx(brute_force(score, n), rel=1e-5)

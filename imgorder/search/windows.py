@@ -24,6 +24,12 @@ def softmax(logits: Probabilities) -> Probabilities:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
+def temper(chances: Sequence[float], temperature: float) -> list[float]:
+    """Probabilities whose log-odds are divided by a temperature."""
+    bounded = np.clip(chances, 1e-6, 1 - 1e-6)
+    return [float(chance) for chance in 1 / (1 + ((1 - bounded) / bounded) ** (1 / temperature))]
+
+
 def improve_by_windows(order: Sequence[int], width: int, ask: AskClasses, before: Before | None = None) -> list[int]:
     """Put the images of every window into their most probable order, again and again, until nothing changes.
 
