@@ -23,16 +23,17 @@ def evaluated(
     models: Sequence[str],
     accuracy: float,
     spacings: Sequence[float] = (1, 2),
-    n: int = 4,
+    n: int | None = 4,
     dataset: str = "made",
     permutations: int = 1,
     videos: Sequence[str] = ("a", "b"),
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """What `imgorder evaluate --json` prints of models that are right so often, in percent."""
     table = np.full((len(videos), 1, 4), accuracy / 100)
     answers = Answers(tuple(videos), tuple(videos), table)
     facts: dict[str, Any] = {"sets": len(videos), "permutations": permutations, "accuracy": accuracy, "chance": 8.33}
-    facts |= dict.fromkeys(("accuracy_low", "accuracy_high", "kendall_tau", "adjacency", "ece"), 0.5)
+    facts |= dict.fromkeys(("accuracy_low", "accuracy_high", "kendall_tau", "adjacency", "ece"), 0.5) | {"kind": kind}
     measured = [
         Measured(Row(model, dataset, n, spacing, **facts), dict.fromkeys(videos, accuracy), answers)
         for spacing in spacings
@@ -95,6 +96,18 @@ def test_rows_alone_take_rows_of_single_spacings(merged: Callable[..., dict[str,
         *((4, 1, "path", 50), (4, 1, "one", 50)),
         *((4, 2, "path", 75), (4, 2, "one", 50), (4, 2, "one (4 votes)", 75)),
     ]
+
+
+def test_kinds_and_whole_albums_are_told_apart(merged: Callable[..., dict[str, Any]]) -> None:
+    def of_kinds(accuracy: float) -> dict[str, Any]:
+        parts = [evaluated(["path"], accuracy, [0], n=None, kind=kind) for kind in ("still", "moved", None)]
+        parts += [evaluated(["path"], accuracy, [1], n=12)]
+        every = {part: [each for results in parts for each in results[part]] for part in ("rows", "videos")}
+        return {"version": 1, **every}
+
+    result = merged(of_kinds(50), of_kinds(75))
+    told = [(row["seq_len"], row["kind"], row["accuracy"]) for row in result["rows"]]
+    assert told == [(12, None, 75), (None, None, 75), (None, "moved", 75), (None, "still", 75)]
 
 
 def test_models_that_are_all_measured_anew_may_be_shown_more(merged: Callable[..., dict[str, Any]]) -> None:
