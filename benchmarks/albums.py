@@ -78,7 +78,7 @@ def _measure_manifest(manifest: Manifest, models: Sequence[str], threads: int | 
 
 def _pooled(measured: Sequence[Measured], kind: str) -> Iterator[Row]:
     for pooled in pool_rows(measured):
-        figures = {field.name: getattr(pooled, field.name, None) for field in fields(Row)}
+        figures: dict[str, Any] = {field.name: getattr(pooled, field.name, None) for field in fields(Row)}
         yield Row(**figures | {"spacing": 0.0, "kind": kind})
 
 

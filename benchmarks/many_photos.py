@@ -2,9 +2,9 @@
 
     python benchmarks/many_photos.py --models path tridab-s
 
-Each number of photos is read, and ordered, in a fresh process, since peak memory never goes down. The photos are cut
-from one rendered picture, over which the camera pans. Results go to docs/results/many-photos.json. Compare only the
-ratios between machines, and times within one run.
+Each number of photos is read, and ordered, in fresh processes, since peak memory never goes down; the quickest of a few
+runs counts. The photos are cut from one rendered picture, over which the camera pans. Results go to
+docs/results/many-photos.json. Compare only the ratios between machines, and times within one run.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="+", default=["path", "default"])
     parser.add_argument("--photos", type=int, nargs="+", default=NUMBERS, help="how many")
-    parser.add_argument("--width", type=int, default=2000, help="of a photo in px; the height is three quarters of it")
+    parser.add_argument("--width", type=int, default=1600, help="of a photo in px; the height is three quarters of it")
+    parser.add_argument("--runs", type=int, default=3, help="of each, in turn")
     parser.add_argument("--threads", type=int, help="CPU threads of a network")
     parser.add_argument("--json", type=Path, default=RESULTS, help="results file")
     parser.add_argument("--one", nargs=3, metavar=("FOLDER", "MODEL", "READ|ORDER"), help=argparse.SUPPRESS)
@@ -46,7 +47,11 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             render(Path(name), number, arguments.width)
             for model in arguments.models:
-                read, order = (in_fresh_process(name, model, what, arguments.threads) for what in ("READ", "ORDER"))
+                found: dict[str, list[dict[str, Any]]] = {"READ": [], "ORDER": []}
+                for _ in range(arguments.runs):
+                    for what, own in found.items():
+                        own.append(in_fresh_process(name, model, what, arguments.threads))
+                read, order = (min(own, key=lambda each: float(each["seconds"])) for own in found.values())
                 facts = {"model": order["model"], "photos": number, "width": arguments.width}
                 facts |= {"search": order["search"], "right": order["right"]}
                 facts |= {"read_s": read["seconds"], "order_s": order["seconds"]}
@@ -61,7 +66,7 @@ def render(folder: Path, number: int, width: int) -> None:
     height, whole = 3 * width // 4, width + STEP * number
     soft = Image.fromarray(rng.integers(0, 256, (12, 12 * whole // height, 3), np.uint8))
     scene = np.asarray(soft.resize((whole, height), Image.Resampling.BICUBIC), dtype=np.int16)
-    scene = np.clip(scene + rng.integers(-8, 9, scene.shape, np.int16), 0, 255).astype(np.uint8)
+    scene = np.clip(scene + rng.integers(-2, 3, scene.shape, np.int16), 0, 255).astype(np.uint8)
     for index in range(number):
         cut = np.ascontiguousarray(scene[:, STEP * index : STEP * index + width])
         Image.fromarray(cut).save(folder / f"{index:04d}.jpg", quality=90)

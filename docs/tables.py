@@ -43,7 +43,7 @@ def _by_spacing(
     def shown(row: Row | None, value: Callable[[Row], str]) -> str:
         return "–" if row is None else value(row)
 
-    for n in sorted({row.seq_len for row in rows}):
+    for n in sorted({row.seq_len for row in rows if row.seq_len}):
         found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
         models = dict.fromkeys(row.model for row in rows)
         for model in models:
