@@ -19,8 +19,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from robustness import spread
-
 from imgorder.datasets.manifest import Manifest, SeqLen, name_size, write_manifest
 from imgorder.datasets.photos import build_photos, read_sets
 from imgorder.datasets.table import Row as Facts
@@ -92,6 +90,8 @@ def measure_clips(
     longest: int,
 ) -> Iterator[Row]:
     """A row for each number of images, spacing and model; whole clips of more than ``longest`` images are left out."""
+    from robustness import spread  # only now: it imports torch, which other data do without
+
     from imgorder.training.held_out import DATASET, find_held_out_clips, make_held_out_sets
     from imgorder.training.store import FrameStore
 

@@ -177,3 +177,23 @@ def test_tables_bear_a_model_that_lacks_a_case() -> None:
     full = Row("path", "d", 4, 1, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.5, 0.1, 8.33)
     rows = [full, replace(full, spacing=2), replace(full, model="other", accuracy=70.0)]
     assert "| 4 | other | 70.0 | – |" in load_script(ROOT / "docs" / "tables.py").accuracy_table(rows, with_paper=False)
+
+
+def test_the_tables_of_albums_tell_sizes_kinds_and_places() -> None:
+    tables = load_script(ROOT / "docs" / "tables.py")
+    path = Row("path", "photos", None, 0.0, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.25, 0.1, 0.0, "people", 0.3)
+    rows = [path, replace(path, model="other", seq_len=12, place_ece=0.04)]
+    lines = tables.albums_table(rows).splitlines()[2:]
+    assert lines == [
+        "| all | people | 9 | path | 50.0 (40.0 to 60.0) | 0.0 | 0.500 | 0.250 | – |",  # it is not calibrated
+        "| 12 | people | 9 | other | 50.0 (40.0 to 60.0) | 0.0 | 0.500 | 0.250 | 0.040 |",
+    ]
+    spaced = tables.albums_table([replace(path, kind=None, spacing=2.0)])
+    assert "| all | 2 | 9 | path |" in spaced
+    assert tables.albums_table([]) == "Not measured yet."
+
+
+def test_many_photos_are_told_beside_reading_them() -> None:
+    row = {"photos": 50, "model": "path", "search": "path", "read_s": 2.0, "order_s": 5.0, "read_mib": 100}
+    table = load_script(ROOT / "docs" / "tables.py").many_photos_table([row | {"order_mib": 150}])
+    assert table.splitlines()[2] == "| 50 | path | path | 2.0 s | 5.0 s | 2.5 | 100 MiB | 150 MiB | 1.5 |"
