@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+MOST_IMAGES = 1000  # of a set whose size is asked for
+
 
 def named_path(text: str | Path) -> Path:
     """A path that is not empty: `Path("")` would mean the current folder, as of a variable that is not set."""
@@ -237,8 +239,20 @@ def _warn_unfinished(folder: Path) -> None:
 
 
 def parse_sizes(texts: Sequence[str]) -> list[int]:
-    """What ``--seq-len`` was given, as set sizes; raises UsageError."""
+    """What ``--seq-len`` was given, as set sizes that networks are trained for; raises UsageError."""
     return parse_numbers(texts, "--seq-len", SIZES[0], SIZES[-1])
+
+
+def parse_any_sizes(texts: Sequence[str]) -> list[int | None]:
+    """What ``--seq-len`` was given where any number of images will do; None, at the end, for ``all`` of an album.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    given = re.split(r"[,\s]+", " ".join(texts).strip())
+    numbers = [text for text in given if text != "all"]
+    sizes: list[int | None] = [*parse_numbers(numbers, "--seq-len", SIZES[0], MOST_IMAGES)] if numbers else []
+    return [*sizes, None] if "all" in given else sizes
 
 
 def parse_spacings(texts: Sequence[str]) -> list[int]:

@@ -144,7 +144,7 @@ class OrderingModel:
             self.check_size(len(tensors))
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
-            if not self._knows_classes(n):
+            if not self.knows_classes(n):
                 results |= {index: self._search(sets[index], known[index]) for index in members}
                 continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
@@ -154,7 +154,7 @@ class OrderingModel:
                 results[index] = ordering.from_probabilities(row, rank).constrained(known[index])
         return [results[index] for index in range(len(sets))]
 
-    def _knows_classes(self, n: int) -> bool:
+    def knows_classes(self, n: int) -> bool:
         """Whether the network gives the probability of each class of n images."""
         return n == 2 or n in self.sizes or (n <= MAX_EXACT and isinstance(self._network(n).backend, AnySize))
 
