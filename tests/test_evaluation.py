@@ -191,6 +191,9 @@ def test_a_place_is_right_where_nothing_is_missing_or_swapped() -> None:
     # falls.
     assert right_places((0, 1, 2, 4, 3)).tolist() == [1, 1, 0, 0]
     assert right_places((3, 4, 2, 1, 0)).tolist() == [0, 0, 1, 1]
+    # Of many photos, a long part that is turned round is wrong at and beside its two ends.
+    turned = [*range(10), *range(19, 9, -1), *range(20, 30)]
+    assert np.flatnonzero(right_places(turned) == 0).tolist() == [9, 10, 18, 19]
     # Neither direction has more pairs: three agree with each.
     assert right_places((1, 2, 3, 0)).tolist() == [0.5, 0.5, 0]
     assert right_places((2, 3, 0, 1)).tolist() == [0, 0, 0]

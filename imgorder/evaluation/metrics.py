@@ -8,6 +8,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from imgorder.permutations import MAX_EXACT, SIZES
+from imgorder.search.windows import place_windows
+
 
 def kendall_tau(order: Sequence[int]) -> float:
     """Kendall's tau between an order and 0, 1, 2, …; of the two directions the better one, 0…1."""
@@ -29,11 +32,17 @@ def adjacency(order: Sequence[int]) -> float:
 def right_places(order: Sequence[int]) -> npt.NDArray[np.float64]:
     """Whether between two neighbours in an order of 0, 1, 2, … nothing is missing or swapped, ``(n - 1,)``: 1 or 0.
 
-    The later one has to be the next in time, in the direction of the whole order: of the two, that with which more
-    pairs agree. Where equally many do, a place that is right in either direction counts half.
+    The later one has to be the next in time, in the direction of the order around it: of the two, that with which more
+    pairs agree. Where equally many do, a place that is right in either direction counts half. Around it is the whole
+    order of up to `MAX_EXACT` images, and of more a window of `max(SIZES)`: where a long part is turned round, its
+    two ends are wrong, and not all that is between.
     """
-    steps = np.diff(np.asarray(order))
-    forward = (np.sign(_agreement(np.asarray(order))) + 1) / 2
+    listed = np.asarray(order)
+    n = len(listed)
+    width = n if n <= MAX_EXACT else max(SIZES)
+    windows = (listed[start : start + width] for start in place_windows(n, width))
+    forward = np.array([(np.sign(_agreement(window)) + 1) / 2 for window in windows])
+    steps = np.diff(listed)
     return np.asarray((steps == 1) * forward + (steps == -1) * (1 - forward))
 
 
