@@ -83,7 +83,7 @@ Paths = Annotated[
     ),
 ]
 MinConfidence = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--min-confidence",
         metavar="P",
@@ -119,6 +119,27 @@ First = Annotated[
         show_default=False,
     ),
 ]
+Last = Annotated[
+    list[Path],
+    in_panel(
+        _ORDER,
+        "--last",
+        metavar="FILE",
+        parser=named_path,
+        help="The photo taken last; give one for each set.",
+        show_default=False,
+    ),
+]
+Metadata = Annotated[
+    str,
+    in_panel(_ORDER, "--metadata", metavar="auto|ignore|only", help="Whether capture times and counters decide, too."),
+]
+TrustMtime = Annotated[
+    bool, in_panel(_ORDER, "--trust-mtime", help="Take a file's time of change where a photo has no capture time.")
+]
+EitherDirection = Annotated[
+    bool, in_panel(_ORDER, "--either-direction", help="Apply also where it is not known which end is the first.")
+]
 Reverse = Annotated[bool, in_panel(_ORDER, "--reverse", help="Take the opposite direction.")]
 Model = Annotated[
     str, in_panel(_MODEL, "--model", metavar="NAME|PATH", help="A name that `imgorder models` lists, or a model file.")
@@ -142,7 +163,10 @@ Votes = Annotated[
 # A command takes one of these objects under this name, and is called with one option for each field.
 _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
-    "known": (Known, {"first": First, "reverse": Reverse}),
+    "known": (
+        Known,
+        {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+    ),
 }
 
 

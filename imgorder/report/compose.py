@@ -28,7 +28,7 @@ from imgorder.permutations import SIZES_TEXT
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.outputs import check_ending, check_targets, write_all
 from imgorder.report.embed import EDGE, encode_picture
-from imgorder.report.facts import Candidate, Numbers, Photo, Report
+from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
 from imgorder.sorting import Sorting, sort_sets
@@ -84,6 +84,9 @@ def write_reports(
     return targets
 
 
+_GIVEN: dict[str, Given] = {"unknown": "nothing", "known": "times", "given": "direction"}
+
+
 def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Report:
     """Collect the facts about one set.
 
@@ -100,7 +103,7 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     return Report(
         result=result,
         photos=_load_photos(sorting, look),
-        given="first" if start is not None else "nothing" if result.direction == "unknown" else "direction",
+        given="first" if start is not None else _GIVEN[result.direction],
         lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
         candidates=tuple(
             Candidate(_number_order(candidate, number, start), probability)
