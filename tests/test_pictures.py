@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +25,7 @@ from imgorder.permutations import order_to_class, permutation_classes
 from imgorder.pictures import animation, lettering
 from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
 from imgorder.pictures.outputs import write_all
-from imgorder.pictures.sheet import draw_sheet
+from imgorder.pictures.sheet import choose_layout, draw_sheet
 from imgorder.sorting import SortedSet, Sorting
 from tests.conftest import EXAMPLE, open_the_way
 from tests.test_bad_input import as_nobody
@@ -53,6 +53,16 @@ def pixel(image: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
     colour = image.getpixel(place)
     assert isinstance(colour, tuple)
     return colour
+
+
+def sheet_of(pictures: Sequence[Image.Image], name: str) -> Image.Image:
+    layout = choose_layout(len(pictures), [picture.size for picture in pictures])
+    return draw_sheet(pictures, [name] * len(pictures), name, "note", layout)
+
+
+def frames_from(pictures: Sequence[Image.Image]) -> list[Image.Image]:
+    size = animation.frame_size([picture.size for picture in pictures], len(pictures), None)
+    return list(animation.make_frames(pictures, size))
 
 
 def nearest(pixel: Any) -> int:
@@ -128,7 +138,7 @@ def test_a_sheet_names_photos_confidence_and_the_open_direction(
     assert run("sort", coloured, "--sheet", tmp_path / "out.png").exit_code == 0
     assert drawn == [
         "coloured",
-        "4 photos · confidence 87.5% · forward or backward is not known",
+        "4 photos · confidence 87.5% · likely · forward or backward is not known",
         *("1", "3.png", "2", "1.png", "3", "4.png", "4", "2.png"),
     ]
 
@@ -148,7 +158,7 @@ def test_a_sheet_of_several_folders_has_names_as_short_as_tell_them_apart(
 @pytest.mark.parametrize("n", [2, 3, 5, 6])
 @pytest.mark.parametrize("size", [(300, 400), (3000, 300), (1, 90)])
 def test_sheets_stay_within_the_limit(n: int, size: tuple[int, int]) -> None:
-    sheet = draw_sheet([plain(COLOURS[index], size) for index in range(n)], ["a"] * n, "title", "note")
+    sheet = sheet_of([plain(COLOURS[index], size) for index in range(n)], "a")
     assert 300 < max(sheet.size) <= LIMIT
 
 
@@ -201,11 +211,11 @@ def test_an_mp4_that_opencv_could_not_finish_is_an_error(
 
 
 def test_photos_of_several_sizes_share_a_canvas() -> None:
-    pictures = [plain("#d02020", (1280, 960)), plain("#20a030", (300, 400)), plain("#2040d0", (641, 361))]
-    assert canvas_size(pictures) == (1280, 1280)
-    assert canvas_size(pictures[::2]) == (1280, 960)
-    assert canvas_size([plain("red", (101, 75))]) == (102, 76)  # even, for videos
-    frames = animation.make_frames(pictures, pingpong=False)
+    sizes = [(1280, 960), (300, 400), (641, 361)]
+    assert canvas_size(sizes) == (1280, 1280)
+    assert canvas_size(sizes[::2]) == (1280, 960)
+    assert canvas_size([(101, 75)]) == (102, 76)  # even, for videos
+    frames = frames_from([plain(colour, size) for colour, size in zip(COLOURS, sizes, strict=False)])
     assert {frame.size for frame in frames} == {(1280, 1280)}
     assert frames[1].getpixel((100, 640)) == frames[0].getpixel((640, 100)) == (16, 16, 16)  # bars
     assert nearest(frames[1].getpixel((640, 3))) == 1  # enlarged until it fits
@@ -219,8 +229,7 @@ def test_bars_of_a_pixel_are_not_drawn() -> None:
 
 def test_back_and_forth_shows_no_end_twice() -> None:
     def shown(n: int) -> list[int]:
-        frames = animation.make_frames([plain(COLOURS[index]) for index in range(n)], pingpong=True)
-        return [nearest(middle(frame)) for frame in frames]
+        return [int(str(place)) for place in animation.play([Path(str(index)) for index in range(n)], pingpong=True)]
 
     assert shown(2) == [0, 1]
     assert shown(3) == [0, 1, 2, 1]
@@ -273,7 +282,7 @@ def test_strips_can_be_shown(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size, 100).save(tmp_path / "strip.png")
     small = load_small(tmp_path / "strip.png")
     assert max(small.size) == min(max(size), LIMIT)
-    frames = animation.make_frames([small, plain("red")], pingpong=False)
+    frames = frames_from([small, plain("red")])
     assert max(frames[0].size) <= LIMIT
 
 
@@ -336,7 +345,7 @@ def test_without_freetype_there_is_still_lettering(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lettering, "_bundled", lambda size: bitmap())
     monkeypatch.setattr("imgorder.pictures.lettering.features.check", lambda feature: False)
     assert lettering.fit_text("caf\xe9 \u732b", 20, 1000)[0] == "caf\xe9 \\u732b"
-    assert draw_sheet([plain("red")] * 3, ["\u732b.jpg"] * 3, "\u732b", "note").width > 300
+    assert sheet_of([plain("red")] * 3, "\u732b.jpg").width > 300
 
 
 @pytest.mark.parametrize("width", [0, 40, 100, 300])
@@ -588,9 +597,9 @@ def test_of_two_pictures_none_is_written_if_one_fails(
 ) -> None:
     real = animation.make_frames
 
-    def late(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.Image]:
+    def late(pictures: Iterable[Image.Image], size: tuple[int, int]) -> Iterator[Image.Image]:
         (tmp_path / "out.gif").write_text("someone else was faster")
-        return real(pictures, pingpong)
+        return real(pictures, size)
 
     monkeypatch.setattr(animation, "make_frames", late)
     result = run("sort", coloured, "--sheet", tmp_path / "out.png", "--animate", tmp_path / "out.gif")

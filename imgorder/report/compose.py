@@ -26,7 +26,7 @@ from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
 from imgorder.permutations import SIZES_TEXT
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_ending, check_targets, write_all
+from imgorder.pictures.outputs import check_ending, check_targets, name_targets, write_all
 from imgorder.report.embed import EDGE, encode_picture
 from imgorder.report.facts import Candidate, Numbers, Photo, Report
 from imgorder.report.page import make_page
@@ -78,7 +78,8 @@ def write_reports(
             raise SetSizeError(
                 f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES_TEXT} of one scene"
             )
-    targets = check_targets(out, sets, force, warn)
+    targets = [target for (target,) in name_targets(out, [1] * len(sets))]
+    check_targets(targets, sets, force, warn)
     pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
     write_all(((target, partial(_write, page)) for page, target in zip(pages, targets, strict=True)), force)
     return targets
