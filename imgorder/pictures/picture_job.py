@@ -14,7 +14,7 @@ from PIL import Image
 
 from imgorder.media.photos import PhotoSet
 from imgorder.names import short_names, show
-from imgorder.permutations import MAX_IMAGES as MAX_EXACT
+from imgorder.permutations import MAX_EXACT
 from imgorder.pictures import animation
 from imgorder.pictures.canvas import Size, load_small, measure
 from imgorder.pictures.outputs import check_ending, check_targets, name_targets, save_marked, write_all
@@ -118,6 +118,8 @@ def _draw_sheets(
         return
     on_page = ceil(len(result.files) / len(pages))
     layout = choose_layout(on_page, sizes)
+    full = ceil(on_page / layout.columns) * layout.columns  # without a gap at the end, unless that leaves a page empty
+    on_page = full if full * (len(pages) - 1) < len(sizes) else on_page
     # Not as the listing has them: a path has no room below a photo, and shows where its owner keeps it.
     names = [show(name) for name in short_names(result.files)]
     for number, page in enumerate(pages):
@@ -140,7 +142,7 @@ def _describe(result: SortedSet) -> str:
     what = "confidence" if n <= MAX_EXACT else "least sure place"
     parts = [f"{n} photos", f"{what} {result.confidence:.1%}" if n > 2 else "nothing to order"]
     if result.ordering is not None and n > 2:
-        parts.append(getattr(result.ordering,"words","likely"))
+        parts.append(result.ordering.words)
     if result.direction == "unknown":
         parts.append("forward or backward is not known")
     return " · ".join(parts)

@@ -24,10 +24,10 @@ from imgorder.media.lookalikes import group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
-from imgorder.permutations import SIZES_TEXT
+from imgorder.permutations import MAX_EXACT, SIZES_TEXT
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.outputs import check_ending, check_targets, name_targets, write_all
-from imgorder.report.embed import EDGE, encode_picture
+from imgorder.report.embed import choose_size, encode_picture
 from imgorder.report.facts import Candidate, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
@@ -107,7 +107,9 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
             for candidate, probability in ranking[:SHOWN]
             if probability > 0  # with --first, orders that begin with another photo are impossible
         ),
-        classes=len(ranking) if start is None else factorial(len(order) - 1),
+        classes=0 if len(order) > MAX_EXACT else len(ranking) if start is None else factorial(len(order) - 1),
+        places=sorting.ordering.places,
+        words=sorting.ordering.words,
         baseline=baseline,
         baseline_tied=tied,
         times=judge([each.zoned for each in written], [each.unread for each in written]),
@@ -125,13 +127,14 @@ def _load_photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:
         heat = last_layer(maps_in_order(sorting.model, sorting.tensors, sorting.ordering).layers)
         full = find_scales(heat, by_photo=False)[0]
     found = []
+    edge, most = choose_size(len(files) * (1 if heat is None else 2))
     # Not the names that `sort` lists: those of several folders would show where their owner keeps them.
     for image, file, name in zip(sorting.ordering.order, files, short_names(files), strict=True):
-        picture = load_small(file, EDGE)
-        plain, painted = encode_picture(picture), None
+        picture = load_small(file, edge)
+        plain, painted = encode_picture(picture, most), None
         if heat is not None:
             paint(picture, heat[image], full, look, spec)
-            painted = encode_picture(picture)
+            painted = encode_picture(picture, most)
         found.append(Photo(show(name), plain, painted))
     return tuple(found)
 
