@@ -9,7 +9,7 @@ from typing import Any
 
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.names import is_line
-from imgorder.permutations import MAX_IMAGES
+from imgorder.permutations import MAX_EXACT
 
 FORMAT = "imgorder/2"
 FORMER = "imgorder/1"  # whose DAB-ResNets summed over the images on both sides, and pooled each image by itself
@@ -79,7 +79,7 @@ class ModelMetadata:
         if not properties["name"] or not is_line(properties["name"]):
             raise ValueError(f"name {properties['name']!r}")  # it is shown on terminals
         sizes = tuple(json.loads(properties["sizes"]))
-        if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_IMAGES for n in sizes):
+        if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_EXACT for n in sizes):
             raise ValueError(f"set sizes {sizes}")
         temperatures = {int(n): float(t) for n, t in dict(json.loads(properties["temperatures"])).items()}
         if not all(LEAST_TEMPERATURE <= t <= 1 / LEAST_TEMPERATURE for t in temperatures.values()):

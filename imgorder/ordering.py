@@ -1,48 +1,107 @@
-"""Scores to an order: what a model's logits say about one set."""
+"""Scores to an order: what a model says about one set."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.permutations import Order, permutation_classes, relabel_classes
+from imgorder.permutations import Order, class_table, permutation_classes, relabel_classes
+
+Item = TypeVar("Item")
+Pairs = frozenset[tuple[int, int]]
+
+SURE, LIKELY = 0.9, 0.6  # confidences from which on an order is called so
+_NAMED_PLACES = 3  # that `Ordering.words` lists
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ordering:
     """The order of a set of n images, and how sure it is.
 
     Attributes:
         order: indices into the input in temporal order. Which end is the start is not known from
-            the pictures; of the two directions this is the one that `canonical_ranks` fixes, so it
-            depends on the pictures alone and not on how they were listed.
-        confidence: probability of the winning class, 0…1.
-        probabilities: float64 ``(n!/2,)``, in the order of `classes`.
-        classes: the representatives of all classes, as `permutation_classes(n)` lists them.
+            the pictures; of the two directions this is the one that ``before`` allows, else the one that
+            `canonical_ranks` fixes, so it depends on the pictures alone and not on how they were listed.
+        confidence: up to `MAX_EXACT` images, probability of the winning class, 0…1; of more, that of the weakest place.
+        places: n−1 probabilities, 0…1: that nothing is missing or swapped between ``order[i]`` and ``order[i + 1]``.
         ranks: of the images; they fix the direction, and which of several classes that are equally probable wins.
+        probabilities: float64 ``(n!/2,)``, in the order of `classes`; ``(0,)`` of more than `MAX_EXACT` images.
+        classes: the representatives of all classes, as `permutation_classes(n)` lists them; none of more.
+        before: pairs (a, b) of images of which a is known to be before b. No order breaks one.
         backwards: whether all orders are shown in the other direction.
+        search: how the order was found: "exact", or for larger sets "landmarks", "windows" or "path".
+        proven: whether no order can be better by the model's own scores.
     """
 
     order: Order
     confidence: float
-    probabilities: npt.NDArray[np.float64] = field(repr=False)
-    classes: tuple[Order, ...] = field(repr=False)
-    ranks: Order = field(repr=False)
-    backwards: bool = field(default=False, repr=False)
+    places: tuple[float, ...]
+    ranks: Order
+    probabilities: npt.NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    classes: tuple[Order, ...] = ()
+    before: Pairs = frozenset()
+    backwards: bool = False
+    search: str = "exact"
+    proven: bool = True
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(str, self.order[:12])) + (", …" if len(self.order) > 12 else "")
+        return f"Ordering(({shown}), confidence={self.confidence:.3g}, {self.words!r})"
+
+    @property
+    def words(self) -> str:
+        """How sure the order is, for people; photos are counted from 1, in the order.
+
+        ``"sure"``, ``"likely"``, or ``"a guess: photos 4 and 5 could be swapped"``.
+        """
+        if self.confidence >= SURE or len(self.order) < 3:
+            return "sure"
+        return "likely" if self.confidence >= LIKELY else f"a guess: {self._doubt()}"
+
+    def _doubt(self) -> str:
+        if self.classes:
+            other = self.ranking()[1][0]
+            moved = [place for place, image in enumerate(self.order, start=1) if other[place - 1] != image]
+            if len(moved) == 2:
+                return f"photos {moved[0]} and {moved[1]} could be swapped"
+            return f"photos {moved[0]} to {moved[-1]} could be in another order"
+        weak = sorted(range(len(self.places)), key=lambda place: self.places[place])
+        weak = [place for place in weak if self.places[place] < LIKELY]
+        named = ", ".join(f"{place + 1} and {place + 2}" for place in sorted(weak[:_NAMED_PLACES]))
+        more = f", and {len(weak) - _NAMED_PLACES} more" if len(weak) > _NAMED_PLACES else ""
+        return f"photos {named}{more} could be swapped, or have others between them"
+
+    def apply(self, items: Sequence[Item]) -> list[Item]:
+        """What belongs to the images, such as their paths, in temporal order.
+
+        Raises:
+            ValueError: if there are more or fewer than images.
+        """
+        if len(items) != len(self.order):
+            raise ValueError(f"{len(items)} items for {len(self.order)} images; give one for each")
+        return [items[image] for image in self.order]
 
     def ranking(self) -> list[tuple[Order, float]]:
-        """All classes with their probabilities, the most probable first, each in its fixed direction."""
+        """All classes with their probabilities, the most probable first, each in its fixed direction.
+
+        Of more than `MAX_EXACT` images there is one row, with the confidence.
+        """
+        if not self.classes:
+            return [(self.order, self.confidence)]
         ranks = self.ranks
-        orders = [order if ranks[order[0]] < ranks[order[-1]] else order[::-1] for order in self.classes]
+        orders = [_direct(order, ranks, self.before) for order in self.classes]
         rows = zip(orders, self.probabilities.tolist(), strict=True)
         by_probability = sorted(rows, key=lambda row: (-row[1], [ranks[i] for i in row[0]]))
         return [(order[::-1] if self.backwards else order, p) for order, p in by_probability]
 
     def restricted(self, allowed: npt.NDArray[np.bool_]) -> Ordering:
-        """The same set when only some of its classes are possible.
+        """The same set, of `MAX_EXACT` images at most, when only some of its classes are possible.
 
         Args:
             allowed: ``(n!/2,)``, in the order of `classes`; at least one is true.
@@ -53,24 +112,47 @@ class Ordering:
         kept = np.where(allowed, self.probabilities, 0.0)
         total = kept.sum()
         probabilities = kept / total if total > 0 else allowed / allowed.sum()
-        return _from_probabilities(probabilities, self.ranks, self.backwards)
+        return _from_probabilities(probabilities, self.ranks, self.before, self.backwards)
+
+    def constrained(self, before: Collection[tuple[int, int]]) -> Ordering:
+        """The same set, of `MAX_EXACT` images at most, when each of these pairs is known to be in this order.
+
+        Raises:
+            IndexError: if there is no such image.
+            ValueError: if no order fits, or there are more images: a search has to be told what is known.
+        """
+        if not before:
+            return self
+        for image in {image for pair in before for image in pair}:
+            if image not in range(len(self.ranks)):
+                raise IndexError(f"no image {image} in a set of {len(self.ranks)}; they are counted from 0")
+        if not self.classes:
+            raise ValueError(f"{len(self.order)} images: what is known has to be given to the search")
+        known = self.before | frozenset(before)
+        allowed = np.logical_or(*_fits(len(self.ranks), known))
+        if not allowed.any():
+            raise ValueError("no order fits what is known")
+        return replace(self, before=known, backwards=False).restricted(allowed)
 
     def with_end(self, image: int) -> Ordering:
         """The same set when ``image`` is known to be first: only orders that begin with it are possible.
 
         Raises:
             IndexError: if there is no such image.
+            ValueError: as `constrained`.
         """
         if image not in range(len(self.ranks)):
             raise IndexError(f"no image {image} in a set of {len(self.ranks)}; they are counted from 0")
-        ends = np.array([image in (order[0], order[-1]) for order in self.classes])
-        # The first image gets the lowest rank, which also fixes the direction.
-        ranks = tuple(-1 if i == image else rank for i, rank in enumerate(self.ranks))
-        return replace(self, ranks=ranks, backwards=False).restricted(ends)
+        return self.constrained(first_of(len(self.ranks), image))
 
     def reversed(self) -> Ordering:
         """The same classes, shown in the opposite direction."""
-        return replace(self, order=self.order[::-1], backwards=not self.backwards)
+        return replace(self, order=self.order[::-1], places=self.places[::-1], backwards=not self.backwards)
+
+
+def first_of(n: int, image: int) -> Pairs:
+    """What is known where one image of n is the first: it is before each other one."""
+    return frozenset((image, other) for other in range(n) if other != image)
 
 
 def canonical_ranks(tensors: npt.NDArray[np.float32]) -> Order:
@@ -95,7 +177,25 @@ def from_probabilities(by_rank: npt.NDArray[np.float64], ranks: Order) -> Orderi
     return _from_probabilities(probabilities, ranks)
 
 
-def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order, backwards: bool = False) -> Ordering:
+def from_search(
+    by_rank: Sequence[int], places: Sequence[float], ranks: Order, before: Pairs = frozenset(), *, search: str
+) -> Ordering:
+    """An `Ordering` of more than `MAX_EXACT` images, from an order of their ranks and the probabilities of its places.
+
+    Args:
+        before: of images, not ranks; the order, or its reverse, fits them.
+        search: how it was found.
+    """
+    image_at_rank = [int(i) for i in np.argsort(ranks)]
+    found = tuple(image_at_rank[rank] for rank in by_rank)
+    order = _direct(found, ranks, before)
+    probabilities = tuple(map(float, places if order == found else reversed(places)))
+    return Ordering(order, min(probabilities), probabilities, ranks, before=before, search=search, proven=False)
+
+
+def _from_probabilities(
+    probabilities: npt.NDArray[np.float64], ranks: Order, before: Pairs = frozenset(), backwards: bool = False
+) -> Ordering:
     classes = permutation_classes(len(ranks))
     best = probabilities.max()
     # Equal probabilities are told apart by rank, never by the place in the listing.
@@ -103,6 +203,52 @@ def _from_probabilities(probabilities: npt.NDArray[np.float64], ranks: Order, ba
         (classes[k] for k in np.flatnonzero(probabilities == best)),
         key=lambda order: sorted([[ranks[i] for i in order], [ranks[i] for i in order[::-1]]]),
     )
-    forward = ranks[winner[0]] < ranks[winner[-1]]
-    order = winner if forward != backwards else winner[::-1]
-    return Ordering(order, float(best), probabilities, classes, ranks, backwards)
+    order = _direct(winner, ranks, before)
+    places = place_probabilities(order, probabilities, before)
+    found = Ordering(order, float(best), places, ranks, probabilities, classes, before)
+    return found.reversed() if backwards else found
+
+
+def _direct(order: Order, ranks: Order, before: Pairs) -> Order:
+    """An order or its reverse: the one that fits what is known; where nothing is, as the ranks fix it."""
+    if before:
+        a, b = next(iter(before))
+        forward = order.index(a) < order.index(b)
+    else:
+        forward = ranks[order[0]] < ranks[order[-1]]
+    return order if forward else order[::-1]
+
+
+def _fits(n: int, before: Pairs) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which representatives of the classes of n fit what is known, ``(n!/2,)``, and which of their reverses do."""
+    place = np.argsort(class_table(n), axis=1)
+    earlier = [a for a, _ in before]
+    later = [b for _, b in before]
+    forward, backward = place[:, earlier] < place[:, later], place[:, earlier] > place[:, later]
+    return np.all(forward, axis=1), np.all(backward, axis=1)
+
+
+def place_probabilities(
+    order: Sequence[int], probabilities: npt.NDArray[np.float64], before: Pairs = frozenset()
+) -> tuple[float, ...]:
+    """For each two neighbours of an order, the probability of the orders that have them so, one right after the other.
+
+    Of each class, that direction counts which fits what is known, else the one that agrees with the order in more
+    pairs; where both agree alike, each counts half.
+
+    Args:
+        order: of n images, `MAX_EXACT` at most.
+        probabilities: of all classes, ``(n!/2,)``.
+        before: pairs of images that are known to be in this order.
+    """
+    n = len(order)
+    place = np.argsort(class_table(n), axis=1)[:, list(order)]  # of the order's i-th image in each class
+    if before:
+        forward = np.asarray(_fits(n, before)[0], dtype=np.float64)
+    else:
+        pairs = np.array(list(combinations(range(n), 2)))
+        agreement = np.sign(place[:, pairs[:, 1]] - place[:, pairs[:, 0]]).sum(axis=1)
+        forward = (np.sign(agreement) + 1) / 2
+    step = place[:, 1:] - place[:, :-1]
+    right = (step == 1) * forward[:, None] + (step == -1) * (1 - forward[:, None])
+    return tuple(np.minimum(probabilities @ right, 1.0).tolist())

@@ -29,7 +29,8 @@ SIZES_TEXT = f"{SIZES[0]} to {SIZES[-1]}"
 """The same for people: ``3 to 6``."""
 
 MIN_IMAGES = 2
-MAX_IMAGES = 8  # 20,160 classes; above that a table of all classes is no longer a sensible tool
+MAX_EXACT = 8
+"""The largest set whose classes are all looked at: 20,160. Orders of larger ones are searched for."""
 
 
 def class_count(n: int) -> int:
@@ -43,6 +44,14 @@ def permutation_classes(n: int) -> tuple[Order, ...]:
     """Representatives of all classes of ``n`` images, in the fixed order, ``n!/2`` tuples."""
     _check_size(n)
     return tuple(order for order in permutations(range(n)) if order[0] < order[-1])
+
+
+@cache
+def class_table(n: int) -> npt.NDArray[np.int64]:
+    """`permutation_classes` as an array ``(n!/2, n)``."""
+    import numpy as np  # only now: the help texts of commands need the sizes, and start without NumPy
+
+    return np.array(permutation_classes(n), dtype=np.int64)
 
 
 def representative(order: Sequence[int]) -> Order:
@@ -96,8 +105,8 @@ def _class_indices(n: int) -> dict[Order, int]:
 
 
 def _check_size(n: int) -> None:
-    if not MIN_IMAGES <= n <= MAX_IMAGES:
-        raise ValueError(f"permutation classes are listed for {MIN_IMAGES} to {MAX_IMAGES} images, not {n}")
+    if not MIN_IMAGES <= n <= MAX_EXACT:
+        raise ValueError(f"permutation classes are listed for {MIN_IMAGES} to {MAX_EXACT} images, not {n}")
 
 
 def _check_order(order: Sequence[int]) -> None:

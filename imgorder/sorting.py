@@ -16,8 +16,8 @@ from imgorder.media.lookalikes import Lookalike, find_lookalikes
 from imgorder.media.photos import PhotoSet, check_photo, find_sets
 from imgorder.media.preprocess import DEFAULT, preprocess_set
 from imgorder.names import show
-from imgorder.ordering import Ordering
-from imgorder.permutations import SIZES, SIZES_TEXT
+from imgorder.ordering import Ordering, first_of
+from imgorder.permutations import SIZES
 
 if TYPE_CHECKING:
     from imgorder.inference.predictor import OrderingModel
@@ -33,7 +33,7 @@ class SortedSet:
     Attributes:
         photos: the set, as it was found.
         order: indices into ``photos.files``, in temporal order.
-        confidence: probability of the order, 0 to 1, rounded as it is shown and compared.
+        confidence: as in `Ordering`, rounded as it is shown and compared.
         direction: ``"given"`` by the user or ``"unknown"``.
         model, backend: what gave the order.
         votes: in how many listings the network saw the set.
@@ -149,10 +149,9 @@ def _sort_set(
     lookalikes = find_lookalikes(photos.files, tensors)
     for each in lookalikes:
         warn(each.warning(photos.files))
-    ordering = model.order_tensors([tensors])[0]
-    if start is not None:
-        ordering = ordering.with_end(start)
-    elif known.reverse:
+    before = [] if start is None else first_of(len(tensors), start)
+    ordering = model.order_tensors([tensors], [before])[0]
+    if known.reverse:
         ordering = ordering.reversed()
     result = SortedSet(
         photos,
@@ -172,9 +171,5 @@ def _check_size(photos: PhotoSet) -> None:
     if n == 1:
         check_photo(photos.files[0])  # a video, or a text, is not even that
         raise SetSizeError(
-            f"{show(photos.files[0])}: a single photo has no order; give {SIZES_TEXT} photos of one scene"
-        )
-    if n > max(SIZES):
-        raise SetSizeError(
-            f"{show(photos.folder)}: {n} photos; at most {max(SIZES)} can be ordered at once, give fewer of them"
+            f"{show(photos.files[0])}: a single photo has no order; give {SIZES[0]} photos of one scene, or more"
         )

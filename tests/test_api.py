@@ -75,7 +75,7 @@ def test_a_batch_of_mixed_sizes_is_what_each_set_is_alone(model: OrderingModel, 
         assert np.allclose(together.probabilities, alone.probabilities, atol=1e-5)
 
 
-@pytest.mark.parametrize("n", [0, 1, 7])
+@pytest.mark.parametrize("n", [0, 1])
 def test_sets_of_other_sizes_are_refused(model: OrderingModel, scene: list[Image.Image], n: int) -> None:
     with pytest.raises(imgorder.SetSizeError, match=f"a set of {n}"):
         model.order([*scene, *scene][:n])
@@ -135,20 +135,23 @@ def test_any_number_of_sets_takes_the_memory_of_a_few(model: OrderingModel) -> N
     class Session:
         shapes: ClassVar[list[tuple[int, ...]]] = []
 
+        def get_inputs(self) -> Any:
+            return backend.session.get_inputs()
+
         def run(self, names: list[str], inputs: dict[str, Any], options: Any) -> list[Any]:
-            images = inputs["images"]
-            self.shapes.append(images.shape)
-            values = images[:, :, 0, 0, 0].sum(axis=1, keepdims=True)
-            return [values * np.arange(len(permutation_classes(images.shape[1])), dtype=np.float32)]
+            self.shapes.append(inputs["images"].shape)
+            values = inputs["images"][:, 0, 0, 0]
+            triples, pairs = inputs["triples"], inputs["pairs"]
+            return [values[triples[:, 0]], values[triples[:, 1]], values[pairs[:, 0]]]
 
     watched = replace(backend, session=Session())  # type: ignore[arg-type]
     sets = np.random.default_rng(0).random((40, 6, 3, 2, 2), dtype=np.float32)
     logits = watched.logits(sets)
-    assert sum(shape[0] for shape in Session.shapes) == 40
-    assert max(shape[0] * shape[1] for shape in Session.shapes) <= 16
-    assert np.allclose(logits[:, 1], sets[:, :, 0, 0, 0].sum(axis=1))
+    assert sum(shape[0] for shape in Session.shapes) == 40 * 6
+    assert max(shape[0] for shape in Session.shapes) <= 16
+    assert np.allclose(logits, np.concatenate([watched.logits(each[None]) for each in sets]))
     watched.logits(sets[:, :3])
-    assert Session.shapes[-1][1:] == (3, 3, 2, 2)
+    assert Session.shapes[-1][1:] == (3, 2, 2)
 
 
 def test_an_unknown_model_or_backend_is_refused() -> None:

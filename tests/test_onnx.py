@@ -113,9 +113,9 @@ def test_the_file_says_what_it_is(tridab: tuple[Path, Path]) -> None:
     assert (metadata.family, metadata.sizes, metadata.temperatures) == ("tridab", (3, 4, 5, 6), {4: 1.5})
     assert metadata.opset == model.opset_import[0].version
     assert metadata.training_commit == "abc"
-    assert [value.name for value in model.graph.input] == ["images"]
+    assert [value.name for value in model.graph.input] == ["images", "features", "triples", "pairs"]
     outputs = [value.name for value in model.graph.output]
-    assert outputs == ["logits", "features.stride2", "features.stride4", "features.stride8"]
+    assert outputs == ["encoded", "t_adj", "t_all", "p", "features.stride2", "features.stride4", "features.stride8"]
 
 
 def test_nothing_of_the_machine_is_in_the_file(tridab: tuple[Path, Path]) -> None:

@@ -20,8 +20,8 @@ from imgorder.errors import ImgorderError
 from imgorder.files import atomic_write
 from imgorder.inference.predictor import load_model
 from imgorder.media.photos import PhotoSet
-from imgorder.ordering import Ordering
-from imgorder.permutations import order_to_class, permutation_classes
+from imgorder.ordering import from_probabilities
+from imgorder.permutations import class_count, order_to_class
 from imgorder.pictures import animation, lettering
 from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
 from imgorder.pictures.outputs import write_all
@@ -92,10 +92,10 @@ def in_fixed_order(sets: Sequence[PhotoSet], *rest: Any) -> list[Sorting]:
     def known(photos: PhotoSet) -> Sorting:
         n = len(photos.files)
         order = {3: (1, 0, 2), 4: (2, 0, 3, 1)}[n]
-        classes = permutation_classes(n)
-        probabilities = np.full(len(classes), 0.125 / (len(classes) - 1))
+        probabilities = np.full(class_count(n), 0.125 / (class_count(n) - 1))
         probabilities[order_to_class(order)] = 0.875
-        ordering = Ordering(order, 0.875, probabilities, classes, tuple(order.index(i) for i in range(n)))
+        ordering = from_probabilities(probabilities, tuple(range(n)))
+        ordering = ordering if ordering.order == order else ordering.reversed()
         result = SortedSet(photos, order, 0.875, "unknown", "known", "none", ordering=ordering)
         return Sorting(result, ordering, load_model("path"), np.empty(0, np.float32), None, [])
 

@@ -12,11 +12,12 @@ torch = pytest.importorskip("torch")
 from torch import Tensor  # noqa: E402
 
 from imgorder.errors import UsageError  # noqa: E402
-from imgorder.networks import triples as tables  # noqa: E402
 from imgorder.networks.families import build_network, family_config, settings_of  # noqa: E402
 from imgorder.networks.matching import Matcher  # noqa: E402
-from imgorder.networks.tridab import TriDAB, TriDABConfig, pair_row  # noqa: E402
+from imgorder.networks.scoring import couple_rows  # noqa: E402
+from imgorder.networks.tridab import TriDAB, TriDABConfig  # noqa: E402
 from imgorder.permutations import permutation_classes, relabel_classes  # noqa: E402
+from imgorder.search import triples as tables  # noqa: E402
 from imgorder.training.grow import grow_network  # noqa: E402
 
 SMALL = TriDABConfig(trunk_widths=(4, 6, 8), trunk_blocks=(1, 1), head_width=8, match_width=4, match_radius=2)
@@ -94,10 +95,31 @@ def test_tables_of_fewer_images_are_the_first_rows_of_those_of_more(n: int) -> N
     assert len(tables.triples(n)) == n * (n - 1) * (n - 2) / 2
 
 
-def test_pair_rows_are_rows_of_the_pair_table() -> None:
-    for a, b in combinations(range(6), 2):
-        row = int(pair_row(torch.tensor(b), torch.tensor(a)))
-        assert tables.pairs(6)[row] == (a, b)
+def test_a_couple_is_found_among_the_pairs_in_either_direction() -> None:
+    listed = torch.tensor([(3, 1), (0, 2), (0, 3)])
+    rows, couples = couple_rows(4, listed)
+    there_and_back = torch.cat([listed, listed.flip(1)]).tolist()
+    for row, (a, b) in enumerate(listed.tolist()):
+        assert int(rows[a * 4 + b]) == int(rows[b * 4 + a]) == row
+        assert there_and_back[int(couples[a * 4 + b])] == [a, b]
+        assert there_and_back[int(couples[b * 4 + a])] == [b, a]
+
+
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, mirror=True)], ids=["plain", "mirror"])
+def test_photos_that_were_encoded_before_get_the_same_scores(config: TriDABConfig) -> None:
+    torch.manual_seed(0)
+    network = TriDAB(config).eval()
+    images = torch.randn(2, 4, 3, config.image_size, config.image_size)
+    with torch.inference_mode():
+        features = network.encode(images.flatten(0, 1))
+        # Of the second set, some triples only, and the pairs that they need, listed the other way.
+        picked, pairs = torch.tensor([(5, 7, 4), (7, 5, 6)]), torch.tensor([(7, 5), (4, 5), (7, 4), (6, 5), (6, 7)])
+        few = network.score(features, picked, pairs)
+        every = network.score(features[4:], torch.tensor(tables.triples(4)), torch.tensor(tables.pairs(4)))
+    rows = [tables.triples(4).index((1, 0, 3)), tables.triples(4).index((3, 1, 2))]
+    assert torch.allclose(few[0], every[0][rows], atol=1e-5)
+    assert torch.allclose(few[1], every[1][rows], atol=1e-5)
+    assert torch.allclose(few[2][0], every[2][tables.pairs(4).index((1, 3))], atol=1e-5)
 
 
 def test_settings_build_the_same_network() -> None:
@@ -123,20 +145,20 @@ def test_an_unknown_family_or_setting_is_refused() -> None:
 
 def test_only_the_second_level_of_matches_sees_what_moved_further_than_the_first_one_reaches() -> None:
     cells, radius = 14, 2
-    features = torch.zeros(1, 2, cells, cells, 4)
+    features = torch.zeros(2, cells, cells, 4)
     features[..., 0] = 1.0  # the ground
     for image, left in ((0, 2), (1, 10)):  # a thing that moved 8 cells to the right
-        features[0, image, 6:8, left : left + 2] = torch.tensor([0.0, 1.0, 0.0, 0.0])
+        features[image, 6:8, left : left + 2] = torch.tensor([0.0, 1.0, 0.0, 0.0])
 
     def best_match(matcher: Matcher, maps: Tensor, y: int, x: int) -> tuple[float, float]:
         matcher.project.weight.data, matcher.project.bias.data = torch.eye(4), torch.zeros(4)
         matcher.log_sharpness.data.fill_(5.0)
         cosine, flow = matcher(maps, torch.tensor([0]), torch.tensor([1]))
-        spread = cosine[0, 0, :, y, x].max() - cosine[0, 0, :, y, x].min()
-        return spread.item(), flow[0, 0, 1, y, x].item()
+        spread = cosine[0, :, y, x].max() - cosine[0, :, y, x].min()
+        return spread.item(), flow[0, 1, y, x].item()
 
     near = best_match(Matcher(4, 4, radius, cells), features, 3, 1)
-    pooled = features.reshape(1, 2, 7, 2, 7, 2, 4).mean(dim=(3, 5))
+    pooled = features.reshape(2, 7, 2, 7, 2, 4).mean(dim=(2, 4))
     far_still = best_match(Matcher(4, 4, radius, cells // 2, step=1), pooled, 3, 1)
     assert near[0] < 1e-6  # no cell in reach is more like it than any other
     assert far_still[0] < 1e-6  # 4 of the larger cells: still further than 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from math import factorial
@@ -17,7 +17,8 @@ from PIL import Image
 from imgorder import ordering
 from imgorder.errors import ModelError, SetSizeError, UsageError
 from imgorder.inference import model_files
-from imgorder.inference.backends import Backend
+from imgorder.inference.backends import AnySize, Backend
+from imgorder.inference.backends.path import PathBackend
 from imgorder.inference.backends.voting import mean_logits
 from imgorder.inference.cards import (
     BASELINE,
@@ -32,8 +33,11 @@ from imgorder.inference.cards import (
 from imgorder.inference.hub.cache import cached_file
 from imgorder.media.preprocess import DEFAULT, ImageLike, Preprocessing, Tensor, preprocess_set
 from imgorder.names import show
-from imgorder.ordering import Ordering
-from imgorder.permutations import SIZES
+from imgorder.ordering import Ordering, Pairs
+from imgorder.permutations import MAX_EXACT, SIZES
+from imgorder.search.albums import Found, order_by_path
+from imgorder.search.constraints import Before, close_pairs
+from imgorder.search.windows import improve_by_windows, window_places
 
 if TYPE_CHECKING:
     from imgorder.inference.backends.onnx import OnnxBackend
@@ -94,44 +98,88 @@ class OrderingModel:
     networks: Mapping[int, Network]
     listings: int | None = None
 
-    def order(self, images: Iterable[ImageLike]) -> Ordering:
+    def order(self, images: Iterable[ImageLike], before: Collection[tuple[int, int]] = ()) -> Ordering:
         """Order one set.
 
         Args:
             images: paths, PIL images or uint8 ``(H, W, 3)`` arrays of one scene, in any order.
+            before: pairs (a, b) of indices of images of which a is known to be before b.
 
         Raises:
-            SetSizeError: for fewer than 2 images, or more than the model takes.
+            SetSizeError: for fewer than 2 images, or a number that the model does not take.
             PhotoError: if a path is not a readable photo.
             TypeError: for one path or picture, or a Python set, where several in a listing are meant.
+            IndexError: for a pair with an image that is not there.
+            ValueError: for pairs that contradict each other.
         """
-        return self.order_batch([_as_listing(images)])[0]
+        return self.order_batch([_as_listing(images)], [before])[0]
 
-    def order_batch(self, sets: Iterable[Iterable[ImageLike]]) -> list[Ordering]:
+    def order_batch(
+        self, sets: Iterable[Iterable[ImageLike]], before: Sequence[Collection[tuple[int, int]]] | None = None
+    ) -> list[Ordering]:
         """Order several sets, of equal or different sizes; raises as `order` does, before the first is read."""
         listings = [_as_listing(images, "sets of images") for images in _as_listing(sets, "sets of images")]
         for images in listings:
             self.check_size(len(images))
+        known = before or [()] * len(listings)
         orderings: list[Ordering] = []
         for first in range(0, len(listings), _SETS_AT_ONCE):
-            part = listings[first : first + _SETS_AT_ONCE]
-            orderings += self.order_tensors([preprocess_set(images, self.preprocessing) for images in part])
+            part = slice(first, first + _SETS_AT_ONCE)
+            tensors = [preprocess_set(images, self.preprocessing) for images in listings[part]]
+            orderings += self.order_tensors(tensors, known[part])
         return orderings
 
-    def order_tensors(self, sets: Sequence[Tensor]) -> list[Ordering]:
+    def order_tensors(
+        self, sets: Sequence[Tensor], before: Sequence[Collection[tuple[int, int]]] | None = None
+    ) -> list[Ordering]:
         """Order sets that are preprocessed already, each float32 ``(n, 3, crop, crop)``."""
+        known = [frozenset(pairs) for pairs in before or [()] * len(sets)]
         results: dict[int, Ordering] = {}
         by_size: dict[int, list[int]] = {}
         for index, tensors in enumerate(sets):
             self.check_size(len(tensors))
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
+            if not self._knows_classes(n):
+                results |= {index: self._search(sets[index], known[index]) for index in members}
+                continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
             batch = np.stack([sets[index][np.argsort(rank)] for index, rank in zip(members, ranks, strict=True)])
             rows = self.probabilities(batch) if n > 2 else np.ones((len(batch), 1))
             for index, row, rank in zip(members, rows, ranks, strict=True):
-                results[index] = ordering.from_probabilities(row, rank)
+                results[index] = ordering.from_probabilities(row, rank).constrained(known[index])
         return [results[index] for index in range(len(sets))]
+
+    def _knows_classes(self, n: int) -> bool:
+        """Whether the network gives the probability of each class of n images."""
+        return n == 2 or n in self.sizes or (n <= MAX_EXACT and isinstance(self._network(n).backend, AnySize))
+
+    def _network(self, n: int) -> Network:
+        """What answers for sets of n, or for windows of larger sets."""
+        return self.networks[n if n in self.sizes else max(self.sizes)]
+
+    def _search(self, tensors: Tensor, before: Pairs) -> Ordering:
+        """The order of a set that is larger than those of which the network knows the classes."""
+        ranks = ordering.canonical_ranks(tensors)
+        by_rank = tensors[np.argsort(ranks)]
+        known = close_pairs(len(tensors), [(ranks[a], ranks[b]) for a, b in before])
+        backend = self._network(len(tensors)).backend
+        if isinstance(backend, PathBackend):
+            found = order_by_path(backend.distances(by_rank), known)
+        else:
+            found = self._search_by_windows(by_rank, known)
+        return ordering.from_search(found.order, found.places, ranks, before, search=found.search)
+
+    def _search_by_windows(self, tensors: Tensor, known: Before | None) -> Found:
+        width = max(self.sizes)
+
+        def ask(windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
+            parts = (windows[first : first + _SETS_AT_ONCE] for first in range(0, len(windows), _SETS_AT_ONCE))
+            return np.concatenate([self.probabilities(tensors[np.array(part)]) for part in parts])
+
+        start = order_by_path(PathBackend(self.preprocessing).distances(tensors), known).order
+        order = improve_by_windows(start, width, ask, known)
+        return Found(order, window_places(order, width, ask), "windows")
 
     def probabilities(self, batch: Tensor) -> npt.NDArray[np.float64]:
         """What the network says of sets just as they are listed.
@@ -146,9 +194,9 @@ class OrderingModel:
             ModelError: if the network cannot be run, or does not give that many finite numbers.
         """
         n = batch.shape[1]
-        network = self.networks[n]
+        network = self._network(n)
         logits = mean_logits(network.backend, batch, self.votes(n))
-        scaled = logits.astype(np.float64) / network.temperatures.get(n, 1.0)
+        scaled = logits.astype(np.float64) / network.temperatures.get(min(n, max(SIZES)), 1.0)
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
@@ -184,13 +232,14 @@ class OrderingModel:
         what = f"a set of {n}" if folder is None else f"{show(folder)}: {n} photo{'s' * (n != 1)}"
         if n < 2:
             raise SetSizeError(f"{what}; at least 2 photos are needed, 3 for an order that says something")
-        if n != 2 and n not in self.sizes:
-            cure = "give fewer" if n > max(self.sizes) else "give as many"
+        if n == 2:
+            return
+        if n not in self.sizes and n < max(self.sizes):  # larger sets are searched by windows
+            cure = "give as many"
             if n <= max(SIZES):  # another model takes them
                 cure += ", or another model" if folder is None else ", or leave out --model"
-            raise SetSizeError(f"{what}; {self.name} takes {sizes_in_words(self.sizes)}; {cure}")
-        if n != 2:
-            _ = self.networks[n]
+            raise SetSizeError(f"{what}; {self.name} takes {sizes_in_words(self.sizes)} or more; {cure}")
+        _ = self._network(n)
 
 
 def _as_listing(given: Iterable[Any], wanted: str = "images") -> list[Any]:
@@ -247,8 +296,6 @@ def load_model(
 
 def _load_card(card: Card, backend: str, threads: int | None, offline: bool) -> OrderingModel:
     if card.name == BASELINE:
-        from imgorder.inference.backends.path import PathBackend
-
         path = PathBackend()
         return OrderingModel(BASELINE, path.name, card.sizes, DEFAULT, dict.fromkeys(card.sizes, Network(path)))
     kind = choose_backend(card) if backend == "auto" else backend

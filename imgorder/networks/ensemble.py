@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgorder.media.preprocess import SCALING
-from imgorder.networks.scoring import TripleScorer, mean_scores
+from imgorder.networks.scoring import Scores, TripleScorer, mean_scores
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 
 
@@ -59,14 +59,20 @@ class TriDABEnsemble(TripleScorer):
             Downscaler(largest, each.image_size) if each.image_size < largest else nn.Identity() for each in configs
         )
 
-    def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `TripleScorer.scores`."""
-        return mean_scores(
-            [
-                member.scores(resize(images), triples, pairs)  # type: ignore[operator]
-                for member, resize in zip(self.members, self.inputs, strict=True)
-            ]
-        )
+    def encode(self, images: Tensor) -> Tensor:
+        """See `TripleScorer.encode`: the members' features, one after the other."""
+        parts = [each.encode(resize(images)) for each, resize in zip(self._each(), self.inputs, strict=True)]
+        return torch.cat(parts, dim=1)
+
+    def score(self, features: Tensor, triples: Tensor, pairs: Tensor) -> Scores:
+        """See `TripleScorer.score`."""
+        views = [2 if each.config.mirror and not each.training else 1 for each in self._each()]
+        counts = [each.feature_count * number for each, number in zip(self._each(), views, strict=True)]
+        parts = zip(self._each(), torch.split(features, counts, dim=1), strict=True)
+        return mean_scores([each.score(own, triples, pairs) for each, own in parts])
+
+    def _each(self) -> list[TriDAB]:
+        return [each for each in self.members if isinstance(each, TriDAB)]
 
 
 class Downscaler(nn.Module):

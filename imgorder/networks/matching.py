@@ -39,31 +39,31 @@ class Matcher(nn.Module):
         self.register_buffer("offsets", offsets.float() / radius, persistent=False)
 
     def forward(self, features: Tensor, source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Compare image ``source[k]`` with image ``target[k]`` of every set.
+        """Compare image ``source[k]`` with image ``target[k]``.
 
         Args:
-            features: ``(B, n, 14, 14, C)``, or 7×7 with step 1.
+            features: ``(N, 14, 14, C)``, or 7×7 with step 1.
             source, target: int64 ``(K,)``.
 
         Returns:
-            Cosines less their mean over displacements, ``(B, K, D, 7, 7)``, zero outside the image;
-            and the expected displacement (dy, dx) in units of the radius, ``(B, K, 2, 7, 7)``.
+            Cosines less their mean over displacements, ``(K, D, 7, 7)``, zero outside the image;
+            and the expected displacement (dy, dx) in units of the radius, ``(K, 2, 7, 7)``.
         """
-        b, _n, h, w, _ = features.shape
+        h, w = features.shape[1:3]
         g = F.normalize(self.project(features), dim=-1)
-        at = g[:, :, self.step - 1 :: self.step, self.step - 1 :: self.step].flatten(2, 3)  # (B, n, 49, M)
-        to = g.flatten(2, 3).transpose(2, 3)  # (B, n, M, 196)
-        cosine = at.index_select(1, source) @ to.index_select(1, target)  # (B, K, 49, 196)
-        cosine = F.pad(cosine, (0, 1)).flatten(2)  # one empty cell stands for all outside the image
-        cosine = cosine.index_select(2, self.target_index)
+        at = g[:, self.step - 1 :: self.step, self.step - 1 :: self.step].flatten(1, 2)  # (N, 49, M)
+        to = g.flatten(1, 2).transpose(1, 2)  # (N, M, 196)
+        cosine = at.index_select(0, source) @ to.index_select(0, target)  # (K, 49, 196)
+        cosine = F.pad(cosine, (0, 1)).flatten(1)  # one empty cell stands for all outside the image
+        cosine = cosine.index_select(1, self.target_index)
         down, across = h // self.step, w // self.step
-        cosine = cosine.reshape(b, -1, down * across, self.displacements)
+        cosine = cosine.reshape(-1, down * across, self.displacements)
         weight = torch.softmax(cosine * self.log_sharpness.exp(), dim=-1)
-        flow = weight @ self.offsets.T  # (B, K, 49, 2)
+        flow = weight @ self.offsets.T  # (K, 49, 2)
         cosine = cosine - cosine.mean(dim=-1, keepdim=True)
         return (
-            cosine.transpose(2, 3).reshape(b, -1, self.displacements, down, across),
-            flow.transpose(2, 3).reshape(b, -1, 2, down, across),
+            cosine.transpose(1, 2).reshape(-1, self.displacements, down, across),
+            flow.transpose(1, 2).reshape(-1, 2, down, across),
         )
 
 
@@ -72,38 +72,32 @@ def match_features(
     matcher: Matcher,
     couple_terms: nn.Conv2d,
     triple_matches: nn.Conv2d,
-    triples: Tensor,
     pairs: Tensor,
+    there: Tensor,
+    back: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """What the matches of one level add to the maps of triples and of pairs, before the heads.
+    """What the matches of one level add to the maps of T triples and of P pairs, before the heads.
 
     Args:
-        features: of all images of B sets, ``(B, n, H, W, C)``.
+        features: of N images, ``(N, H, W, C)``.
         matcher: for features of that size.
         couple_terms: 1×1 convolution of one image's matches in another, to the channels of a triple's map
             and of a pair's, one after the other.
         triple_matches: 1×1 convolution of a `betweenness`, to those of a triple's map.
-        triples, pairs: T rows of middle, end, end; P rows of one, other.
+        pairs: P rows of one, other.
+        there, back: ``(T,)``, row of each triple's middle with its first and its last end, as in `couple_rows`.
 
     Returns:
-        ``(B·T, wide, 7, 7)`` and ``(B·P, narrow, 7, 7)``.
+        ``(T, wide, 7, 7)`` and ``(P, narrow, 7, 7)``.
     """
-    b, n = features.shape[:2]
-    middle, first, last = triples.unbind(1)
     one, other = pairs.unbind(1)
     wide = triple_matches.out_channels
-    # Every ordered (source, target) couple once: row s·n + t of an n × n list.
-    grid = torch.arange(n, device=features.device)
-    source = grid[:, None].expand(n, n).reshape(-1)
-    target = grid[None, :].expand(n, n).reshape(-1)
-    cosine, flow = matcher(features, source, target)
-    there, back = middle * n + first, middle * n + last
-    squared = flow.square().sum(2, keepdim=True)
-    terms = couple_terms(torch.cat([cosine, squared], dim=2).flatten(0, 1))
-    terms = terms.reshape(b, -1, *terms.shape[1:])
-    for_triples, for_pairs = terms[:, :, :wide], terms[:, :, wide:]
+    cosine, flow = matcher(features, torch.cat([one, other]), torch.cat([other, one]))
+    squared = flow.square().sum(1, keepdim=True)
+    terms = couple_terms(torch.cat([cosine, squared], dim=1))
+    for_triples, for_pairs = terms[:, :wide], terms[:, wide:]
     t = take(for_triples, there) + take(for_triples, back)
-    p = take(for_pairs, one * n + other) + take(for_pairs, other * n + one)
+    p = for_pairs[: pairs.shape[0]] + for_pairs[pairs.shape[0] :]
     u, v = take(cosine, there), take(cosine, back)
     return t + triple_matches(betweenness(u, v, take(flow, there), take(flow, back))), p
 
@@ -136,5 +130,5 @@ def betweenness(u: Tensor, v: Tensor, flow_u: Tensor, flow_v: Tensor) -> Tensor:
 
 
 def take(x: Tensor, rows: Tensor) -> Tensor:
-    """Rows of axis 1, with sets and rows merged: ``(B, N, …) -> (B·K, …)``."""
-    return x.index_select(1, rows).flatten(0, 1)
+    """Rows of axis 0."""
+    return x.index_select(0, rows)

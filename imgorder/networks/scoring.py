@@ -1,4 +1,8 @@
-"""What all networks share that score triples and pairs: the logits of the orders are a fixed sum of the scores."""
+"""What all networks share that score triples and pairs: the logits of the orders are a fixed sum of the scores.
+
+Such a network has two parts. The encoder sees each image once; the scorer judges listed triples and pairs of the
+images that were encoded. So sets of any size can be ordered, without a look at all their triples.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from imgorder.networks import triples as tables
+from imgorder.search import triples as tables
+
+Scores = tuple[Tensor, Tensor, Tensor]
 
 
 class TripleScorer(nn.Module, ABC):
@@ -21,24 +27,30 @@ class TripleScorer(nn.Module, ABC):
         self._class_matrices: dict[int, Tensor] = {}
 
     @abstractmethod
-    def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Scores of the listed triples (T rows of middle, end, end) and pairs (P rows of one, other).
+    def encode(self, images: Tensor) -> Tensor:
+        """Each image alone: ``(N, 3, S, S) -> (N, F)``."""
 
-        The lists are those of `triples.triples(n)` and `triples.pairs(n)`, int64.
+    @abstractmethod
+    def score(self, features: Tensor, triples: Tensor, pairs: Tensor) -> Scores:
+        """Scores of listed triples and pairs of encoded images.
+
+        Args:
+            features: of N images, ``(N, F)``, as `encode` gives them.
+            triples: T rows of middle, end, end; int64.
+            pairs: P rows of one, other; int64. Each two images of a triple are among them, in either direction.
 
         Returns:
-            t_adj ``(B, T)``, t_all ``(B, T)`` and p ``(B, P)``.
+            t_adj ``(T,)``, t_all ``(T,)`` and p ``(P,)``.
         """
 
     def forward(self, images: Tensor) -> Tensor:
-        n = images.shape[1]
+        b, n = images.shape[:2]
         device = images.device
-        adjacent, overall, pair = self.scores(
-            images,
-            torch.tensor(tables.triples(n), device=device),
-            torch.tensor(tables.pairs(n), device=device),
-        )
-        scores = torch.cat([adjacent, overall, pair], dim=1).float()
+        first = torch.arange(b, device=device)[:, None, None] * n  # image of each set
+        triples = torch.tensor(tables.triples(n), device=device) + first
+        pairs = torch.tensor(tables.pairs(n), device=device) + first
+        found = self.score(self.encode(images.flatten(0, 1)), triples.flatten(0, 1), pairs.flatten(0, 1))
+        scores = torch.cat([each.reshape(b, -1) for each in found], dim=1).float()
         with torch.autocast(device.type, enabled=False):
             return scores @ self._class_matrix(n, device).T
 
@@ -52,7 +64,26 @@ class TripleScorer(nn.Module, ABC):
         return matrix
 
 
-def mean_scores(several: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """The mean of what `TripleScorer.scores` gave several times."""
+def mean_scores(several: list[Scores]) -> Scores:
+    """The mean of what `TripleScorer.score` gave several times."""
     t_adj, t_all, p = (sum(parts[1:], parts[0]) / len(parts) for parts in zip(*several, strict=True))
     return t_adj, t_all, p
+
+
+def couple_rows(count: int, pairs: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each couple (source, target) of ``count`` images is among the pairs.
+
+    Args:
+        pairs: P rows of one, other.
+
+    Returns:
+        Two int64 tables ``(count²,)``, of which entry source · count + target is the row of the pair; in the second
+        one, where the pairs are listed there and then back, that of the couple: of 2·P rows.
+    """
+    one, other = pairs.unbind(1)
+    places = torch.cat([one * count + other, other * count + one])
+    rows = torch.arange(pairs.shape[0], device=pairs.device)
+    empty = torch.zeros(count * count, dtype=torch.int64, device=pairs.device)
+    return empty.scatter(0, places, torch.cat([rows, rows])), empty.scatter(
+        0, places, torch.arange(places.shape[0], device=pairs.device)
+    )

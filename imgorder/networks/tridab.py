@@ -3,7 +3,7 @@
 The difference accumulator of the paper (Eq. 2), taken for the middle image b of a triple against
 the two others, is D_b = 2·f_b − f_a − f_c: symmetric in a and c, and small when b lies between
 them in time. Each image passes through a shared trunk once; a head judges every (middle, ends)
-triple and another every pair; the logit of an order is a fixed sum of those scores (`triples.py`).
+triple and another every pair; the logit of an order is a fixed sum of those scores (`search/triples.py`).
 
 By construction, permuting the inputs permutes the logits, and a reversed order is the same class.
 """
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from imgorder.networks.matching import Matcher, betweenness_channels, match_features, take
-from imgorder.networks.scoring import TripleScorer, mean_scores
+from imgorder.networks.scoring import Scores, TripleScorer, couple_rows, mean_scores
 
 
 @dataclass(frozen=True)
@@ -158,19 +158,33 @@ class TriDAB(TripleScorer):
             self.coarse_couple_terms = nn.Conv2d(d + 1, wide + narrow, 1, bias=False)
             self.coarse_triple_matches = nn.Conv2d(betweenness_channels(d), wide, 1, bias=False)
 
-    def scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `TripleScorer.scores`."""
-        if not self.config.mirror or self.training:
-            return self._scores(images, triples, pairs)
-        plain = self._scores(images, triples, pairs)
-        mirrored = self._scores(images.flip(-1), triples, pairs)
-        return mean_scores([plain, mirrored])
+    def encode(self, images: Tensor) -> Tensor:
+        """See `TripleScorer.encode`; F is views × (S/8)² × C, and with ``mirror`` there are two views."""
+        views = [self._encode(images)]
+        if self.config.mirror and not self.training:
+            views.append(self._encode(images.flip(-1)))
+        return torch.cat(views, dim=1)
 
-    def _scores(self, images: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        b, n = images.shape[:2]
-        wide = self.config.head_width
-        f = self.trunk(images.flatten(0, 1))
-        f = f.permute(0, 2, 3, 1).reshape(b, n, *f.shape[2:], f.shape[1])  # (B, n, 14, 14, C)
+    def _encode(self, images: Tensor) -> Tensor:
+        features: Tensor = self.trunk(images)
+        return features.permute(0, 2, 3, 1).flatten(1)
+
+    def score(self, features: Tensor, triples: Tensor, pairs: Tensor) -> Scores:
+        """See `TripleScorer.score`."""
+        rows = couple_rows(features.shape[0], pairs)
+        views = torch.split(features, self.feature_count, dim=1)
+        return mean_scores([self._score(view, triples, pairs, rows) for view in views])
+
+    @property
+    def feature_count(self) -> int:
+        """Features of one view of an image."""
+        return int((self.config.image_size // 8) ** 2 * self.config.trunk_widths[2])
+
+    def _score(self, features: Tensor, triples: Tensor, pairs: Tensor, rows: tuple[Tensor, Tensor]) -> Scores:
+        """The scores of one view; for ``rows`` see `couple_rows`."""
+        wide, cells = self.config.head_width, self.config.image_size // 8
+        count, (pair_rows, couples) = features.shape[0], rows
+        f = features.reshape(-1, cells, cells, self.config.trunk_widths[2])
         middle, first, last = triples.unbind(1)
         one, other = pairs.unbind(1)
 
@@ -178,29 +192,27 @@ class TriDAB(TripleScorer):
         by_pair = self.pair_terms(channels_first((f_one - f_other).abs()))
         p = by_pair[:, 2 * wide :] + self.product(channels_first(f_one * f_other))
 
-        by_pair = by_pair[:, : 2 * wide].reshape(b, -1, 2 * wide, *by_pair.shape[2:])
-        between, beside = by_pair[:, :, :wide], by_pair[:, :, wide:]
+        between, beside = by_pair[:, :wide], by_pair[:, wide : 2 * wide]
         accumulated = take(2 * f, middle) - take(f, first) - take(f, last)  # D_b
         t = (
             self.accumulate(channels_first(accumulated.abs()))
-            + take(between, pair_row(first, last))
-            + take(beside, pair_row(middle, first))
-            + take(beside, pair_row(middle, last))
+            + take(between, take(pair_rows, first * count + last))
+            + take(beside, take(pair_rows, middle * count + first))
+            + take(beside, take(pair_rows, middle * count + last))
         )
 
+        there, back = take(couples, middle * count + first), take(couples, middle * count + last)
         if self.matcher is not None:
-            near = match_features(f, self.matcher, self.couple_terms, self.triple_matches, triples, pairs)
+            near = match_features(f, self.matcher, self.couple_terms, self.triple_matches, pairs, there, back)
             t, p = t + near[0], p + near[1]
         if self.coarse_matcher is not None:
-            pooled = F.avg_pool2d(channels_first(f.flatten(0, 1)), 2).permute(0, 2, 3, 1)
-            pooled = pooled.reshape(b, n, *pooled.shape[1:])  # (B, n, 7, 7, C)
+            pooled = F.avg_pool2d(channels_first(f), 2).permute(0, 2, 3, 1)  # (N, 7, 7, C)
             coarse = self.coarse_matcher, self.coarse_couple_terms, self.coarse_triple_matches
-            far = match_features(pooled, *coarse, triples, pairs)
+            far = match_features(pooled, *coarse, pairs, there, back)
             t, p = t + far[0], p + far[1]
 
-        t = self.triple_head(t).reshape(b, -1, 2)
-        p = self.pair_head(p).reshape(b, -1)
-        return t[..., 0], t[..., 1], p
+        t = self.triple_head(t)
+        return t[:, 0], t[:, 1], self.pair_head(p)[:, 0]
 
 
 def downscale(cin: int, cout: int) -> nn.Conv2d:
@@ -211,9 +223,3 @@ def downscale(cin: int, cout: int) -> nn.Conv2d:
 def channels_first(x: Tensor) -> Tensor:
     """``(K, H, W, C) -> (K, C, H, W)`` as a view, which convolutions read as channels_last."""
     return x.permute(0, 3, 1, 2)
-
-
-def pair_row(a: Tensor, b: Tensor) -> Tensor:
-    """Row of the unordered pairs {a, b} in `triples.pairs`: C(larger, 2) + smaller."""
-    larger = torch.maximum(a, b)
-    return larger * (larger - 1) // 2 + torch.minimum(a, b)

@@ -1,9 +1,9 @@
 """torch to ONNX: one file, values checked after writing.
 
-A network of a family that takes every n is exported with a dynamic n. Its tables of triples, pairs
-and classes depend on n, so the torch part takes them as inputs, and a few hand-made nodes in front
-cut them out of constant tables by the number of images: the file has one input, ``images``, and the
-output ``logits``. Motion heat maps need further outputs, which all others leave out.
+A network that scores triples is exported with its two parts in one graph. Its inputs are ``images`` to encode,
+``features`` of images that were encoded before, and the ``triples`` and ``pairs`` to score, of the images of both, the
+known ones first; each may have no rows. Its outputs are the features of all images, and the scores. Any other network
+has the input ``images`` and the output ``logits``. Motion heat maps need further outputs, which all others leave out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
@@ -22,13 +21,12 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from imgorder.files import atomic_write
-from imgorder.inference.backends.onnx import start_session
+from imgorder.inference.backends.onnx import SCORER_INPUTS, SCORER_OUTPUTS, start_session
 from imgorder.inference.checksum import describe_file
 from imgorder.model_format import ModelMetadata
-from imgorder.networks import triples as tables
 from imgorder.networks.activations import activations, by_image, observed_layers
 from imgorder.networks.scoring import TripleScorer
-from imgorder.permutations import class_count
+from imgorder.search import triples as tables
 
 OPSET = 18
 TOLERANCE = 1e-4
@@ -54,7 +52,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter warns about its own internals
         if isinstance(network, TripleScorer):
-            model = _any_size(network, metadata.sizes, size)
+            model = _two_parts(network, size)
         else:
             model = _one_size(network, metadata.sizes[0], size)
     complete = replace(metadata, weights_sha256=describe_file(weights).sha256, opset=OPSET)
@@ -71,7 +69,7 @@ def export_onnx(network: nn.Module, metadata: ModelMetadata, weights: Path, path
 
 
 def compare(network: nn.Module, path: Path, metadata: ModelMetadata, seed: int = 0) -> float:
-    """Largest absolute difference of logits and activations between torch and an ONNX file, over all set sizes."""
+    """Largest absolute difference of answers and activations between torch and an ONNX file, over all set sizes."""
     session = start_session(path)
     generator = torch.Generator().manual_seed(seed)
     worst = 0.0
@@ -79,15 +77,33 @@ def compare(network: nn.Module, path: Path, metadata: ModelMetadata, seed: int =
         for batch in (1, 3):
             images = _smooth_images(batch, n, metadata.preprocessing.crop, generator)
             with torch.inference_mode(), activations(network) as seen:
-                logits = network(images)
-            expected = {"logits": logits, **{name: by_image(output, n) for name, output in seen.items()}}
-            found = session.run(list(expected), {"images": images.numpy()})
-            for array, tensor in zip(found, expected.values(), strict=True):
-                # Activations are as large as they come; theirs counts against the largest of them.
-                unit = 1.0 if tensor is logits else max(1.0, float(tensor.abs().max()))
-                # Unlike max, this keeps NaN.
-                worst = float(np.maximum(worst, np.abs(array - tensor.numpy()).max() / unit))
+                if isinstance(network, TripleScorer):
+                    ends, cases = 1 + len(SCORER_INPUTS), _scorer_cases(network, images)
+                else:
+                    ends, cases = 1, [({"images": images}, {"logits": network(images)})]
+            maps = {name: by_image(output, n) for name, output in seen.items()}
+            for given, expected in cases:
+                wanted = expected | maps if len(given["images"]) else expected
+                found = session.run(list(wanted), {name: value.numpy() for name, value in given.items()})
+                for index, (array, tensor) in enumerate(zip(found, wanted.values(), strict=True)):
+                    # Features are as large as they come; their difference counts against the largest of them.
+                    unit = max(1.0, float(tensor.abs().max())) if index >= ends or tensor.dim() > 1 else 1.0
+                    # Unlike max, this keeps NaN.
+                    worst = float(np.maximum(worst, np.abs(array.reshape(tensor.shape) - tensor.numpy()).max() / unit))
     return worst
+
+
+def _scorer_cases(network: TripleScorer, images: Tensor) -> list[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+    """What the graph is given and what comes out: all at once, and images that were encoded before."""
+    n = images.shape[1]
+    offsets = torch.arange(images.shape[0])[:, None, None] * n
+    triples = (torch.tensor(tables.triples(n)) + offsets).flatten(0, 1)
+    pairs = (torch.tensor(tables.pairs(n)) + offsets).flatten(0, 1)
+    flat = images.flatten(0, 1)
+    features = network.encode(flat)
+    outputs = dict(zip(SCORER_OUTPUTS, (features, *network.score(features, triples, pairs)), strict=True))
+    given = dict(zip(SCORER_INPUTS, (flat, features[:0], triples, pairs), strict=True))
+    return [(given, outputs), (given | {"images": flat[:0], "features": features}, outputs)]
 
 
 def _smooth_images(batch: int, n: int, size: int, generator: torch.Generator) -> Tensor:
@@ -98,18 +114,16 @@ def _smooth_images(batch: int, n: int, size: int, generator: torch.Generator) ->
     return images + 0.1 * torch.randn(images.shape, generator=generator)
 
 
-class _TableDriven(nn.Module):
-    """A network that scores triples, with its tables as inputs, so that nothing in it depends on the value of n."""
+class _BothParts(nn.Module):
+    """The encoder and the scorer of a network, one after the other."""
 
     def __init__(self, network: TripleScorer) -> None:
         super().__init__()
         self.network = network
 
-    def forward(
-        self, images: Tensor, triples: Tensor, pairs: Tensor, adjacent: Tensor, overall: Tensor, neighbours: Tensor
-    ) -> Tensor:
-        t_adj, t_all, p = self.network.scores(images, triples, pairs)
-        return t_adj @ adjacent.T + t_all @ overall.T + p @ neighbours.T
+    def forward(self, images: Tensor, features: Tensor, triples: Tensor, pairs: Tensor) -> tuple[Tensor, ...]:
+        together = torch.cat([features, self.network.encode(images)])
+        return (together, *self.network.score(together, triples, pairs))
 
 
 class _Observed(nn.Module):
@@ -120,45 +134,26 @@ class _Observed(nn.Module):
         self.wrapper = wrapper
         self.network = network
 
-    def forward(self, images: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, images: Tensor, *more: Tensor) -> tuple[Tensor, ...]:
         with activations(self.network) as seen:
-            logits = self.wrapper(images, *tables)
-        return (logits, *(by_image(seen[name], images.shape[1]) for name in observed_layers(self.network)))
+            answer = self.wrapper(images, *more)
+        maps = (seen[name] for name in observed_layers(self.network))
+        if more:  # a scorer's images are in no sets
+            return (*answer, *maps)
+        return (answer, *(by_image(each, images.shape[1]) for each in maps))
 
 
-def _any_size(network: TripleScorer, sizes: tuple[int, ...], size: int) -> onnx.ModelProto:
-    n = 4
-    matrix = torch.from_numpy(tables.class_matrix(n))
-    t = tables.triple_count(n)
-    example = (
-        torch.randn(2, n, 3, size, size),
-        torch.tensor(tables.triples(n)),
-        torch.tensor(tables.pairs(n)),
-        matrix[:, :t],
-        matrix[:, t : 2 * t],
-        matrix[:, 2 * t :],
-    )
-    largest = max(sizes)
-    triples = Dim("triples", min=1, max=tables.triple_count(largest))
-    pairs = Dim("pairs", min=1, max=tables.pair_count(largest))
-    classes = Dim("classes", min=1, max=class_count(largest))
-    shapes = (
-        {0: Dim("batch", min=1, max=65536), 1: Dim("n", min=min(sizes), max=largest)},
-        {0: triples},
-        {0: pairs},
-        {0: classes, 1: triples},
-        {0: classes, 1: triples},
-        {0: classes, 1: pairs},
-    )
-    names = ["images", "triples", "pairs", "adjacent", "overall", "neighbours"]
-    model = _export(_TableDriven(network), network, example, shapes, names)
-    _cut_tables_by_size(model, sizes)
-    return model
+def _two_parts(network: TripleScorer, size: int) -> onnx.ModelProto:
+    n = 5
+    features = network.encode(torch.randn(2, 3, size, size)).detach()
+    given = (torch.randn(3, 3, size, size), features, torch.tensor(tables.triples(n)), torch.tensor(tables.pairs(n)))
+    rows = tuple({0: Dim(f"{name}_count", min=0, max=10**8)} for name in SCORER_INPUTS)
+    return _export(_BothParts(network), network, given, rows, list(SCORER_INPUTS), list(SCORER_OUTPUTS))
 
 
 def _one_size(network: nn.Module, n: int, size: int) -> onnx.ModelProto:
     example = (torch.randn(2, n, 3, size, size),)
-    return _export(network, network, example, ({0: Dim("batch", min=1, max=65536)},), ["images"])
+    return _export(network, network, example, ({0: Dim("batch", min=1, max=65536)},), ["images"], ["logits"])
 
 
 def _export(
@@ -167,13 +162,14 @@ def _export(
     example: tuple[Tensor, ...],
     shapes: tuple[Any, ...],
     names: list[str],
+    answers: list[str],
 ) -> onnx.ModelProto:
     program = torch.onnx.export(
         _Observed(wrapper, network).eval(),
         example,
         dynamic_shapes=(shapes[0], shapes[1:]) if shapes[1:] else shapes,  # type: ignore[arg-type]
         input_names=names,
-        output_names=["logits", *observed_layers(network)],
+        output_names=[*answers, *observed_layers(network)],
         opset_version=OPSET,
         verbose=False,
     )
@@ -189,75 +185,6 @@ def _export(
     del model.graph.metadata_props[:]
     del model.metadata_props[:]
     return model
-
-
-def _cut_tables_by_size(model: onnx.ModelProto, sizes: tuple[int, ...]) -> None:
-    """Replace the table inputs by slices of constants, chosen by ``images.shape[1]``."""
-    graph = model.graph
-    largest = max(sizes)
-    t_all, p_all = tables.triple_count(largest), tables.pair_count(largest)
-    blocks: list[list[npt.NDArray[np.bool_]]] = []
-    first_row = [0] * (largest + 1)
-    last_row = [0] * (largest + 1)
-    share = [0.0] * (largest + 1)
-    for n in sizes:
-        t = tables.triple_count(n)
-        matrix = tables.class_matrix(n)
-        thirds = (matrix[:, :t], matrix[:, t : 2 * t], matrix[:, 2 * t :])
-        block = [
-            np.pad(third > 0, ((0, 0), (0, width - third.shape[1])))
-            for third, width in zip(thirds, (t_all, t_all, p_all), strict=True)
-        ]
-        share[n] = float(matrix[:, t : 2 * t].max())
-        first_row[n] = sum(len(parts[0]) for parts in blocks)
-        last_row[n] = first_row[n] + len(block[0])
-        blocks.append(block)
-    counts = range(largest + 1)
-    constants: dict[str, npt.NDArray[np.generic]] = {
-        "table.one": np.array([1], dtype=np.int64),
-        "table.zero": np.array([0], dtype=np.int64),
-        "table.axis0": np.array([0], dtype=np.int64),
-        "table.axis1": np.array([1], dtype=np.int64),
-        "table.triple_counts": np.array([tables.triple_count(n) for n in counts], dtype=np.int64),
-        "table.pair_counts": np.array([tables.pair_count(n) for n in counts], dtype=np.int64),
-        "table.first_rows": np.array(first_row, dtype=np.int64),
-        "table.last_rows": np.array(last_row, dtype=np.int64),
-        "table.shares": np.array(share, dtype=np.float32),
-        "table.triples": np.array(tables.triples(largest), dtype=np.int64),
-        "table.pairs": np.array(tables.pairs(largest), dtype=np.int64),
-    }
-    for index, name in enumerate(("adjacent", "overall", "neighbours")):
-        constants[f"table.{name}"] = np.concatenate([block[index] for block in blocks]).astype(np.uint8)
-
-    nodes = [
-        helper.make_node("Shape", ["images"], ["table.shape"]),
-        helper.make_node("Gather", ["table.shape", "table.one"], ["table.n"]),
-    ]
-    for name in ("triple_counts", "pair_counts", "first_rows", "last_rows", "shares"):
-        nodes.append(helper.make_node("Gather", [f"table.{name}", "table.n"], [f"table.{name}.n"]))
-
-    def cut(table: str, start: str, end: str, axis: int, result: str) -> None:
-        inputs = [table, start, end, f"table.axis{axis}"]
-        nodes.append(helper.make_node("Slice", inputs, [result]))
-
-    cut("table.triples", "table.zero", "table.triple_counts.n", 0, "triples")
-    cut("table.pairs", "table.zero", "table.pair_counts.n", 0, "pairs")
-    for name, columns in (("adjacent", "triple"), ("overall", "triple"), ("neighbours", "pair")):
-        cut(f"table.{name}", "table.first_rows.n", "table.last_rows.n", 0, f"table.{name}.rows")
-        cut(f"table.{name}.rows", "table.zero", f"table.{columns}_counts.n", 1, f"table.{name}.cut")
-        target = f"table.{name}.float" if name == "overall" else name
-        nodes.append(helper.make_node("Cast", [f"table.{name}.cut"], [target], to=TensorProto.FLOAT))
-    nodes.append(helper.make_node("Mul", ["table.overall.float", "table.shares.n"], ["overall"]))
-
-    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
-    old_nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend([*nodes, *old_nodes])
-    images = next(value for value in graph.input if value.name == "images")
-    del graph.input[:]
-    graph.input.append(images)
-    classes = graph.output[0].type.tensor_type.shape.dim[1]
-    classes.dim_param = "classes"
 
 
 # Smaller constants are not worth a node.

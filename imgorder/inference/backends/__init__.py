@@ -12,6 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 
+class AnySize:
+    """A backend that gives the logits of sets of any size up to `MAX_EXACT`, whatever it was trained for."""
+
+
 class Backend(Protocol):
     """Computes logits of the permutation classes for sets of equal size."""
 

@@ -31,9 +31,13 @@ def as_model_errors(path: Path, n: int, cure: str = CURE) -> Iterator[None]:
 
 def split(tensors: npt.NDArray[np.float32], images: int) -> Iterator[npt.NDArray[np.float32]]:
     """Sets ``(B, n, 3, H, W)`` in parts of about so many images, so that memory does not grow with their number."""
-    step = max(1, images // tensors.shape[1])
-    for first in range(0, len(tensors), step):
-        yield tensors[first : first + step]
+    yield from split_rows(tensors, max(1, images // tensors.shape[1]))
+
+
+def split_rows(rows: npt.NDArray[np.float32], most: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Parts of at most so many rows."""
+    for first in range(0, len(rows), most):
+        yield rows[first : first + most]
 
 
 def check_logits(logits: npt.NDArray[np.float32], path: Path, sets: int, n: int) -> npt.NDArray[np.float32]:

@@ -18,10 +18,15 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
 
 from imgorder.errors import MEMORY_CURE, NO_MEMORY, ModelError, UsageError, is_out_of_memory
-from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits, split
+from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits, split, split_rows
+from imgorder.inference.backends.triples import Scores, TripleBackend, check_scores, list_rows, scores_to_logits
 from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import show
+
+SCORER_INPUTS = ("images", "features", "triples", "pairs")
+SCORER_OUTPUTS = ("encoded", "t_adj", "t_all", "p")
+"""Of a graph with two parts: images to features, and features to scores; see `OnnxTripleBackend`."""
 
 LONGEST_RUN = 600.0  # seconds; the largest batch of the largest model takes a small part of it
 _IMAGES = 16  # that the network sees at once; more are not faster on a CPU
@@ -80,14 +85,16 @@ class OnnxBackend:
             raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {CURE}") from error
         try:
             metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
-            inputs, outputs = session.get_inputs(), session.get_outputs()
-            if [each.name for each in inputs] != ["images"] or "logits" not in [each.name for each in outputs]:
+            inputs = tuple(each.name for each in session.get_inputs())
+            outputs = {each.name for each in session.get_outputs()}
+            scorer = inputs == SCORER_INPUTS and outputs.issuperset(SCORER_OUTPUTS)
+            if not scorer and (inputs != ("images",) or "logits" not in outputs):
                 raise ValueError("other inputs or outputs")
         except Exception as error:  # whatever nonsense in the metadata leads to
             raise ModelError(
                 f"{show(path)}: an ONNX model, but not one that imgorder exported; give one of `imgorder models`"
             ) from error
-        return cls(session, metadata, path)
+        return (OnnxTripleBackend if scorer else cls)(session, metadata, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
@@ -96,25 +103,29 @@ class OnnxBackend:
     def _logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         sets, n = tensors.shape[:2]
         with as_model_errors(self.path, n):
-            (logits,) = self._run(["logits"], tensors)
+            (logits,) = self._run(["logits"], {"images": tensors})
             logits = np.asarray(logits, dtype=np.float32)
         return check_logits(logits, self.path, sets, n)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """What heat maps are made of, see `Backend`; files without further outputs have none."""
-        names = [each.name for each in self.session.get_outputs() if each.name != "logits"]
+        names = [each.name for each in self.session.get_outputs() if each.name not in ("logits", *SCORER_OUTPUTS)]
         with as_model_errors(self.path, tensors.shape[1]):
-            outputs = self._run(names, tensors) if names else []
+            outputs = self._run(names, self._show(tensors)) if names else []
         return dict(zip(names, outputs, strict=True))
 
-    def _run(self, names: list[str], tensors: npt.NDArray[np.float32]) -> list[Any]:
+    def _show(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
+        """The graph's inputs for sets, or for images that are in none."""
+        return {"images": tensors}
+
+    def _run(self, names: Sequence[str], given: dict[str, npt.NDArray[Any]]) -> list[Any]:
         """Outputs of the network; raises TimeoutError where it does not come to an end, as a foreign file's may."""
         options = onnxruntime.RunOptions()
         timer = Timer(LONGEST_RUN, setattr, (options, "terminate", True))
         timer.daemon = True
         timer.start()
         try:
-            return list(self.session.run(names, {"images": tensors}, options))
+            return list(self.session.run(list(names), given, options))
         except Exception as error:
             if options.terminate:
                 raise TimeoutError(f"it took more than {LONGEST_RUN:g} s") from error
@@ -127,3 +138,49 @@ class OnnxBackend:
     ) -> npt.NDArray[np.float32]:
         """Refused: ONNX Runtime has no gradients."""
         raise UsageError("what spoke for a decision needs gradients; give --backend torch")
+
+
+@dataclass(frozen=True)
+class OnnxTripleBackend(OnnxBackend, TripleBackend):
+    """A graph in two parts, of which either may have nothing to do."""
+
+    def encode(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See `TripleBackend`."""
+        with as_model_errors(self.path, len(images)):
+            parts = [self._run(["encoded"], self._inputs(images=part))[0] for part in split_rows(images, _IMAGES)]
+        return np.concatenate(parts)
+
+    def score(
+        self, features: npt.NDArray[np.float32], triples: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]
+    ) -> Scores:
+        """See `TripleBackend`."""
+        with as_model_errors(self.path, len(features)):
+            found = self._run(SCORER_OUTPUTS[1:], self._inputs(features=features, triples=triples, pairs=pairs))
+        return check_scores(found, self.path, len(triples), len(pairs))
+
+    def _logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        sets, n = tensors.shape[:2]
+        triples, pairs = list_rows(sets, n)
+        with as_model_errors(self.path, n):
+            given = self._inputs(images=tensors.reshape(-1, *tensors.shape[2:]), triples=triples, pairs=pairs)
+            found = self._run(SCORER_OUTPUTS[1:], given)
+        return scores_to_logits(check_scores(found, self.path, len(triples), len(pairs)), n)
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        """See `Backend`."""
+        flat = tensors.reshape(-1, *tensors.shape[2:])
+        parts = [super(OnnxTripleBackend, self).activations(part) for part in split_rows(flat, _IMAGES)]
+        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {name: each.reshape(*tensors.shape[:2], *each.shape[1:]) for name, each in found.items()}
+
+    def _show(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
+        return self._inputs(images=tensors)
+
+    def _inputs(self, **given: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+        """All inputs of the graph; those that are not given have no rows."""
+        shapes = {each.name: each.shape[1:] for each in self.session.get_inputs()}
+        kinds = {"images": np.float32, "features": np.float32}
+        return {
+            name: given[name] if name in given else np.zeros((0, *shape), kinds.get(name, np.int64))
+            for name, shape in shapes.items()
+        }

@@ -12,17 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from imgorder.errors import ModelError
+from imgorder.inference.backends import AnySize
 from imgorder.media.preprocess import DEFAULT, Preprocessing
-from imgorder.permutations import permutation_classes
+from imgorder.search.paths import path_logits
 
 THUMBNAIL = 14
 
-# Path lengths in units of the set's mean distance, turned into logits; sharp enough that a clearly
-# shorter path wins clearly. Not calibrated: a baseline's confidence is for ranking only.
-SHARPNESS = 10.0
 
-
-class PathBackend:
+class PathBackend(AnySize):
     """Logits are minus the length of the open path through the set in each order."""
 
     name = "numpy"
@@ -32,11 +29,12 @@ class PathBackend:
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
-        distances = thumbnail_distances(tensors * self._std)
-        orders = np.array(permutation_classes(tensors.shape[1]))
-        lengths = distances[:, orders[:, :-1], orders[:, 1:]].sum(axis=2)
-        scale = distances.mean(axis=(1, 2), keepdims=True)[:, 0]
-        return np.asarray(-SHARPNESS * lengths / np.maximum(scale, 1e-12), dtype=np.float32)
+        return path_logits(thumbnail_distances(tensors * self._std))
+
+    def distances(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Distances between the images of one set of any size, ``(n, 3, H, W) -> (n, n)``."""
+        (found,) = thumbnail_distances(tensors[None] * self._std)
+        return np.asarray(found)
 
     def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
         """None: there are no layers."""
@@ -57,5 +55,6 @@ def thumbnail_distances(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float
         height, width = images.shape[3:]
     blocks = images.reshape(b, n, c, THUMBNAIL, height // THUMBNAIL, THUMBNAIL, width // THUMBNAIL)
     thumbnails = blocks.mean(axis=(4, 6), dtype=np.float64).reshape(b, n, -1)
-    differences = thumbnails[:, :, None] - thumbnails[:, None]
-    return np.asarray(np.sqrt(np.square(differences).sum(axis=-1)))
+    # Row by row: the differences of 500 images at once would be a gigabyte.
+    rows = [np.sqrt(np.square(thumbnails - thumbnails[:, i, None]).sum(axis=-1)) for i in range(n)]
+    return np.stack(rows, axis=1)

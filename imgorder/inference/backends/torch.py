@@ -13,11 +13,13 @@ import numpy.typing as npt
 import torch
 
 from imgorder.errors import MEMORY_CURE, NO_MEMORY, ModelError, is_out_of_memory
-from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits, split
+from imgorder.inference.backends.answers import CURE, as_model_errors, check_logits, split, split_rows
+from imgorder.inference.backends.triples import Scores, TripleBackend, check_scores
 from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, show
 from imgorder.networks.activations import activations, by_image
+from imgorder.networks.scoring import TripleScorer
 from imgorder.networks.weights import read_network
 from imgorder.permutations import order_to_class
 
@@ -56,12 +58,16 @@ class TorchBackend:
             network = network.to(device).eval()
         except RuntimeError as error:
             raise ModelError(f"{show(path)}: cannot be moved to the GPU ({first_line(error)}); {GPU_CURE}") from error
-        return cls(network, metadata, device, path)
+        return (TorchTripleBackend if isinstance(network, TripleScorer) else cls)(network, metadata, device, path)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
-        images = 512 if self.device.type == "cuda" else 16  # at once; more would only take memory
-        return np.concatenate([self._logits(part) for part in split(tensors, images)])
+        return np.concatenate([self._logits(part) for part in split(tensors, self._images)])
+
+    @property
+    def _images(self) -> int:
+        """How many are computed at once; more would only take memory."""
+        return 512 if self.device.type == "cuda" else 16
 
     def _logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         sets, n = tensors.shape[:2]
@@ -110,3 +116,28 @@ class TorchBackend:
             (gradient,) = torch.autograd.grad(margin, layer)
             contribution = by_image(gradient * layer, n).sum(dim=2)[0].clamp(min=0)
             return np.asarray(contribution.detach().float().cpu().numpy())
+
+
+@dataclass(frozen=True)
+class TorchTripleBackend(TorchBackend, TripleBackend):
+    """A network in two parts."""
+
+    network: TripleScorer
+
+    def encode(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See `TripleBackend`."""
+        with as_model_errors(self.path, len(images), self._cure), torch.inference_mode(), self._exact():
+            parts = [
+                self.network.encode(torch.from_numpy(part).to(self.device)).float().cpu().numpy()
+                for part in split_rows(images, self._images)
+            ]
+        return np.concatenate(parts)
+
+    def score(
+        self, features: npt.NDArray[np.float32], triples: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]
+    ) -> Scores:
+        """See `TripleBackend`."""
+        given = (torch.from_numpy(each).to(self.device) for each in (features, triples, pairs))
+        with as_model_errors(self.path, len(features), self._cure), torch.inference_mode(), self._exact():
+            found = [each.float().cpu().numpy() for each in self.network.score(*given)]
+        return check_scores(found, self.path, len(triples), len(pairs))

@@ -1,19 +1,19 @@
 """Index tables that turn scores of triples and pairs into logits of permutation classes.
 
 Both lists are sorted by their largest index, so the triples (pairs) of n images are the first
-n·C(n−1, 2) (C(n, 2)) rows of the list for any larger n. One table serves every set size, and an
-exported graph takes the rows that it needs by a slice.
+n·C(n−1, 2) (C(n, 2)) rows of the list for any larger n.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import combinations
+from math import comb
 
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.permutations import permutation_classes
+from imgorder.permutations import class_table
 
 
 def triple_count(n: int) -> int:
@@ -39,8 +39,9 @@ def pairs(n: int) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(combinations(range(n), 2), key=lambda row: (row[1], row[0])))
 
 
+@cache
 def class_matrix(n: int) -> npt.NDArray[np.float32]:
-    """The linear map from scores to logits, float32 ``(n!/2, 2·T + P)``.
+    """The linear map from scores to logits, float32 ``(n!/2, 2·T + P)``, for n up to `MAX_EXACT`.
 
     The columns are t_adj of the T triples, t_all of the T triples, p of the P pairs; the row of an
     order π holds ones for its consecutive triples, 1/C(n, 3) for every triple that it puts in
@@ -48,16 +49,20 @@ def class_matrix(n: int) -> npt.NDArray[np.float32]:
 
         logit(π) = Σ_i t_adj(π_i | π_{i−1}, π_{i+1}) + mean_{i<j<k} t_all(π_j | π_i, π_k) + Σ_i p(π_i, π_{i+1})
     """
-    triple_row = {row: index for index, row in enumerate(triples(n))}
-    pair_row = {row: index for index, row in enumerate(pairs(n))}
-    n_triples = len(triple_row)
-    matrix = np.zeros((len(permutation_classes(n)), 2 * n_triples + len(pair_row)), dtype=np.float32)
-    for row, order in zip(matrix, permutation_classes(n), strict=True):
-        ordered = list(combinations(order, 3))
-        for a, b, c in zip(order, order[1:], order[2:], strict=False):
-            row[triple_row[b, min(a, c), max(a, c)]] = 1.0
-        for a, b, c in ordered:
-            row[n_triples + triple_row[b, min(a, c), max(a, c)]] = 1.0 / len(ordered)
-        for a, b in pairwise(order):
-            row[2 * n_triples + pair_row[min(a, b), max(a, b)]] = 1.0
+    orders = class_table(n)
+    rows = np.arange(len(orders))
+    count = triple_count(n)
+    triple_row = np.zeros((n, n, n), dtype=np.int64)
+    for row, (b, a, c) in enumerate(triples(n)):
+        triple_row[b, a, c] = triple_row[b, c, a] = row
+    pair_row = np.zeros((n, n), dtype=np.int64)
+    for row, (a, b) in enumerate(pairs(n)):
+        pair_row[a, b] = pair_row[b, a] = row
+    matrix = np.zeros((len(orders), 2 * count + pair_count(n)), dtype=np.float32)
+    for i, j, k in combinations(range(n), 3):
+        matrix[rows, count + triple_row[orders[:, j], orders[:, i], orders[:, k]]] = 1.0 / comb(n, 3)
+    for i in range(n - 2):
+        matrix[rows, triple_row[orders[:, i + 1], orders[:, i], orders[:, i + 2]]] = 1.0
+    for i in range(n - 1):
+        matrix[rows, 2 * count + pair_row[orders[:, i], orders[:, i + 1]]] = 1.0
     return matrix
