@@ -16,6 +16,7 @@ from imgorder.changes.plan import Plan, PlannedSet
 from imgorder.cli._show_order import UNKNOWN_DIRECTION
 from imgorder.cli._terminal import print_message
 from imgorder.names import show, undo_command
+from imgorder.permutations import MAX_EXACT
 
 if TYPE_CHECKING:
     from imgorder.changes.stamp import StampPlan
@@ -98,7 +99,9 @@ def tell_unsure(title: str, confidence: float, least: float) -> None:
 
 def _sure(confidence: float, photos: int) -> str:
     """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
-    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
+    if photos == 2:
+        return "two photos, nothing to order"
+    return f"order {confidence:.1%} sure" if photos <= MAX_EXACT else f"least sure place {confidence:.1%}"
 
 
 def _print_set(

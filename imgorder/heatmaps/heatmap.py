@@ -107,8 +107,8 @@ def write_heatmaps(
             )
         if wanted.decision and len(photos.files) > (most := window_size(loaded, len(photos.files))):
             raise SetSizeError(
-                f"{show(photos.folder)}: {len(photos.files)} photos; --decision compares an order with the runner-up, "
-                f"which is known of at most {most}; give fewer, or leave it out"
+                f"{show(photos.folder)}: {len(photos.files)} photos; {loaded.name} has maps of a decision for at most "
+                f"{most}; give fewer, or leave out --decision"
             )
     folders = [out]
     if len(sets) > 1:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgorder.errors import ImgorderError, ModelError, SetSizeError
-from imgorder.heatmaps.heatmap import maps_in_order
+from imgorder.heatmaps.heatmap import maps_in_order, window_size
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.inference.cards import BASELINE
@@ -24,7 +24,8 @@ from imgorder.media.lookalikes import group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
-from imgorder.permutations import MAX_EXACT, SIZES_TEXT
+from imgorder.ordering import first_of
+from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.outputs import check_ending, check_targets, name_targets, write_all
 from imgorder.report.embed import choose_size, encode_picture
@@ -76,7 +77,7 @@ def write_reports(
     for photos in sets:
         if len(photos.files) == 2:
             raise SetSizeError(
-                f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES_TEXT} of one scene"
+                f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES[0]} of one scene, or more"
             )
     targets = [target for (target,) in name_targets(out, [1] * len(sets))]
     check_targets(targets, sets, force, warn)
@@ -150,9 +151,8 @@ def _ask_baseline(sorting: Sorting, number: Mapping[int, int], threads: int | No
     path = load_model(BASELINE)
     if path.preprocessing != sorting.model.preprocessing:
         tensors = preprocess_set(sorting.result.photos.files, path.preprocessing, threads)
-    found = path.order_tensors([tensors])[0]
-    if start is not None:
-        found = found.with_end(start)
+    known = [] if start is None else first_of(len(tensors), start)
+    (found,) = path.order_tensors([tensors], [known])
     shortest = [
         _number_order(order, number, start)
         for order, p in found.ranking()
@@ -176,7 +176,8 @@ def _number_order(order: Sequence[int], number: Mapping[int, int], start: int | 
 
 
 def _hash_model(sorting: Sorting) -> str:
-    file = sorting.model.networks[len(sorting.result.files)].file
+    model = sorting.model
+    file = model.networks[window_size(model, len(sorting.result.files))].file
     try:
         return "" if file is None else describe_file(file).sha256
     except OSError as error:

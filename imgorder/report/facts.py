@@ -7,7 +7,6 @@ from typing import Literal
 
 from imgorder.heatmaps.overlay import Look
 from imgorder.media.preprocess import Preprocessing
-from imgorder.ordering import LIKELY
 from imgorder.permutations import MAX_EXACT
 from imgorder.report.times import Times
 from imgorder.sorting import SortedSet
@@ -50,7 +49,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An order that the network considered.
+    """An order that the network considered, or a part of one.
 
     Attributes:
         numbers: the photos in this order.
@@ -73,7 +72,7 @@ class Report:
         candidates: the most probable orders, the winner first; only the winner of more than `MAX_EXACT` photos.
         classes: how many orders are possible; 0 of more photos.
         places: the probability that photo i + 2 is the next after photo i + 1, for each two neighbours.
-        words: how sure the order is.
+        words: how sure the order is, as in `Ordering`.
         baseline: the order of the shortest path; None if that is the model itself.
         baseline_tied: whether other orders are as short.
         times: the photos' capture times, compared with the order.
@@ -103,10 +102,10 @@ class Report:
         return len(self.photos) > MAX_EXACT
 
     @property
-    def weak(self) -> tuple[int, ...]:
-        """The photos that may not be the next after the one before them: their numbers, the least sure first."""
-        weak = [place for place, probability in enumerate(self.places) if probability < LIKELY]
-        return tuple(place + 2 for place in sorted(weak, key=lambda place: self.places[place]))
+    def weakest(self) -> list[Candidate]:
+        """Each two neighbours with the probability of their place, the least sure first."""
+        places = [Candidate((number, number + 1), each) for number, each in enumerate(self.places, start=1)]
+        return sorted(places, key=lambda place: place.probability)
 
     @property
     def baseline_agrees(self) -> bool:
