@@ -286,3 +286,17 @@ def test_a_photo_that_fails_on_the_way_to_the_terminal_leaves_no_sheet(
     assert result.exit_code == 1
     assert "img1.jpg: gone" in result.stderr
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_many_thumbnails_stand_in_rows_after_their_numbers(tmp_path: Path) -> None:
+    files = []
+    for index in range(30):
+        files.append(tmp_path / f"{index}.png")
+        Image.new("RGB", (400, 300), (8 * index, 90, 200)).save(files[-1])
+    lines = terminal.draw_thumbnails(files, "kitty", 640).split("\n")
+    assert lines[::2] == ["1 to 6", "7 to 12", "13 to 18", "19 to 24", "25 to 30"]
+    rows = [np.asarray(decode_kitty(line).convert("RGB")) for line in lines[1::2]]
+    assert {row.shape for row in rows} == {(77, 6 * 103 + 5 * 4, 3)}  # large enough to see something
+    assert [row[40, 50 + 107 * place, 0] for row in rows for place in range(6)] == [8 * index for index in range(30)]
+    assert terminal.draw_thumbnails(files[:13], "kitty", 640).split("\n")[::2] == ["1 to 6", "7 to 12", "13"]
+    assert "\n" not in terminal.draw_thumbnails(files[:8], "kitty", 640)
