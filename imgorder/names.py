@@ -35,6 +35,11 @@ def is_line(text: str) -> bool:
     return not any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in text)
 
 
+def fold_name(name: str) -> str:
+    """Equal for names that some file system takes for the same: names that differ in case or Unicode form only."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
 def is_inside(name: str) -> bool:
     """Whether a name relative to a folder stays in it, or below."""
     path = PurePath(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from imgorder.errors import SetSizeError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
-from imgorder.media.lookalikes import Lookalike, find_lookalikes
+from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets
 from imgorder.media.preprocess import DEFAULT, preprocess_set
 from imgorder.names import show
@@ -147,8 +147,8 @@ def _sort_set(
     photos: PhotoSet, tensors: Tensor, model: OrderingModel, known: Known, start: int | None, warn: Warn
 ) -> Sorting:
     lookalikes = find_lookalikes(photos.files, tensors)
-    for each in lookalikes:
-        warn(each.warning(photos.files))
+    for warning in word_warnings(lookalikes, photos.files):
+        warn(warning)
     before = [] if start is None else first_of(len(tensors), start)
     ordering = model.order_tensors([tensors], [before])[0]
     if known.reverse:

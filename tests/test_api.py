@@ -135,9 +135,6 @@ def test_any_number_of_sets_takes_the_memory_of_a_few(model: OrderingModel) -> N
     class Session:
         shapes: ClassVar[list[tuple[int, ...]]] = []
 
-        def get_inputs(self) -> Any:
-            return backend.session.get_inputs()
-
         def run(self, names: list[str], inputs: dict[str, Any], options: Any) -> list[Any]:
             self.shapes.append(inputs["images"].shape)
             values = inputs["images"][:, 0, 0, 0]

@@ -542,7 +542,7 @@ def test_maps_are_not_put_among_the_photos(photos: Path, tmp_path: Path) -> None
 def test_outputs_that_are_no_maps(photos: Path, tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     for node, said in (
-        (onnx.helper.make_node("Neg", ["logits"], ["features.made"]), "has outputs that are no maps"),
+        (onnx.helper.make_node("Neg", ["p"], ["features.made"]), "has outputs that are no maps"),
         (onnx.helper.make_node("Log", ["below"], ["features.made"]), "its maps are not numbers"),
     ):
         model = onnx.load(ROOT / "models" / "tridab-s.onnx")

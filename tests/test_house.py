@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 
 # From the ground up: what a room imports stands to its left. `imgorder`, the front door, hands out names of all rooms.
 ORDER = (
-    *("errors", "names", "files", "fields", "permutations", "ordering", "search", "known"),
+    *("errors", "names", "files", "fields", "permutations", "ordering", "search", "known", "evidence"),
     *("media", "model_format", "networks", "inference", "sorting", "order_file"),
     *("pictures", "heatmaps", "report", "changes", "datasets", "evaluation", "training"),
     *("cli", "imgorder", "__main__"),

@@ -1,7 +1,7 @@
 """What exiftool and exiv2 say of stamped photos: another time, nothing else, and no new complaint.
 
-A check for those who work on stamping. It is left out where the programs are missing; in Debian they are in
-`libimage-exiftool-perl` and `exiv2`.
+And whether facts are read as exiftool writes and reads them. A check for those who work on either. It is left out where
+the programs are missing; in Debian they are in `libimage-exiftool-perl` and `exiv2`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from imgorder.media.exif import set_capture_time
+from imgorder.media.facts import read_facts
 from tests.test_exif import (
     COMMENT,
     FORMER,
@@ -110,6 +112,46 @@ def test_exiv2_sees_another_time_and_nothing_else(tmp_path: Path) -> None:
         assert {line.replace(str(after), "") for line in new_complaints} <= {
             line.replace(str(before), "") for line in complaints
         }, file.name
+
+
+FACTS = {
+    "EXIF:DateTimeOriginal": "2024:05:01 12:00:00",
+    "EXIF:SubSecTimeOriginal": "045",
+    "EXIF:OffsetTimeOriginal": "+02:00",
+    "EXIF:Make": "Acme",
+    "EXIF:Model": "Acme One",
+    "EXIF:SerialNumber": "0042",
+    "XMP-exif:DateTimeOriginal": "2024:05:01 12:00:01.5+02:00",
+    "XMP-photoshop:DateCreated": "2024:05:01 12:00:02",
+    "XMP-xmp:CreateDate": "2024:05:01 12:00:09",
+}
+
+
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="no exiftool")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
+def test_facts_are_read_as_exiftool_writes_them(kind: str, tmp_path: Path) -> None:
+    if kind == "HEIF":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    file = tmp_path / f"photo.{'heic' if kind == 'HEIF' else kind.lower()}"
+    try:
+        Image.new("RGB", (64, 48), "teal").save(file, kind)
+    except (KeyError, OSError):
+        pytest.skip(f"this Pillow writes no {kind}")
+    png = {"PNG:CreationTime": "2024:05:01 12:00:03"} if kind == "PNG" else {}
+    tags = [f"-{name}={value}" for name, value in (FACTS | png).items()]
+    subprocess.run(["exiftool", "-q", "-overwrite_original", *tags, file], check=True)
+    sidecar = ["exiftool", "-q", "-XMP-exif:DateTimeOriginal=2024:05:01 12:00:04", "-o", f"{file}.xmp"]
+    subprocess.run([*sidecar, "-XMP-aux:SerialNumber=77"], check=True)
+    facts = read_facts(file)
+    assert [(each.clock.isoformat(" ")[11:], each.source, each.zone and str(each.zone)) for each in facts.times] == [
+        ("12:00:00.045000", "EXIF", "UTC+02:00"),
+        ("12:00:01.500000", "XMP", "UTC+02:00"),
+        ("12:00:02", "XMP", None),
+        ("12:00:04", "XMP file", None),
+        *([("12:00:03", "PNG text", None)] * bool(png)),
+    ]
+    assert (facts.make, facts.model, facts.serial) == ("Acme", "Acme One", "0042")
+    assert facts.unread == ""
 
 
 def stamped_corpus(home: Path) -> tuple[Path, Path]:

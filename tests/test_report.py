@@ -429,6 +429,17 @@ def test_zones_are_read_and_shown(photos: Path, page_of: Any) -> None:
     assert "contradict" not in said
 
 
+def test_times_beside_the_photos_are_read_as_well(photos: Path, page_of: Any) -> None:
+    set_times(photos, IN_ORDER, [0, 1, 2, None])
+    rdf, exif = "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "http://ns.adobe.com/exif/1.0/"
+    said_there = f'<rdf:Description xmlns:exif="{exif}" exif:DateTimeOriginal="2024-05-01T12:00:03"/>'
+    text = f'<rdf:RDF xmlns:rdf="{rdf}">{said_there}</rdf:RDF>'
+    (photos / IN_ORDER[3]).with_suffix(".xmp").write_text(text)
+    said = page_of(photos, "--first", photos / IN_ORDER[0]).text
+    assert "The capture times agree with this order" in said
+    assert "2024-05-01 12:00:03" in said
+
+
 @pytest.mark.parametrize("text", ["", "   :  ", "+24:00", "02:00", "+2:00", "+02:60", "UTC"])
 def test_what_is_no_zone_is_none(text: str) -> None:
     assert parse_offset(text) is None

@@ -151,15 +151,6 @@ def test_folders_are_sets_of_their_own_and_loose_files_one_set(photos: Path) -> 
     assert [len(each["order"]) for each in sets] == [4, 5, 3]
 
 
-def test_too_many_photos_say_so(photos: Path, scene: list[Image.Image]) -> None:
-    for index in range(3):
-        scene[index].save(photos / f"more{index}.png")
-    result = run("sort", photos)
-    assert result.exit_code == 1
-    assert "7 photos" in result.stderr
-    assert "at most 6" in result.stderr
-
-
 def test_low_confidence_ends_with_three_after_showing_the_result(photos: Path) -> None:
     sure = sort_json(photos)["confidence"]
     result = run("sort", photos, "--min-confidence", "1.0")

@@ -17,12 +17,11 @@ from imgorder.changes.records import (
     MAX_BYTES,
     FileState,
     find_spellings,
-    fold_name,
     is_bare_name,
     is_other_spelling,
 )
 from imgorder.errors import PhotoError
-from imgorder.names import is_inside, show
+from imgorder.names import fold_name, is_inside, show
 
 _RESERVED = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from imgorder.changes.records import fold_name
 from imgorder.errors import PhotoError
 from imgorder.media.photos import SUFFIXES
-from imgorder.names import show
+from imgorder.media.sidecars import TAKEOUT
+from imgorder.names import fold_name, show
 
 # fmt: off
 RAW = (
@@ -28,13 +28,6 @@ ENDINGS = (*RAW, *MOVING, ".aae", ".xmp", ".thm", ".wav", ".acr", ".vrd", ".dr4"
 # After the whole name of a photo or of its RAW file come XMP files, edits of RawTherapee, ART, DxO, Nikon's NX Studio
 # and ON1, and the original that ExifTool keeps.
 _AFTER_NAME = re.compile(r"(.+)(\.(?:xmp|pp3|arp|dop|nksc|on1)|_original)", re.IGNORECASE | re.DOTALL)
-# Google Takeout's facts. A long name is cut short, and the second of two photos of one name has its number elsewhere:
-# IMG_1(2).jpg has IMG_1.jpg.supplemental-metadata(2).json.
-_FACTS = "supplemental-metadata"
-_TAKEOUT = re.compile(
-    rf"(.+?)(\.(?:{'|'.join(_FACTS[:length] for length in range(len(_FACTS), -1, -1))}))?(\(\d+\))?(\.json)",
-    re.IGNORECASE | re.DOTALL,
-)
 _LIVE = re.compile(r"(.+)(_HEVC\.MOV)", re.IGNORECASE | re.DOTALL)  # as iCloud's downloader names a Live Photo's video
 _VERSION = re.compile(r"(.+)(_\d\d)(\.[^.]+)(\.xmp)", re.IGNORECASE | re.DOTALL)  # darktable's further edits
 
@@ -170,7 +163,7 @@ class _Folder:
             yield from self._of_stem(name, match[1], match[2], sure=False)
         if match := _AFTER_NAME.fullmatch(name):
             yield from self._of_name(name, match[1], match[2])
-        if match := _TAKEOUT.fullmatch(name):
+        if match := TAKEOUT.fullmatch(name):
             whole, facts, number, json = match.groups(default="")
             stem, ending = os.path.splitext(whole)
             yield from self._of_name(name, stem + number + ending, facts + json)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from imgorder.fields import Check
+from imgorder.names import fold_name
 
 MAX_BYTES = 255  # of a name, on nearly every file system
 
@@ -59,11 +59,6 @@ class FileState:
 def find_grain(time_ns: int) -> int:
     """How coarse a time may be, in ns, by how round it is; 1 for one that is exact."""
     return next((grain for grain in _GRAINS if time_ns % grain == 0), 1)
-
-
-def fold_name(name: str) -> str:
-    """Equal for names that some file system takes for the same: names that differ in case or Unicode form only."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def find_spellings(names: Iterable[str]) -> dict[str, list[str]]:

@@ -101,6 +101,10 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "model": result.model,
         "backend": result.backend,
         "votes": result.votes,
+        "words": result.ordering.words,
+        "places": [round(place, 6) for place in result.ordering.places],
+        "search": result.ordering.search,
+        "proven": result.ordering.proven,
         "classes": [
             {"order": result.names(order), "probability": round(probability, 6)}
             for order, probability in result.ordering.ranking()[:limit]

@@ -19,6 +19,7 @@ from imgorder.errors import ModelError, SetSizeError, UsageError
 from imgorder.inference import model_files
 from imgorder.inference.backends import AnySize, Backend
 from imgorder.inference.backends.path import PathBackend
+from imgorder.inference.backends.triples import TripleBackend
 from imgorder.inference.backends.voting import mean_logits
 from imgorder.inference.cards import (
     BASELINE,
@@ -35,9 +36,10 @@ from imgorder.media.preprocess import DEFAULT, ImageLike, Preprocessing, Tensor,
 from imgorder.names import show
 from imgorder.ordering import Ordering, Pairs
 from imgorder.permutations import MAX_EXACT, SIZES
-from imgorder.search.albums import Found, order_by_path
+from imgorder.search.albums import Found, order_by_path, order_by_triples
 from imgorder.search.constraints import Before, close_pairs
-from imgorder.search.windows import improve_by_windows, window_places
+from imgorder.search.table import ScoreTable
+from imgorder.search.windows import improve_by_windows, softmax, window_places
 
 if TYPE_CHECKING:
     from imgorder.inference.backends.onnx import OnnxBackend
@@ -163,21 +165,23 @@ class OrderingModel:
         ranks = ordering.canonical_ranks(tensors)
         by_rank = tensors[np.argsort(ranks)]
         known = close_pairs(len(tensors), [(ranks[a], ranks[b]) for a, b in before])
-        backend = self._network(len(tensors)).backend
-        if isinstance(backend, PathBackend):
-            found = order_by_path(backend.distances(by_rank), known)
-        else:
-            found = self._search_by_windows(by_rank, known)
+        network = self._network(len(tensors))
+        thumbnails = PathBackend(self.preprocessing).distances(by_rank)
+        found = order_by_path(thumbnails, known)
+        if isinstance(network.backend, TripleBackend):
+            found = order_by_triples(_table_of(network, by_rank), found.order, known)
+        elif not isinstance(network.backend, PathBackend):
+            found = self._search_by_windows(by_rank, found.order, known)
         return ordering.from_search(found.order, found.places, ranks, before, search=found.search)
 
-    def _search_by_windows(self, tensors: Tensor, known: Before | None) -> Found:
+    def _search_by_windows(self, tensors: Tensor, start: Sequence[int], known: Before | None) -> Found:
+        """The order by a network that only answers for whole sets."""
         width = max(self.sizes)
 
         def ask(windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float64]:
             parts = (windows[first : first + _SETS_AT_ONCE] for first in range(0, len(windows), _SETS_AT_ONCE))
             return np.concatenate([self.probabilities(tensors[np.array(part)]) for part in parts])
 
-        start = order_by_path(PathBackend(self.preprocessing).distances(tensors), known).order
         order = improve_by_windows(start, width, ask, known)
         return Found(order, window_places(order, width, ask), "windows")
 
@@ -197,8 +201,7 @@ class OrderingModel:
         network = self._network(n)
         logits = mean_logits(network.backend, batch, self.votes(n))
         scaled = logits.astype(np.float64) / network.temperatures.get(min(n, max(SIZES)), 1.0)
-        weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+        return softmax(scaled)
 
     def with_votes(self, votes: int) -> OrderingModel:
         """The same model, which is shown each set in several listings and answers with the mean; see `mean_logits`.
@@ -240,6 +243,18 @@ class OrderingModel:
                 cure += ", or another model" if folder is None else ", or leave out --model"
             raise SetSizeError(f"{what}; {self.name} takes {sizes_in_words(self.sizes)} or more; {cure}")
         _ = self._network(n)
+
+
+def _table_of(network: Network, tensors: Tensor) -> ScoreTable:
+    """Scores of the triples of one set, whose photos are encoded now and once."""
+    backend = network.backend
+    assert isinstance(backend, TripleBackend)
+    features = backend.encode(tensors)
+    return ScoreTable(
+        len(tensors),
+        lambda listed, triples, pairs: backend.score(features[list(listed)], triples, pairs),
+        network.temperatures,
+    )
 
 
 def _as_listing(given: Iterable[Any], wanted: str = "images") -> list[Any]:

@@ -1,11 +1,12 @@
-"""When a photo was taken by its EXIF block, for any format that Pillow reads. `exif.py` writes this time."""
+"""When a photo was taken by its EXIF block, for any format that is read here. `exif.py` writes this time."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from imgorder.media.photos import find_times
-from imgorder.media.time_texts import Written, choose
+from imgorder.media.metadata import read_metadata
+from imgorder.media.photos import check_photo
+from imgorder.media.time_texts import Written, choose, gather
 
 
 def capture_time(path: Path) -> Written:
@@ -16,4 +17,5 @@ def capture_time(path: Path) -> Written:
     Raises:
         PhotoError: if the file is not a photo.
     """
-    return choose(find_times(path))
+    check_photo(path)
+    return choose(time for block in read_metadata(path).exif for time in gather(block))

@@ -7,6 +7,7 @@ It is one fact, so it is read in all of them and written to all of them, and not
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from imgorder.media.tiff import HEADERS, Block, ExifError
 from imgorder.media.time_texts import SUBSECOND, TIME, Written, choose
 
 _EXIF = b"Exif\0\0"
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 # As some programs misspell it: another case, a last byte that is not NUL, up to four bytes before it.
 _MISSPELT = re.compile(rb".{0,4}exif\0.", re.DOTALL | re.IGNORECASE)
 _SOI, _EOI, _SOS, _APP0, _APP1, _APP2 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE1, 0xE2
@@ -43,20 +45,38 @@ def find_times(data: bytes) -> list[Written]:
 
     Never raises, as `read_capture_time`: what cannot be read has no time.
     """
-    segments: list[_Segment] = []
-    with suppress(ExifError):
-        segments.extend(_segments(data))  # as far as it gets
+    return [time for block in find_blocks(data) for time in block.times()]
+
+
+def find_blocks(data: bytes) -> list[Block]:
+    """The EXIF blocks of a JPEG, the usual one first; without those that are broken at their start."""
+    segments = _segments_that_can_be_read(data)
     blocks: list[bytes] = []
     for payload in (each.payload[len(_EXIF) :] for each in _find_exif(segments)):
         if blocks and payload[:4] not in HEADERS:  # a block that is too long for one segment
             blocks[-1] += payload
         else:
             blocks.append(payload)
-    places = []
+    found = []
     for block in [*blocks, *_find_misspelt(segments)]:
         with suppress(ExifError):
-            places += Block(block).times()
-    return places
+            found.append(Block(block))
+    return found
+
+
+def find_xmp(data: bytes) -> list[bytes]:
+    """The XMP packets of a JPEG."""
+    segments = _segments_that_can_be_read(data)
+    return [each.payload[len(_XMP) :] for each in segments if each.marker == _APP1 and each.payload.startswith(_XMP)]
+
+
+def ends_before_picture(data: bytes) -> bool:
+    """Whether a JPEG, or the first bytes of one, ends among its metadata."""
+    try:
+        deque(_segments(data), maxlen=0)
+    except ExifError:
+        return True
+    return False
 
 
 def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
@@ -174,6 +194,13 @@ def _segments(data: bytes) -> Iterator[_Segment]:
         end = at + 2 + length
         yield _Segment(marker, at, end, data[at + 4 : end])
         at = end
+
+
+def _segments_that_can_be_read(data: bytes) -> list[_Segment]:
+    segments: list[_Segment] = []
+    with suppress(ExifError):
+        segments.extend(_segments(data))
+    return segments
 
 
 def _find_exif(segments: Iterable[_Segment]) -> list[_Segment]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,10 +28,19 @@ class Lookalike:
     other: int
     same_bytes: bool
 
-    def warning(self, files: Sequence[Path]) -> str:
-        """For people, with the files' names."""
-        what = "have the same bytes" if self.same_bytes else "look the same"
-        return f"{show(files[self.one])} and {show(files[self.other])} {what}; their order is arbitrary"
+
+_NAMED = 2  # photos that are like one are named up to so many, and counted above
+
+
+def word_warnings(lookalikes: Sequence[Lookalike], files: Sequence[Path]) -> Iterator[str]:
+    """For people, with the files' names: a line for each two photos, or one for many that are like the same one."""
+    alike: dict[tuple[int, bool], list[int]] = {}
+    for each in lookalikes:
+        alike.setdefault((each.one, each.same_bytes), []).append(each.other)
+    for (one, same), others in alike.items():
+        what = "have the same bytes" if same else "look the same"
+        names = [show(files[other]) for other in others] if len(others) <= _NAMED else [f"{len(others)} others"]
+        yield from (f"{show(files[one])} and {name} {what}; their order is arbitrary" for name in names)
 
 
 def find_lookalikes(files: Sequence[Path], tensors: Tensor) -> list[Lookalike]:
@@ -41,8 +51,11 @@ def find_lookalikes(files: Sequence[Path], tensors: Tensor) -> list[Lookalike]:
         tensors: what a model sees of them, ``(n, 3, crop, crop)``.
     """
     found = []
+    seen: dict[bytes, list[int]] = {}  # digest -> photos
     for other in range(len(files)):
-        alike = [one for one in range(other) if (tensors[one] == tensors[other]).all()]
+        earlier = seen.setdefault(blake2b(tensors[other].tobytes()).digest(), [])
+        alike = list(earlier)
+        earlier.append(other)
         if alike:
             same = next((one for one in alike if same_bytes(files[one], files[other])), None)
             found.append(Lookalike(alike[0] if same is None else same, other, same is not None))

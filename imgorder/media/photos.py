@@ -19,8 +19,7 @@ from pathlib import Path
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
 from imgorder.errors import PhotoError, is_out_of_memory
-from imgorder.media import exif, kinds
-from imgorder.media.time_texts import Written, gather
+from imgorder.media import kinds
 from imgorder.names import common_folder, first_line, natural_key, show
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
@@ -133,18 +132,16 @@ def decoded_photo(path: Path, draft_edge: int | None = None) -> Iterator[Image.I
         yield image
 
 
-def find_times(path: Path) -> list[Written]:
-    """A photo's EXIF capture time wherever it stands, the usual place first, without decoding the photo.
+def read_tags(path: Path) -> list[dict[int, object]]:
+    """The tags of a TIFF as Pillow reads them: of its Exif directory, and of its first; without decoding it.
 
     Raises:
         PhotoError: if the file cannot be read, or does not begin as a picture of a known format.
     """
     with _open_header(path) as image:
-        if image.format in ("JPEG", "MPO"):  # as `stamp` sees it
-            return exif.find_times(path.read_bytes())
         try:
             root = image.getexif()
-            return gather([dict(root.get_ifd(_EXIF)), dict(root)])
+            return [dict(root.get_ifd(_EXIF)), dict(root)]
         except Exception:  # readers raise nearly anything on a broken block
             return []
 
@@ -179,7 +176,7 @@ def _open_header(path: Path) -> Iterator[Image.Image]:
         raise
     except Exception as error:  # decoders raise nearly anything on damaged data
         if isinstance(error, OSError) and error.errno:  # of the disk, not of the picture
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         raise PhotoError(f"{show(path)}: {_describe_failure(path, kind, error)}") from error
 
 
@@ -218,7 +215,7 @@ def same_bytes(one: Path, other: Path) -> bool:
     try:
         return cmp(one, other, shallow=False)  # reads them only if their sizes are equal
     except OSError as error:
-        raise _unreadable(Path(error.filename or one), error) from error
+        raise unreadable(Path(error.filename or one), error) from error
 
 
 def _list_photos(folder: Path) -> list[Path]:
@@ -281,10 +278,11 @@ def _read_kind(path: Path) -> str | None:
         with path.open("rb") as file:
             return kinds.name_kind(file.read(kinds.HEAD))
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: OSError) -> PhotoError:
+def unreadable(path: Path, error: OSError) -> PhotoError:
+    """The error for a file that the disk does not give."""
     if isinstance(error, PermissionError):
         return PhotoError(f"{show(path)}: no permission to read it; change its permissions or leave it out")
     return PhotoError(f"{show(path)}: cannot be read ({error.strerror}); copy it again or leave it out")

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from imgorder.media.time_texts import SUBSECOND, TIME, ZONE, Written, gather
+from imgorder.media.time_texts import MAKE, MODEL, SERIAL, SUBSECOND, TIME, ZONE, Written, gather
 
 HEADERS = (b"II*\0", b"MM\0*")
 
 _EXIF_POINTER, _GPS_POINTER, _INTEROP_POINTER = 0x8769, 0x8825, 0xA005
 _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0201, 0x0202
 _VERSION = 0x9000
+_WANTED = (TIME, SUBSECOND, ZONE, MAKE, MODEL, SERIAL, _EXIF_POINTER)
 _ASCII, _LONG, _UNDEFINED, _IFD = 2, 4, 7, 13
 # Bytes of one value of each type; 129 is the UTF-8 of EXIF 3.
 _SIZES = {1: 1, _ASCII: 1, 3: 2, _LONG: 4, 5: 8, 6: 1, _UNDEFINED: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, _IFD: 4, 129: 1}
@@ -80,11 +81,11 @@ class Block:
 
         The rest of the block may be broken.
         """
-        return gather(self._look())
+        return gather(self.directories())
 
     def holds_time(self) -> bool:
         """Whether a tag of the capture time's seconds or decimals stands anywhere, even if it is blank."""
-        return any(tag in directory for directory in self._look() for tag in (TIME, SUBSECOND))
+        return any(tag in directory for directory in self.directories() for tag in (TIME, SUBSECOND))
 
     def set_texts(self, texts: Mapping[int, bytes]) -> None:
         """Set text tags of the Exif directory, the NUL at their end included, and those of them that stand elsewhere.
@@ -115,8 +116,8 @@ class Block:
         table = self._table(root, [(_EXIF_POINTER, field)], following)
         struct.pack_into(self._order + "I", self.data, 4, self._append(table))
 
-    def _look(self) -> list[dict[int, bytes]]:
-        """What can be read of the time's tags in the Exif directory, in the first, and in the thumbnail's."""
+    def directories(self) -> list[dict[int, bytes]]:
+        """What can be read of the tags of time and camera in the Exif directory, the first, and the thumbnail's."""
         root, following = self._values(bytes(self.data[4:8]))
         return [self._values(root.get(_EXIF_POINTER, b""))[0], root, self._values(following)[0]]
 
@@ -130,7 +131,7 @@ class Block:
         with suppress(ExifError):
             for entry in self._entries(at):
                 last = entry.at + 12
-                if entry.tag in (TIME, SUBSECOND, ZONE, _EXIF_POINTER) and entry.start + entry.size <= len(self.data):
+                if entry.tag in _WANTED and entry.start + entry.size <= len(self.data):
                     values[entry.tag] = bytes(self.data[entry.start : entry.start + entry.size])
             return values, bytes(self.data[last : last + 4])
         return values, b""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 TIME = 0x9003  # DateTimeOriginal: whole seconds
 SUBSECOND = 0x9291  # SubSecTimeOriginal: the decimals
 ZONE = 0x9011  # OffsetTimeOriginal
+MAKE, MODEL, SERIAL = 0x010F, 0x0110, 0xA431  # of the camera; the last one is BodySerialNumber
 
 _SPELLING = re.compile(
     # A blank may stand for a leading zero. Some cameras write NUL between date and time, or rubbish behind a NUL.
@@ -53,11 +54,21 @@ class Written(NamedTuple):
         return parse_time(self.whole, self.decimals)
 
     @property
-    def zoned(self) -> datetime | None:
-        """The same with the zone of the camera's clock where that is written."""
+    def digits(self) -> str:
+        """Of the second's fraction, at most six; empty for a whole second."""
         spelt = spell(self.whole)
-        zone = parse_offset(self.zone) or (spelt.zone if spelt else None)
-        return self.time.replace(tzinfo=zone) if self.time else None
+        return find_digits(self.decimals, spelt.decimals if spelt else None)
+
+    @property
+    def offset(self) -> timezone | None:
+        """The zone of the camera's clock where that is written."""
+        spelt = spell(self.whole)
+        return parse_offset(self.zone) or (spelt.zone if spelt else None)
+
+    @property
+    def zoned(self) -> datetime | None:
+        """The time with that zone."""
+        return self.time.replace(tzinfo=self.offset) if self.time else None
 
     @property
     def unread(self) -> str:
@@ -94,9 +105,13 @@ def parse_time(whole: str, decimals: str) -> datetime | None:
     spelt = spell(whole)
     if spelt is None or spelt.to_the_minute:
         return None
+    return spelt.time.replace(microsecond=int(find_digits(decimals, spelt.decimals).ljust(6, "0")))
+
+
+def find_digits(decimals: str, spelt: str | None) -> str:
+    """The digits of a fraction, at most six: those of the decimals' text, or else those that the time itself has."""
     digits = re.match(r"\d{1,6}", decimals, re.ASCII)
-    fraction = digits[0] if digits else (spelt.decimals or "")[:6]
-    return spelt.time.replace(microsecond=int(fraction.ljust(6, "0")))
+    return digits[0] if digits else (spelt or "")[:6]
 
 
 def spell(text: str) -> Spelt | None:

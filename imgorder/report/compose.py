@@ -19,7 +19,7 @@ from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import load_model
 from imgorder.known import Known
-from imgorder.media.capture import capture_time
+from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import group_lookalikes
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
@@ -93,7 +93,8 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
         PhotoError: if a photo has become unreadable since it was sorted.
     """
     result, order, start = sorting.result, sorting.ordering.order, sorting.start
-    written = [capture_time(file) for file in result.files]
+    facts = read_all_facts(result.files)
+    taken = [each.taken for each in facts]
     number = {image: place for place, image in enumerate(order, start=1)}
     ranking = sorting.ordering.ranking()
     baseline, tied = _ask_baseline(sorting, number, threads)
@@ -113,7 +114,11 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
         words=sorting.ordering.words,
         baseline=baseline,
         baseline_tied=tied,
-        times=judge([each.zoned for each in written], [each.unread for each in written]),
+        times=judge(
+            [time.zoned if time else None for time in taken],
+            [each.not_understood for each in facts],
+            elsewhere=any(time is not None and time.source != "EXIF" for time in taken),
+        ),
         look=look,
         preprocessing=sorting.model.preprocessing,
         sha256=_hash_model(sorting),

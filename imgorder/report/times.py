@@ -23,12 +23,14 @@ class Times:
             order; ``"partly"``: they fit, but some are missing or equal; ``"agree"``: every photo has a time of
             its own, and they fit.
         forward: whether time runs as the order is shown; None if the times do not say.
+        elsewhere: whether some of the times come from XMP or another place beside EXIF.
     """
 
     taken: tuple[datetime | None, ...]
     unread: tuple[str, ...]
     verdict: Verdict
     forward: bool | None
+    elsewhere: bool = False
 
     @property
     def missing(self) -> int:
@@ -56,22 +58,23 @@ class Times:
         return [(first, then) for first, then, way in steps if way == -most]
 
 
-def judge(taken: Sequence[datetime | None], unread: Sequence[str] = ()) -> Times:
+def judge(taken: Sequence[datetime | None], unread: Sequence[str] = (), *, elsewhere: bool = False) -> Times:
     """Compare times with an order.
 
     Args:
         taken: capture times of the photos in that order. If all have a zone they are compared as moments; if none
             has one, as the clocks of the cameras showed them.
         unread: texts of times that are not understood, one for each photo, or none at all.
+        elsewhere: whether some of the times come from another place than EXIF.
     """
     unread = tuple(unread) or ("",) * len(taken)
     known = [time for time in taken if time is not None]
     if len({time.tzinfo is None for time in known}) > 1:
-        return Times(tuple(taken), unread, "zones", None)
+        return Times(tuple(taken), unread, "zones", None, elsewhere)
     rises = known == sorted(known)
     falls = known == sorted(known, reverse=True)
     forward = rises if rises != falls else None  # both: all are equal
-    return Times(tuple(taken), unread, _verdict(len(taken), known, rises or falls), forward)
+    return Times(tuple(taken), unread, _verdict(len(taken), known, rises or falls), forward, elsewhere)
 
 
 def _verdict(photos: int, known: list[datetime], fits: bool) -> Verdict:

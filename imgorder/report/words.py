@@ -125,16 +125,17 @@ def describe_times(judged: Times) -> str:
         lacks.append(f"{which} a capture time that is not understood")
     missing = " and ".join(lacks)
     understood = " that is understood" * bool(unread)
+    an_exif, exif = ("a ", "") if judged.elsewhere else ("an EXIF ", "EXIF ")
     if judged.verdict == "none":
-        return f"No photo has an EXIF capture time{understood}, so there is nothing to compare the order with."
+        return f"No photo has {an_exif}capture time{understood}, so there is nothing to compare the order with."
     if judged.verdict == "zones":
-        return "Only some of the EXIF capture times name their time zone, so they cannot be compared."
+        return f"Only some of the {exif}capture times name their time zone, so they cannot be compared."
     if judged.verdict == "equal":
-        which = f"The {known} photos with an EXIF capture time{understood}" if judged.missing else "All photos"
+        which = f"The {known} photos with {an_exif}capture time{understood}" if judged.missing else "All photos"
         return f"{which} have the same one, which says nothing about the order."
     if judged.verdict == "few":
         only = "Only one photo has" if known == 1 else "Only two photos have"
-        return f"{only} an EXIF capture time{understood}: too few to compare the order with."
+        return f"{only} {an_exif}capture time{understood}: too few to compare the order with."
     if judged.verdict == "differ":
         order = join_items(_EQUAL.join(str(place + 1) for place in equal) for equal in judged.places())
         if len(judged.taken) > MAX_EXACT:
@@ -145,11 +146,11 @@ def describe_times(judged: Times) -> str:
         else:
             order = f"by them it is {order}"
         rest = f"; {missing}" if judged.missing else ""
-        return f"The EXIF capture times contradict this order: {order}{rest}."
+        return f"The {exif}capture times contradict this order: {order}{rest}."
     if judged.verdict == "partly":
         gaps = [missing] * bool(judged.missing) + ["some share one"] * judged.shared
-        return f"The EXIF capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."
-    return "The EXIF capture times agree with this order: every photo has its own, and they run one way."
+        return f"The {exif}capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."
+    return f"The {exif}capture times agree with this order: every photo has its own, and they run one way."
 
 
 def judge_times(judged: Times) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,12 @@ import numpy as np
 from imgorder.permutations import SIZES
 from imgorder.search.constraints import Before
 from imgorder.search.paths import Distances, path_logits, shortest_path
-from imgorder.search.windows import Probabilities, window_places
+from imgorder.search.table import ScoreTable
+from imgorder.search.windows import Probabilities, softmax, window_places
+
+_ALL_TRIPLES = 12  # images of which all triples are looked at
+_WINDOW = 8  # images of a window, of which all triples are
+_MOST_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -34,8 +39,43 @@ def order_by_path(distances: Distances, before: Before | None = None) -> Found:
 
     def ask(windows: Sequence[Sequence[int]]) -> Probabilities:
         listed = np.array(windows)
-        logits = path_logits(distances[listed[:, :, None], listed[:, None]]).astype(np.float64)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+        return softmax(path_logits(distances[listed[:, :, None], listed[:, None]]).astype(np.float64))
 
     return Found(order, window_places(order, min(len(order), max(SIZES)), ask), "path")
+
+
+def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | None = None) -> Found:
+    """The shortest path where a distance is the expected number of images between two.
+
+    That number is a sum over triples, of which only those of images near each other in a path decide on it. So windows
+    of the best path so far are looked at, then a new path is found, until it stays. A window's images lie side by side,
+    or 2, 4, 8, … places apart: those are few, and show where a long part of the path is turned round or misplaced,
+    which its neighbours cannot tell.
+
+    Args:
+        table: of the set.
+        start: a path to begin from; it fits what is known.
+        before: what is known.
+    """
+    order = list(start)
+    for _ in range(_MOST_ROUNDS):
+        for window in _spread_windows(order):
+            table.look_at(window)
+        former, order = order, shortest_path(table.distances(), before, [order])
+        if order in (former, former[::-1]) or len(order) <= _ALL_TRIPLES:
+            break
+    places = window_places(order, min(len(order), max(SIZES)), table.class_probabilities)
+    return Found(order, places, "triples" if len(order) <= _ALL_TRIPLES else "windows")
+
+
+def _spread_windows(order: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Windows of an order and of each second, fourth, … of its images; all images if they are few."""
+    if len(order) <= _ALL_TRIPLES:
+        yield order
+        return
+    step = 1
+    while step == 1 or len(order) // step >= _WINDOW // 2:
+        spread = order[step // 2 :: step]
+        width = min(_WINDOW, len(spread))
+        yield from (spread[min(first, len(spread) - width) :][:width] for first in range(0, len(spread), width // 2))
+        step *= 2

@@ -18,6 +18,12 @@ AskClasses = Callable[[Sequence[Sequence[int]]], Probabilities]
 _MOST_SWEEPS = 6
 
 
+def softmax(logits: Probabilities) -> Probabilities:
+    """Of each row."""
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
 def improve_by_windows(order: Sequence[int], width: int, ask: AskClasses, before: Before | None = None) -> list[int]:
     """Put the images of every window into their most probable order, again and again, until nothing changes.
 
@@ -37,7 +43,7 @@ def improve_by_windows(order: Sequence[int], width: int, ask: AskClasses, before
         starts = sorted({min(start, n - width) for start in range((sweep % 2) * (step // 2), n, step)})
         changed = False
         # Windows that do not overlap are asked about together.
-        for part in (starts[0::2], starts[1::2]):
+        for part in filter(None, (starts[0::2], starts[1::2])):
             windows = [order[start : start + width] for start in part]
             for start, window, row in zip(part, windows, ask(windows), strict=True):
                 if window != order[start : start + width]:

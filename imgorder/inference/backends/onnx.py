@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -60,11 +60,16 @@ def start_session(path: Path, threads: int | None = None, content: bytes | None 
 
 @dataclass(frozen=True)
 class OnnxBackend:
-    """An open ONNX Runtime session of a network that imgorder exported."""
+    """An open ONNX Runtime session of a network that imgorder exported.
+
+    Attributes:
+        empty: for a graph in two parts, each input without a row, for the part that has nothing to do.
+    """
 
     session: onnxruntime.InferenceSession
     metadata: ModelMetadata
     path: Path
+    empty: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
     name: str = "onnx"
 
     @classmethod
@@ -85,16 +90,19 @@ class OnnxBackend:
             raise ModelError(f"{show(path)}: not a readable ONNX model (damaged or cut off?); {CURE}") from error
         try:
             metadata = ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map)
-            inputs = tuple(each.name for each in session.get_inputs())
+            inputs = {each.name: each for each in session.get_inputs()}
             outputs = {each.name for each in session.get_outputs()}
-            scorer = inputs == SCORER_INPUTS and outputs.issuperset(SCORER_OUTPUTS)
-            if not scorer and (inputs != ("images",) or "logits" not in outputs):
+            scorer = tuple(inputs) == SCORER_INPUTS and outputs.issuperset(SCORER_OUTPUTS)
+            if not scorer and (tuple(inputs) != ("images",) or "logits" not in outputs):
                 raise ValueError("other inputs or outputs")
+            kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+            parts = inputs if scorer else {}
+            empty = {name: np.zeros((0, *each.shape[1:]), kinds[each.type]) for name, each in parts.items()}
         except Exception as error:  # whatever nonsense in the metadata leads to
             raise ModelError(
                 f"{show(path)}: an ONNX model, but not one that imgorder exported; give one of `imgorder models`"
             ) from error
-        return (OnnxTripleBackend if scorer else cls)(session, metadata, path)
+        return (OnnxTripleBackend if scorer else cls)(session, metadata, path, empty)
 
     def logits(self, tensors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """float32 ``(B, n, 3, H, W) -> (B, n!/2)``."""
@@ -170,17 +178,14 @@ class OnnxTripleBackend(OnnxBackend, TripleBackend):
         """See `Backend`."""
         flat = tensors.reshape(-1, *tensors.shape[2:])
         parts = [super(OnnxTripleBackend, self).activations(part) for part in split_rows(flat, _IMAGES)]
-        found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return {name: each.reshape(*tensors.shape[:2], *each.shape[1:]) for name, each in found.items()}
+        with as_model_errors(self.path, tensors.shape[1]):
+            found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        by_set = {name: each.reshape(*tensors.shape[:2], *each.shape[1:]) for name, each in found.items() if len(each)}
+        return found | by_set  # what a foreign file gives may have no images
 
     def _show(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[Any]]:
         return self._inputs(images=tensors)
 
     def _inputs(self, **given: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """All inputs of the graph; those that are not given have no rows."""
-        shapes = {each.name: each.shape[1:] for each in self.session.get_inputs()}
-        kinds = {"images": np.float32, "features": np.float32}
-        return {
-            name: given[name] if name in given else np.zeros((0, *shape), kinds.get(name, np.int64))
-            for name, shape in shapes.items()
-        }
+        return {**self.empty, **given}
