@@ -163,7 +163,9 @@ def test_evaluate_has_a_row_for_every_size(models: Path, tmp_path: Path, scene: 
         image.save(folder / f"{index:05d}.jpg")
     options = ("--spacing", "1", "--seq-len", "3-6", "--json")
     rows = json.loads(run("evaluate", tmp_path / "davis", "--model", "dab", *options).stdout)["rows"]
-    assert [(row["model"], row["seq_len"]) for row in rows if row["model"] != "path"] == [("dab", n) for n in (*THERE, 6)]
+    assert [(row["model"], row["seq_len"]) for row in rows if row["model"] != "path"] == [
+        ("dab", n) for n in (*THERE, 6)
+    ]
     assert [row["seq_len"] for row in rows if row["model"] == "path"] == [3, 4, 5, 6]
 
 

@@ -1298,3 +1298,34 @@ def test_a_copy_that_fails_is_named_as_it_was_to_be_called(tmp_path: Path, monke
     (line,) = command("rename", "--order", order, "--copy-to", tmp_path / "out", *APPLY).stderr.splitlines()
     assert snapshot(folder) == before
     assert line.endswith("out/001_a.jpg: Input/output error; nothing was copied")
+
+
+@pytest.mark.parametrize(
+    ("template", "n", "first", "last"),
+    [
+        ("{index}", 9, "1", "9"),
+        ("{index}", 200, "001", "200"),
+        ("{index:03d}", 12, "001", "012"),
+        ("{index:03d}", 1200, "0001", "1200"),
+        ("{index:02}", 200, "001", "200"),
+        ("{index:d}", 200, "1", "200"),  # asked for without zeros
+        ("{index:>4}", 200, "   1", " 200"),
+        ("{index:x}", 200, "1", "c8"),
+    ],
+)
+def test_an_index_has_as_many_digits_as_the_photos_need(template: str, n: int, first: str, last: str) -> None:
+    names = [parse_template(template).fill({"index": index, "n": n}) for index in range(1, n + 1)]
+    assert (names[0], names[-1]) == (first, last)
+    if template not in ("{index:d}", "{index:x}"):
+        assert names == sorted(names)
+
+
+def test_of_many_photos_the_plan_tells_the_least_sure_place(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(12):
+        Image.new("RGB", (40, 30), (20 * index, 90, 120)).save(folder / f"{index}.png")
+    result = command("rename", folder, "--model", "path", "--template", "{index}{ext}")
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"12 photos; least sure place \d+\.\d%, by path", result.stdout)
+    assert "01.png" in result.stdout

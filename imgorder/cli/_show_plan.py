@@ -20,6 +20,7 @@ from imgorder.cli._show_order import UNKNOWN_DIRECTION
 from imgorder.cli._terminal import print_message
 from imgorder.names import show, undo_command
 from imgorder.ordering import LIKELY
+from imgorder.permutations import MAX_EXACT
 
 if TYPE_CHECKING:
     from imgorder.changes.stamp import StampPlan
@@ -143,7 +144,9 @@ def _confirm(what: str) -> bool:
 
 def _sure(confidence: float, photos: int) -> str:
     """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
-    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
+    if photos == 2:
+        return "two photos, nothing to order"
+    return f"order {confidence:.1%} sure" if photos <= MAX_EXACT else f"least sure place {confidence:.1%}"
 
 
 def _print_set(
