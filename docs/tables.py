@@ -311,6 +311,18 @@ def albums_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def places_text(fit: dict[str, Any]) -> str:
+    """How far the places of a model can be believed."""
+    sizes, spacings = fit["sizes"], fit["spacings"]
+    return (
+        f"Measured on {fit['places']} places of sets of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} photos from "
+        f"{fit['groups']} groups of clips that were held out of training, spacing {spacings[0]} to {spacings[-1]}: "
+        f"{100 * fit['right']:.1f} % of the places of `{fit['model']}` were right. The expected calibration error of "
+        f"their probabilities is {fit['ece_plain']:.3f} as the network gives them, and {fit['ece_left_out']:.3f} with "
+        f"the temperature {fit['temperature']:g}, on groups that were left out of its fit."
+    )
+
+
 def many_photos_table(rows: list[dict[str, Any]]) -> str:
     """Seconds and memory over the number of photos, beside reading the photos alone."""
     heads = [

@@ -36,6 +36,7 @@ from tables import (
     many_photos_table,
     paper_table,
     permutations_table,
+    places_text,
     robustness_table,
     scenes_table,
     short_accuracy,
@@ -131,6 +132,7 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     albums, measured = ROOT / "docs" / "albums.md", read_results(RESULTS / "albums.json")
     for place, starts in (("davis", "davis-"), ("clips", "held-out clips"), ("photos", "photos")):
         yield albums, place, albums_table([row for row in measured if row.dataset.startswith(starts)])
+    yield albums, "places", places_text(json.loads(read(RESULTS / "places.json")))
     yield albums, "many-photos", many_photos_table(json.loads(read(RESULTS / "many-photos.json"))["rows"])
     written = [json.loads(text) for _, text in cards()]
     listed = {each["name"]: "\n".join(f"- {limit}" for limit in each["limits"]) for each in written}

@@ -74,13 +74,11 @@ class Commands(typer.Typer):
 
 
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.")
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or photos.")
 ]
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.", show_default=False
-    ),
+    typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or photos.", show_default=False),
 ]
 MinConfidence = Annotated[
     float | None,
