@@ -18,7 +18,7 @@ from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show, undo_command
-from imgorder.permutations import SIZES, SIZES_TEXT
+from imgorder.permutations import SIZES
 
 if TYPE_CHECKING:
     from imgorder.sorting import SortedSet
