@@ -31,7 +31,7 @@ ENDINGS = (*RAW, *MOVING, ".aae", ".xmp", ".thm", ".wav", ".acr", ".vrd", ".dr4"
 # and ON1, and the original that ExifTool keeps.
 _AFTER_NAME = re.compile(r"(.+)(\.(?:xmp|pp3|arp|dop|nksc|on1)|_original)", re.IGNORECASE | re.DOTALL)
 # Google Takeout's facts. What stands before .json is cut after 46 characters, at times within the photo's own name.
-# The second of two photos of one name has its number elsewhere: IMG_1(2).jpg and IMG_1.jpg.supplemental-metadata(2).json.
+# The second of two photos of one name has its number elsewhere: IMG_1(2).jpg, IMG_1.jpg.supplemental-metadata(2).json.
 _FACTS = "supplemental-metadata"
 _TAKEOUT = re.compile(
     rf"(.+?)(\.(?:{'|'.join(_FACTS[:length] for length in range(len(_FACTS), -1, -1))}))?(\(\d+\))?(\.json)",
