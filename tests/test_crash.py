@@ -823,6 +823,35 @@ def test_what_is_saved_over_a_copy_is_not_removed_with_the_other_copies(tmp_path
     assert not target.exists()
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_copies_are_removed_whichever_step_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    folder = prepared(tmp_path, "rename")
+    at = 0
+    while True:
+        at += 1
+        target = tmp_path / f"copies{at}"
+        counter = iter(range(1, 1000))
+
+        def failing_once(real: Any, counter: Iterator[int] = counter, at: int = at) -> Any:
+            return lambda *given, **named: (refusing(errno.EACCES) if next(counter) == at else real)(*given, **named)
+
+        with killed(Kill(0), way), monkeypatch.context() as patch:
+            patch.setattr(
+                exclusive, "renameat2", failing_once(exclusive.renameat2) if way == "renameat2" else refusing(38)
+            )
+            for name in () if way == "renameat2" else ("rename", "unlink", *(["link"] if way == "link" else [])):
+                patch.setattr(os, name, failing_once(getattr(os, name)))
+            try:
+                apply_plan(plan_of(folder, TANGLED, target))
+            except ImgorderError as error:
+                assert "nothing was copied" in str(error)
+                assert not target.exists()
+                continue
+        if next(counter) <= at:  # none has failed
+            break
+    assert at > len(TANGLED)
+
+
 def inode_by_name(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
     """A status as some FUSE file systems give it: each name, and each spelling of one, has an inode of its own."""
 

@@ -82,15 +82,16 @@ def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> list[str]:
         return describe_refused(refused, folder.path)
     except BaseException:
         for index, (stage, (_, new)) in enumerate(zip(stages, files, strict=True)):
+            if folder.status(stage) is not None:  # a link that was cut short leaves both names
+                folder.remove(stage)
             if stage in inodes and _is_copy(folder, new, inodes[stage]):
                 taken = f"{PREFIX}{run}-{index:06d}"  # so is a photo named, which it is if it was saved there just now
                 folder.hide(new, taken)
                 if _is_copy(folder, taken, inodes[stage]):
                     folder.hide(taken, stage)
+                    folder.remove(stage)
                 else:
                     folder.rename(taken, new)
-            if folder.status(stage) is not None:
-                folder.remove(stage)
         raise
 
 
