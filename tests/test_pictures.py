@@ -476,6 +476,8 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "CRW", b"II\x1a\0\0\0HEAPCCDR"
     yield "RAF", b"FUJIFILMCCD-RAW 0201"
     yield "JPEG XL", b"\xff\x0a\x00"
+    for kind, start in (("WMV", b"0&\xb2u\x8ef\xcf\x11"), ("MPEG", b"\0\0\1\xba"), ("FLV", b"FLV\1")):
+        yield kind, start
 
 
 @pytest.mark.parametrize(("option", "name"), [("--sheet", "x.png"), ("--sheet", "x.jpg"), ("--animate", "x.gif")])

@@ -577,6 +577,9 @@ def test_companions_move_with_their_photo(tmp_path: Path) -> None:
     assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == before
 
 
+LONG = "a_little_red_balloon_that_flies_over_the_old_town"  # 49 characters
+
+
 @pytest.mark.parametrize(
     ("photo", "others"),
     [
@@ -595,6 +598,18 @@ def test_companions_move_with_their_photo(tmp_path: Path) -> None:
         ),
         ("PXL.MP.jpg", {"PXL.MP": "1.MP", "PXL.MP.jpg.json": "1.jpg.json"}),
         ("PXL.jpg", {"PXL.MP": "1.MP"}),
+        (f"{LONG}.jpg", {f"{LONG[:46]}.json": "1.jpg.json"}),
+        (f"{LONG[:46]}.jpg", {f"{LONG[:46]}.json": "1.jpg.json"}),
+        (f"{LONG[:44]}.jpg", {f"{LONG[:44]}.j.json": "1.jpg.json"}),
+        (f"{LONG[:45]}.jpg", {f"{LONG[:45]}..json": "1.jpg.json"}),
+        (f"{LONG[:42]}.jpg", {f"{LONG[:42]}.jpg.json": "1.jpg.json"}),
+        (f"{LONG[:40]}.jpg", {f"{LONG[:40]}.jpg.s.json": "1.jpg.s.json"}),
+        (f"{LONG[:47]}(2).jpg", {f"{LONG[:46]}(2).json": "1.jpg.json"}),
+        (f"{'ä' * 30}.jpg", {f"{'ä' * 23}.json": "1.jpg.json"}),
+        (f"{'ä' * 50}.jpg", {f"{'ä' * 46}.json": "1.jpg.json"}),
+        ("IMG_1234.HEIC", {"IMG_1234.AAE": "1.AAE", "IMG_O1234.AAE": "1_O.AAE", "._IMG_O1234.AAE": "._1_O.AAE"}),
+        ("1_img_1.jpg", {"1_IMG_O1.AAE": "1_O.AAE"}),
+        ("x.jpg", {"x_O.AAE": "1_O.AAE", "._x.jpg": "._1.jpg", "x.xmp": "1.xmp", "._x.xmp": "._1.xmp"}),
     ],
 )
 def test_companions_by_the_rules_of_other_programs(tmp_path: Path, photo: str, others: dict[str, str]) -> None:
@@ -624,6 +639,23 @@ def test_a_rule_that_may_mean_another_photo_gives_way() -> None:
     assert owners("P.MP", photos=("P.MP.jpg", "P.jpg")) == {"P.MP": ("P.MP.jpg",)}
     assert owners("a.jpg(2).json", photos=("a.jpg", "a(2).jpg")) == {"a.jpg(2).json": ("a(2).jpg",)}
     assert owners("a.NEF.pp3", "b.json", "a.json", "a.jpg.x.json", "_01.jpg.xmp") == {}
+    assert owners(f"{LONG[:45]}.json", f"{LONG[:47]}.json", f"{LONG[:46]}(2).json", photos=(f"{LONG}.jpg",)) == {}
+    two = (f"{LONG}.jpg", f"{LONG[:46]}.jpg")
+    assert owners(f"{LONG[:46]}.json", photos=two) == {f"{LONG[:46]}.json": two}
+    assert owners("IMG_O1.AAE", photos=("IMG_1.jpg", "IMG_O1.jpg")) == {"IMG_O1.AAE": ("IMG_O1.jpg",)}
+    assert owners("IMG_O2.AAE", "._b.jpg", "._a.xmp", "._._a.jpg", "._a", photos=("a.jpg", "IMG_1.jpg")) == {}
+
+
+def test_macos_moves_what_it_keeps_beside_a_file_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [each.name for each in find_companions(["a.jpg"], ["a.jpg", "._a.jpg"])] == ["._a.jpg"]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert find_companions(["a.jpg"], ["a.jpg", "._a.jpg"]) == []
+
+
+def test_a_companion_stays_as_it_is_beside_a_photo_that_does(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["IMG_1.jpg", "IMG_2(1).jpg"])
+    fill(folder, {"IMG_O1.AAE": b"edits", "img_1.XMP": b"more", "IMG_2.jpg(1).json": b"facts"})
+    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", "--apply")
 
 
 def test_what_has_a_photos_name_and_stays_is_named(tmp_path: Path) -> None:
