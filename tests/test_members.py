@@ -21,7 +21,7 @@ from imgorder.heatmaps.heatmap import set_maps
 from imgorder.inference import cards as registry
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.media.preprocess import Preprocessing, preprocess_set
-from tests.conftest import EXAMPLE, ROOT
+from tests.conftest import APPLY, EXAMPLE, ROOT
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("torch")
@@ -177,7 +177,7 @@ def test_a_size_without_a_network_is_one_line_and_nothing_is_written(
     four = f"{sets[4]}: 4 photos; dab takes 3, 5; give as many, or leave out --model"
     assert four in refused("sort", sets[4], "--model", "dab")
     (models / "dab-resnet18-n3.onnx").unlink()
-    for command in (("sort",), ("rename", "--apply"), ("heatmap", "--out", tmp_path / "maps")):
+    for command in (("sort",), ("rename", *APPLY), ("heatmap", "--out", tmp_path / "maps")):
         line = refused(*command, sets[5], sets[3], "--model", "dab")
         assert f"{models / 'dab-resnet18-n3.onnx'}: is not there; install imgorder again" in line
     assert not list((tmp_path / "maps").rglob("*.jpg"))

@@ -101,6 +101,7 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "model": result.model,
         "backend": result.backend,
         "votes": result.votes,
+        "reasons": list(result.reasons),
         "words": result.ordering.words,
         "places": [round(place, 6) for place in result.ordering.places],
         "search": result.ordering.search,

@@ -29,7 +29,7 @@ from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.pictures.canvas import load_small
 from imgorder.pictures.outputs import check_ending, check_targets, name_targets, write_all
 from imgorder.report.embed import choose_size, encode_picture
-from imgorder.report.facts import Candidate, Numbers, Photo, Report
+from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
 from imgorder.sorting import Sorting, sort_sets
@@ -86,6 +86,9 @@ def write_reports(
     return targets
 
 
+_GIVEN: dict[str, Given] = {"unknown": "nothing", "known": "times", "given": "direction"}
+
+
 def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Report:
     """Collect the facts about one set.
 
@@ -102,12 +105,12 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     return Report(
         result=result,
         photos=_load_photos(sorting, look),
-        given="first" if start is not None else "nothing" if result.direction == "unknown" else "direction",
+        given="first" if start is not None else _GIVEN[result.direction],
         lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
         candidates=tuple(
             Candidate(_number_order(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]
-            if probability > 0  # with --first, orders that begin with another photo are impossible
+            if probability > 0 or candidate == order  # what contradicts --first is impossible
         ),
         classes=0 if len(order) > MAX_EXACT else len(ranking) if start is None else factorial(len(order) - 1),
         places=sorting.ordering.places,

@@ -14,8 +14,8 @@ from imgorder.sorting import SortedSet
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""
 
-Given = Literal["nothing", "first", "direction"]
-"""What the user said of the order: nothing, which photo is the first, or to reverse the direction."""
+Given = Literal["nothing", "first", "direction", "times"]
+"""What fixed the direction: nothing, the user with the first photo or the other direction, or the capture times."""
 
 
 @dataclass(frozen=True)

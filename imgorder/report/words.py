@@ -48,6 +48,8 @@ def describe_direction(report: Report) -> str:
     """Which way time runs, if the order itself says so."""
     if report.given == "nothing":
         return "The pictures do not show whether this runs forward or backward: an order and its reverse count as one."
+    if report.given == "times":
+        return "Which end is the first is known from the photos' capture times or counters, not from the pictures."
     return "The direction was given, not found in the pictures."
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from imgorder.permutations import SIZES
+from imgorder.search.agreement import Agreement
 from imgorder.search.constraints import Before
 from imgorder.search.paths import Distances, path_logits, shortest_path
 from imgorder.search.table import ScoreTable
-from imgorder.search.windows import Probabilities, softmax, window_places
+from imgorder.search.windows import Probabilities, improve_by_windows, softmax, window_places
 
-_ALL_TRIPLES = 12  # images of which all triples are looked at
+ALL_TRIPLES = 30  # images of which all triples are looked at
 _WINDOW = 8  # images of a window, of which all triples are
 _MOST_ROUNDS = 5
 
@@ -50,28 +52,37 @@ def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | N
     That number is a sum over triples, of which only those of images near each other in a path decide on it. So windows
     of the best path so far are looked at, then a new path is found, until it stays. A window's images lie side by side,
     or 2, 4, 8, … places apart: those are few, and show where a long part of the path is turned round or misplaced,
-    which its neighbours cannot tell.
+    which its neighbours cannot tell. Of up to `ALL_TRIPLES` images all triples are looked at; then a second candidate
+    is the order that agrees with most of them.
 
     Args:
         table: of the set.
         start: a path to begin from; it fits what is known.
         before: what is known.
     """
+    width = min(len(start), max(SIZES))
     order = list(start)
-    for _ in range(_MOST_ROUNDS):
+    few = len(order) <= ALL_TRIPLES
+    for _ in range(1 if few else _MOST_ROUNDS):
         for window in _spread_windows(order):
             table.look_at(window)
         former, order = order, shortest_path(table.distances(), before, [order])
-        if order in (former, former[::-1]) or len(order) <= _ALL_TRIPLES:
+        if order in (former, former[::-1]):
             break
-    places = window_places(order, min(len(order), max(SIZES)), table.class_probabilities)
-    return Found(order, places, "triples" if len(order) <= _ALL_TRIPLES else "windows")
+    by_path = improve_by_windows(order, width, table.agreement_probabilities, before)
+    if few:
+        agreement = Agreement(table.middle_probabilities())
+        found = [agreement.improve(each, before) for each in (by_path, order, list(start))]
+        by_path = max([by_path, *found], key=agreement.of_neighbours)
+    return Found(by_path, window_places(by_path, width, table.class_probabilities), "triples" if few else "windows")
 
 
 def _spread_windows(order: Sequence[int]) -> Iterator[Sequence[int]]:
     """Windows of an order and of each second, fourth, … of its images; all images if they are few."""
-    if len(order) <= _ALL_TRIPLES:
-        yield order
+    if len(order) <= ALL_TRIPLES:
+        # Three blocks of images at a time: no more is computed at once, and all triples are seen.
+        blocks = [order[first : first + 4] for first in range(0, len(order), 4)]
+        yield from ([*one, *two, *three] for one, two, three in combinations(blocks, 3))
         return
     step = 1
     while step == 1 or len(order) // step >= _WINDOW // 2:

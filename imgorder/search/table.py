@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
+from math import exp
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ AskScores = Callable[[Sequence[int], Indices, Indices], tuple[Scores, Scores, Sc
 """From a list of images, and triples and pairs of places in it, to t_adj, t_all and p."""
 
 
+FLOOR = 0.05  # added to probabilities of triples, so that a single wrong one does not decide
 _TRIPLES_AT_ONCE = 256  # are in memory
 
 
@@ -72,19 +74,28 @@ class ScoreTable:
         pairs = [self._pairs[_pair(window[a], window[b])] for a, b in tables.pairs(len(window))]
         return [*(t_adj for t_adj, _ in triples), *(t_all for _, t_all in triples), *pairs]
 
-    def middle_probabilities(self) -> tuple[Indices, Probabilities]:
-        """Of each triple of images of which all three scores are known: who is in the middle.
+    def agreement_probabilities(self, windows: Sequence[Sequence[int]]) -> Probabilities:
+        """As `class_probabilities`, of the triples alone, near ones before far ones: see `triples.agreement_matrix`."""
+        found = []
+        for window in windows:
+            self.look_at(window)
+            chances = [self._middle(window[b], window[a], window[c]) for b, a, c in tables.triples(len(window))]
+            found.append(np.log(np.array(chances) + FLOOR))
+        return softmax(np.array(found) @ tables.agreement_matrix(len(windows[0])).T)
 
-        Returns:
-            Triples ``(K, 3)``, ascending, and ``(K, 3)``, the probability that the first, second and third is.
-        """
-        known = [
-            (a, b, c)
-            for b, a, c in self._triples
-            if a < b < c and (a, b, c) in self._triples and (c, a, b) in self._triples
-        ]
-        logits = np.array([[self._logit(a, b, c), self._logit(b, a, c), self._logit(c, a, b)] for a, b, c in known])
-        return np.array(known, dtype=np.int64).reshape(-1, 3), softmax(logits.reshape(-1, 3) / self._temperature(3))
+    def middle_probabilities(self) -> Probabilities:
+        """Of all triples, ``(n, n, n)``: entry (b, a, c) is P(b lies between a and c), 0 where it is not known."""
+        found = np.zeros((self.n, self.n, self.n))
+        for b, a, c in self._triples:
+            if (a, *_pair(b, c)) in self._triples and (c, *_pair(a, b)) in self._triples:
+                found[b, a, c] = found[b, c, a] = self._middle(b, a, c)
+        return found
+
+    def _middle(self, b: int, a: int, c: int) -> float:
+        """P(b lies between a and c), by the network's answer for these three alone."""
+        logits = [self._logit(b, a, c), self._logit(a, b, c), self._logit(c, a, b)]
+        weights = [exp((logit - max(logits)) / self._temperature(3)) for logit in logits]
+        return weights[0] / sum(weights)
 
     def _logit(self, b: int, a: int, c: int) -> float:
         """Of the order a, b, c by itself."""
@@ -96,17 +107,17 @@ class ScoreTable:
 
     def distances(self) -> Distances:
         """Expected number of images between each two, plus one, ``(n, n)``; of two never compared, by way of others."""
-        triples, middle = self.middle_probabilities()
         between = np.zeros((self.n, self.n))
-        compared = np.zeros((self.n, self.n), dtype=bool)
-        for place in range(3):
-            one, other = (triples[:, each] for each in range(3) if each != place)
-            np.add.at(between, (one, other), middle[:, place])
-            compared[one, other] = True
-        found = np.where(compared | compared.T, between + between.T + 1, np.inf)
+        compared = np.eye(self.n, dtype=bool)
+        for b, a, c in self._triples:
+            if (a, *_pair(b, c)) in self._triples and (c, *_pair(a, b)) in self._triples:
+                between[a, c] += self._middle(b, a, c)
+                compared[a, c] = compared[c, a] = True
+        found = np.where(compared, between + between.T + 1, np.inf)
         np.fill_diagonal(found, 0)
-        for image in range(self.n):
-            found = np.minimum(found, found[:, image, None] + found[None, image])
+        if not compared.all():
+            for image in range(self.n):
+                found = np.minimum(found, found[:, image, None] + found[None, image])
         return np.where(np.isfinite(found), found, float(self.n))
 
 

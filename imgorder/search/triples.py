@@ -66,3 +66,21 @@ def class_matrix(n: int) -> npt.NDArray[np.float32]:
     for i in range(n - 1):
         matrix[rows, 2 * count + pair_row[orders[:, i], orders[:, i + 1]]] = 1.0
     return matrix
+
+
+@cache
+def agreement_matrix(n: int) -> npt.NDArray[np.float64]:
+    """From log P(b lies between a and c) of the T triples to the agreement of each class with them, ``(n!/2, T)``.
+
+    Each triple counts by one over its span, the places from its first to its last image: a network is too sure of
+    triples that lie far apart.
+    """
+    orders = class_table(n)
+    rows = np.arange(len(orders))
+    triple_row = np.zeros((n, n, n), dtype=np.int64)
+    for row, (b, a, c) in enumerate(triples(n)):
+        triple_row[b, a, c] = triple_row[b, c, a] = row
+    matrix = np.zeros((len(orders), triple_count(n)))
+    for i, j, k in combinations(range(n), 3):
+        matrix[rows, triple_row[orders[:, j], orders[:, i], orders[:, k]]] = 1 / (k - i)
+    return matrix
