@@ -110,7 +110,7 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
         candidates=tuple(
             Candidate(_number_order(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]
-            if probability > 0  # with --first, orders that begin with another photo are impossible
+            if probability > 0 or candidate == order  # what contradicts --first is impossible
         ),
         classes=0 if len(order) > MAX_EXACT else len(ranking) if start is None else factorial(len(order) - 1),
         places=sorting.ordering.places,
