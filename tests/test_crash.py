@@ -846,10 +846,13 @@ def test_copies_are_removed_whichever_step_fails(tmp_path: Path, monkeypatch: py
                 apply_plan(plan_of(folder, TANGLED, target))
             except ImgorderError as error:
                 told = str(error)
+        if told:
+            assert "nothing was copied" in told
+            assert not target.exists()
+            continue
+        assert {*os.listdir(target)} == {*TANGLED.values()}  # a link that is not granted is no error
         if next(counter) <= at:  # none has failed
             break
-        assert "nothing was copied" in told
-        assert not target.exists()
     assert at > len(TANGLED)
 
 
