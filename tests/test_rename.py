@@ -655,7 +655,7 @@ def test_macos_moves_what_it_keeps_beside_a_file_by_itself(monkeypatch: pytest.M
 def test_a_companion_stays_as_it_is_beside_a_photo_that_does(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, ["IMG_1.jpg", "IMG_2(1).jpg"])
     fill(folder, {"IMG_O1.AAE": b"edits", "img_1.XMP": b"more", "IMG_2.jpg(1).json": b"facts"})
-    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", "--apply")
+    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", *APPLY)
 
 
 def test_what_has_a_photos_name_and_stays_is_named(tmp_path: Path) -> None:
