@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
             str(place),
             each.name,
             str(each.before or (f"not understood: {each.unread}" if each.unread else "none")),
-            str(each.time),
+            "stays" if each.rewrite is None else _spell_time(each.time, each.rewrite.digits),
         )
         for place, each in enumerate(plan.stamps, start=1)
     ]
@@ -99,6 +100,13 @@ def tell_unsure(title: str, confidence: float, least: float) -> None:
 def _sure(confidence: float, photos: int) -> str:
     """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
     return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
+
+
+def _spell_time(time: datetime, digits: int) -> str:
+    """A time with as many decimals as are written; with one, as Python has it."""
+    if digits == 1:
+        return str(time)
+    return f"{time.replace(microsecond=0)}.{f'{time.microsecond:06}'[:digits]}"
 
 
 def _print_set(
