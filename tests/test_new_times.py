@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
@@ -13,8 +14,10 @@ import piexif
 import pytest
 from PIL import Image
 
+from imgorder.changes.folder import locked
 from imgorder.changes.journal import Rewrite
 from imgorder.changes.new_times import _spread
+from imgorder.changes.rewriting import RewriteRecovery
 from imgorder.changes.stamp import apply_stamps, make_stamps
 from imgorder.errors import ImgorderError
 from imgorder.evidence.weigh import weigh_facts
@@ -279,6 +282,10 @@ def test_an_interrupted_run_is_finished_with_the_same_digits(tmp_path: Path) -> 
     folder, order = album(tmp_path, shot(NOON), shot(NOON))
     names = json.loads(order.read_text())["sets"][0]["order"]
     plan = make_stamps([ordered(folder, names)], None, timedelta(seconds=1), keep_seconds=True)
+    with locked(folder) as held:
+        rewrites = [replace(each, stage=f".imgorder-{each.name}") for each in plan.changing]
+        assert RewriteRecovery(held, rewrites).settle(back=False) == []
+    assert written(folder, order) == [f"{NOON}.000", f"{NOON}.500"]
     records = [as_record(each) for each in plan.changing]
     assert [record["digits"] for record in records] == [3, 3]
     for record in records:
