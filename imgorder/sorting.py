@@ -6,18 +6,22 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgorder.errors import SetSizeError
+from imgorder.errors import SetSizeError, UsageError
+from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
+from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets
 from imgorder.media.preprocess import DEFAULT, preprocess_set
 from imgorder.names import show
-from imgorder.ordering import Ordering, first_of
+from imgorder.ordering import Ordering, Pairs, first_of
 from imgorder.permutations import SIZES
+from imgorder.search.constraints import close_pairs
 
 if TYPE_CHECKING:
     from imgorder.inference.predictor import OrderingModel
@@ -34,10 +38,12 @@ class SortedSet:
         photos: the set, as it was found.
         order: indices into ``photos.files``, in temporal order.
         confidence: as in `Ordering`, rounded as it is shown and compared.
-        direction: ``"given"`` by the user or ``"unknown"``.
+        direction: ``"given"`` by the user, ``"known"`` from what is known beside the pictures, or ``"unknown"``.
         model, backend: what gave the order.
         votes: in how many listings the network saw the set.
         ordering: all that the model said, with indices into ``photos.files``; None for an order from a file.
+        reasons: what fixes the place of each photo, in temporal order: such as ``"DateTimeOriginal"``, or
+            ``"content"``; empty for an order from a file.
     """
 
     photos: PhotoSet
@@ -48,6 +54,7 @@ class SortedSet:
     backend: str
     votes: int = 1
     ordering: Ordering | None = None
+    reasons: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -124,7 +131,9 @@ def sort_sets(
 
     for photos in sets:
         _check_size(photos)
-    starts = known.starts([photos.files for photos in sets])
+    files = [photos.files for photos in sets]
+    starts, ends = known.starts(files), known.ends(files)
+    told = [_weigh(*each, known) for each in zip(sets, starts, ends, strict=True)]
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
@@ -136,34 +145,97 @@ def sort_sets(
         spec = model.preprocessing
         if spec != likely:
             ahead = pool.submit(preprocess_set, sets[0].files, spec, options.threads)
-        for photos, start, after in zip(sets, starts, (*sets[1:], None), strict=True):
+        for photos, start, own, after in zip(sets, starts, told, (*sets[1:], None), strict=True):
             tensors = ahead.result()
             if after is not None:
                 ahead = pool.submit(preprocess_set, after.files, spec, options.threads)
-            yield _sort_set(photos, tensors, model, known, start, warn)
+            yield _sort_set(photos, tensors, model, own, start, warn)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is known of one set before its pictures are looked at.
+
+    Attributes:
+        before: pairs (a, b) of photos of which a was taken before b.
+        direction: see `SortedSet`.
+        reverse: whether the person wants the direction opposite to the usual one.
+        evidence: where metadata counts.
+        complete: whether the pictures may decide nothing.
+    """
+
+    before: Pairs
+    direction: str
+    reverse: bool
+    evidence: Evidence | None
+    complete: bool
+
+
+def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -> _Told:
+    """Put together what metadata and the person say.
+
+    Raises:
+        UsageError: if they contradict each other.
+    """
+    n = len(photos.files)
+    said = frozenset().union(
+        () if start is None else first_of(n, start), () if end is None else {(b, a) for a, b in first_of(n, end)}
+    )
+    evidence = (
+        None if known.metadata == "ignore" else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime)
+    )
+    before = said | (evidence.before if evidence else frozenset())
+    cure = "the capture times say otherwise; add --metadata ignore, or leave it out"
+    if known.reverse and evidence and evidence.directed:
+        raise UsageError(f"--reverse: {show(photos.folder)}: {cure}")
+    try:
+        close_pairs(n, before)
+    except ValueError as error:
+        if start is not None and start == end:
+            raise UsageError(f"{show(photos.files[start])}: cannot be both first and last") from error
+        named = "--last" if start is None else "--first"
+        photo = photos.files[end if start is None else start]  # type: ignore[index]
+        raise UsageError(f"{named} {show(photo)}: {cure}") from error
+    direction = known.direction(start, end)
+    if direction == "unknown" and evidence and evidence.directed:
+        direction = "known"
+    return _Told(before, direction, known.reverse, evidence, known.metadata == "only")
 
 
 def _sort_set(
-    photos: PhotoSet, tensors: Tensor, model: OrderingModel, known: Known, start: int | None, warn: Warn
+    photos: PhotoSet, tensors: Tensor, model: OrderingModel, told: _Told, start: int | None, warn: Warn
 ) -> Sorting:
     lookalikes = find_lookalikes(photos.files, tensors)
     for warning in word_warnings(lookalikes, photos.files):
         warn(warning)
-    before = [] if start is None else first_of(len(tensors), start)
-    ordering = model.order_tensors([tensors], [before])[0]
-    if known.reverse:
+    for conflict in told.evidence.conflicts if told.evidence else ():
+        warn(f"{show(photos.folder)}: {conflict}")
+    ordering = model.order_tensors([tensors], [told.before])[0]
+    if told.reverse:
         ordering = ordering.reversed()
+    if told.complete:
+        _require_known(photos, ordering, told.before)
+    reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)
     result = SortedSet(
         photos,
         ordering.order,
         round(ordering.confidence, 6),
-        known.direction(start),
+        told.direction,
         model.name,
         model.backend,
         model.votes(len(photos.files)),
         ordering,
+        tuple(reasons[image] for image in ordering.order),
     )
     return Sorting(result, ordering, model, tensors, start, lookalikes)
+
+
+def _require_known(photos: PhotoSet, ordering: Ordering, before: Pairs) -> None:
+    """Raise UsageError unless metadata alone fixes the whole order."""
+    for one, other in pairwise(ordering.order):
+        if (one, other) not in before:
+            names = " and ".join(show(photos.files[image]) for image in (one, other))
+            raise UsageError(f"--metadata only: nothing but the pictures says which of {names} was first; leave it out")
 
 
 def _check_size(photos: PhotoSet) -> None:

@@ -52,7 +52,11 @@ def album(home: Path, *photos: bytes) -> tuple[Path, Path]:
     names = [f"{'dbacfe'[place % 6]}{place}.jpg" for place in range(len(photos))]
     for name, data in zip(names, photos, strict=True):
         (folder / name).write_bytes(data)
-    return folder, write_order(home, folder, names)
+    return folder, in_order(home, folder, names)
+
+
+def in_order(home: Path, folder: Path, names: list[str]) -> Path:
+    return write_order(home, folder, names, direction="given")
 
 
 def written(folder: Path, order: Path) -> list[str]:
@@ -202,17 +206,17 @@ def test_a_time_beside_the_exif_block_is_taken_if_it_fits(tmp_path: Path) -> Non
     (folder / "b1.jpg").rename(folder / "IMG_20240501_120007.jpg")
     (folder / "a2.jpg.json").write_text(json.dumps({"photoTakenTime": {"timestamp": "1714557609"}}))  # 10:00:09 UTC
     names = ["d0.jpg", "IMG_20240501_120007.jpg", "a2.jpg", "c3.jpg", "f4.jpg"]
-    order = write_order(tmp_path, folder, names)
+    order = in_order(tmp_path, folder, names)
     done("stamp", "--order", order, "--fill", "--apply")
     assert written(folder, order) == [NOON, "12:00:07.000", "12:00:09.000", "12:00:34.000", "12:01:00"]
     done("undo", folder)
     (folder / "IMG_20240501_120007.jpg").rename(folder / "IMG_20240501_115959.jpg")  # another moment of the shot
-    order = write_order(tmp_path, folder, ["IMG_20240501_115959.jpg" if "IMG" in name else name for name in names])
+    order = in_order(tmp_path, folder, ["IMG_20240501_115959.jpg" if "IMG" in name else name for name in names])
     done("stamp", "--order", order, "--fill", "--apply")
     assert written(folder, order)[1] == "12:00:04.000"
     done("undo", folder)
     (folder / "IMG_20240501_115959.jpg").rename(folder / "IMG_20240501_110000.jpg")
-    order = write_order(tmp_path, folder, ["IMG_20240501_110000.jpg" if "IMG" in name else name for name in names])
+    order = in_order(tmp_path, folder, ["IMG_20240501_110000.jpg" if "IMG" in name else name for name in names])
     (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
     assert "IMG_20240501_110000.jpg: its time, 2024-05-01 11:00:00, contradicts the order" in line
 
@@ -242,11 +246,11 @@ def test_a_photo_of_another_kind_may_stay_but_gets_no_time(tmp_path: Path) -> No
     image = Image.new("RGB", (16, 16))
     exif = piexif.dump({"Exif": {piexif.ExifIFD.DateTimeOriginal: b"2024:05:01 12:00:08"}})
     image.save(folder / "p.png", exif=exif)
-    order = write_order(tmp_path, folder, ["d0.jpg", "b1.jpg", "p.png"])
+    order = in_order(tmp_path, folder, ["d0.jpg", "b1.jpg", "p.png"])
     done("stamp", "--order", order, "--fill", "--apply")
-    assert written(folder, write_order(tmp_path, folder, ["d0.jpg", "b1.jpg"])) == [NOON, "12:00:04.000"]
+    assert written(folder, in_order(tmp_path, folder, ["d0.jpg", "b1.jpg"])) == [NOON, "12:00:04.000"]
     image.save(folder / "q.png")
-    order = write_order(tmp_path, folder, ["d0.jpg", "b1.jpg", "p.png", "q.png"])
+    order = in_order(tmp_path, folder, ["d0.jpg", "b1.jpg", "p.png", "q.png"])
     (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
     assert "q.png: not a JPEG; only JPEGs can be stamped" in line
 
