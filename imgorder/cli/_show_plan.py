@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
             str(place),
             each.name,
             str(each.before or (f"not understood: {each.unread}" if each.unread else "none")),
-            str(each.time),
+            "stays" if each.rewrite is None else _spell_time(each.time, each.rewrite.digits),
         )
         for place, each in enumerate(plan.stamps, start=1)
     ]
@@ -147,6 +148,13 @@ def _sure(confidence: float, photos: int) -> str:
     if photos == 2:
         return "two photos, nothing to order"
     return f"order {confidence:.1%} sure" if photos <= MAX_EXACT else f"least sure place {confidence:.1%}"
+
+
+def _spell_time(time: datetime, digits: int) -> str:
+    """A time with as many decimals as are written; with one, as Python has it."""
+    if digits == 1:
+        return str(time)
+    return f"{time.replace(microsecond=0)}.{f'{time.microsecond:06}'[:digits]}"
 
 
 def _print_set(
