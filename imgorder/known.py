@@ -12,12 +12,26 @@ from imgorder.names import show
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Photos of one set whose order a person has fixed earlier.
+
+    Attributes:
+        files: the photos, in that order.
+        directed: whether its direction is given, too; else it may as well be the reverse.
+    """
+
+    files: tuple[Path, ...]
+    directed: bool = True
+
+
+@dataclass(frozen=True)
 class Known:
     """What a person says of the order.
 
     Attributes:
         first: photos that are the first of their sets.
         reverse: every set runs in the direction opposite to the usual one.
+        kept: photos that keep their order among themselves.
 
     Raises:
         UsageError: if both are given.
@@ -25,6 +39,7 @@ class Known:
 
     first: tuple[Path, ...] = ()
     reverse: bool = False
+    kept: tuple[Kept, ...] = ()
 
     def __post_init__(self) -> None:
         if self.first and self.reverse:
@@ -62,6 +77,36 @@ class Known:
                     raise UsageError(f"--first {show(wanted)}: its set has another first photo already")
                 starts[number] = index
         return starts
+
+    def kept_in(self, files: Sequence[Path], start: int | None = None) -> list[tuple[list[int], bool]]:
+        """The chains of indices into a set's photos that are kept, and whether the direction of each is given.
+
+        Args:
+            files: the set.
+            start: index of the photo that is known to be first. Where it is the last of a chain without a direction,
+                the chain is turned.
+
+        Raises:
+            UsageError: if a chain says that another photo is before the first, or has the other direction.
+        """
+        index = {file: place for place, file in enumerate(files)}
+        chains = []
+        for kept in self.kept:
+            chain, directed = [index[file] for file in kept.files if file in index], kept.directed
+            if len(chain) > 1:
+                if start in chain:
+                    if not directed and chain[-1] == start:
+                        chain.reverse()
+                    if chain[0] != start:
+                        raise UsageError(
+                            f"--first {show(files[start])}: {show(files[chain[0]])} is before it in the order to keep; "
+                            "give one of them"
+                        )
+                    directed = True
+                if directed and self.reverse:
+                    raise UsageError("--reverse turns the order to keep, whose direction is given; give one of them")
+                chains.append((chain, directed))
+        return chains
 
 
 def _same_path(wanted: Path, file: Path) -> bool:

@@ -5,25 +5,28 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
-from imgorder.errors import SetSizeError
+from imgorder.errors import ImgorderError, PhotoError, SetSizeError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
-from imgorder.media.photos import PhotoSet, check_photo, find_sets
-from imgorder.media.preprocess import DEFAULT, preprocess_set
+from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
+from imgorder.media.preprocess import DEFAULT, preprocess_readable
 from imgorder.names import show
-from imgorder.ordering import Ordering, first_of
+from imgorder.ordering import Ordering, Pairs, first_of
 from imgorder.permutations import SIZES
 
 if TYPE_CHECKING:
     from imgorder.inference.predictor import OrderingModel
     from imgorder.media.preprocess import Tensor
 
+P = ParamSpec("P")
 Warn = Callable[[str], None]
+Apart = Callable[[ImgorderError], None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,7 @@ class SortedSet:
         model, backend: what gave the order.
         votes: in how many listings the network saw the set.
         ordering: all that the model said, with indices into ``photos.files``; None for an order from a file.
+        given: indices of the photos whose order among themselves a person has fixed.
     """
 
     photos: PhotoSet
@@ -48,6 +52,7 @@ class SortedSet:
     backend: str
     votes: int = 1
     ordering: Ordering | None = None
+    given: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -81,6 +86,7 @@ class Sorting:
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``.
         start: index of the photo that is known to be first, or None.
         lookalikes: photos that the model cannot tell apart.
+        found: the set as it was given; that of ``result`` has the same photos without those that were set apart.
     """
 
     result: SortedSet
@@ -89,6 +95,7 @@ class Sorting:
     tensors: Tensor
     start: int | None
     lookalikes: list[Lookalike]
+    found: PhotoSet
 
 
 def sort_photos(
@@ -96,6 +103,8 @@ def sort_photos(
     options: ModelOptions = ModelOptions(),
     known: Known = Known(),
     warn: Warn = lambda message: None,
+    exclude: Sequence[str] = (),
+    apart: Apart = refuse,
 ) -> list[SortedSet]:
     """Find the sets under ``paths`` and order each. Reads only.
 
@@ -103,11 +112,14 @@ def sort_photos(
         options: how the model is asked.
         known: what is known of the orders.
         warn: called with each warning.
+        exclude: names and patterns of photos to leave out, as `find_sets` takes them.
+        apart: called with the error of each photo and set that cannot be sorted; the rest is.
 
     Raises:
-        ImgorderError: with one line that names the file and the cure.
+        ImgorderError: with one line that names the file and the cure, for what is not set apart.
     """
-    return [sorting.result for sorting in sort_sets(find_sets(paths), options, known, warn)]
+    sets = find_sets(paths, exclude, warn, apart)
+    return [sorting.result for sorting in sort_sets(sets, options, known, warn, apart)]
 
 
 def sort_sets(
@@ -115,6 +127,7 @@ def sort_sets(
     options: ModelOptions = ModelOptions(),
     known: Known = Known(),
     warn: Warn = lambda message: None,
+    apart: Apart = refuse,
 ) -> Iterator[Sorting]:
     """As `sort_photos`, for sets that are found already, one after the other.
 
@@ -122,25 +135,48 @@ def sort_sets(
     """
     from imgorder.inference.cards import known_card, preprocessing_of
 
-    for photos in sets:
-        _check_size(photos)
+    sets = [photos for photos in sets if _passes(apart, _check_size, photos)]
     starts = known.starts([photos.files for photos in sets])
+    for photos, start in zip(sets, starts, strict=True):
+        known.kept_in(photos.files, start)
+    if not sets:
+        return
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
         likely = preprocessing_of(card) if card else DEFAULT  # as the file will say, unless it is foreign
-        ahead = pool.submit(preprocess_set, sets[0].files, likely, options.threads)
+        ahead = pool.submit(preprocess_readable, sets[0].files, likely, options.threads)
         model = options.load(card)
-        for photos in sets:
-            model.check_size(len(photos.files), photos.folder)
+        listed = [
+            (photos, start)
+            for photos, start in zip(sets, starts, strict=True)
+            if _passes(apart, model.check_size, len(photos.files), photos.folder)
+        ]
         spec = model.preprocessing
-        if spec != likely:
-            ahead = pool.submit(preprocess_set, sets[0].files, spec, options.threads)
-        for photos, start, after in zip(sets, starts, (*sets[1:], None), strict=True):
-            tensors = ahead.result()
+        if listed and (spec != likely or listed[0][0] is not sets[0]):
+            ahead = pool.submit(preprocess_readable, listed[0][0].files, spec, options.threads)
+        for (photos, start), after in zip(listed, (*listed[1:], None), strict=True):
+            tensors, bad = ahead.result()
             if after is not None:
-                ahead = pool.submit(preprocess_set, after.files, spec, options.threads)
-            yield _sort_set(photos, tensors, model, known, start, warn)
+                ahead = pool.submit(preprocess_readable, after[0].files, spec, options.threads)
+            for error in bad.values():
+                apart(error)
+            left = [index for index in range(len(photos.files)) if index not in bad]
+            if bad and (len(left) < 2 or not _passes(apart, model.check_size, len(left), photos.folder)):
+                continue
+            readable = replace(photos, files=tuple(photos.files[index] for index in left))
+            first = left.index(start) if start in left else None
+            yield replace(_sort_set(readable, tensors, model, known, first, warn), found=photos)
+
+
+def _passes(apart: Apart, check: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> bool:
+    """Whether a set passes a check; if not, it is set apart."""
+    try:
+        check(*arguments, **named)
+    except (PhotoError, SetSizeError) as error:
+        apart(error)
+        return False
+    return True
 
 
 def _sort_set(
@@ -149,21 +185,43 @@ def _sort_set(
     lookalikes = find_lookalikes(photos.files, tensors)
     for warning in word_warnings(lookalikes, photos.files):
         warn(warning)
-    before = [] if start is None else first_of(len(tensors), start)
-    ordering = model.order_tensors([tensors], [before])[0]
+    before = frozenset() if start is None else first_of(len(tensors), start)
+    chains = known.kept_in(photos.files, start)
+    kept = _link_chains(chains, before, lambda known: model.order_tensors([tensors], [known])[0])
+    ordering = model.order_tensors([tensors], [before | kept])[0]
     if known.reverse:
         ordering = ordering.reversed()
     result = SortedSet(
         photos,
         ordering.order,
         round(ordering.confidence, 6),
-        known.direction(start),
+        "given" if any(directed for _, directed in chains) else known.direction(start),
         model.name,
         model.backend,
         model.votes(len(photos.files)),
         ordering,
+        tuple(image for image in ordering.order if any(image in chain for chain, _ in chains)),
     )
-    return Sorting(result, ordering, model, tensors, start, lookalikes)
+    return Sorting(result, ordering, model, tensors, start, lookalikes, photos)
+
+
+def _link_chains(chains: Sequence[tuple[list[int], bool]], before: Pairs, order: Callable[[Pairs], Ordering]) -> Pairs:
+    """All pairs of each chain.
+
+    Where one chain without a direction stands alone, it is taken as it runs. Beside others, or a known first photo,
+    its direction is that in which most of it runs in the order by content.
+    """
+    pairs = {pair for chain, directed in chains if directed for pair in combinations(chain, 2)}
+    loose = [chain for chain, directed in chains if not directed]
+    if loose and not (before or pairs):
+        pairs.update(combinations(loose.pop(0), 2))
+    if loose:
+        found = order(before | pairs).order
+        for chain in loose:
+            places = [found.index(image) for image in chain]
+            backward = sum(a > b for a, b in combinations(places, 2)) * 4 > len(chain) * (len(chain) - 1)
+            pairs.update(combinations(chain[::-1] if backward else chain, 2))
+    return frozenset(pairs)
 
 
 def _check_size(photos: PhotoSet) -> None:

@@ -32,6 +32,8 @@ def stamp(
     known: Known = Known(),
     min_confidence: _options.MinConfidence = 0.0,
     options: ModelOptions = ModelOptions(),
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Give JPEGs capture times in their order. Shows the plan; --apply carries it out, `imgorder undo` takes it back.
 
@@ -44,7 +46,7 @@ def stamp(
     from imgorder.names import undo_command
 
     began, between = parse_start(start), parse_step(step)
-    sets = _options.find_orders(paths or [], order, known, options)
+    sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times)
     (photos,) = sets
     confidence = _show_plan.likely_order(photos.confidence, len(plan.stamps), photos.direction)
