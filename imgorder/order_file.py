@@ -208,7 +208,9 @@ def find_kept(order: OrderFile, sets: Sequence[PhotoSet], warn: Warn) -> tuple[K
     Raises:
         ImgorderError: if none is there.
     """
-    listed = [([name for _, name in order.names], None, True)] if order.names else []
+    listed: list[tuple[list[str], Path | None, bool]] = []
+    if order.names:
+        listed.append(([name for _, name in order.names], None, True))
     listed += [(each.names(each.order), each.photos.folder, each.direction == GIVEN) for each in order.sets]
     kept: list[Kept] = []
     missing: list[str] = []
@@ -279,7 +281,8 @@ def _follow_list(
     places = _Places(found)
     orders: list[list[int]] = [[] for _ in found]
     lines: dict[tuple[int, int], int] = {}
-    missing, leftovers = [], []
+    missing: list[tuple[int, str]] = []
+    leftovers: list[tuple[int, str]] = []
     for line, name in order.names:
         hits = places.find(name, order.candidates(name))
         if len(hits) > 1:

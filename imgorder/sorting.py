@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -159,7 +159,7 @@ def sort_sets(
             tensors, bad = ahead.result()
             if after is not None:
                 ahead = pool.submit(preprocess_readable, after[0].files, spec, options.threads)
-            for error in bad.values():
+            for error in bad.values() if len(bad) < len(photos.files) else [_none_is_readable(bad)]:
                 apart(error)
             left = [index for index in range(len(photos.files)) if index not in bad]
             if bad and (len(left) < 2 or not _passes(apart, model.check_size, len(left), photos.folder)):
@@ -167,6 +167,13 @@ def sort_sets(
             readable = replace(photos, files=tuple(photos.files[index] for index in left))
             first = left.index(start) if start in left else None
             yield replace(_sort_set(readable, tensors, model, known, first, warn), found=photos)
+
+
+def _none_is_readable(bad: Mapping[int, PhotoError]) -> PhotoError:
+    """One error for a whole set: mostly all its photos have the same one."""
+    return PhotoError(
+        f"{bad[0]}; none of the {len(bad)} photos of this set can be read" if len(bad) > 1 else str(bad[0])
+    )
 
 
 def _passes(apart: Apart, check: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> bool:

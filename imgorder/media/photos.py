@@ -138,19 +138,22 @@ def find_sets(
     excluded = Exclusion(exclude)
     folders: list[Path] = []
     named: dict[str, Path] = {}  # each file once, as it was given first
+    left_out: list[Path] = []
     for path in paths:
         try:
             mode = _stat(path).st_mode
             if stat.S_ISDIR(mode):
                 folders.append(path)
             elif excluded.covers(path):
-                continue
+                left_out.append(path)
             elif stat.S_ISREG(mode):
                 named.setdefault(os.path.abspath(path), path)
             else:
                 raise PhotoError(f"{show(path)}: neither a file nor a folder; give photos or a folder of photos")
         except PhotoError as error:
-            if not excluded.covers(path):
+            if excluded.covers(path):
+                left_out.append(path)
+            else:
                 apart(error)
     photos, leftovers = sort_out(list(named.values()))
     beside = {file.parent for file in named.values()}
@@ -179,8 +182,8 @@ def find_sets(
         if any(file.parent != shared for file in files):
             shared = common_folder(files)
         sets.append(PhotoSet(shared, tuple(files)))
-    if paths and not (sets or folders or named):
-        apart(PhotoError("--exclude leaves no photo; give others"))
+    if len(left_out) == len(paths) > 0:
+        apart(PhotoError(f"{show(left_out[0])}: --exclude leaves no photo; give others"))
     return sets
 
 
