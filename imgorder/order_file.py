@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, UsageError
 from imgorder.fields import Check, Probability, read_record
 from imgorder.files import same_file
 from imgorder.known import Kept, Known
@@ -194,7 +194,8 @@ def read_order(
                     check_there(path)
     ends = [(each.files[0], each.files[-1]) for each in sets]
     starts = known.starts(ends, f"neither first nor last in {show(file)}; sort again with --first")
-    return [_direct(each, start, known) for each, start in zip(sets, starts, strict=True)]
+    lasts = known.ends(ends, f"neither first nor last in {show(file)}; sort again with --last")
+    return [_direct(each, start, last, known) for each, start, last in zip(sets, starts, lasts, strict=True)]
 
 
 def find_kept(order: OrderFile, sets: Sequence[PhotoSet], warn: Warn) -> tuple[Kept, ...]:
@@ -211,7 +212,7 @@ def find_kept(order: OrderFile, sets: Sequence[PhotoSet], warn: Warn) -> tuple[K
     listed: list[tuple[list[str], Path | None, bool]] = []
     if order.names:
         listed.append(([name for _, name in order.names], None, True))
-    listed += [(each.names(each.order), each.photos.folder, each.direction == GIVEN) for each in order.sets]
+    listed += [(each.names(each.order), each.photos.folder, each.direction != "unknown") for each in order.sets]
     kept: list[Kept] = []
     missing: list[str] = []
     taken: set[Path] = set()
@@ -349,11 +350,21 @@ def _leave_out(each: SortedSet, excluded: Exclusion) -> SortedSet:
     return replace(each, photos=replace(each.photos, files=files), order=tuple(range(len(files))))
 
 
-def _direct(each: SortedSet, start: int | None, known: Known) -> SortedSet:
-    """A set in the direction that is known; ``start``: 0 for the file's first photo, 1 for its last, None for none."""
-    if known.direction(start) == "unknown":
+def _direct(each: SortedSet, start: int | None, last: int | None, known: Known) -> SortedSet:
+    """A set in the direction that is known.
+
+    Args:
+        start: 0 if the file's first photo is known to be first, 1 if its last one is, None if neither.
+        last: the same of the photo that is known to be last.
+
+    Raises:
+        UsageError: if one photo is known to be both.
+    """
+    if known.direction(start, last) == "unknown":
         return each
-    turned = known.reverse or start == 1
+    if start is not None and start == last:
+        raise UsageError(f"{show(each.files[-start])}: cannot be both first and last")
+    turned = known.reverse or start == 1 or last == 0
     return replace(each, order=each.order[::-1] if turned else each.order, direction="given")
 
 

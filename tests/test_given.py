@@ -367,7 +367,9 @@ def test_changes_are_refused_unless_bad_photos_are_skipped(photos: Path) -> None
             lines = refused(photos, *whole, photos, *WITHOUT_NETWORK, *apply)
             assert ["bad1.jpg" in lines[0], "bad2.jpg" in lines[1], len(lines)] == [True, True, 2]
         assert "bad" not in done(*whole, photos, "--exclude", "bad?.jpg", *WITHOUT_NETWORK)
-    result = command("rename", photos, "--skip-bad", "--apply", *WITHOUT_NETWORK)
+    result = command(
+        "rename", photos, "--skip-bad", "--apply", "--either-direction", "--min-confidence", "0", *WITHOUT_NETWORK
+    )
     assert result.exit_code == 0
     assert [line.count("warning: left out: ") for line in result.stderr.splitlines()] == [1, 1]
     assert {"bad1.jpg", "bad2.jpg"} < set(os.listdir(photos))

@@ -211,7 +211,8 @@ def _plan_set(
         files.append(_plan_file(folder, name, new, None, copied))
         for companion in belonging.get(name, ()):
             old = os.path.join(os.path.dirname(name), companion.name)
-            files.append(_plan_file(folder, old, companion.new_name(new), name, copied))
+            called = companion.name if new == file.name else companion.new_name(new)
+            files.append(_plan_file(folder, old, called, name, copied))
     try:
         whole_folder = look(folder).photos == set(names)
     except PhotoError:  # it cannot be read, but photos that were named one by one can be

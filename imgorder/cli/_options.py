@@ -18,12 +18,14 @@ from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show, undo_command
-from imgorder.permutations import SIZES, SIZES_TEXT
+from imgorder.permutations import SIZES
 
 if TYPE_CHECKING:
     from imgorder.sorting import SortedSet
 
 R = TypeVar("R")
+
+MOST_IMAGES = 1000  # of a set whose size is asked for
 
 
 def named_path(text: str | Path) -> Path:
@@ -72,16 +74,14 @@ class Commands(typer.Typer):
 
 
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.")
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or photos.")
 ]
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.", show_default=False
-    ),
+    typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or photos.", show_default=False),
 ]
 MinConfidence = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--min-confidence",
         metavar="P",
@@ -121,6 +121,27 @@ First = Annotated[
         show_default=False,
     ),
 ]
+Last = Annotated[
+    list[Path],
+    in_panel(
+        _ORDER,
+        "--last",
+        metavar="FILE",
+        parser=named_path,
+        help="The photo taken last; give one for each set.",
+        show_default=False,
+    ),
+]
+Metadata = Annotated[
+    str,
+    in_panel(_ORDER, "--metadata", metavar="auto|ignore|only", help="Whether capture times and counters decide, too."),
+]
+TrustMtime = Annotated[
+    bool, in_panel(_ORDER, "--trust-mtime", help="Take a file's time of change where a photo has no capture time.")
+]
+EitherDirection = Annotated[
+    bool, in_panel(_ORDER, "--either-direction", help="Apply also where it is not known which end is the first.")
+]
 Reverse = Annotated[bool, in_panel(_ORDER, "--reverse", help="Take the opposite direction.")]
 Model = Annotated[
     str, in_panel(_MODEL, "--model", metavar="NAME|PATH", help="A name that `imgorder models` lists, or a model file.")
@@ -154,7 +175,10 @@ SkipBad = Annotated[
 # A command takes one of these objects under this name, and is called with one option for each field.
 _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
-    "known": (Known, {"first": First, "reverse": Reverse}),
+    "known": (
+        Known,
+        {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+    ),
 }
 
 
@@ -273,8 +297,20 @@ def _warn_unfinished(folder: Path) -> None:
 
 
 def parse_sizes(texts: Sequence[str]) -> list[int]:
-    """What ``--seq-len`` was given, as set sizes; raises UsageError."""
+    """What ``--seq-len`` was given, as set sizes that networks are trained for; raises UsageError."""
     return parse_numbers(texts, "--seq-len", SIZES[0], SIZES[-1])
+
+
+def parse_any_sizes(texts: Sequence[str]) -> list[int | None]:
+    """What ``--seq-len`` was given where any number of images will do; None, at the end, for ``all`` of an album.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    given = re.split(r"[,\s]+", " ".join(texts).strip())
+    numbers = [text for text in given if text != "all"]
+    sizes: list[int | None] = [*parse_numbers(numbers, "--seq-len", SIZES[0], MOST_IMAGES)] if numbers else []
+    return [*sizes, None] if "all" in given else sizes
 
 
 def parse_spacings(texts: Sequence[str]) -> list[int]:

@@ -32,7 +32,7 @@ def sort(
     classes: Annotated[
         str, typer.Option("--classes", metavar="K|all", help="How many orders to list with their probability.")
     ] = "2",
-    min_confidence: _options.MinConfidence = 0.0,
+    min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
     as_json: _options.Json = False,
     sheet: Annotated[
@@ -116,9 +116,10 @@ def sort(
         print(_show_order.as_json(results, limit, problems))
     else:
         _show_order.print_tables(results, limit, targets, strips)
-    unsure = [result for result in results if result.confidence < min_confidence]
+    least = min_confidence or 0.0
+    unsure = [result for result in results if result.confidence < least]
     for result in unsure:
-        print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")
+        print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {least:g}")
     if problems or unsure:
         raise typer.Exit(EXIT_INPUT if problems else EXIT_UNSURE)
 

@@ -13,7 +13,6 @@ from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning,
 from imgorder.errors import EXIT_UNSURE
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
-from imgorder.names import show
 
 
 @one_line_errors
@@ -30,7 +29,8 @@ def stamp(
     ] = False,
     order: _options.Order = None,
     known: Known = Known(),
-    min_confidence: _options.MinConfidence = 0.0,
+    either_direction: _options.EitherDirection = False,
+    min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
     exclude: _options.Exclude = None,
     skip_bad: _options.SkipBad = False,
@@ -49,11 +49,10 @@ def stamp(
     sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times)
     (photos,) = sets
-    confidence = _show_plan.likely_order(photos.confidence, len(plan.stamps), photos.direction)
     _show_plan.print_stamps(plan, photos.confidence, photos.direction)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
-    if confidence < min_confidence:
-        _show_plan.tell_unsure(show(plan.folder), confidence, min_confidence)
+    consent = _show_plan.Consent(apply, min_confidence, either_direction)
+    if consent.refuses(plan.folder, len(plan.stamps), photos.confidence, photos.direction):
         raise typer.Exit(EXIT_UNSURE)
     if not apply:
         print("Nothing was changed; --apply carries it out.")

@@ -11,7 +11,7 @@ import re
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from filecmp import cmp
 from fnmatch import fnmatchcase
@@ -319,6 +319,15 @@ def _describe_failure(path: Path, kind: str | None, error: Exception) -> str:
         return f"the picture is damaged or cut off, or an unusual {kind}; copy it again, or save it as a JPEG or PNG"
     reason = " ".join(str(error).split()) or type(error).__name__
     return f"the picture is damaged or cut off ({reason}); copy it again or leave it out"
+
+
+def photo_header(path: Path) -> AbstractContextManager[Image.Image]:
+    """A photo whose header was read, for its size and its orientation; the picture itself is not decoded.
+
+    Raises:
+        PhotoError: as `open_photo`, as the block is entered.
+    """
+    return _open_header(path)
 
 
 def check_photo(path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imgorder.errors import ImgorderError, ModelError, PhotoError, SetSizeError
-from imgorder.heatmaps.heatmap import maps_in_order
+from imgorder.heatmaps.heatmap import maps_in_order, window_size
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.inference.cards import BASELINE
@@ -24,11 +24,12 @@ from imgorder.media.lookalikes import group_lookalikes
 from imgorder.media.photos import find_sets, refuse
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
-from imgorder.permutations import SIZES_TEXT
+from imgorder.ordering import first_of
+from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_ending, check_targets, write_all
-from imgorder.report.embed import EDGE, encode_picture
-from imgorder.report.facts import Candidate, Numbers, Photo, Report
+from imgorder.pictures.outputs import check_ending, check_targets, name_targets, write_all
+from imgorder.report.embed import choose_size, encode_picture
+from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
 from imgorder.sorting import Apart, Sorting, sort_sets
@@ -81,12 +82,14 @@ def write_reports(
         if len(photos.files) == 2:
             apart(
                 SetSizeError(
-                    f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES_TEXT} of one scene"
+                    f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES[0]} of one scene, or "
+                    "more"
                 )
             )
         else:
             sets.append(photos)
-    targets = check_targets(out, sets, force, warn) if sets else []
+    targets = [target for (target,) in name_targets(out, [1] * len(sets))]
+    check_targets(targets, sets, force, warn)
     written: list[Path] = []
 
     def reports() -> Iterator[tuple[Path, Callable[[BinaryIO], None]]]:
@@ -102,6 +105,9 @@ def write_reports(
     if not written:
         raise PhotoError("no set is left that could have a report; nothing was written")
     return written
+
+
+_GIVEN: dict[str, Given] = {"unknown": "nothing", "known": "times", "given": "direction"}
 
 
 def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Report:
@@ -120,14 +126,16 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     return Report(
         result=result,
         photos=_load_photos(sorting, look),
-        given="first" if start is not None else "nothing" if result.direction == "unknown" else "direction",
+        given="first" if start is not None else _GIVEN[result.direction],
         lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
         candidates=tuple(
             Candidate(_number_order(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]
-            if probability > 0  # with --first, orders that begin with another photo are impossible
+            if probability > 0 or candidate == order  # what contradicts --first is impossible
         ),
-        classes=len(ranking) if start is None else factorial(len(order) - 1),
+        classes=0 if len(order) > MAX_EXACT else len(ranking) if start is None else factorial(len(order) - 1),
+        places=sorting.ordering.places,
+        words=sorting.ordering.words,
         baseline=baseline,
         baseline_tied=tied,
         times=judge(
@@ -149,13 +157,14 @@ def _load_photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:
         heat = last_layer(maps_in_order(sorting.model, sorting.tensors, sorting.ordering).layers)
         full = find_scales(heat, by_photo=False)[0]
     found = []
+    edge, most = choose_size(len(files) * (1 if heat is None else 2))
     # Not the names that `sort` lists: those of several folders would show where their owner keeps them.
     for image, file, name in zip(sorting.ordering.order, files, short_names(files), strict=True):
-        picture = load_small(file, EDGE)
-        plain, painted = encode_picture(picture), None
+        picture = load_small(file, edge)
+        plain, painted = encode_picture(picture, most), None
         if heat is not None:
             paint(picture, heat[image], full, look, spec)
-            painted = encode_picture(picture)
+            painted = encode_picture(picture, most)
         found.append(Photo(show(name), plain, painted))
     return tuple(found)
 
@@ -171,9 +180,8 @@ def _ask_baseline(sorting: Sorting, number: Mapping[int, int], threads: int | No
     path = load_model(BASELINE)
     if path.preprocessing != sorting.model.preprocessing:
         tensors = preprocess_set(sorting.result.photos.files, path.preprocessing, threads)
-    found = path.order_tensors([tensors])[0]
-    if start is not None:
-        found = found.with_end(start)
+    known = [] if start is None else first_of(len(tensors), start)
+    (found,) = path.order_tensors([tensors], [known])
     shortest = [
         _number_order(order, number, start)
         for order, p in found.ranking()
@@ -197,7 +205,8 @@ def _number_order(order: Sequence[int], number: Mapping[int, int], start: int | 
 
 
 def _hash_model(sorting: Sorting) -> str:
-    file = sorting.model.networks[len(sorting.result.files)].file
+    model = sorting.model
+    file = model.networks[window_size(model, len(sorting.result.files))].file
     try:
         return "" if file is None else describe_file(file).sha256
     except OSError as error:

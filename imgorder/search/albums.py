@@ -17,7 +17,7 @@ from imgorder.search.windows import Probabilities, improve_by_windows, softmax, 
 
 ALL_TRIPLES = 30  # images of which all triples are looked at
 _WINDOW = 8  # images of a window, of which all triples are
-_MOST_ROUNDS = 5
+_MOST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
