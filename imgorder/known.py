@@ -14,6 +14,19 @@ METADATA = ("auto", "ignore", "only")
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Photos of one set whose order a person has fixed earlier.
+
+    Attributes:
+        files: the photos, in that order.
+        directed: whether its direction is given, too; else it may as well be the reverse.
+    """
+
+    files: tuple[Path, ...]
+    directed: bool = True
+
+
+@dataclass(frozen=True)
 class Known:
     """What a person says of the order.
 
@@ -24,6 +37,7 @@ class Known:
         metadata: ``"auto"``: what is known beside the pictures, such as capture times, decides where it can, and the
             pictures all else; ``"ignore"``: the pictures alone; ``"only"``: the pictures decide nothing.
         trust_mtime: whether a file's time of change counts as capture time where a photo has no other.
+        kept: photos that keep their order among themselves.
 
     Raises:
         UsageError: if the direction is fixed twice, or for another ``metadata``.
@@ -34,6 +48,7 @@ class Known:
     last: tuple[Path, ...] = ()
     metadata: str = "auto"
     trust_mtime: bool = False
+    kept: tuple[Kept, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.first or self.last) and self.reverse:
@@ -66,6 +81,12 @@ class Known:
                 photos.
         """
         return _find_each(self.last, "--last", sets, otherwise)
+
+    def kept_in(self, files: Sequence[Path]) -> list[tuple[list[int], bool]]:
+        """The chains of indices into a set's photos that are kept, and whether the direction of each is given."""
+        index = {file: place for place, file in enumerate(files)}
+        chains = [([index[file] for file in kept.files if file in index], kept.directed) for kept in self.kept]
+        return [(chain, directed) for chain, directed in chains if len(chain) > 1]
 
 
 def _find_each(photos: Sequence[Path], option: str, sets: Sequence[Sequence[Path]], otherwise: str) -> list[int | None]:

@@ -99,7 +99,7 @@ def in_fixed_order(sets: Sequence[PhotoSet], *rest: Any) -> list[Sorting]:
         ordering = from_probabilities(probabilities, tuple(range(n)))
         ordering = ordering if ordering.order == order else ordering.reversed()
         result = SortedSet(photos, order, 0.875, "unknown", "known", "none", ordering=ordering)
-        return Sorting(result, ordering, load_model("path"), np.empty(0, np.float32), None, [])
+        return Sorting(result, ordering, load_model("path"), np.empty(0, np.float32), None, [], photos)
 
     return [known(photos) for photos in sets]
 

@@ -12,24 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgorder.errors import PhotoError
+from imgorder.media.leftovers import AFTER_NAME, ENDINGS, RAW
 from imgorder.media.photos import SUFFIXES
 from imgorder.media.sidecars import TAKEOUT, TAKEOUT_ROOM
 from imgorder.names import fold_name, show
 
-# fmt: off
-RAW = (
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr",
-    ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".ori",
-    ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-)
-# fmt: on
-MOVING = (".mov", ".mp4", ".mp")  # Live Photos and motion photos
-# After a photo's stem come also edits of phones, XMP files, small pictures, spoken notes, and edits of Photoshop,
-# Canon's DPP, exiv2 and ON1.
-ENDINGS = (*RAW, *MOVING, ".aae", ".xmp", ".thm", ".wav", ".acr", ".vrd", ".dr4", ".exv", ".on1")
-# After the whole name of a photo or of its RAW file come XMP files, edits of RawTherapee, ART, DxO, Nikon's NX Studio
-# and ON1, and the original that ExifTool keeps.
-_AFTER_NAME = re.compile(r"(.+)(\.(?:xmp|pp3|arp|dop|nksc|on1)|_original)", re.IGNORECASE | re.DOTALL)
 _NUMBERED = re.compile(r"(.+)(\(\d+\))(\.[^.]+)", re.DOTALL)
 _LIVE = re.compile(r"(.+)(_HEVC\.MOV)", re.IGNORECASE | re.DOTALL)  # as iCloud's downloader names a Live Photo's video
 _VERSION = re.compile(r"(.+)(_\d\d)(\.[^.]+)(\.xmp)", re.IGNORECASE | re.DOTALL)  # darktable's further edits
@@ -183,7 +170,7 @@ class _Folder:
             yield from self._of_stem(name, name, ending)
         if match := _LIVE.fullmatch(name):
             yield from self._of_stem(name, match[1], match[2], sure=False)
-        if match := _AFTER_NAME.fullmatch(name):
+        if match := AFTER_NAME.fullmatch(name):
             yield from self._of_name(name, match[1], match[2])
         if match := TAKEOUT.fullmatch(name):
             whole, facts, number, json = match.groups(default="")

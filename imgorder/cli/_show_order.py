@@ -25,9 +25,10 @@ UNKNOWN_DIRECTION = (
 )
 
 
-def as_json(results: Sequence[SortedSet], limit: int | None) -> str:
+def as_json(results: Sequence[SortedSet], limit: int | None, problems: Sequence[str] = ()) -> str:
     """The JSON of ``docs/json.md``. A name with bytes that are not UTF-8 has lone surrogates in their place."""
-    return json.dumps({"version": 1, "sets": [_set_as_json(result, limit) for result in results]}, indent=2)
+    sets = [_set_as_json(result, limit) for result in results]
+    return json.dumps({"version": 1, "sets": sets, "problems": list(problems)}, indent=2)
 
 
 def print_tables(
@@ -106,6 +107,7 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "places": [round(place, 6) for place in result.ordering.places],
         "search": result.ordering.search,
         "proven": result.ordering.proven,
+        "given": result.names(result.given),
         "classes": [
             {"order": result.names(order), "probability": round(probability, 6)}
             for order, probability in result.ordering.ranking()[:limit]
@@ -143,6 +145,8 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
         first, *other = (Text(show(name)) for name in row)
         table.add_row(str(place), first, *[sure[place - 1]] * (len(files) > 2), *other)
     console.print(table)
+    if result.given:
+        console.print(f"{len(result.given)} of these photos keep the order that was given.", soft_wrap=True)
     if len(files) > 2:
         console.print(f"The order is {result.ordering.words}.", soft_wrap=True)
     if large and (limit is None or limit > 2):

@@ -20,6 +20,7 @@ from imgorder.changes.plan import Plan
 from imgorder.cli._show_order import UNKNOWN_DIRECTION
 from imgorder.cli._terminal import print_message
 from imgorder.names import show, undo_command
+from imgorder.order_file import GIVEN
 from imgorder.ordering import LIKELY
 from imgorder.permutations import MAX_EXACT
 
@@ -40,7 +41,8 @@ def print_plan(plan: Plan) -> None:
         photos = len(planned.photos)
         others = len(planned.files) - photos
         more = f" and {others} files that belong to them" if others else ""
-        heading = f"{photos} photos{more}; {_sure(planned.confidence, photos)}, by {planned.model}"
+        source = f"{_sure(planned.confidence, photos)}, by {planned.model}"
+        heading = f"{photos} photos{more}; {'in the order given' if planned.model == GIVEN else source}"
         numbers = iter(range(1, photos + 1))
         rows = [
             ("" if file.companion_of is not None else str(next(numbers)), file.old, file.new) for file in planned.files

@@ -50,6 +50,8 @@ def rename(
     min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Name photos by their order. Shows the plan; --apply carries it out, and `imgorder undo` takes it back.
 
@@ -63,7 +65,8 @@ def rename(
     from imgorder.cli import _show_plan
 
     if plan_file is not None and apply:
-        if template is not None or copy_to or no_companions or order or (known, options) != (Known(), ModelOptions()):
+        made = (template, copy_to, order) != (None, None, None) or no_companions or exclude or skip_bad
+        if made or (known, options) != (Known(), ModelOptions()):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = read_plan(plan_file)
         if plan.copy_to is None:
@@ -72,7 +75,9 @@ def rename(
             refuse_others(plan, plan_file, paths)
     else:
         parsed = parse_template(DEFAULT if template is None else template)
-        sets = _options.find_orders(paths or [], order, known, options, read_only=copy_to is not None)
+        sets = _options.find_orders(
+            paths or [], order, known, options, exclude or (), skip_bad, read_only=copy_to is not None
+        )
         plan = make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)
     check(plan)
     consent = _show_plan.Consent(apply, min_confidence, either_direction)

@@ -40,6 +40,8 @@ def stamp(
     either_direction: _options.EitherDirection = False,
     min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Give JPEGs capture times in their order. Shows the plan; --apply carries it out, `imgorder undo` takes it back.
 
@@ -55,7 +57,7 @@ def stamp(
     if (start is None) != (keep_seconds or fill):
         raise UsageError("give the time of the first photo with --start, or keep times with --keep-seconds or --fill")
     began, between = None if start is None else parse_start(start), parse_step(step)
-    sets = _options.find_orders(paths or [], order, known, options)
+    sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill)
     (photos,) = sets
     _show_plan.print_stamps(plan, photos.confidence, photos.direction)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgorder.errors import ImgorderError, ModelError, SetSizeError
+from imgorder.errors import ImgorderError, ModelError, PhotoError, SetSizeError
 from imgorder.files import atomic_write, make_folder, same_file
 from imgorder.heatmaps.grid import PAGE, draw_grid
 from imgorder.heatmaps.maps import Array, depend_on_listing, find_scales, last_layer, motion_maps
@@ -22,8 +22,15 @@ from imgorder.heatmaps.overlay import Look, paint, upsample_strips
 from imgorder.inference.backends.voting import choose_listings
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
-from imgorder.media.photos import PhotoSet, check_photo, find_sets, open_photo
-from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, to_pixels, upright_rgb
+from imgorder.media.photos import PhotoSet, check_photo, find_sets, open_photo, refuse
+from imgorder.media.preprocess import (
+    Preprocessing,
+    Tensor,
+    preprocess_readable,
+    preprocess_set,
+    to_pixels,
+    upright_rgb,
+)
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
@@ -77,6 +84,9 @@ def write_heatmaps(
     wanted: Wanted,
     options: ModelOptions = ModelOptions(),
     written: Callable[[Path], None] = lambda path: None,
+    exclude: Sequence[str] = (),
+    warn: Callable[[str], None] = lambda message: None,
+    apart: Callable[[ImgorderError], None] = refuse,
 ) -> None:
     """Paint the maps of every set under ``paths`` into a folder; photos are only read.
 
@@ -86,30 +96,40 @@ def write_heatmaps(
         wanted: what to write.
         options: how the model is asked for the order, and over how many listings the maps are averaged.
         written: called with each file.
+        exclude: names and patterns of photos to leave out, as `find_sets` takes them.
+        warn: called with each warning.
+        apart: called with the error of each photo and set that cannot be sorted; the rest is painted.
 
     Raises:
         ImgorderError: for photos or a model that cannot be used, a file that exists already, or a folder that
             cannot be written or holds the photos. All this is checked, and all maps are computed, before the first
             folder is made. After that only the disk can fail, or a photo that can be read small but not whole.
     """
-    sets = find_sets(paths)
+    found = find_sets(paths, exclude, warn, apart)
     if wanted.decision and options.backend == "auto":
         options = replace(options, backend="torch")
     loaded = options.load()
-    for photos in sets:
-        if len(photos.files) == 1:
-            check_photo(photos.files[0])
-        loaded.check_size(len(photos.files), photos.folder)
-        if len(photos.files) < 3:
-            raise ImgorderError(
-                f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
-                "to compare with"
-            )
-        if wanted.decision and len(photos.files) > (most := window_size(loaded, len(photos.files))):
-            raise SetSizeError(
-                f"{show(photos.folder)}: {len(photos.files)} photos; {loaded.name} has maps of a decision for at most "
-                f"{most}; give fewer, or leave out --decision"
-            )
+    sets: list[PhotoSet] = []
+    inputs: list[Tensor] = []
+    for photos in found:
+        try:
+            if len(photos.files) == 1:
+                check_photo(photos.files[0])
+            _check_size(photos, loaded, wanted.decision)
+            tensors, bad = preprocess_readable(photos.files, loaded.preprocessing, options.threads)
+            for error in bad.values():
+                apart(error)
+            if bad:
+                readable = (file for index, file in enumerate(photos.files) if index not in bad)
+                photos = replace(photos, files=tuple(readable))
+                _check_size(photos, loaded, wanted.decision)
+        except (PhotoError, SetSizeError) as error:
+            apart(error)
+        else:
+            sets.append(photos)
+            inputs.append(tensors)
+    if not sets:
+        raise PhotoError("no set is left that could have heat maps; nothing was written")
     folders = [out]
     if len(sets) > 1:
         names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
@@ -120,10 +140,24 @@ def write_heatmaps(
         _check_folder(folder, photo_folders)
         for file in chain(*files.values()):
             check_present(file, sets, wanted.force)  # links among the photos may lead there
-    taken = [set_maps(loaded, photos.files, wanted.decision, options.threads) for photos in sets]
+    taken = [maps_in_order(loaded, tensors, loaded.order_tensors([tensors])[0], wanted.decision) for tensors in inputs]
     for photos, folder, files, maps in zip(sets, folders, targets, taken, strict=True):
         make_folder(folder)
         _write_set(photos, files, maps, wanted, written)
+
+
+def _check_size(photos: PhotoSet, model: OrderingModel, decision: bool) -> None:
+    model.check_size(len(photos.files), photos.folder)
+    if len(photos.files) < 3:
+        raise SetSizeError(
+            f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
+            "to compare with"
+        )
+    if decision and len(photos.files) > (most := window_size(model, len(photos.files))):
+        raise SetSizeError(
+            f"{show(photos.folder)}: {len(photos.files)} photos; {model.name} has maps of a decision for at most "
+            f"{most}; give fewer, or leave out --decision"
+        )
 
 
 def set_maps(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import combinations
@@ -10,7 +10,7 @@ from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
 
-from imgorder.errors import ImgorderError, ModelError, SetSizeError
+from imgorder.errors import ImgorderError, ModelError, PhotoError, SetSizeError
 from imgorder.heatmaps.heatmap import maps_in_order, window_size
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
@@ -21,7 +21,7 @@ from imgorder.inference.predictor import load_model
 from imgorder.known import Known
 from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import group_lookalikes
-from imgorder.media.photos import find_sets
+from imgorder.media.photos import find_sets, refuse
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
 from imgorder.ordering import first_of
@@ -32,7 +32,7 @@ from imgorder.report.embed import choose_size, encode_picture
 from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
-from imgorder.sorting import Sorting, sort_sets
+from imgorder.sorting import Apart, Sorting, sort_sets
 
 SUFFIXES = (".html", ".htm")
 
@@ -52,6 +52,8 @@ def write_reports(
     *,
     force: bool = False,
     warn: Callable[[str], None] = lambda message: None,
+    exclude: Sequence[str] = (),
+    apart: Apart = refuse,
 ) -> list[Path]:
     """Sort every set under ``paths`` and write a report of each, all or none; photos are only read.
 
@@ -63,6 +65,8 @@ def write_reports(
         known: what is known of the orders.
         force: replace existing files, but never photos.
         warn: called with each warning.
+        exclude: names and patterns of photos to leave out, as `find_sets` takes them.
+        apart: called with the error of each photo and set that cannot be sorted; the rest is.
 
     Returns:
         The files, one for each set.
@@ -73,17 +77,34 @@ def write_reports(
         UsageError: if the file's name does not end in `SUFFIXES`.
     """
     check_ending("--out", out, SUFFIXES)
-    sets = find_sets(paths)
-    for photos in sets:
+    sets = []
+    for photos in find_sets(paths, exclude, warn, apart):
         if len(photos.files) == 2:
-            raise SetSizeError(
-                f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES[0]} of one scene, or more"
+            apart(
+                SetSizeError(
+                    f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES[0]} of one scene, or "
+                    "more"
+                )
             )
+        else:
+            sets.append(photos)
     targets = [target for (target,) in name_targets(out, [1] * len(sets))]
     check_targets(targets, sets, force, warn)
-    pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
-    write_all(((target, partial(_write, page)) for page, target in zip(pages, targets, strict=True)), force)
-    return targets
+    written: list[Path] = []
+
+    def reports() -> Iterator[tuple[Path, Callable[[BinaryIO], None]]]:
+        for sorting in sort_sets(sets, options, known, warn, apart):
+            if len(sorting.result.files) == 2:  # the others were set apart
+                continue
+            written.append(
+                next(target for target, photos in zip(targets, sets, strict=True) if photos is sorting.found)
+            )
+            yield written[-1], partial(_write, make_page(make_report(sorting, look, options.threads)))
+
+    write_all(reports(), force)
+    if not written:
+        raise PhotoError("no set is left that could have a report; nothing was written")
+    return written
 
 
 _GIVEN: dict[str, Given] = {"unknown": "nothing", "known": "times", "given": "direction"}
