@@ -24,6 +24,7 @@ from imgorder.evidence.weigh import weigh_facts
 from imgorder.fields import as_record, read_record
 from imgorder.media.exif import find_times
 from imgorder.media.facts import read_all_facts
+from tests.conftest import APPLY
 from tests.renaming import command, done, jpeg, names_each, ordered, refused, snapshot, without_journals, write_order
 
 NOON = "12:00:00"
@@ -78,7 +79,7 @@ def test_a_burst_sorts_in_its_order_and_goes_back_to_the_byte(tmp_path: Path) ->
     before = snapshot(folder)
     assert "Nothing was changed" in done("stamp", "--order", order, "--keep-seconds")
     assert snapshot(folder) == before
-    assert "Stamped 10 photos" in done("stamp", "--order", order, "--keep-seconds", "--apply")
+    assert "Stamped 10 photos" in done("stamp", "--order", order, "--keep-seconds", *APPLY)
     assert by_time(folder) == names
     assert written(folder, order)[:8] == [
         *(f"{NOON}.{each}" for each in ["000", "142", "285", "428", "571", "714", "857"]),
@@ -118,10 +119,10 @@ def test_a_plan_says_what_stays(tmp_path: Path) -> None:
 )
 def test_a_fraction_that_agrees_stays(tmp_path: Path, digits: tuple[str, ...], then: str) -> None:
     folder, order = album(tmp_path, *(shot(NOON, each) for each in digits))
-    done("stamp", "--order", order, "--keep-seconds", "--apply")
+    done("stamp", "--order", order, "--keep-seconds", *APPLY)
     assert written(folder, order) == [f"{NOON}.{each}" for each in then.split()]
     assert by_time(folder) == json.loads(order.read_text())["sets"][0]["order"]
-    again = done("stamp", "--order", order, "--keep-seconds", "--apply")
+    again = done("stamp", "--order", order, "--keep-seconds", *APPLY)
     assert "nothing was changed" in again
 
 
@@ -138,11 +139,11 @@ def test_a_fraction_that_does_not_is_replaced_only_if_told(
     tmp_path: Path, digits: tuple[str, ...], lines: list[tuple[str, str]]
 ) -> None:
     folder, order = album(tmp_path, *(shot(NOON, each) for each in digits))
-    said = refused(folder, "stamp", "--order", order, "--keep-seconds", "--apply")
+    said = refused(folder, "stamp", "--order", order, "--keep-seconds", *APPLY)
     names_each(said, lines)
     assert all("--overwrite-times" in line for line in said)
     before = snapshot(folder)
-    done("stamp", "--order", order, "--keep-seconds", "--overwrite-times", "--apply")
+    done("stamp", "--order", order, "--keep-seconds", "--overwrite-times", *APPLY)
     n = len(digits)
     assert written(folder, order) == [f"{NOON}.{1000 * place // n:03}" for place in range(n)]
     done("undo", folder)
@@ -152,16 +153,16 @@ def test_a_fraction_that_does_not_is_replaced_only_if_told(
 def test_seconds_that_contradict_the_order_are_told_photo_by_photo(tmp_path: Path) -> None:
     folder, order = album(tmp_path, shot(NOON), shot("13:00:00"), shot("12:00:02"), shot("12:00:02"), shot("12:00:03"))
     for options in (["--keep-seconds", "--overwrite-times"], ["--fill"]):
-        (line,) = refused(folder, "stamp", "--order", order, *options, "--apply")
+        (line,) = refused(folder, "stamp", "--order", order, *options, *APPLY)
         assert "b1.jpg: its time, 2024-05-01 13:00:00, contradicts the order: a2.jpg comes after it" in line
         assert "with 2024-05-01 12:00:02; put the order right, or leave it out" in line
 
 
 def test_times_that_run_the_other_way_say_so(tmp_path: Path) -> None:
     folder, order = album(tmp_path, *(shot(f"12:00:0{second}") for second in (5, 5, 2, 1)))
-    lines = refused(folder, "stamp", "--order", order, "--keep-seconds", "--apply")
+    lines = refused(folder, "stamp", "--order", order, "--keep-seconds", *APPLY)
     assert [line.count("turn the order round with --reverse") for line in lines] == [1, 1]
-    done("stamp", "--order", order, "--keep-seconds", "--reverse", "--apply")
+    done("stamp", "--order", order, "--keep-seconds", "--reverse", *APPLY)
     assert written(folder, order) == ["12:00:05.500", "12:00:05.000", "12:00:02", "12:00:01"]
 
 
@@ -173,7 +174,7 @@ def test_photos_without_a_time_get_one_between_their_neighbours(tmp_path: Path) 
     before = snapshot(folder)
     done("stamp", "--order", order, "--fill", "--step", "2s")
     assert snapshot(folder) == before
-    assert "Stamped 6 photos" in done("stamp", "--order", order, "--fill", "--step", "2s", "--apply")
+    assert "Stamped 6 photos" in done("stamp", "--order", order, "--fill", "--step", "2s", *APPLY)
     assert written(folder, order) == [
         *("11:59:56.250", "11:59:58.250", "12:00:00.25", "12:00:30.000", "12:01:00"),
         *("12:01:00.333", "12:01:00.666", "12:01:01", "12:01:03.000"),
@@ -187,11 +188,11 @@ def test_photos_without_a_time_get_one_between_their_neighbours(tmp_path: Path) 
 
 def test_within_one_second_both_options_together_make_room(tmp_path: Path) -> None:
     folder, order = album(tmp_path, shot(NOON), shot(None), shot(NOON), shot(None), shot("12:00:01"), shot("12:00:01"))
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
+    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
     assert "b1.jpg: no time is free between d0.jpg and a2.jpg, 2024-05-01 12:00:00; --keep-seconds makes room" in line
-    (line, _) = refused(folder, "stamp", "--order", order, "--keep-seconds", "--apply")
+    (line, _) = refused(folder, "stamp", "--order", order, "--keep-seconds", *APPLY)
     assert "b1.jpg: has no capture time of which the second could be kept; --fill gives it one" in line
-    done("stamp", "--order", order, "--fill", "--keep-seconds", "--apply")
+    done("stamp", "--order", order, "--fill", "--keep-seconds", *APPLY)
     assert written(folder, order) == [
         *(f"{NOON}.{each}" for each in ("000", 250, 500, 750)),
         "12:00:01.000",
@@ -207,37 +208,37 @@ def test_a_time_beside_the_exif_block_is_taken_if_it_fits(tmp_path: Path) -> Non
     (folder / "a2.jpg.json").write_text(json.dumps({"photoTakenTime": {"timestamp": "1714557609"}}))  # 10:00:09 UTC
     names = ["d0.jpg", "IMG_20240501_120007.jpg", "a2.jpg", "c3.jpg", "f4.jpg"]
     order = in_order(tmp_path, folder, names)
-    done("stamp", "--order", order, "--fill", "--apply")
+    done("stamp", "--order", order, "--fill", *APPLY)
     assert written(folder, order) == [NOON, "12:00:07.000", "12:00:09.000", "12:00:34.000", "12:01:00"]
     done("undo", folder)
     (folder / "IMG_20240501_120007.jpg").rename(folder / "IMG_20240501_115959.jpg")  # another moment of the shot
     order = in_order(tmp_path, folder, ["IMG_20240501_115959.jpg" if "IMG" in name else name for name in names])
-    done("stamp", "--order", order, "--fill", "--apply")
+    done("stamp", "--order", order, "--fill", *APPLY)
     assert written(folder, order)[1] == "12:00:04.000"
     done("undo", folder)
     (folder / "IMG_20240501_115959.jpg").rename(folder / "IMG_20240501_110000.jpg")
     order = in_order(tmp_path, folder, ["IMG_20240501_110000.jpg" if "IMG" in name else name for name in names])
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
+    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
     assert "IMG_20240501_110000.jpg: its time, 2024-05-01 11:00:00, contradicts the order" in line
 
 
 def test_a_time_that_cannot_be_right_is_replaced_only_if_told(tmp_path: Path) -> None:
     folder, order = album(tmp_path, shot(NOON), shot("2000:01:01 00:00:09"), shot("2024:05:01 12:00"), shot("12:00:09"))
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
+    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
     assert "b1.jpg: its capture time, 2000-01-01 00:00:09, cannot be right; --overwrite-times replaces it" in line
-    done("stamp", "--order", order, "--fill", "--overwrite-times", "--apply")
+    done("stamp", "--order", order, "--fill", "--overwrite-times", *APPLY)
     assert written(folder, order) == [NOON, "12:00:03.000", "12:00:06.000", "12:00:09"]
 
 
 def test_a_time_that_is_not_understood_is_not_filled_in_unless_told(tmp_path: Path) -> None:
     folder, order = album(tmp_path, shot(NOON), shot("2024:05:01 12:00"), shot("12:00:09"))
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
+    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
     assert "b1.jpg: has a capture time that is not understood ('2024:05:01 12:00'); --overwrite-times" in line
 
 
 def test_without_any_time_nothing_can_be_filled_in(tmp_path: Path) -> None:
     folder, order = album(tmp_path, shot(None), shot(None))
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
+    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
     assert "no photo has a time that can be trusted; give --start" in line
 
 
@@ -247,11 +248,11 @@ def test_a_photo_of_another_kind_may_stay_but_gets_no_time(tmp_path: Path) -> No
     exif = piexif.dump({"Exif": {piexif.ExifIFD.DateTimeOriginal: b"2024:05:01 12:00:08"}})
     image.save(folder / "p.png", exif=exif)
     order = in_order(tmp_path, folder, ["d0.jpg", "b1.jpg", "p.png"])
-    done("stamp", "--order", order, "--fill", "--apply")
+    done("stamp", "--order", order, "--fill", *APPLY)
     assert written(folder, in_order(tmp_path, folder, ["d0.jpg", "b1.jpg"])) == [NOON, "12:00:04.000"]
     image.save(folder / "q.png")
     order = in_order(tmp_path, folder, ["d0.jpg", "b1.jpg", "p.png", "q.png"])
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", "--apply")
+    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
     assert "q.png: not a JPEG; only JPEGs can be stamped" in line
 
 
@@ -265,9 +266,9 @@ def test_all_places_of_a_time_get_the_fraction_but_not_those_of_another_second(t
             data[:end] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[end:]
         )
         if line:
-            assert line in "".join(refused(folder, "stamp", "--order", order, "--keep-seconds", "--apply"))
+            assert line in "".join(refused(folder, "stamp", "--order", order, "--keep-seconds", *APPLY))
         else:
-            done("stamp", "--order", order, "--keep-seconds", "--apply")
+            done("stamp", "--order", order, "--keep-seconds", *APPLY)
             places = find_times((folder / "d0.jpg").read_bytes())
             assert [place.decimals for place in places] == ["000", "000"]
             done("undo", folder)
