@@ -621,7 +621,7 @@ def test_layers_of_many_photos_are_pages(tmp_path: Path, monkeypatch: pytest.Mon
     n = 25
     folder = save([Image.new("RGB", (40, 30), (9 * index, 0, 0)) for index in range(n)], tmp_path / "many")
     maps = SetMaps(tuple(range(n)), {"features.stride8": np.ones((n, 4, 4), np.float32)}, None, DEFAULT)
-    monkeypatch.setattr("imgorder.heatmaps.heatmap.set_maps", lambda *a, **k: maps)
+    monkeypatch.setattr("imgorder.heatmaps.heatmap.maps_in_order", lambda *a, **k: maps)
     out = tmp_path / "maps"
     result = heatmap(folder, "--out", out, "--layers", "--model", "path")
     assert result.exit_code == 0, result.stderr
@@ -636,7 +636,7 @@ def test_a_decision_of_too_many_photos_is_one_line_before_the_sorting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = save([Image.new("RGB", (40, 30), (9 * index, 0, 0)) for index in range(7)], tmp_path / "seven")
-    monkeypatch.setattr("imgorder.heatmaps.heatmap.set_maps", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.heatmaps.heatmap.maps_in_order", lambda *a, **k: pytest.fail("sorted"))
     result = heatmap(folder, "--out", tmp_path / "maps", "--decision", "--model", "path")
     assert (result.exit_code, result.stdout) == (1, "")
     assert is_one_error(result.stderr, "seven: 7 photos", "at most 6; give fewer, or leave out --decision")

@@ -250,7 +250,7 @@ def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: 
         assert re.search(r"photos: a rename \(.*\) was interrupted here; first run: imgorder undo .* --recover$", line)
     shown = command("sort", photos, "--json")
     assert shown.exit_code == 0
-    assert set(json.loads(shown.stdout)) == {"version", "sets"}
+    assert set(json.loads(shown.stdout)) == {"version", "sets", "problems"}
     warning = r"imgorder: warning: .*photos: a rename \(.*\) is under way or was interrupted here; .* --recover"
     assert re.fullmatch(warning, shown.stderr.splitlines()[0])
     for photo in [file for file in photos.iterdir() if file.suffix == ".jpg"]:
