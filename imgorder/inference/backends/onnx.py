@@ -52,9 +52,7 @@ def start_session(path: Path, threads: int | None = None, content: bytes | None 
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads:
         options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
-    # A file that no card vouches for may be made so that to simplify its constants takes hours. That part is left out
-    # for it, and comes under the limit of a run; the rest is stopped between two passes.
-    foreign = content is None
+    # A foreign file may be made so that to simplify it takes hours; it is stopped between two passes.
     stop = getattr(options, "set_load_cancellation_flag", lambda cancel: None)  # versions before 1.21 have none
     timer = Timer(LONGEST_START, stop, (True,))
     timer.daemon = True
@@ -63,11 +61,7 @@ def start_session(path: Path, threads: int | None = None, content: bytes | None 
         # Read here, because ONNX Runtime takes only names in UTF-8, and calls a file damaged that it may not read.
         # Its second attempt after a failure would be the same, with a message on stdout.
         return onnxruntime.InferenceSession(
-            content or read_model_file(path),
-            options,
-            providers=["CPUExecutionProvider"],
-            enable_fallback=0,
-            disabled_optimizers=["ConstantFolding"] if foreign else [],
+            content or read_model_file(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     finally:
         timer.cancel()
