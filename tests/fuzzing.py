@@ -391,7 +391,7 @@ def try_image(trial: Trial) -> None:
             ["report", "--model", "path", "--out", home / "report.html"], ["heatmap", "--out", home / "maps"],
         ]  # fmt: skip
         command = random.choice(commands)
-        trial.run(command[0], folder, *command[1:])
+        trial.run(command[0], folder, *command[1:], shown=command[0] == "sort")  # the photos beside a bad one
         for name in ("sheet.png", "loop.gif", "report.html"):
             (home / name).unlink(missing_ok=True)
         shutil.rmtree(home / "maps", ignore_errors=True)

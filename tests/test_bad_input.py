@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import struct
@@ -50,7 +51,7 @@ def sets_apart(folder: Path) -> str:
     before = snapshot(folder)
     result: Result = CliRunner().invoke(app, ["sort", str(folder)])
     assert result.exit_code == 1, result.output
-    assert "4 photos: img1.jpg, img2.jpg, img10.jpg, img33.jpg" in result.stdout or "3 photos: img" in result.stdout
+    assert re.search(r"[34] photos: img.*, img33\.jpg$", result.stdout, re.MULTILINE)
     assert "Traceback" not in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("imgorder: error: ")
@@ -78,7 +79,7 @@ def test_a_folder_of_folders(tmp_path: Path) -> None:
 
 def test_a_single_photo(tmp_path: Path, scene: list[Image.Image]) -> None:
     scene[0].save(tmp_path / "only.jpg")
-    assert names(fails(tmp_path), tmp_path / "only.jpg", "give 3 to 6")
+    assert names(fails(tmp_path), tmp_path / "only.jpg", "give 3 photos of one scene, or more")
 
 
 def test_a_truncated_jpeg(photos: Path) -> None:
