@@ -15,6 +15,7 @@ from imgorder.known import Known
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets
 from imgorder.media.preprocess import DEFAULT, preprocess_set
+from imgorder.media.shots import drop_versions
 from imgorder.names import show
 from imgorder.ordering import Ordering, first_of
 from imgorder.permutations import SIZES
@@ -122,6 +123,7 @@ def sort_sets(
     """
     from imgorder.inference.cards import known_card, preprocessing_of
 
+    sets = [_leave_originals(photos, warn) for photos in sets]
     for photos in sets:
         _check_size(photos)
     starts = known.starts([photos.files for photos in sets])
@@ -164,6 +166,14 @@ def _sort_set(
         ordering,
     )
     return Sorting(result, ordering, model, tensors, start, lookalikes)
+
+
+def _leave_originals(photos: PhotoSet, warn: Warn) -> PhotoSet:
+    """A set without further versions of its photos, each of which is named."""
+    files, originals = drop_versions(photos.files)
+    for version, original in originals.items():
+        warn(f"{show(version)}: another version of {show(original.name)}, not sorted; rename lets it go along")
+    return PhotoSet(photos.folder, tuple(files)) if originals else photos
 
 
 def _check_size(photos: PhotoSet) -> None:
