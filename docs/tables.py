@@ -417,6 +417,17 @@ def scenes_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def strays_table(rows: list[dict[str, Any]]) -> str:
+    """How often sets with and without photos of another scene were understood, as Markdown."""
+    cases = list(dict.fromkeys(row["case"] for row in rows))
+    found = {(row["data"], row["case"]): row for row in rows}
+    lines = [f"| data | {' | '.join(cases)} |", f"| --- |{' --- |' * len(cases)}"]
+    for data in dict.fromkeys(row["data"] for row in rows):
+        cells = [f"{row['right']} % of {row['sets']}" if (row := found.get((data, case))) else "" for case in cases]
+        lines.append(f"| {data} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def crash_table(measured: dict[str, Any]) -> str:
     """What was done to the system calls of each command, and how it came out, as Markdown."""
     rows = measured["rows"]

@@ -37,6 +37,7 @@ from tables import (
     robustness_table,
     scenes_table,
     short_accuracy,
+    strays_table,
     throughput_table,
     timing_sentence,
     timing_table,
@@ -134,6 +135,8 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     reliability = json.loads(read(RESULTS / "reliability.json"))
     yield ROOT / "docs" / "reliability.md", "crash", crash_table(reliability["crash"])
     yield ROOT / "docs" / "reliability.md", "fuzz", fuzz_table(reliability["fuzz"])
+    strays = json.loads(read(RESULTS / "strays.json"))["rows"]
+    yield ROOT / "docs" / "strays.md", "strays", strays_table(strays)
     yield ROOT / "CONTRIBUTING.md", "coverage", coverage_text(json.loads(read(RESULTS / "coverage.json")))
 
 

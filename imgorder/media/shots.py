@@ -113,8 +113,8 @@ def _claim(name: str, stem: str, ending: str, stems: Mapping[str, Sequence[str]]
         return Version(name, there[0], match[2] + ending, "bytes") if there else None
     else:
         return None
-    there = stems.get(fold_name(base), [])
-    return Version(name, there[0], tail + ending, "no other time") if there else None
+    originals = stems.get(fold_name(base))
+    return Version(name, originals[0], tail + ending, "no other time") if originals else None
 
 
 def _is_heic(name: str) -> bool:
