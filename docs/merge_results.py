@@ -2,7 +2,7 @@
 
     python docs/merge_results.py OUT.json IN.json [IN.json …]
 
-A row takes the place of one of the same model, data set, set size and spacing in an earlier file. To add to an
+A row takes the place of one of the same model, data set, kind, set size and spacing in an earlier file. To add to an
 OUT.json that is there, name it as the first input as well. Files of different data are refused, and so are figures
 that do not belong together: of models that were shown other sets or in another number of listings, and pooled ones of
 other spacings than there are rows of. The first file decides which parts the result has: to rows alone, rows are added.
@@ -16,8 +16,10 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
+from imgorder.datasets.manifest import name_size
 from imgorder.errors import ImgorderError
 from imgorder.files import atomic_write
 from imgorder.names import show
@@ -28,13 +30,20 @@ Key = tuple[Any, ...]
 
 # The lists of a results file, and by what their entries are told apart; all else at its top are facts.
 PARTS: dict[str, tuple[str, ...]] = {
-    "rows": ("dataset", "seq_len", "spacing", "model"),
+    "rows": ("dataset", "kind", "seq_len", "spacing", "model"),
     "pooled": ("dataset", "seq_len", "model"),
-    "videos": ("dataset", "seq_len", "spacing", "model"),
+    "videos": ("dataset", "kind", "seq_len", "spacing", "model"),
 }
 Types = dict[str, type | tuple[type, ...]]
 NUMBER = (int, float)
-TYPES: Types = {"dataset": str, "model": str, "seq_len": int, "spacing": NUMBER}
+# A set size of null is of whole albums; a kind is told where there are several.
+TYPES: Types = {
+    "dataset": str,
+    "model": str,
+    "kind": (str, NoneType),
+    "seq_len": (int, NoneType),
+    "spacing": NUMBER,
+}
 MORE_TYPES: dict[str, Types] = {"rows": {}, "pooled": {"spacings": list}, "videos": {"accuracy": dict}}
 
 
@@ -94,7 +103,7 @@ def read(path: Path) -> Results:
             if key in own:
                 raise ImgorderError(f"{show(path)}: {_told(part, key)}: is twice in {part}; evaluate one data set each")
             own.add(key)
-    for key in sorted(keys["rows"] ^ keys["videos"]) if "videos" in results else []:
+    for key in sorted(keys["rows"] ^ keys["videos"], key=str) if "videos" in results else []:
         raise ImgorderError(f"{show(path)}: {_told('rows', key)}: is not in both rows and videos; evaluate it again")
     _check_pooled(results, {part: dict.fromkeys(own, path) for part, own in keys.items()})
     return dict(results)
@@ -194,19 +203,21 @@ def _places(rows: Sequence[Entry]) -> Callable[[Entry], Key]:
 
     def place(entry: Entry) -> Key:
         dataset, model = datasets.index(entry["dataset"]), models.index(entry["model"])
-        return dataset, entry["seq_len"], entry.get("spacing", 0), model
+        n = entry["seq_len"]
+        return dataset, n is None, n or 0, entry.get("kind") or "", entry.get("spacing", 0), model
 
     return place
 
 
 def _key(part: str, entry: Entry) -> Key:
-    return tuple(entry[name] for name in PARTS[part])
+    return tuple(entry.get(name) for name in PARTS[part])
 
 
 def _told(part: str, key: Key) -> str:
     facts = dict(zip(PARTS[part], key, strict=True))
     spacing = f", spacing {facts['spacing']:g}" if "spacing" in facts else ""
-    return f"{facts['model']} on {facts['dataset']}, n = {facts['seq_len']}{spacing}"
+    kind = f", {facts['kind']}" if facts.get("kind") else ""
+    return f"{facts['model']} on {facts['dataset']}{kind}, n = {name_size(facts['seq_len'])}{spacing}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from imgorder.datasets.manifest import name_size
 from imgorder.evaluation.measure import Row
 
 PAPER: dict[str, Any] = json.loads((Path(__file__).parent / "paper.json").read_text("utf-8"))
@@ -42,7 +43,7 @@ def _by_spacing(
     def shown(row: Row | None, value: Callable[[Row], str]) -> str:
         return "–" if row is None else value(row)
 
-    for n in sorted({row.seq_len for row in rows}):
+    for n in sorted({row.seq_len for row in rows if row.seq_len}):
         found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
         models = dict.fromkeys(row.model for row in rows)
         for model in models:
@@ -290,6 +291,57 @@ def disc_table(rows: list[dict[str, Any]]) -> str:
         facts = [row["model"], row["listings"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
         shares = [f"{row[share]:.0f} %" for share in ("share", "area", "best")]
         lines.append("| " + " | ".join([*map(str, facts), *shares]) + " |")
+    return "\n".join(lines)
+
+
+def albums_table(rows: Sequence[Row]) -> str:
+    """Many photos at once: a line for each kind, or size and spacing, and model."""
+    if not rows:
+        return "Not measured yet."
+    kinds = any(row.kind for row in rows)
+    heads = ["photos in a set", "of what" if kinds else "spacing", "sets", "model", "exact match (95 %)"]
+    heads += ["chance", "Kendall tau", "neighbours right", "ECE of places"]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for row in rows:
+        cells = [name_size(row.seq_len), row.kind if kinds else f"{row.spacing:g}", row.sets, row.model]
+        cells += [f"{row.accuracy:.1f} ({row.accuracy_low:.1f} to {row.accuracy_high:.1f})", f"{row.chance:.1f}"]
+        cells += [f"{row.kendall_tau:.3f}", f"{row.adjacency:.3f}"]
+        cells += ["–" if row.place_ece is None or row.model == "path" else f"{row.place_ece:.3f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def places_text(fit: dict[str, Any]) -> str:
+    """How far the places of a model can be believed."""
+    sizes, spacings = fit["sizes"], fit["spacings"]
+    return (
+        f"Measured on {fit['places']} places of sets of {', '.join(map(str, sizes[:-1]))} and {sizes[-1]} photos from "
+        f"{fit['groups']} groups of clips that were held out of training, spacing {spacings[0]} to {spacings[-1]}: "
+        f"{100 * fit['right']:.1f} % of the places of `{fit['model']}` were right. The expected calibration error of "
+        f"their probabilities is {fit['ece_plain']:.3f} as the network gives them, and {fit['ece_left_out']:.3f} with "
+        f"the temperature {fit['temperature']:g}, on groups that were left out of its fit."
+    )
+
+
+def many_photos_table(rows: list[dict[str, Any]]) -> str:
+    """Seconds and memory over the number of photos, beside reading the photos alone."""
+    heads = [
+        "photos",
+        "model",
+        "search",
+        "read alone",
+        "ordered",
+        "ratio",
+        "peak memory, read alone",
+        "ordered",
+        "ratio",
+    ]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for row in rows:
+        cells = [row["photos"], row["model"], row["search"], f"{row['read_s']:.1f} s", f"{row['order_s']:.1f} s"]
+        cells += [f"{row['order_s'] / row['read_s']:.1f}", f"{row['read_mib']} MiB", f"{row['order_mib']} MiB"]
+        cells += [f"{row['order_mib'] / row['read_mib']:.1f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 

@@ -21,6 +21,7 @@ from tables import (
     OF_FIVE,
     ablation_table,
     accuracy_table,
+    albums_table,
     buckets_table,
     calibration_table,
     conditions_table,
@@ -32,8 +33,10 @@ from tables import (
     fuzz_table,
     heatmap_table,
     int8_table,
+    many_photos_table,
     paper_table,
     permutations_table,
+    places_text,
     robustness_table,
     scenes_table,
     short_accuracy,
@@ -127,6 +130,11 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield failing, "buckets", buckets_table(failures["rows"])
     yield failing, "errors", errors_table(failures["errors"])
     yield failing, "scenes", scenes_table(json.loads(read(RESULTS / "failure-scenes.json")))
+    albums, measured = ROOT / "docs" / "albums.md", read_results(RESULTS / "albums.json")
+    for place, starts in (("davis", "davis-"), ("clips", "held-out clips"), ("photos", "photos")):
+        yield albums, place, albums_table([row for row in measured if row.dataset.startswith(starts)])
+    yield albums, "places", places_text(json.loads(read(RESULTS / "places.json")))
+    yield albums, "many-photos", many_photos_table(json.loads(read(RESULTS / "many-photos.json"))["rows"])
     written = [json.loads(text) for _, text in cards()]
     listed = {each["name"]: "\n".join(f"- {limit}" for limit in each["limits"]) for each in written}
     yield card, "limits", listed["tridab-s"]

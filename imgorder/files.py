@@ -19,11 +19,25 @@ MARK = "made by imgorder"
 
 _NEAR = 4096  # bytes
 
-# How pictures and films begin: JPEG, PNG, GIF, TIFF (so most RAW files) and its relatives, and so on.
+STARTS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"II*\0": "TIFF",  # so are most RAW files
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\x1aE\xdf\xa3": "video",  # Matroska, WebM
+    b"\0\0\1\xba": "video",  # MPEG
+    b"0&\xb2u\x8ef\xcf\x11": "video",  # WMV
+    b"FLV\1": "video",
+}
+"""How pictures and films begin that are told by that alone."""
+
+# Further ones, which are only kept: GIF, relatives of TIFF, JPEG XL, and so on; and a PNG with other line ends.
 _PICTURES = (
-    *(b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+"),
+    *(*STARTS, b"\x89PNG", b"GIF8", b"II\0*", b"MM*\0"),
     *(b"IIRO", b"IIRS", b"IIU\0", b"MMOR", b"FUJIFILMCCD-RAW", b"FOVb", b"\0MRM", b"8BPS", b"gimp xcf"),
-    *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"\x1aE\xdf\xa3"),
+    *(b"\xff\x0a", b"\0\0\0\x0cJXL ", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
 )
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # HEIC, AVIF, CR3, MP4, QuickTime
 

@@ -1,4 +1,4 @@
-"""What a person knows of the order: which photo was first, or that it runs the other way."""
+"""What a person says of the order: which photo was first or last, that it runs the other way, or what to heed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from imgorder.errors import UsageError
 from imgorder.files import same_file
 from imgorder.names import show
 
+METADATA = ("auto", "ignore", "only")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Photos of one set whose order a person has fixed earlier.
+
+    Attributes:
+        files: the photos, in that order.
+        directed: whether its direction is given, too; else it may as well be the reverse.
+    """
+
+    files: tuple[Path, ...]
+    directed: bool = True
+
 
 @dataclass(frozen=True)
 class Known:
@@ -18,50 +33,79 @@ class Known:
     Attributes:
         first: photos that are the first of their sets.
         reverse: every set runs in the direction opposite to the usual one.
+        last: photos that are the last of their sets.
+        metadata: ``"auto"``: what is known beside the pictures, such as capture times, decides where it can, and the
+            pictures all else; ``"ignore"``: the pictures alone; ``"only"``: the pictures decide nothing.
+        trust_mtime: whether a file's time of change counts as capture time where a photo has no other.
+        kept: photos that keep their order among themselves.
 
     Raises:
-        UsageError: if both are given.
+        UsageError: if the direction is fixed twice, or for another ``metadata``.
     """
 
     first: tuple[Path, ...] = ()
     reverse: bool = False
+    last: tuple[Path, ...] = ()
+    metadata: str = "auto"
+    trust_mtime: bool = False
+    kept: tuple[Kept, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.first and self.reverse:
-            raise UsageError("--first and --reverse both fix the direction; give one of them")
+        if (self.first or self.last) and self.reverse:
+            option = "--first" if self.first else "--last"
+            raise UsageError(f"{option} and --reverse both fix the direction; give one of them")
+        if self.metadata not in METADATA:
+            raise UsageError(f"--metadata is {', '.join(METADATA[:-1])} or {METADATA[-1]}; not {self.metadata!r}")
 
-    def direction(self, start: int | None) -> str:
-        """``"given"`` or ``"unknown"``, for a set with this start."""
-        return "unknown" if start is None and not self.reverse else "given"
+    def direction(self, start: int | None, end: int | None = None) -> str:
+        """``"given"`` or ``"unknown"``, for a set with this first and this last photo."""
+        return "unknown" if start is end is None and not self.reverse else "given"
 
     def starts(
         self, sets: Sequence[Sequence[Path]], otherwise: str = "not one of the photos to sort"
     ) -> list[int | None]:
-        """For each set, the index of the photo that is known to be first, or None.
+        """For each set, the index of the photo that is known to be first, or None; see `ends`."""
+        return _find_each(self.first, "--first", sets, otherwise)
+
+    def ends(
+        self, sets: Sequence[Sequence[Path]], otherwise: str = "not one of the photos to sort"
+    ) -> list[int | None]:
+        """For each set, the index of the photo that is known to be last, or None.
 
         Args:
             sets: the photos that may be first, set by set.
             otherwise: for the error about a photo that is not among them.
 
         Raises:
-            UsageError: if a photo of `first` is in no set, if several photos have its name, or if a set has two
-                first photos.
+            UsageError: if a photo of `last` is in no set, if several photos have its name, or if a set has two last
+                photos.
         """
-        starts: list[int | None] = [None] * len(sets)
-        everywhere = [(number, index, file) for number, files in enumerate(sets) for index, file in enumerate(files)]
-        for wanted in self.first:
-            places: list[tuple[int, int]] = []
-            for matches in (_same_path, same_file, _same_bare_name):  # the surest way first
-                places = places or [(number, index) for number, index, file in everywhere if matches(wanted, file)]
-            if not places:
-                raise UsageError(f"--first {show(wanted)}: {otherwise}")
-            if len({number for number, _ in places}) < len(places):
-                raise UsageError(f"--first {show(wanted)}: several photos of one set have this name; give the path")
-            for number, index in places:
-                if starts[number] not in (None, index):
-                    raise UsageError(f"--first {show(wanted)}: its set has another first photo already")
-                starts[number] = index
-        return starts
+        return _find_each(self.last, "--last", sets, otherwise)
+
+    def kept_in(self, files: Sequence[Path]) -> list[tuple[list[int], bool]]:
+        """The chains of indices into a set's photos that are kept, and whether the direction of each is given."""
+        index = {file: place for place, file in enumerate(files)}
+        chains = [([index[file] for file in kept.files if file in index], kept.directed) for kept in self.kept]
+        return [(chain, directed) for chain, directed in chains if len(chain) > 1]
+
+
+def _find_each(photos: Sequence[Path], option: str, sets: Sequence[Sequence[Path]], otherwise: str) -> list[int | None]:
+    """For each set, the index of the one of these photos that is in it, or None."""
+    found: list[int | None] = [None] * len(sets)
+    everywhere = [(number, index, file) for number, files in enumerate(sets) for index, file in enumerate(files)]
+    for wanted in photos:
+        places: list[tuple[int, int]] = []
+        for matches in (_same_path, same_file, _same_bare_name):  # the surest way first
+            places = places or [(number, index) for number, index, file in everywhere if matches(wanted, file)]
+        if not places:
+            raise UsageError(f"{option} {show(wanted)}: {otherwise}")
+        if len({number for number, _ in places}) < len(places):
+            raise UsageError(f"{option} {show(wanted)}: several photos of one set have this name; give the path")
+        for number, index in places:
+            if found[number] not in (None, index):
+                raise UsageError(f"{option} {show(wanted)}: its set has another {option[2:]} photo already")
+            found[number] = index
+    return found
 
 
 def _same_path(wanted: Path, file: Path) -> bool:

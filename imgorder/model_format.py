@@ -32,6 +32,7 @@ class ModelMetadata:
         preprocessing: how photos become its input.
         temperatures: set size -> divisor of the logits, fitted so that of sets ordered with 80 % confidence
             80 % come out right.
+        place_temperature: divisor of the log-odds of a place, in sets of more than `MAX_EXACT`; fitted in the same way.
         training_commit: commit of imgorder with which it was trained.
         held_out_groups: groups of videos that were kept out of training, where they are known.
         weights_sha256: of the safetensors file that holds the weights (empty in that file itself).
@@ -44,6 +45,7 @@ class ModelMetadata:
     sizes: tuple[int, ...]
     preprocessing: Preprocessing = DEFAULT
     temperatures: dict[int, float] = field(default_factory=dict)
+    place_temperature: float = 1.0
     training_commit: str = "unknown"
     held_out_groups: tuple[str, ...] = ()
     weights_sha256: str = ""
@@ -60,6 +62,7 @@ class ModelMetadata:
             "preprocessing": self.preprocessing.to_json(),
             "class_order": CLASS_ORDER,
             "temperatures": json.dumps(self.temperatures),
+            "place_temperature": json.dumps(self.place_temperature),
             "training_commit": self.training_commit,
             "held_out_groups": json.dumps(self.held_out_groups),
             "weights_sha256": self.weights_sha256,
@@ -82,8 +85,11 @@ class ModelMetadata:
         if not sizes or not all(isinstance(n, int) and 2 < n <= MAX_EXACT for n in sizes):
             raise ValueError(f"set sizes {sizes}")
         temperatures = {int(n): float(t) for n, t in dict(json.loads(properties["temperatures"])).items()}
-        if not all(LEAST_TEMPERATURE <= t <= 1 / LEAST_TEMPERATURE for t in temperatures.values()):
-            raise ValueError(f"temperatures {temperatures}")
+        place_temperature = float(json.loads(properties.get("place_temperature", "1.0")))
+        if not all(
+            LEAST_TEMPERATURE <= t <= 1 / LEAST_TEMPERATURE for t in (*temperatures.values(), place_temperature)
+        ):
+            raise ValueError(f"temperatures {temperatures}, of places {place_temperature}")
         return cls(
             name=properties["name"],
             family=properties["family"],
@@ -91,6 +97,7 @@ class ModelMetadata:
             sizes=sizes,
             preprocessing=Preprocessing.from_json(properties["preprocessing"]),
             temperatures=temperatures,
+            place_temperature=place_temperature,
             training_commit=properties["training_commit"],
             held_out_groups=tuple(map(str, json.loads(properties.get("held_out_groups", "[]")))),
             weights_sha256=properties["weights_sha256"],

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
-from imgorder.errors import SetSizeError
+from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
+from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
+from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
-from imgorder.media.photos import PhotoSet, check_photo, find_sets
-from imgorder.media.preprocess import DEFAULT, preprocess_set
+from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
+from imgorder.media.preprocess import DEFAULT, preprocess_readable
 from imgorder.media.shots import drop_versions
 from imgorder.names import show
-from imgorder.ordering import Ordering, first_of
+from imgorder.ordering import Ordering, Pairs, first_of
 from imgorder.permutations import SIZES
+from imgorder.search.constraints import close_pairs
 
 if TYPE_CHECKING:
     from imgorder.inference.predictor import OrderingModel
     from imgorder.media.preprocess import Tensor
 
+P = ParamSpec("P")
 Warn = Callable[[str], None]
+Apart = Callable[[ImgorderError], None]
 
 
 @dataclass(frozen=True)
@@ -35,10 +41,13 @@ class SortedSet:
         photos: the set, as it was found.
         order: indices into ``photos.files``, in temporal order.
         confidence: as in `Ordering`, rounded as it is shown and compared.
-        direction: ``"given"`` by the user or ``"unknown"``.
+        direction: ``"given"`` by the user, ``"known"`` from what is known beside the pictures, or ``"unknown"``.
         model, backend: what gave the order.
         votes: in how many listings the network saw the set.
         ordering: all that the model said, with indices into ``photos.files``; None for an order from a file.
+        reasons: what fixes the place of each photo, in temporal order: such as ``"DateTimeOriginal"``, or
+            ``"content"``; empty for an order from a file.
+        given: indices of the photos whose order among themselves a person has fixed.
     """
 
     photos: PhotoSet
@@ -49,6 +58,8 @@ class SortedSet:
     backend: str
     votes: int = 1
     ordering: Ordering | None = None
+    reasons: tuple[str, ...] = ()
+    given: tuple[int, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -82,6 +93,7 @@ class Sorting:
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``.
         start: index of the photo that is known to be first, or None.
         lookalikes: photos that the model cannot tell apart.
+        found: the set as it was given; that of ``result`` has the same photos without those that were set apart.
     """
 
     result: SortedSet
@@ -90,6 +102,7 @@ class Sorting:
     tensors: Tensor
     start: int | None
     lookalikes: list[Lookalike]
+    found: PhotoSet
 
 
 def sort_photos(
@@ -97,6 +110,8 @@ def sort_photos(
     options: ModelOptions = ModelOptions(),
     known: Known = Known(),
     warn: Warn = lambda message: None,
+    exclude: Sequence[str] = (),
+    apart: Apart = refuse,
 ) -> list[SortedSet]:
     """Find the sets under ``paths`` and order each. Reads only.
 
@@ -104,11 +119,14 @@ def sort_photos(
         options: how the model is asked.
         known: what is known of the orders.
         warn: called with each warning.
+        exclude: names and patterns of photos to leave out, as `find_sets` takes them.
+        apart: called with the error of each photo and set that cannot be sorted; the rest is.
 
     Raises:
-        ImgorderError: with one line that names the file and the cure.
+        ImgorderError: with one line that names the file and the cure, for what is not set apart.
     """
-    return [sorting.result for sorting in sort_sets(find_sets(paths), options, known, warn)]
+    sets = find_sets(paths, exclude, warn, apart)
+    return [sorting.result for sorting in sort_sets(sets, options, known, warn, apart)]
 
 
 def sort_sets(
@@ -116,6 +134,7 @@ def sort_sets(
     options: ModelOptions = ModelOptions(),
     known: Known = Known(),
     warn: Warn = lambda message: None,
+    apart: Apart = refuse,
 ) -> Iterator[Sorting]:
     """As `sort_photos`, for sets that are found already, one after the other.
 
@@ -123,49 +142,207 @@ def sort_sets(
     """
     from imgorder.inference.cards import known_card, preprocessing_of
 
-    sets = [_leave_originals(photos, warn) for photos in sets]
-    for photos in sets:
-        _check_size(photos)
-    starts = known.starts([photos.files for photos in sets])
+    given = sets
+    sets = [_leave_originals(photos, warn) for photos in given]
+    found = {id(left): photos for left, photos in zip(sets, given, strict=True)}
+    sets = [photos for photos in sets if _passes(apart, _check_size, photos)]
+    files = [photos.files for photos in sets]
+    starts, ends = known.starts(files), known.ends(files)
+    told = [_weigh_readable(*each, known) for each in zip(sets, starts, ends, strict=True)]
+    if not sets:
+        return
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
         likely = preprocessing_of(card) if card else DEFAULT  # as the file will say, unless it is foreign
-        ahead = pool.submit(preprocess_set, sets[0].files, likely, options.threads)
+        ahead = pool.submit(preprocess_readable, sets[0].files, likely, options.threads)
         model = options.load(card)
-        for photos in sets:
-            model.check_size(len(photos.files), photos.folder)
+        listed = [
+            each
+            for each in zip(sets, starts, ends, told, strict=True)
+            if _passes(apart, model.check_size, len(each[0].files), each[0].folder)
+        ]
         spec = model.preprocessing
-        if spec != likely:
-            ahead = pool.submit(preprocess_set, sets[0].files, spec, options.threads)
-        for photos, start, after in zip(sets, starts, (*sets[1:], None), strict=True):
-            tensors = ahead.result()
+        if listed and (spec != likely or listed[0][0] is not sets[0]):
+            ahead = pool.submit(preprocess_readable, listed[0][0].files, spec, options.threads)
+        for (photos, start, end, own), after in zip(listed, (*listed[1:], None), strict=True):
+            tensors, bad = ahead.result()
             if after is not None:
-                ahead = pool.submit(preprocess_set, after.files, spec, options.threads)
-            yield _sort_set(photos, tensors, model, known, start, warn)
+                ahead = pool.submit(preprocess_readable, after[0].files, spec, options.threads)
+            for error in bad.values() if len(bad) < len(photos.files) else [_none_is_readable(bad)]:
+                apart(error)
+            left = [index for index in range(len(photos.files)) if index not in bad]
+            if bad and (len(left) < 2 or not _passes(apart, model.check_size, len(left), photos.folder)):
+                continue
+            readable = photos
+            if bad:
+                readable = replace(photos, files=tuple(photos.files[index] for index in left))
+                start, end = (left.index(each) if each in left else None for each in (start, end))
+            if bad or own is None:
+                own = _weigh(readable, start, end, known)
+            yield replace(_sort_set(readable, tensors, model, own, start, warn), found=found[id(photos)])
+
+
+def _none_is_readable(bad: Mapping[int, PhotoError]) -> PhotoError:
+    """One error for a whole set: mostly all its photos have the same one."""
+    return PhotoError(
+        f"{bad[0]}; none of the {len(bad)} photos of this set can be read" if len(bad) > 1 else str(bad[0])
+    )
+
+
+def _passes(apart: Apart, check: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> bool:
+    """Whether a set passes a check; if not, it is set apart."""
+    try:
+        check(*arguments, **named)
+    except (PhotoError, SetSizeError) as error:
+        apart(error)
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is known of one set before its pictures are looked at.
+
+    Attributes:
+        before: pairs (a, b) of photos of which a was taken before b.
+        direction: see `SortedSet`.
+        reverse: whether the person wants the direction opposite to the usual one.
+        evidence: where metadata counts.
+        complete: whether the pictures may decide nothing.
+        given: the photos whose order among themselves the person has fixed; those pairs are in ``before``.
+        loose: such photos, too, but whether they run forward or backward has to be decided by content.
+    """
+
+    before: Pairs
+    direction: str
+    reverse: bool
+    evidence: Evidence | None
+    complete: bool
+    given: frozenset[int] = frozenset()
+    loose: tuple[tuple[int, ...], ...] = ()
+
+
+def _weigh_readable(photos: PhotoSet, start: int | None, end: int | None, known: Known) -> _Told | None:
+    """As `_weigh`; None where a photo cannot be read, which is told of when it is decoded."""
+    try:
+        return _weigh(photos, start, end, known)
+    except PhotoError:
+        return None
+
+
+def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -> _Told:
+    """Put together what metadata and the person say.
+
+    Raises:
+        UsageError: if they contradict each other.
+    """
+    n = len(photos.files)
+    said = frozenset().union(
+        () if start is None else first_of(n, start), () if end is None else {(b, a) for a, b in first_of(n, end)}
+    )
+    evidence = (
+        None if known.metadata == "ignore" else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime)
+    )
+    before = said | (evidence.before if evidence else frozenset())
+    cure = "the capture times say otherwise; add --metadata ignore, or leave it out"
+    if known.reverse and evidence and evidence.directed:
+        raise UsageError(f"--reverse: {show(photos.folder)}: {cure}")
+    try:
+        close_pairs(n, before)
+    except ValueError as error:
+        if start is not None and start == end:
+            raise UsageError(f"{show(photos.files[start])}: cannot be both first and last") from error
+        named = "--last" if start is None else "--first"
+        photo = photos.files[end if start is None else start]  # type: ignore[index]
+        raise UsageError(f"{named} {show(photo)}: {cure}") from error
+    direction = known.direction(start, end)
+    if direction == "unknown" and evidence and evidence.directed:
+        direction = "known"
+    chains = known.kept_in(photos.files)
+    if any(directed for _, directed in chains):
+        direction = "given"
+    before, loose = _keep(photos, chains, before, known.reverse)
+    given = frozenset(image for chain, _ in chains for image in chain)
+    return _Told(before, direction, known.reverse, evidence, known.metadata == "only", given, loose)
+
+
+def _keep(
+    photos: PhotoSet, chains: Sequence[tuple[list[int], bool]], before: Pairs, reverse: bool
+) -> tuple[Pairs, tuple[tuple[int, ...], ...]]:
+    """What is known with the order that is to be kept; and the chains whose direction that does not tell.
+
+    Raises:
+        UsageError: if the order to keep contradicts what is known.
+    """
+    loose: list[tuple[int, ...]] = []
+    for chain, directed in sorted(chains, key=lambda each: not each[1]):
+        ways = [frozenset(combinations(way, 2)) for way in ([chain] if directed else [chain, chain[::-1]])]
+        fitting = [way for way in ways if _agree(len(photos.files), before | way)]
+        if not fitting or (directed and reverse):
+            said = "--reverse says" if directed and reverse else "--first, --last or the capture times say"
+            raise UsageError(
+                f"{show(photos.files[chain[0]])}: first of the photos to keep in order, but {said} otherwise; "
+                "leave one of them out"
+            )
+        if len(fitting) == 2 and before:
+            loose.append(tuple(chain))
+        else:
+            before = before | fitting[0]
+    return before, tuple(loose)
+
+
+def _agree(n: int, pairs: Pairs) -> bool:
+    try:
+        close_pairs(n, pairs)
+    except ValueError:
+        return False
+    return True
 
 
 def _sort_set(
-    photos: PhotoSet, tensors: Tensor, model: OrderingModel, known: Known, start: int | None, warn: Warn
+    photos: PhotoSet, tensors: Tensor, model: OrderingModel, told: _Told, start: int | None, warn: Warn
 ) -> Sorting:
     lookalikes = find_lookalikes(photos.files, tensors)
     for warning in word_warnings(lookalikes, photos.files):
         warn(warning)
-    before = [] if start is None else first_of(len(tensors), start)
+    for conflict in told.evidence.conflicts if told.evidence else ():
+        warn(f"{show(photos.folder)}: {conflict}")
+    before = told.before
+    for chain in told.loose:
+        order = model.order_tensors([tensors], [before])[0].order
+        falls = sum(order.index(a) > order.index(b) for a, b in combinations(chain, 2))
+        backward = falls * 4 > len(chain) * (len(chain) - 1)
+        before |= frozenset(combinations(chain[::-1] if backward else chain, 2))
     ordering = model.order_tensors([tensors], [before])[0]
-    if known.reverse:
+    if told.reverse:
         ordering = ordering.reversed()
+    if told.complete:
+        _require_known(photos, ordering, before)
+    reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)
+    for image in told.given:
+        reasons[image] = "given"
     result = SortedSet(
         photos,
         ordering.order,
         round(ordering.confidence, 6),
-        known.direction(start),
+        told.direction,
         model.name,
         model.backend,
         model.votes(len(photos.files)),
         ordering,
+        tuple(reasons[image] for image in ordering.order),
+        tuple(image for image in ordering.order if image in told.given),
     )
-    return Sorting(result, ordering, model, tensors, start, lookalikes)
+    return Sorting(result, ordering, model, tensors, start, lookalikes, photos)
+
+
+def _require_known(photos: PhotoSet, ordering: Ordering, before: Pairs) -> None:
+    """Raise UsageError unless metadata alone fixes the whole order."""
+    for one, other in pairwise(ordering.order):
+        if (one, other) not in before:
+            names = " and ".join(show(photos.files[image]) for image in (one, other))
+            raise UsageError(f"--metadata only: nothing but the pictures says which of {names} was first; leave it out")
 
 
 def _leave_originals(photos: PhotoSet, warn: Warn) -> PhotoSet:
@@ -173,7 +350,7 @@ def _leave_originals(photos: PhotoSet, warn: Warn) -> PhotoSet:
     files, originals = drop_versions(photos.files)
     for version, original in originals.items():
         warn(f"{show(version)}: another version of {show(original.name)}, not sorted; rename lets it go along")
-    return PhotoSet(photos.folder, tuple(files)) if originals else photos
+    return replace(photos, files=tuple(files)) if originals else photos
 
 
 def _check_size(photos: PhotoSet) -> None:

@@ -25,6 +25,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the other workers need their cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
+APPLY = ("--apply", "--either-direction")  # orders of tests rarely say which end is the first
 EXAMPLE = ROOT / "examples" / "balloon"
 
 

@@ -42,6 +42,7 @@ import typer.main
 from imgorder.changes import journal
 from imgorder.changes.plan import write_plan
 from imgorder.cli import main as run_command
+from tests.conftest import APPLY
 from tests.killing import Kill, act, hidden, killed, reached
 from tests.renaming import TANGLED, Snapshot, done, jpegs, plan_of, snapshot, tangled, without_journals, write_order
 
@@ -314,8 +315,17 @@ class Case:
         if kind in ("undo", "recover", "finish"):
             return ["undo", str(self._folder), *(["--recover"] if kind != "undo" else [])]
         if of == "stamp":
-            return ["stamp", "--order", str(order), "--start", "2024-05-01 12:00:00", "--step", "500ms", "--apply"]
-        return ["rename", "--plan", str(plan), "--apply"]
+            return [
+                "stamp",
+                "--order",
+                str(order),
+                "--start",
+                "2024-05-01 12:00:00",
+                "--step",
+                "500ms",
+                *APPLY,
+            ]
+        return ["rename", "--plan", str(plan), *APPLY]
 
     def _look(self) -> Snapshot:
         """All files but journals, with contents and times; those of the folder with copies too."""

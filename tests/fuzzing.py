@@ -43,7 +43,7 @@ from imgorder.changes.plan import Plan
 from imgorder.cli import main as run_command
 from imgorder.inference import cards
 from imgorder.inference.backends import onnx
-from tests.conftest import ROOT
+from tests.conftest import APPLY, ROOT
 from tests.crashing import build_once, write_part
 from tests.killing import Kill, act, killed
 from tests.mutations import images, mutate_image, mutate_text, mutate_value, write_json
@@ -263,7 +263,7 @@ def try_plan(trial: Trial) -> None:
     (home / "plan.json").write_bytes(data)
     before = tree(home)
     options = random.choice(([], [], ["--json"], [folder] if not trial.plain else []))
-    ended = trial.run("rename", *options, "--plan", home / "plan.json", "--apply", lines=None, shown=True)
+    ended = trial.run("rename", *options, "--plan", home / "plan.json", *APPLY, lines=None, shown=True)
     after = tree(home)
     if ended.code:
         same(before, tree(home, journals=True), "after an error")
@@ -301,7 +301,7 @@ def try_order(trial: Trial) -> None:
     photos = random.choice(([], [folder], [folder, "--first", folder / "0.jpg"], ["--reverse"]))
     if trial.plain:
         photos = []
-    apply = random.choice(([], ["--apply"], ["--apply"]))
+    apply = random.choice(([], [*APPLY], ["--apply"]))
     before = tree(home)
     given = [command[0], *photos, *command[1:], "--order", home / "order.json", *apply]
     first = "--first" in photos
@@ -377,7 +377,7 @@ def try_image(trial: Trial) -> None:
         over = ["--overwrite-times"] if trial.plain or random.random() < 0.8 else []
         way = random.choice((["stamp", *START, *over], ["rename", "--template", "{date}_{index}{ext}"]))
         ended = trial.run(*(way if not trial.plain else ["stamp", *START, *over]), "--order", home / "order.json",
-                          "--apply", lines=None, shown=True)  # fmt: skip
+                          *APPLY, lines=None, shown=True)  # fmt: skip
         if ended.code == 0:
             if way[0] == "stamp":
                 for name, (content, _) in tree(folder).items():
@@ -391,7 +391,7 @@ def try_image(trial: Trial) -> None:
             ["report", "--model", "path", "--out", home / "report.html"], ["heatmap", "--out", home / "maps"],
         ]  # fmt: skip
         command = random.choice(commands)
-        trial.run(command[0], folder, *command[1:])
+        trial.run(command[0], folder, *command[1:], shown=command[0] == "sort")  # the photos beside a bad one
         for name in ("sheet.png", "loop.gif", "report.html"):
             (home / name).unlink(missing_ok=True)
         shutil.rmtree(home / "maps", ignore_errors=True)

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -460,13 +461,14 @@ def test_a_damaged_or_foreign_journal_is_never_acted_upon(tmp_path: Path, spoil:
 
 def test_a_second_name_is_removed_only_if_it_is_one(tmp_path: Path) -> None:
     folder = Folder(fill(tmp_path / "photos", {"a": b"same", "b": b"same"}))
-    with pytest.raises(ImgorderError, match="not the same file"):
-        folder.remove_second_name("a", "b")
-    with pytest.raises(ImgorderError, match="not the same file"):
-        folder.remove_second_name("a", "a")
-    os.link(folder.at("a"), folder.at("c"))
-    folder.remove_second_name("c", "a")
-    assert sorted(folder.names()) == ["a", "b"]
+    for names in (("a", "b", "stage"), ("a", "b", "a"), ("a", "a", "a")):
+        with pytest.raises(ImgorderError, match="not the same file"):
+            folder.remove_second_name(*names)
+        assert sorted(folder.names()) == ["a", "b"]
+    for stage in ("c", "stage"):
+        os.link(folder.at("a"), folder.at("c"))
+        folder.remove_second_name("c", "a", stage)
+        assert sorted(folder.names()) == ["a", "b"]
 
 
 @pytest.mark.parametrize("way", [*WAYS, "einval"])
@@ -622,7 +624,7 @@ def test_a_stamp_that_this_version_would_write_otherwise(
         act(folder, "undo")
     dead = snapshot(folder)
     if broken in ("set_capture_time", "both"):
-        monkeypatch.setattr(exif, "set_capture_time", lambda data, time: (data + b"otherwise", b""))
+        monkeypatch.setattr(exif, "set_capture_time", lambda data, time, digits: (data + b"otherwise", b""))
     if broken in ("restore_segment", "both"):
         monkeypatch.setattr(exif, "restore_segment", lambda data, segment: data)
     if broken == "both":
@@ -729,64 +731,129 @@ def test_a_companion_goes_back_where_another_file_needs_its_new_name(tmp_path: P
     assert after == {name: value for name, value in before.items() if name != "a.jpg"}
 
 
-class Editor:
-    """Another program, which saves a photo anew under its old name: it writes a new file and renames it over that.
+class Editor(Kill):
+    """Another program, which saves a photo anew under its name: it writes a new file and renames it over that.
 
     Args:
-        folder: of the photo.
-        name: of the photo.
-        when: ``before`` or ``after`` its new name is linked, on which its old name would be removed.
+        file: the photo.
+        at: just before this call, counted from 1; 0 for never.
     """
 
-    def __init__(self, folder: Path, name: str, when: str) -> None:
-        self.path = folder / name
-        self.when = when
-        self._link = os.link
+    def __init__(self, file: Path, at: int) -> None:
+        super().__init__()
+        self.file = file
+        self.at = at
+        self._open, self._rename = os.open, os.rename
 
-    def link(self, source: str, target: str, **named: Any) -> None:
-        if self.when == "before":
-            self.save(source)
-        self._link(source, target, **named)
-        if self.when == "after":
-            self.save(source)
+    def around(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.at:
+                self.save()
+            return real(*arguments, **named)
 
-    def save(self, source: str) -> None:
-        if source == str(self.path):
-            self.path.with_name("draft").write_bytes(b"edited, the only copy")
-            os.rename(self.path.with_name("draft"), self.path)
+        return call
 
-
-@pytest.mark.parametrize("action", ["rename", "undo rename"])
-def test_what_is_saved_while_a_file_is_linked_is_not_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
-) -> None:
-    folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
-    names = {"a.jpg": "1.jpg", "b.jpg": "2.jpg"}
-    if action == "rename":
-        write_plan(plan_of(folder, names), tmp_path / "plan.json")
-    else:
-        apply_plan(plan_of(folder, names))
-    old, new = ("a.jpg", "1.jpg") if action == "rename" else ("1.jpg", "a.jpg")
-    with monkeypatch.context() as patch:
-        patch.setattr(exclusive, "renameat2", refusing(errno.EINVAL))
-        patch.setattr(os, "link", Editor(folder, old, "after").link)
-        act(folder, action.split()[0])
-    assert (folder / old).read_bytes() == b"edited, the only copy"
-    assert (folder / new).read_bytes() == b"a"
-    if action == "rename":
-        result = cli.command("undo", folder)
-        assert "1.jpg: its old name a.jpg is taken; move that file elsewhere first" in result.stderr
-        assert (folder / old).read_bytes() == b"edited, the only copy"
+    def save(self) -> None:
+        draft = str(self.file.with_name("draft"))
+        os.close(self._open(draft, os.O_CREAT | os.O_WRONLY))
+        with open(draft, "wb") as file:
+            file.write(EDITED)
+        self._rename(draft, self.file)
 
 
-def test_what_is_saved_just_before_a_file_is_linked_is_what_gets_the_new_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = fill(tmp_path, {"a.jpg": b"a"})
-    monkeypatch.setattr(exclusive, "renameat2", refusing(errno.EINVAL))
-    monkeypatch.setattr(os, "link", Editor(folder, "a.jpg", "before").link)
-    exclusive.rename_exclusive(str(folder / "a.jpg"), str(folder / "b.jpg"))
-    assert {name: (folder / name).read_bytes() for name in os.listdir(folder)} == {"b.jpg": b"edited, the only copy"}
+EDITED = b"edited, the only copy"
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("action", ["rename", "undo rename", "recover"])
+def test_what_an_editor_saves_at_any_call_is_kept(tmp_path: Path, action: str, way: str) -> None:
+    """Under an old name, a new one, or one that is both; nobody's file is removed or replaced, and none is lost."""
+    names = ["d.jpg" if action == "rename" else "f.jpg", "a.jpg"]  # an old name, and one that is a new one too
+    for name in names[:1] if way == "checked" else names:  # there, what appears under a new name may be replaced
+        at, saved = 0, True
+        while saved:
+            at += 1
+            if action == "recover":
+                emptied(tmp_path)
+                folder, before = dead_at(tmp_path, HIDDEN, HIDDEN)
+            else:
+                folder = prepared(emptied(tmp_path), action)
+                before = snapshot(folder)
+            originals = contents(before)
+            with killed(Editor(folder / name, at), way) as editor:
+                told = None
+                try:
+                    act(folder, action.split()[0])
+                except ImgorderError as error:
+                    told = str(error)
+            saved = editor.calls >= at
+            for _ in range(2):
+                left = contents(snapshot(folder))
+                assert not saved or EDITED in left, (name, at, told)
+                assert len(originals - left) <= 1, (name, at, told)  # the editor may have replaced one itself
+                with suppress(ImgorderError):
+                    recover(folder)
+            assert saved or told is None
+
+
+def test_what_is_saved_over_a_copy_is_not_removed_with_the_other_copies(tmp_path: Path) -> None:
+    at, kept = 0, False
+    while True:
+        at += 1
+        folder = prepared(emptied(tmp_path), "rename")
+        target = tmp_path / f"copies{at}"
+        editor = Editor(target / "e.jpg", 0)
+
+        def sync(folder: Folder, editor: Editor = editor, at: int = at) -> None:
+            if (folder.path / "e.jpg").exists():  # all copies have their names
+                editor.at = editor.calls + at
+                refusing(errno.EIO)(folder.path)
+
+        with killed(editor), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Folder, "sync", sync)
+            with pytest.raises(ImgorderError, match="nothing was copied"):
+                apply_plan(plan_of(folder, TANGLED, target))
+        if editor.calls < editor.at:
+            break
+        left = snapshot(target)
+        kept |= sorted(left) == ["e.jpg"]
+        assert [content for content, _ in left.values()] == [EDITED], (at, left)
+    assert kept
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_copies_are_removed_whichever_step_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    folder = prepared(tmp_path, "rename")
+    at = 0
+    while True:
+        at += 1
+        target = tmp_path / f"copies{at}"
+        counter = iter(range(1, 1000))
+
+        def failing_once(real: Any, counter: Iterator[int] = counter, at: int = at) -> Any:
+            return lambda *given, **named: (refusing(errno.EACCES) if next(counter) == at else real)(*given, **named)
+
+        with killed(Kill(0), way), monkeypatch.context() as patch:
+            patch.setattr(
+                exclusive, "renameat2", failing_once(exclusive.renameat2) if way == "renameat2" else refusing(38)
+            )
+            for name in () if way == "renameat2" else ("rename", "unlink", *(["link"] if way == "link" else [])):
+                patch.setattr(os, name, failing_once(getattr(os, name)))
+            told = ""
+            try:
+                apply_plan(plan_of(folder, TANGLED, target))
+            except ImgorderError as error:
+                told = str(error)
+        if told:
+            assert "nothing was copied" in told
+            assert not target.exists()
+            continue
+        assert {*os.listdir(target)} == {*TANGLED.values()}  # a link that is not granted is no error
+        if next(counter) <= at:  # none has failed
+            break
+    assert at > len(TANGLED)
 
 
 def inode_by_name(real: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:

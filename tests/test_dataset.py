@@ -311,6 +311,21 @@ def test_davis_has_every_window(davis: Path, tmp_path: Path) -> None:
     assert preprocess_set(paths).shape == (5, 3, 112, 112)
 
 
+def test_whole_sequences_are_one_set_at_each_spacing(davis: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    made("davis", "--root", davis, "--out", out, "--seq-len", "12,all", "--spacing", "1,4")
+    (twelve,) = read_manifest(out / "davis-n12.jsonl").sets
+    assert (twelve.group, twelve.frames) == ("bear", tuple(range(12)))
+    whole = read_manifest(out / "davis-all.jsonl")
+    assert whole.seq_len is None
+    assert [(entry.group, entry.spacing, entry.frames) for entry in whole.sets] == [
+        ("a1", 1, (0, 1, 2)),
+        ("bear", 1, tuple(range(12))),
+        ("bear", 4, (0, 4, 8)),
+        ("camel", 1, tuple(range(5))),
+    ]
+
+
 # videos
 
 
@@ -340,6 +355,20 @@ def test_videos_are_grouped_by_folder_and_split(folder: Path, tmp_path: Path) ->
     sides = {(e.group, e.split) for n in (3, 4, 5, 6) for e in read_manifest(out / f"videos-n{n}.jsonl").sets}
     assert len(sides) == 4
     assert {side for _, side in sides} == {"train", "validation"}
+
+
+def test_videos_give_sets_of_any_length_and_whole_ones_that_move_in_the_mean(folder: Path, tmp_path: Path) -> None:
+    render(folder / "still.avi", 24, 9, still=range(24))
+    out = tmp_path / "out"
+    made("videos", folder, "--out", out, "--seq-len", "12,all", "--spacing", "2,5", "--workers", "1")
+    assert {len(entry.frames) for entry in read_manifest(out / "videos-n12.jsonl").sets} == {12}
+    whole = read_manifest(out / "videos-all.jsonl").sets
+    assert {entry.video for entry in whole} == {"a.avi", "b.avi", "home/e.avi", "trip/c.avi", "trip/d.AVI"}
+    assert {(entry.spacing, entry.frames) for entry in whole} == {
+        (2.0, tuple(range(0, 24, 2))),
+        (5.0, (0, 5, 10, 15, 20)),
+    }
+    assert all(entry.flow is not None and entry.flow >= 1 for entry in whole)
 
 
 def test_a_table_of_clips_gives_the_groups(folder: Path, tmp_path: Path) -> None:
@@ -458,6 +487,85 @@ def test_one_moment_on_two_clocks_is_shared(tmp_path: Path, zone: str | None, le
     assert len(read_manifest(tmp_path / "out" / "photos-n3.jsonl").sets) == (1 if left_out else 3)
 
 
+def test_names_tell_the_order_naturally_whatever_the_times_say(tmp_path: Path) -> None:
+    for name, seconds in {"IMG_9.jpg": 5.0, "IMG_10.jpg": 1.0, "IMG_11.jpg": 9.0, "IMG_100.jpg": 0.0}.items():
+        photo(tmp_path / "in" / name, stamp(seconds))
+    (tmp_path / "in" / "IMG_12.jpg").write_bytes(b"no photo")
+    result = made("photos", tmp_path / "in", "--out", tmp_path / "out", "--truth", "names", "--seq-len", "4")
+    manifest = read_manifest(tmp_path / "out" / "photos-n4.jsonl")
+    (entry,) = manifest.sets
+    assert [Path(str(path)).stem[4:] for path in read_set(manifest, entry)] == ["9", "10", "11", "100"]
+    assert entry.spacing == 0  # nobody knows the seconds
+    assert "IMG_12.jpg: left out: not a photo" in result.stderr
+
+
+@pytest.fixture
+def albums(tmp_path: Path) -> Path:
+    """Two folders whose tables tell the order, one of them with seconds, and one folder without a table."""
+    root = tmp_path / "albums"
+    for name in ("b", "a", "d", "c", "extra"):
+        photo(root / "walk" / f"{name}.jpg", None)
+    (root / "walk" / "truth.csv").write_text("file,seconds\nb.jpg,0\na.jpg,2.5\nd.jpg,2.5\nc.jpg,6\n")
+    for name in ("3", "1", "2"):
+        photo(root / "trips" / "desk" / f"{name}.jpg", None)
+    (root / "trips" / "desk" / "truth.csv").write_text("\ufefffile,seconds,note\n2.jpg,,x\n3.jpg,4\n1.jpg\n", "utf-8")
+    photo(root / "other" / "1.jpg", None)
+    (root / "sets.csv").write_text("set,n,kind,note\nwalk,5,outdoors,a\ntrips/desk,3,objects,b\ngone,3,objects,c\n")
+    return root
+
+
+def test_a_table_in_each_folder_tells_the_order_and_another_one_the_kinds(albums: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result = made("photos", albums, "--truth", "csv", "--out", out, "--seq-len", "3,all")
+    manifest = read_manifest(out / "photos-all.jsonl")
+    assert manifest.seq_len is None
+    shown = [([Path(str(path)).stem for path in read_set(manifest, entry)], entry) for entry in manifest.sets]
+    assert [(names, entry.video, entry.kind, entry.spacing) for names, entry in shown] == [
+        (["2", "3", "1"], "trips/desk", "objects", 0.0),  # of the first and the last no seconds are known
+        (["b", "a", "d", "c"], "walk", "outdoors", 2.0),
+    ]
+    threes = read_manifest(out / "photos-n3.jsonl")
+    assert [(entry.video, entry.spacing) for entry in threes.sets] == [
+        ("trips/desk", 0.0),
+        ("walk", 1.25),
+        ("walk", 1.75),
+    ]
+    for name, reason in {
+        "walk/extra.jpg": "not listed in truth.csv",
+        "other": "no truth.csv in it",
+        "gone": "named in sets.csv, but no folder of photos",
+    }.items():
+        assert f"{name}: left out: {reason}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("walk/truth.csv", "name\nb.jpg\n", "walk/truth.csv: line 1 names no column file"),
+        ("walk/truth.csv", "", "walk/truth.csv: line 1 names no column file"),
+        ("walk/truth.csv", "file\nb.jpg\nx.jpg\n", "walk/truth.csv: line 3: no photo 'x.jpg' in the folder; correct"),
+        ("walk/truth.csv", "file\nb.jpg\n,\n", "walk/truth.csv: line 3: no photo '' in the folder"),
+        ("walk/truth.csv", "file\nb.jpg\nb.jpg\n", "walk/truth.csv: line 3 names b.jpg a second time; remove"),
+        ("walk/truth.csv", "file,seconds\nb.jpg,soon\n", "line 2: 'soon' is no number of seconds; correct it"),
+        ("walk/truth.csv", "file,seconds\nb.jpg,nan\n", "line 2: 'nan' is no number of seconds; correct it"),
+        ("walk/truth.csv", "file,seconds\nb.jpg,4\na.jpg,\nd.jpg,3\n", "line 4: 3 s comes after 4 s; put the lines in"),
+        ("walk/truth.csv", "file\n\udcff.jpg\n", "walk/truth.csv: cannot be read as a table"),
+        ("sets.csv", "set,note\nwalk,a\n", "sets.csv: line 1 names no column kind; needed are set, kind"),
+        ("sets.csv", "set,kind\nwalk,a\nwalk,b\n", "sets.csv: line 3 names walk a second time; remove one"),
+        ("sets.csv", "set,kind\nwalk,\n", "sets.csv: line 2 has no set or no kind; fill it in"),
+    ],
+)  # fmt: skip
+def test_a_broken_table_of_photos_is_one_line(albums: Path, tmp_path: Path, name: str, text: str, words: str) -> None:
+    (albums / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    check_error(run("photos", albums, "--truth", "csv", "--out", tmp_path / "out"), words)
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+
+
+def test_what_tells_the_order_is_one_of_three(albums: Path, tmp_path: Path) -> None:
+    result = run("photos", albums, "--truth", "luck", "--out", tmp_path / "out")
+    check_error(result, "--truth is one of times, names, csv; not 'luck'", 2)
+
+
 # Reading sets
 
 
@@ -523,6 +631,17 @@ def test_what_is_no_manifest_is_refused(tmp_path: Path, text: str) -> None:
         read_manifest(tmp_path / "m.jsonl")
     with pytest.raises(ImgorderError, match="cannot be read"):
         read_manifest(tmp_path / "none.jsonl")
+
+
+def test_a_manifest_of_whole_albums_has_sets_of_many_lengths(tmp_path: Path) -> None:
+    sets = (SetEntry("a", (1, 0), "test", "a", 0.0, kind="x"), SetEntry("b", tuple(range(9)), "test", "b", 0.5))
+    write_manifest(Manifest("photos", tmp_path, None, 0, sets), tmp_path / "m.jsonl")
+    assert read_manifest(tmp_path / "m.jsonl").sets == sets
+    write_manifest(
+        Manifest("photos", tmp_path, None, 0, (*sets, SetEntry("c", (1,), "test", "c", 1.0))), tmp_path / "m.jsonl"
+    )
+    with pytest.raises(ImgorderError, match="line 4 is not of a manifest"):
+        read_manifest(tmp_path / "m.jsonl")
 
 
 HEADER = {"version": 1, "dataset": "d", "root": "r", "seq_len": 3, "seed": 0}
@@ -624,7 +743,8 @@ def test_videos_that_are_all_unreadable_or_still_give_no_manifest(tmp_path: Path
     "options",
     [
         ("--seq-len", "2"),
-        ("--seq-len", "3-7"),
+        ("--seq-len", "3-1001"),
+        ("--seq-len", "all,2"),
         ("--seq-len", "many"),
         ("--spacing", "0"),
         ("--spacing", "4-2"),

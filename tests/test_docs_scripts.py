@@ -23,16 +23,17 @@ def evaluated(
     models: Sequence[str],
     accuracy: float,
     spacings: Sequence[float] = (1, 2),
-    n: int = 4,
+    n: int | None = 4,
     dataset: str = "made",
     permutations: int = 1,
     videos: Sequence[str] = ("a", "b"),
+    kind: str | None = None,
 ) -> dict[str, Any]:
     """What `imgorder evaluate --json` prints of models that are right so often, in percent."""
     table = np.full((len(videos), 1, 4), accuracy / 100)
     answers = Answers(tuple(videos), tuple(videos), table)
     facts: dict[str, Any] = {"sets": len(videos), "permutations": permutations, "accuracy": accuracy, "chance": 8.33}
-    facts |= dict.fromkeys(("accuracy_low", "accuracy_high", "kendall_tau", "adjacency", "ece"), 0.5)
+    facts |= dict.fromkeys(("accuracy_low", "accuracy_high", "kendall_tau", "adjacency", "ece"), 0.5) | {"kind": kind}
     measured = [
         Measured(Row(model, dataset, n, spacing, **facts), dict.fromkeys(videos, accuracy), answers)
         for spacing in spacings
@@ -95,6 +96,18 @@ def test_rows_alone_take_rows_of_single_spacings(merged: Callable[..., dict[str,
         *((4, 1, "path", 50), (4, 1, "one", 50)),
         *((4, 2, "path", 75), (4, 2, "one", 50), (4, 2, "one (4 votes)", 75)),
     ]
+
+
+def test_kinds_and_whole_albums_are_told_apart(merged: Callable[..., dict[str, Any]]) -> None:
+    def of_kinds(accuracy: float) -> dict[str, Any]:
+        parts = [evaluated(["path"], accuracy, [0], n=None, kind=kind) for kind in ("still", "moved", None)]
+        parts += [evaluated(["path"], accuracy, [1], n=12)]
+        every = {part: [each for results in parts for each in results[part]] for part in ("rows", "videos")}
+        return {"version": 1, **every}
+
+    result = merged(of_kinds(50), of_kinds(75))
+    told = [(row["seq_len"], row["kind"], row["accuracy"]) for row in result["rows"]]
+    assert told == [(12, None, 75), (None, None, 75), (None, "moved", 75), (None, "still", 75)]
 
 
 def test_models_that_are_all_measured_anew_may_be_shown_more(merged: Callable[..., dict[str, Any]]) -> None:
@@ -164,3 +177,23 @@ def test_tables_bear_a_model_that_lacks_a_case() -> None:
     full = Row("path", "d", 4, 1, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.5, 0.1, 8.33)
     rows = [full, replace(full, spacing=2), replace(full, model="other", accuracy=70.0)]
     assert "| 4 | other | 70.0 | – |" in load_script(ROOT / "docs" / "tables.py").accuracy_table(rows, with_paper=False)
+
+
+def test_the_tables_of_albums_tell_sizes_kinds_and_places() -> None:
+    tables = load_script(ROOT / "docs" / "tables.py")
+    path = Row("path", "photos", None, 0.0, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.25, 0.1, 0.0, "people", 0.3)
+    rows = [path, replace(path, model="other", seq_len=12, place_ece=0.04)]
+    lines = tables.albums_table(rows).splitlines()[2:]
+    assert lines == [
+        "| all | people | 9 | path | 50.0 (40.0 to 60.0) | 0.0 | 0.500 | 0.250 | – |",  # it is not calibrated
+        "| 12 | people | 9 | other | 50.0 (40.0 to 60.0) | 0.0 | 0.500 | 0.250 | 0.040 |",
+    ]
+    spaced = tables.albums_table([replace(path, kind=None, spacing=2.0)])
+    assert "| all | 2 | 9 | path |" in spaced
+    assert tables.albums_table([]) == "Not measured yet."
+
+
+def test_many_photos_are_told_beside_reading_them() -> None:
+    row = {"photos": 50, "model": "path", "search": "path", "read_s": 2.0, "order_s": 5.0, "read_mib": 100}
+    table = load_script(ROOT / "docs" / "tables.py").many_photos_table([row | {"order_mib": 150}])
+    assert table.splitlines()[2] == "| 50 | path | path | 2.0 s | 5.0 s | 2.5 | 100 MiB | 150 MiB | 1.5 |"

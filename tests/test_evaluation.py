@@ -5,9 +5,11 @@ import io
 import json
 import os
 import shutil
+import time
 import weakref
 from dataclasses import fields, replace
-from itertools import permutations
+from itertools import combinations, permutations
+from math import factorial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,18 @@ from typer.testing import CliRunner, Result
 from imgorder.cli import app
 from imgorder.datasets.manifest import Manifest, SetEntry, write_manifest
 from imgorder.evaluation.measure import Row, measure_all
-from imgorder.evaluation.metrics import adjacency, bootstrap_interval, expected_calibration_error, kendall_tau
+from imgorder.evaluation.metrics import (
+    adjacency,
+    bootstrap_interval,
+    expected_calibration_error,
+    kendall_tau,
+    right_places,
+)
 from imgorder.evaluation.sets import DavisWindows, TimedSet, davis_tensors, draw_listings, windows
 from imgorder.evaluation.tables import cell
 from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, preprocess, preprocess_set
+from imgorder.ordering import place_probabilities
 from imgorder.permutations import permutation_classes
 from tests.conftest import ROOT, is_one_error, load_script
 from tests.stand_in import StandIn
@@ -159,6 +168,37 @@ def test_rank_correlation_and_neighbours_are_up_to_reversal() -> None:
     assert adjacency((1, 3, 0, 2)) == 0
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_rank_correlation_is_what_counting_pairs_gives(seed: int) -> None:
+    order = np.random.default_rng(seed).permutation(3 + 20 * seed).tolist()
+    pairs = list(combinations(order, 2))
+    rising = sum(a < b for a, b in pairs) / len(pairs)
+    assert kendall_tau(order) == pytest.approx(max(rising, 1 - rising) * 2 - 1)
+
+
+def test_rank_correlation_of_500_photos_takes_no_time() -> None:
+    order = np.random.default_rng(0).permutation(500).tolist()
+    start = time.perf_counter()
+    for _ in range(10):
+        kendall_tau(order)
+    assert time.perf_counter() - start < 1  # counted pair by pair it would be several
+
+
+def test_a_place_is_right_where_nothing_is_missing_or_swapped() -> None:
+    assert right_places((0, 1, 2, 3)).tolist() == right_places((3, 2, 1, 0)).tolist() == [1, 1, 1]
+    assert right_places((0, 1, 3, 4, 2, 5)).tolist() == [1, 0, 1, 0, 0]
+    # The last two are neighbours, but the wrong way round in an order that rises, and so are the first in one that
+    # falls.
+    assert right_places((0, 1, 2, 4, 3)).tolist() == [1, 1, 0, 0]
+    assert right_places((3, 4, 2, 1, 0)).tolist() == [0, 0, 1, 1]
+    # Of many photos, a long part that is turned round is wrong at and beside its two ends.
+    turned = [*range(10), *range(19, 9, -1), *range(20, 30)]
+    assert np.flatnonzero(right_places(turned) == 0).tolist() == [9, 10, 18, 19]
+    # Neither direction has more pairs: three agree with each.
+    assert right_places((1, 2, 3, 0)).tolist() == [0.5, 0.5, 0]
+    assert right_places((2, 3, 0, 1)).tolist() == [0, 0, 0]
+
+
 def test_calibration_error() -> None:
     right = np.array([True] * 8 + [False] * 2)
     assert expected_calibration_error(np.full(10, 0.8), right) == pytest.approx(0)
@@ -173,6 +213,61 @@ def test_the_interval_is_over_videos_not_over_sets() -> None:
     low, high = bootstrap_interval(hits, np.arange(400))
     assert 0.7 < low < 0.75 < high < 0.8
     assert bootstrap_interval(hits, np.zeros(400, int)) == (0.0, 1.0)  # one source: nothing is known
+
+
+def test_sets_of_any_length_and_whole_sequences_are_measured(davis: Path) -> None:
+    options = ("--model", "path", "--spacing", "1,2", "--json")
+    document = json.loads(evaluate(davis, "--seq-len", "4,9,all", *options).stdout)
+    rows = document["rows"]
+    assert [(row["seq_len"], row["spacing"], row["sets"]) for row in rows] == [
+        (4, 1, 9 + 6),
+        (4, 2, 6 + 3),
+        (9, 1, 4 + 1),
+        (None, 1, 2),
+        (None, 2, 2),
+    ]
+    found = {(row["seq_len"], row["spacing"]): row for row in rows}
+    assert found[9, 1]["chance"] == found[None, 1]["chance"] == 0
+    assert found[None, 2]["chance"] == pytest.approx(100 * np.mean([2 / factorial(5), 2 / factorial(6)]), abs=0.01)
+    assert all(document["videos"][index]["accuracy"]["slide"] == 100 for index in (2, 3, 4))
+    assert found[9, 1]["accuracy"] == 80  # but of noise nobody knows the order
+    assert 0.8 < found[9, 1]["kendall_tau"] < 1
+    assert 0.8 < found[9, 1]["adjacency"] < 1
+    assert all(0 <= row["place_ece"] <= 1 for row in [*rows, *document["pooled"]])
+    table = evaluate(davis, "--seq-len", "all", "--model", "path", "--spacing", "2").stdout
+    assert "| davis-2 | all | 2 | path | " in table
+
+
+def test_places_are_calibrated_where_they_are_right_as_often_as_they_say(davis: Path) -> None:
+    sure, sets = np.exp(5) / (np.exp(5) + 11), list(windows(davis_tensors(davis), 4, 2))
+    blind = replace(load_model("path"), networks={4: Network(Positional())})
+    (measured,) = measure_all([blind], "made", sets, 4, 2, permutations=None)
+    listed = list(permutations(range(4)))
+    right = np.mean([right_places(listing) for listing in listed])
+    # As often as the answer's class is right, and a share of the eleven others, a place is: all have the same one.
+    says = place_probabilities((0, 1, 2, 3), np.where(np.arange(12), (1 - sure) / 11, sure))
+    assert measured.row.place_ece == pytest.approx(np.mean(says) - right, abs=1e-4)
+    assert measured.answers.places.shape == (len(sets) * 24 * 3, 2)
+
+
+def test_photos_are_told_apart_by_kind_and_pooled(davis: Path, tmp_path: Path) -> None:
+    slide, noise = (f"JPEGImages/480p/{name}" for name in ("slide", "noise"))
+    sets = [
+        SetEntry(slide, tuple(range(12)), "test", "s", 0.5, kind="moved | by hand"),
+        SetEntry(slide, (0, 4, 8, 11), "test", "t", 0.0, kind="moved | by hand"),
+        SetEntry(noise, tuple(range(9)), "test", "n", 0.0, kind="still"),
+        SetEntry(slide, (11, 6, 2), "test", "u", 3.0),
+    ]
+    write_manifest(Manifest("photos", davis, None, 0, tuple(sets)), tmp_path / "m.jsonl")
+    document = json.loads(evaluate(tmp_path / "m.jsonl", "--model", "path", "--json").stdout)
+    rows = [(row["kind"], row["spacing"], row["sets"], row["accuracy"]) for row in document["rows"]]
+    assert rows == [(None, 3.0, 1, 100.0), ("moved | by hand", 0.5, 2, 100.0), ("still", 0.0, 1, 0.0)]
+    (pooled,) = document["pooled"]
+    assert (pooled["seq_len"], pooled["sets"], pooled["accuracy"]) == (None, 4, 75.0)
+    assert {video["kind"] for video in document["videos"]} == {None, "still", "moved | by hand"}
+    table = evaluate(tmp_path / "m.jsonl", "--model", "path").stdout
+    assert "| photos | moved \\| by hand | all | 0.5 | path | 100.0 (" in table
+    assert "| photos | still | all | – | path | 0.0 (" in table
 
 
 def test_the_command_compares_models_with_the_baseline(davis: Path) -> None:
@@ -403,7 +498,10 @@ def test_a_manifest_is_evaluated_by_its_split(davis: Path, tmp_path: Path) -> No
         (("--json", "--csv"), 2),
         (("--pooled", "--csv"), 2),
         (("--per-video", "--csv"), 2),
-        (("--seq-len", "7"), 2),
+        (("--seq-len", "2"), 2),
+        (("--seq-len", "every"), 2),
+        (("--seq-len", "9", "--permutations", "all"), 2),
+        (("--seq-len", "all", "--permutations", "all"), 2),
         (("--spacing", "50"), 1),
         (("--model", "nothing"), 1),
     ],

@@ -442,13 +442,22 @@ def test_a_block_that_goes_on_in_another_segment_is_read_and_refused() -> None:
 
 @pytest.mark.parametrize("kind", [0, 14, 0xFF05])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_directory_that_begins_with_an_impossible_type_is_refused(order: str, kind: int) -> None:
-    """Some readers give such a directory up, and would not see the time."""
+def test_an_impossible_type_before_the_time_is_refused(order: str, kind: int) -> None:
+    """Some readers give such a directory up, at the first one or after a few, and would not see the time."""
     odd = {0x0001: (kind, 1, b"abcd")}
     for block in (exif_segment(order, {}, odd), exif_segment(order, odd), exif_segment(order, odd, IN_IFD0)):
-        refused(block, "begins with an impossible type")
-    behind = {0x0100: (SHORT, 1, b"\1\1"), 0x0101: (kind, 1, b"abcd")}
-    fits(inserted(jpeg(), exif_segment(order, behind, behind)))
+        refused(block, f"has an impossible type, {kind}")
+    second = {0x0000: (SHORT, 1, b"\1\1"), **odd}
+    for block in (exif_segment(order, {}, second), exif_segment(order, second), exif_segment(order, second, IN_IFD0)):
+        refused(block, f"has an impossible type, {kind}")
+    last = {0x0000: (SHORT, 1, b"\1\1"), 0xFFFF: (kind, 1, b"abcd")}
+    refused(exif_segment(order, {}, {}, first={**IN_IFD0, **second}), f"has an impossible type, {kind}")
+    for block in (  # where the time stands before it, or does not stand, it is kept
+        exif_segment(order, last, last),
+        exif_segment(order, last, {0x0000: (SHORT, 1, b"\1\1"), **IN_IFD0, **DECIMALS, 0xFFFF: (kind, 1, b"abcd")}),
+        exif_segment(order, {}, IN_IFD0, gps=odd, first=odd),
+    ):
+        fits(inserted(jpeg(), block))
 
 
 @pytest.mark.parametrize("order", ["<", ">"])

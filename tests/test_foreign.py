@@ -16,6 +16,7 @@ from imgorder.changes import journal
 from imgorder.changes.plan import write_plan
 from imgorder.changes.undo import recover
 from imgorder.errors import ImgorderError
+from tests.conftest import APPLY
 from tests.renaming import command, done, fill, plan_of, refused, shoot, snapshot, without_journals, write_order
 
 RUN = "20240101-000000-aaaaaa"
@@ -50,7 +51,11 @@ def test_an_unfinished_journal_of_another_user_is_named_and_not_followed(tmp_pat
     folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
     file = plant(folder, {"a.jpg": "b.jpg", "b.jpg": "a.jpg", "c.jpg": "bobs_choice.exe"})
     os.chown(file, BOB, BOB)
-    for arguments in (("undo", folder, "--recover"), ("undo", folder), ("rename", "--order", order, "--apply")):
+    for arguments in (
+        ("undo", folder, "--recover"),
+        ("undo", folder),
+        ("rename", "--order", order, *APPLY),
+    ):
         (line,) = refused(folder, *arguments)
         assert f"{file.name}: a rename (2024-05-01 12:00:00) of another user, user {BOB}, is not finished" in line
     listed = command("undo", folder, "--list")
@@ -69,7 +74,7 @@ def test_another_users_finished_run_stands_in_nobodys_way_and_is_not_taken_back(
     assert "a rename or undo has used this name" in refused(folder, "rename", "--order", order)[0]
     order.write_text(order.read_text())  # the order is younger than that run
     before = without_journals(snapshot(folder))
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     done("undo", folder)
     assert without_journals(snapshot(folder)) == before
 
@@ -78,7 +83,7 @@ def test_another_users_finished_run_stands_in_nobodys_way_and_is_not_taken_back(
 def test_another_user_cannot_say_that_a_run_of_mine_is_undone(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
     before = without_journals(snapshot(folder))
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     (mine,) = journal.read_history(folder).runs
     names = {move.old: move.new for move in mine.moves}
     file = folder / f".imgorder-{RUN}.jsonl"
@@ -112,7 +117,7 @@ def test_a_draft_of_another_user_is_not_worth_a_word(tmp_path: Path) -> None:
     fill(folder, {f".imgorder-{RUN}.part.jsonl": b"{"})
     assert "was interrupted here" in refused(folder, "rename", "--order", order)[0]
     os.chown(folder / f".imgorder-{RUN}.part.jsonl", BOB, BOB)
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners")
@@ -170,7 +175,7 @@ def test_a_plan_from_a_file_passes_the_checks_of_one_that_is_made(
     (tmp_path / "out").mkdir()
     plan = plan_of(folder, {"b.jpg": "c.jpg", old.format(above=tmp_path): new}, tmp_path / "out" if copied else None)
     write_plan(plan, tmp_path / "plan.json")
-    lines = refused(folder, "rename", "--plan", tmp_path / "plan.json", "--apply")
+    lines = refused(folder, "rename", "--plan", tmp_path / "plan.json", *APPLY)
     assert any(reason in line for line in lines), lines
     assert os.listdir(tmp_path / "out") == []
 
@@ -188,7 +193,7 @@ def test_a_plan_from_a_file_names_whole_paths_and_photos(tmp_path: Path, monkeyp
         )
     ):
         write_plan(spoilt, tmp_path / f"{number}.json")
-        (line,) = refused(folder, "rename", "--plan", f"{number}.json", "--apply")
+        (line,) = refused(folder, "rename", "--plan", f"{number}.json", *APPLY)
         assert reason in line
     assert not (tmp_path / "copies").exists()
 
@@ -198,7 +203,7 @@ def test_an_order_reaches_nothing_outside_its_folder(tmp_path: Path, name: str) 
     folder, order = shoot(tmp_path, ["a.jpg", "b.jpg"])
     fill(tmp_path, {"secret.jpg": b"of somebody else"})
     write_order(tmp_path, folder, ["a.jpg", "b.jpg", name.format(above=tmp_path)])
-    (line,) = refused(folder, "rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    (line,) = refused(folder, "rename", "--order", order, "--copy-to", tmp_path / "out", *APPLY)
     assert "order.json: not an order" in line
 
 
@@ -242,7 +247,11 @@ def test_what_could_not_be_taken_back_steers_no_terminal(tmp_path: Path) -> None
 def test_nothing_in_an_order_or_plan_steers_a_terminal(tmp_path: Path, field: str) -> None:
     _, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"], **{field: ESCAPE})
     plan = tmp_path / "plan.json"
-    for arguments in (("--order", order), ("--order", order, "--plan", plan), ("--plan", plan, "--apply")):
+    for arguments in (
+        ("--order", order),
+        ("--order", order, "--plan", plan),
+        ("--plan", plan, *APPLY),
+    ):
         result = command("rename", *arguments)
         assert result.exit_code == 0, result.stderr
         assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in result.output.replace("\n", ""))
@@ -286,7 +295,7 @@ def test_a_folder_that_cannot_be_listed_any_more_is_one_line(
 ) -> None:
     """At each listing in turn: neither a traceback, nor a word on the output."""
     folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     listdir = os.listdir
     for arguments in (("undo", folder, "--list"), ("undo", folder)):
         for failing in range(1, 9):

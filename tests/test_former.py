@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from imgorder.changes.plan import read_plan
-from tests.conftest import EXAMPLE, ROOT
+from tests.conftest import APPLY, EXAMPLE, ROOT
 from tests.renaming import command, done, snapshot, without_journals
 
 FORMER = ROOT / "tests" / "former"
@@ -102,7 +102,7 @@ def test_a_plan_is_carried_out(tmp_path: Path) -> None:
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     content["digest"] = hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
     plan.write_text(json.dumps(content))
-    done("rename", "--plan", plan, "--apply")
+    done("rename", "--plan", plan, *APPLY)
     assert sorted(without_journals(snapshot(folder))) == ["001_c.jpg", "002_a.jpg", "002_a.xmp", "003_b.jpg"]
     done("undo", folder)
     assert without_journals(snapshot(folder)) == before(tmp_path)

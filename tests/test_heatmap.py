@@ -3,13 +3,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms
 from typer.testing import CliRunner, Result
@@ -17,13 +18,14 @@ from typer.testing import CliRunner, Result
 from imgorder.cli import app
 from imgorder.heatmaps.colormap import PATHS, make_colours
 from imgorder.heatmaps.grid import LABEL, MARGIN, TILE
-from imgorder.heatmaps.heatmap import maps_in_order, set_maps
+from imgorder.heatmaps.heatmap import SetMaps, maps_in_order, set_maps
 from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import upsample
 from imgorder.inference import cards as registry
 from imgorder.inference.predictor import Network, OrderingModel, load_model
-from imgorder.media.preprocess import Preprocessing, seen_box, to_pixels
-from tests.conftest import ROOT, load_script
+from imgorder.media.preprocess import DEFAULT, Preprocessing, seen_box, to_pixels
+from imgorder.ordering import Ordering, from_search
+from tests.conftest import ROOT, is_one_error, load_script
 from tests.stand_in import StandIn
 
 disc = load_script(ROOT / "benchmarks" / "disc.py")
@@ -583,3 +585,59 @@ def test_lightness_rises_evenly(name: str) -> None:
     assert (steps > -0.3).all()
     assert lightness[-1] - lightness[0] > 60
     assert np.abs(lightness - np.linspace(lightness[0], lightness[-1], 256)).max() < 12
+
+
+class Windows(StandIn):
+    """A network whose features are its input, and which notes how many photos it was shown at once."""
+
+    def __init__(self) -> None:
+        self.shown: set[int] = set()
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        self.shown.add(tensors.shape[1])
+        return {"features.stride2": tensors}
+
+
+def ordered(order: Sequence[int]) -> Ordering:
+    n = len(order)
+    return from_search(order, [0.9] * (n - 1), tuple(range(n)), search="path")
+
+
+@pytest.mark.parametrize("sizes", [(3,), (4,), (3, 4, 5, 6)])
+@pytest.mark.parametrize("n", [7, 9, 10, 31])
+def test_maps_of_any_number_of_photos_come_from_their_neighbours(n: int, sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(n)
+    tensors = rng.random((n, 3, 4, 4), dtype=np.float32)
+    backend = Windows()
+    model = OrderingModel("m", "stand-in", sizes, DEFAULT, dict.fromkeys(sizes, Network(backend)))
+    order = ordered(rng.permutation(n).tolist()).order
+    maps = maps_in_order(model, tensors, ordered(order)).layers["features.stride2"]
+    assert backend.shown == {max(sizes)}  # never all at once
+    expected = motion_maps("features.stride2", tensors, order)
+    assert np.abs(maps - expected).max() < 1e-6
+
+
+def test_layers_of_many_photos_are_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: list[str]) -> None:
+    n = 25
+    folder = save([Image.new("RGB", (40, 30), (9 * index, 0, 0)) for index in range(n)], tmp_path / "many")
+    maps = SetMaps(tuple(range(n)), {"features.stride8": np.ones((n, 4, 4), np.float32)}, None, DEFAULT)
+    monkeypatch.setattr("imgorder.heatmaps.heatmap.maps_in_order", lambda *a, **k: maps)
+    out = tmp_path / "maps"
+    result = heatmap(folder, "--out", out, "--layers", "--model", "path")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-2:] == [str(out / "layers-1.png"), str(out / "layers-2.png")]
+    heights = [Image.open(out / f"layers-{page}.png").height for page in (1, 2)]
+    assert 2000 < heights[1] < heights[0] < 5000
+    assert [int(text.split()[0]) for text in drawn if text[0].isdigit()] == list(range(1, n + 1))
+    assert len(list(out.glob("*.heat.jpg"))) == n
+
+
+def test_a_decision_of_too_many_photos_is_one_line_before_the_sorting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save([Image.new("RGB", (40, 30), (9 * index, 0, 0)) for index in range(7)], tmp_path / "seven")
+    monkeypatch.setattr("imgorder.heatmaps.heatmap.maps_in_order", lambda *a, **k: pytest.fail("sorted"))
+    result = heatmap(folder, "--out", tmp_path / "maps", "--decision", "--model", "path")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert is_one_error(result.stderr, "seven: 7 photos", "at most 6; give fewer, or leave out --decision")
+    assert not (tmp_path / "maps").exists()

@@ -63,3 +63,13 @@ def test_each_model_is_measured_on_its_own_photos(store: FrameStore, monkeypatch
     path, other = (each.row for each in measure_held_out([load_model("path"), large], store, [0, 1], [4], [2]))
     assert (path.model, other.model, path.sets, other.sets) == ("path", "large", 4, 4)
     assert set(shapes) == {(4, 3, 144, 144)}
+
+
+def test_whole_clips_are_one_set_each_and_any_size_is_measured(store: FrameStore) -> None:
+    whole = list(make_held_out_sets(store, [0, 1], None, 2))
+    assert [(each.video, len(each.tensors)) for each in whole] == [("wide", 5), ("high", 5)]
+    middles = normalise(np.stack([centre(store.frame(number)) for number in (0, 2, 4, 6, 8)]))
+    assert np.array_equal(whole[0].tensors, middles)
+    assert list(make_held_out_sets(store, [0, 1], None, 8)) == []  # two frames have no order
+    measured = measure_held_out([load_model("path")], store, [0, 1], [4, 9, None], [1])
+    assert [(each.row.seq_len, each.row.sets) for each in measured] == [(4, 4), (9, 2), (None, 2)]

@@ -10,13 +10,16 @@ import json
 import re
 import shutil
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from imgorder.changes.stamp import apply_stamps, make_stamps
 from imgorder.media.exif import set_capture_time
 from imgorder.media.facts import read_facts
+from tests.renaming import ordered
 from tests.test_exif import (
     COMMENT,
     FORMER,
@@ -100,6 +103,22 @@ def test_exiftool_sees_another_time_and_nothing_else(tmp_path: Path) -> None:
         assert warnings[1] <= warnings[0], name
 
 
+@pytest.mark.skipif(shutil.which("exiftool") is None, reason="no exiftool")
+def test_exiftool_sees_fractions_in_the_order_and_nothing_else(tmp_path: Path) -> None:
+    before, after = stamped_corpus(tmp_path, TIME.replace(microsecond=0))
+    names = sorted((file.name for file in after.iterdir()), key=lambda name: name[::-1])
+    apply_stamps(make_stamps([ordered(after, names)], None, timedelta(seconds=1), keep_seconds=True))
+    was, now = exiftool(before), exiftool(after)
+    for name in names:
+        old, new = was[name], now[name]
+        changed = {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+        assert {key.rpartition(":")[2] for key in changed} <= {"SubSecTimeOriginal", "SubSecDateTimeOriginal"}, name
+    tags = ("ExifIFD:DateTimeOriginal", "ExifIFD:SubSecTimeOriginal")
+    taken = {name: tuple(now[name].get(tag, "") for tag in tags) for name in names if tags[0] in now[name]}
+    assert len(set(taken.values())) == len(taken) > 10
+    assert sorted(taken, key=lambda name: taken[name]) == list(taken)
+
+
 @pytest.mark.skipif(shutil.which("exiv2") is None, reason="no exiv2")
 def test_exiv2_sees_another_time_and_nothing_else(tmp_path: Path) -> None:
     before, after = stamped_corpus(tmp_path)
@@ -154,11 +173,13 @@ def test_facts_are_read_as_exiftool_writes_them(kind: str, tmp_path: Path) -> No
     assert facts.unread == ""
 
 
-def stamped_corpus(home: Path) -> tuple[Path, Path]:
+def stamped_corpus(home: Path, former: datetime | None = None) -> tuple[Path, Path]:
+    """The photos before, and with another time; with ``former``, both with that time."""
     folders = home / "before", home / "after"
     for folder in folders:
         folder.mkdir()
     for name, data in corpus().items():
-        for folder, content in zip(folders, (data, set_capture_time(data, TIME)[0]), strict=True):
+        stamped = set_capture_time(data, former or TIME)[0]
+        for folder, content in zip(folders, (stamped if former else data, stamped), strict=True):
             (folder / f"{name.translate({ord('<'): 'little', ord('>'): 'big'})}.jpg").write_bytes(content)
     return folders

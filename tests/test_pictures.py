@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -22,10 +24,10 @@ from imgorder.inference.predictor import load_model
 from imgorder.media.photos import PhotoSet
 from imgorder.ordering import from_probabilities
 from imgorder.permutations import class_count, order_to_class
-from imgorder.pictures import animation, lettering
-from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small
-from imgorder.pictures.outputs import write_all
-from imgorder.pictures.sheet import draw_sheet
+from imgorder.pictures import animation, lettering, picture_job
+from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small, measure
+from imgorder.pictures.outputs import name_targets, write_all
+from imgorder.pictures.sheet import choose_layout, count_pages, draw_sheet
 from imgorder.sorting import SortedSet, Sorting
 from tests.conftest import EXAMPLE, open_the_way
 from tests.test_bad_input import as_nobody
@@ -53,6 +55,16 @@ def pixel(image: Image.Image, place: tuple[int, int]) -> tuple[int, ...]:
     colour = image.getpixel(place)
     assert isinstance(colour, tuple)
     return colour
+
+
+def sheet_of(pictures: Sequence[Image.Image], name: str) -> Image.Image:
+    layout = choose_layout(len(pictures), [picture.size for picture in pictures])
+    return draw_sheet(pictures, [name] * len(pictures), name, "note", layout)
+
+
+def frames_from(pictures: Sequence[Image.Image]) -> list[Image.Image]:
+    size = animation.frame_size([picture.size for picture in pictures], len(pictures), None)
+    return list(animation.make_frames(pictures, size))
 
 
 def nearest(pixel: Any) -> int:
@@ -87,7 +99,7 @@ def in_fixed_order(sets: Sequence[PhotoSet], *rest: Any) -> list[Sorting]:
         ordering = from_probabilities(probabilities, tuple(range(n)))
         ordering = ordering if ordering.order == order else ordering.reversed()
         result = SortedSet(photos, order, 0.875, "unknown", "known", "none", ordering=ordering)
-        return Sorting(result, ordering, load_model("path"), np.empty(0, np.float32), None, [])
+        return Sorting(result, ordering, load_model("path"), np.empty(0, np.float32), None, [], photos)
 
     return [known(photos) for photos in sets]
 
@@ -128,7 +140,7 @@ def test_a_sheet_names_photos_confidence_and_the_open_direction(
     assert run("sort", coloured, "--sheet", tmp_path / "out.png").exit_code == 0
     assert drawn == [
         "coloured",
-        "4 photos · confidence 87.5% · forward or backward is not known",
+        "4 photos · confidence 87.5% · likely · forward or backward is not known",
         *("1", "3.png", "2", "1.png", "3", "4.png", "4", "2.png"),
     ]
 
@@ -148,7 +160,7 @@ def test_a_sheet_of_several_folders_has_names_as_short_as_tell_them_apart(
 @pytest.mark.parametrize("n", [2, 3, 5, 6])
 @pytest.mark.parametrize("size", [(300, 400), (3000, 300), (1, 90)])
 def test_sheets_stay_within_the_limit(n: int, size: tuple[int, int]) -> None:
-    sheet = draw_sheet([plain(COLOURS[index], size) for index in range(n)], ["a"] * n, "title", "note")
+    sheet = sheet_of([plain(COLOURS[index], size) for index in range(n)], "a")
     assert 300 < max(sheet.size) <= LIMIT
 
 
@@ -201,11 +213,11 @@ def test_an_mp4_that_opencv_could_not_finish_is_an_error(
 
 
 def test_photos_of_several_sizes_share_a_canvas() -> None:
-    pictures = [plain("#d02020", (1280, 960)), plain("#20a030", (300, 400)), plain("#2040d0", (641, 361))]
-    assert canvas_size(pictures) == (1280, 1280)
-    assert canvas_size(pictures[::2]) == (1280, 960)
-    assert canvas_size([plain("red", (101, 75))]) == (102, 76)  # even, for videos
-    frames = animation.make_frames(pictures, pingpong=False)
+    sizes = [(1280, 960), (300, 400), (641, 361)]
+    assert canvas_size(sizes) == (1280, 1280)
+    assert canvas_size(sizes[::2]) == (1280, 960)
+    assert canvas_size([(101, 75)]) == (102, 76)  # even, for videos
+    frames = frames_from([plain(colour, size) for colour, size in zip(COLOURS, sizes, strict=False)])
     assert {frame.size for frame in frames} == {(1280, 1280)}
     assert frames[1].getpixel((100, 640)) == frames[0].getpixel((640, 100)) == (16, 16, 16)  # bars
     assert nearest(frames[1].getpixel((640, 3))) == 1  # enlarged until it fits
@@ -219,8 +231,7 @@ def test_bars_of_a_pixel_are_not_drawn() -> None:
 
 def test_back_and_forth_shows_no_end_twice() -> None:
     def shown(n: int) -> list[int]:
-        frames = animation.make_frames([plain(COLOURS[index]) for index in range(n)], pingpong=True)
-        return [nearest(middle(frame)) for frame in frames]
+        return [int(str(place)) for place in animation.play([Path(str(index)) for index in range(n)], pingpong=True)]
 
     assert shown(2) == [0, 1]
     assert shown(3) == [0, 1, 2, 1]
@@ -273,7 +284,7 @@ def test_strips_can_be_shown(tmp_path: Path, size: tuple[int, int]) -> None:
     Image.new("L", size, 100).save(tmp_path / "strip.png")
     small = load_small(tmp_path / "strip.png")
     assert max(small.size) == min(max(size), LIMIT)
-    frames = animation.make_frames([small, plain("red")], pingpong=False)
+    frames = frames_from([small, plain("red")])
     assert max(frames[0].size) <= LIMIT
 
 
@@ -336,7 +347,7 @@ def test_without_freetype_there_is_still_lettering(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(lettering, "_bundled", lambda size: bitmap())
     monkeypatch.setattr("imgorder.pictures.lettering.features.check", lambda feature: False)
     assert lettering.fit_text("caf\xe9 \u732b", 20, 1000)[0] == "caf\xe9 \\u732b"
-    assert draw_sheet([plain("red")] * 3, ["\u732b.jpg"] * 3, "\u732b", "note").width > 300
+    assert sheet_of([plain("red")] * 3, "\u732b.jpg").width > 300
 
 
 @pytest.mark.parametrize("width", [0, 40, 100, 300])
@@ -465,6 +476,8 @@ def pictures() -> Iterator[tuple[str, bytes]]:
     yield "CRW", b"II\x1a\0\0\0HEAPCCDR"
     yield "RAF", b"FUJIFILMCCD-RAW 0201"
     yield "JPEG XL", b"\xff\x0a\x00"
+    for kind, start in (("WMV", b"0&\xb2u\x8ef\xcf\x11"), ("MPEG", b"\0\0\1\xba"), ("FLV", b"FLV\1")):
+        yield kind, start
 
 
 @pytest.mark.parametrize(("option", "name"), [("--sheet", "x.png"), ("--sheet", "x.jpg"), ("--animate", "x.gif")])
@@ -588,9 +601,9 @@ def test_of_two_pictures_none_is_written_if_one_fails(
 ) -> None:
     real = animation.make_frames
 
-    def late(pictures: Sequence[Image.Image], pingpong: bool) -> list[Image.Image]:
+    def late(pictures: Iterable[Image.Image], size: tuple[int, int]) -> Iterator[Image.Image]:
         (tmp_path / "out.gif").write_text("someone else was faster")
-        return real(pictures, pingpong)
+        return real(pictures, size)
 
     monkeypatch.setattr(animation, "make_frames", late)
     result = run("sort", coloured, "--sheet", tmp_path / "out.png", "--animate", tmp_path / "out.gif")
@@ -735,3 +748,122 @@ def test_signals_are_as_they_were_after_writing(tmp_path: Path) -> None:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def many(folder: Path, n: int, size: tuple[int, int] = (40, 30)) -> Path:
+    """A folder of photos that get brighter, so that the shortest path is their order."""
+    folder.mkdir()
+    for index in range(n):
+        Image.new("RGB", size, (index * 250 // n, 90, 120)).save(folder / f"{index}.png")
+    return folder
+
+
+def test_a_sheet_of_many_photos_has_pages_whose_names_sort_right(tmp_path: Path, drawn: list[str]) -> None:
+    folder = many(tmp_path / "photos", 100)
+    out = tmp_path / "out"
+    out.mkdir()
+    result = run("sort", folder, "--model", "path", "--sheet", out / "o.png")
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "Written: " + ", ".join(str(out / f"o-{page}.png") for page in (1, 2, 3))
+    assert files_in(out) == {"o-1.png", "o-2.png", "o-3.png"}
+    sizes = [Image.open(out / f"o-{page}.png").size for page in (1, 2, 3)]
+    assert all(1000 < max(size) <= 2000 for size in sizes)
+    assert [text.split(" · ")[-1] for text in drawn if "page" in text] == [f"page {page} of 3" for page in (1, 2, 3)]
+    numbers = [text for text in drawn if text.isdigit()]  # whole, although three digits are wider than a disc
+    assert numbers == [str(number) for number in range(1, 101)]
+
+
+def test_names_of_pages_and_sets_are_told_apart() -> None:
+    def names(*pages: int) -> list[list[str]]:
+        return [[file.name for file in of_set] for of_set in name_targets(Path("o.png"), pages)]
+
+    assert names(1) == [["o.png"]]
+    assert names(1, 1) == [["o-1.png"], ["o-2.png"]]
+    assert names(2) == [["o-1.png", "o-2.png"]]
+    assert names(1, 3) == [["o-1.png"], ["o-2-1.png", "o-2-2.png", "o-2-3.png"]]
+    assert names(11)[0][::10] == ["o-01.png", "o-11.png"]
+
+
+def test_no_page_is_written_over_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = many(tmp_path / "photos", 49)
+    (tmp_path / "o-2.png").write_text("precious")
+    assert "o-2.png: exists already" in refused(folder, monkeypatch, "--sheet", tmp_path / "o.png")
+    plain("red").save(tmp_path / "o-2.png")
+    told = refused(folder, monkeypatch, "--sheet", tmp_path / "o.png", "--force")
+    assert "o-2.png: a picture or film that is not marked" in told
+
+
+def test_pages_among_the_photos_are_one_warning(tmp_path: Path) -> None:
+    folder = many(tmp_path / "photos", 49)
+    result = run("sort", folder, "--model", "path", "--sheet", folder / "o.png")
+    assert (result.exit_code, result.stderr.count("\n")) == (0, 1)
+    assert "o-1.png and 1 more: lie among the photos" in result.stderr
+
+
+@pytest.mark.parametrize("n", [7, 8, 9, 30, 97, 200, 481, 500])
+@pytest.mark.parametrize("size", [(4000, 3000), (300, 400), (3000, 300), (1, 90)])
+def test_sheets_of_any_number_can_be_seen(n: int, size: tuple[int, int]) -> None:
+    pages = count_pages(n)
+    on_page = -(-n // pages)
+    layout = choose_layout(on_page, [size])
+    sheet = draw_sheet([plain("red", (4, 3))] * on_page, ["a"] * on_page, "title", "note", layout)
+    assert pages <= n / 40 + 1
+    assert 1000 < max(sheet.size) <= (LIMIT if n <= 8 else 2000)
+    assert layout.cell >= 200
+    assert max(layout.tile) >= (180 if min(size) > 1 else 20)
+    assert layout.edge <= LIMIT or n > 8
+
+
+def test_animations_of_many_photos_are_smaller() -> None:
+    def size(n: int, most: int | None) -> tuple[int, int]:
+        return animation.frame_size([(1280, 960)] * 3, n, most)
+
+    assert size(6, 32_000_000) == size(500, None) == (1280, 960)
+    width, height = size(200, 32_000_000)
+    assert (width % 2, height % 2) == (0, 0)
+    assert 31_000_000 < 200 * width * height <= 32_000_000
+    assert width / height == pytest.approx(4 / 3, rel=0.01)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_an_animation_of_many_photos_shows_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setitem(picture_job.ANIMATIONS, suffix, (picture_job.ANIMATIONS[suffix][0], 60 * 20 * 14))
+    folder = many(tmp_path / "photos", 60)
+    assert run("sort", folder, "--model", "path", "--animate", tmp_path / f"o{suffix}").exit_code == 0
+    frames = list(frames_of(tmp_path / f"o{suffix}"))
+    assert (len(frames), frames[0].size) == (60, (18, 14))
+    reds = [pixel(frame, (9, 7))[0] for frame in frames]
+    assert abs(reds[0] - reds[-1]) > 200
+    assert max(abs(a - b) for a, b in pairwise(reds)) < 20
+
+
+def test_few_photos_are_in_memory_while_a_video_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cv2")
+    loaded: list[ref[Image.Image]] = []
+    most = 0
+
+    def watched(path: Path, limit: int) -> Image.Image:
+        nonlocal most
+        picture = load_small(path, limit)
+        loaded.append(ref(picture))
+        most = max(most, sum(each() is not None for each in loaded))
+        return picture
+
+    monkeypatch.setattr(picture_job, "load_small", watched)
+    folder = many(tmp_path / "photos", 60)
+    options = ("--sheet", tmp_path / "o.png", "--animate", tmp_path / "o.mp4", "--pingpong")
+    assert run("sort", folder, "--model", "path", *options).exit_code == 0
+    assert len(list(frames_of(tmp_path / "o.mp4"))) == 118
+    assert most <= 12
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_measured_upright(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name, size in (("large.jpg", (3001, 1501)), ("small.jpg", (300, 200)), ("png.png", (300, 200))):
+        plain("red", size).save(tmp_path / name, exif=exif)
+        measured, small = measure(tmp_path / name), load_small(tmp_path / name).size
+        assert measured == pytest.approx(small, abs=1)

@@ -30,7 +30,7 @@ from imgorder.changes.plan import read_plan, write_plan
 from imgorder.changes.template import parse_template
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
 from imgorder.names import undo_command
-from tests.conftest import ROOT, is_one_error
+from tests.conftest import APPLY, ROOT, is_one_error
 from tests.killing import Kill, killed, reached, refusing
 from tests.renaming import (
     command,
@@ -63,7 +63,7 @@ def test_photos_are_named_by_their_order(photos: Path) -> None:
     assert snapshot(photos) == before
     assert "Nothing was changed; --apply carries it out." in shown
     assert "not known from the pictures" in shown
-    applied = done("rename", photos, "--apply")
+    applied = done("rename", photos, *APPLY)
     digest = re.search(r"^Plan ([0-9a-f]{32})$", shown, re.MULTILINE)
     assert digest is not None
     assert digest[0] in applied  # what was shown is what was done
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_order(tmp_path: Path, text: str) -> None:
 def test_two_folders_are_two_runs(tmp_path: Path, photos: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(photos, other)
-    result = json.loads(done("rename", photos, other, "--apply", "--json"))
+    result = json.loads(done("rename", photos, other, *APPLY, "--json"))
     assert result["applied"] is True
     assert len(set(result["runs"])) == 2
     assert names_in(photos) == names_in(other)
@@ -154,13 +154,13 @@ def test_json_has_the_documented_shape(tmp_path: Path) -> None:
 def test_names_that_are_there_already_are_nothing_to_do(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     before = snapshot(folder)
-    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", "--apply")
+    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", *APPLY)
     assert snapshot(folder) == before
 
 
 def test_swaps_and_shifts_in_place(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
-    done("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    done("rename", "--order", order, "--template", "{index}{ext}", *APPLY)
     assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == {
         "1.jpg": b"content of '2.jpg'",
         "2.jpg": b"content of '3.jpg'",
@@ -172,14 +172,18 @@ def test_below_the_confidence_nothing_is_changed(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     before = snapshot(folder)
     plan = tmp_path / "plan.json"
-    for more in (("--apply",), ("--plan", plan), ("--apply", "--json")):
+    for more in (
+        (*APPLY,),
+        ("--plan", plan),
+        ("--apply", "--json"),
+    ):
         result = command("rename", "--order", order, "--min-confidence", "0.95", *more)
         assert result.exit_code == 3
         assert result.stderr.endswith("photos: confidence 0.9 is below 0.95; nothing was changed\n")
         assert "001_c.jpg" in result.stdout
         assert snapshot(folder) == before
         assert not plan.exists()
-    done("rename", "--order", order, "--min-confidence", "0.9", "--apply")
+    done("rename", "--order", order, "--min-confidence", "0.9", *APPLY)
     assert snapshot(folder) != before
 
 
@@ -201,7 +205,7 @@ def test_everything_that_changes_something_is_off_by_default(tmp_path: Path) -> 
 
 def test_no_photos_and_no_order_is_a_usage_error() -> None:
     assert command("rename").exit_code == 2
-    assert command("rename", "--apply").exit_code == 2
+    assert command("rename", *APPLY).exit_code == 2
 
 
 # Templates.
@@ -219,7 +223,7 @@ def test_no_photos_and_no_order_is_a_usage_error() -> None:
 )
 def test_templates(tmp_path: Path, template: str, expected: str) -> None:
     folder, order = shoot(tmp_path, ["c.JPG", "a.JPG", "b.JPG"])
-    done("rename", "--order", order, "--template", template, "--apply")
+    done("rename", "--order", order, "--template", template, *APPLY)
     assert expected in names_in(folder)
 
 
@@ -345,7 +349,7 @@ def test_characters_that_windows_refuses_are_refused_there(monkeypatch: pytest.M
 
 def test_one_name_for_two_photos(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    (line,) = refused(folder, "rename", "--order", order, "--template", "same{ext}", "--apply")
+    (line,) = refused(folder, "rename", "--order", order, "--template", "same{ext}", *APPLY)
     assert "same.jpg: c.jpg and a.jpg and b.jpg would all get this name; use {index}" in line
     accented = {"a.jpg": unicodedata.normalize("NFC", "É.jpg"), "b.jpg": unicodedata.normalize("NFD", "é.jpg")}
     (line,) = problems(folder, accented)
@@ -358,7 +362,7 @@ def test_a_name_that_is_taken(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     (folder / "001_c.jpg").write_bytes(b"precious")
     (folder / "002_a.jpg").symlink_to("nowhere")
-    lines = refused(folder, "rename", "--order", order, "--apply")
+    lines = refused(folder, "rename", "--order", order, *APPLY)
     assert len(lines) == 2
     assert "001_c.jpg: is there already" in lines[0]
 
@@ -408,10 +412,10 @@ def test_photos_of_one_set_in_different_folders(tmp_path: Path) -> None:
     folder = fill(tmp_path / "photos", {"a.jpg": b"a", "b.jpg": b"b"})
     fill(folder / "more", {"c.jpg": b"c"})
     order = write_order(tmp_path, folder, ["a.jpg", "b.jpg", "more/c.jpg"])
-    result = command("rename", "--order", order, "--apply")
+    result = command("rename", "--order", order, *APPLY)
     assert result.exit_code == 1
     assert "photos of one set lie in different folders (more/c.jpg); give one folder, or --copy-to" in result.stderr
-    done("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    done("rename", "--order", order, "--copy-to", tmp_path / "out", *APPLY)
     assert names_in(tmp_path / "out") == ["001_a.jpg", "002_b.jpg", "003_c.jpg"]
     assert (folder / "more" / "c.jpg").exists()
 
@@ -421,7 +425,7 @@ def test_a_link_is_renamed_itself(tmp_path: Path) -> None:
     fill(tmp_path / "elsewhere", {"real.jpg": b"real"})
     (folder / "c.jpg").symlink_to("../elsewhere/real.jpg")
     order = write_order(tmp_path, folder, ["c.jpg", "a.jpg", "b.jpg"])
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     assert os.readlink(folder / "001_c.jpg") == "../elsewhere/real.jpg"
     assert (tmp_path / "elsewhere" / "real.jpg").exists()
     done("undo", folder)
@@ -449,16 +453,16 @@ def test_a_plan_is_carried_out_as_it_was_written(tmp_path: Path, monkeypatch: py
     (tmp_path / "order.json").unlink()
     monkeypatch.delattr("imgorder.sorting.sort_photos")
     monkeypatch.chdir(tmp_path)
-    done("rename", "photos", "--plan", "plan.json", "--apply")
+    done("rename", "photos", "--plan", "plan.json", *APPLY)
     assert names_in(folder) == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]
-    lines = refused(folder, "rename", "--plan", plan, "--apply")
+    lines = refused(folder, "rename", "--plan", plan, *APPLY)
     assert "c.jpg: gone since the plan was made" in lines[0]
 
 
 def test_what_json_prints_is_a_plan_too(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     (tmp_path / "plan.json").write_text(done("rename", "--order", order, "--json"))
-    done("rename", "--plan", tmp_path / "plan.json", "--apply")
+    done("rename", "--plan", tmp_path / "plan.json", *APPLY)
     assert "001_c.jpg" in names_in(folder)
 
 
@@ -470,7 +474,7 @@ def test_a_plan_that_was_tampered_with(tmp_path: Path, old: str, new: str) -> No
     folder, plan = planned(tmp_path)
     assert old in plan.read_text()
     plan.write_text(plan.read_text().replace(old, new))
-    (line,) = refused(folder, "rename", "--plan", plan, "--apply")
+    (line,) = refused(folder, "rename", "--plan", plan, *APPLY)
     assert "plan.json: changed since it was written (its digest differs)" in line
 
 
@@ -478,7 +482,7 @@ def test_a_plan_that_was_tampered_with(tmp_path: Path, old: str, new: str) -> No
 def test_a_file_that_is_no_plan(tmp_path: Path, text: str) -> None:
     folder, plan = planned(tmp_path)
     plan.write_text(text)
-    (line,) = refused(folder, "rename", "--plan", plan, "--apply")
+    (line,) = refused(folder, "rename", "--plan", plan, *APPLY)
     assert "plan.json: not a plan" in line
 
 
@@ -496,7 +500,7 @@ def test_a_companion_of_a_nameless_photo_is_shown_as_one(tmp_path: Path) -> None
     photo, other = planned.files
     planned = replace(planned, files=(photo, replace(other, companion_of="")))
     write_plan(replace(plan, sets=(planned,)), tmp_path / "plan.json")
-    assert "1 photos and 1 files that belong to them" in done("rename", "--plan", tmp_path / "plan.json", "--apply")
+    assert "1 photos and 1 files that belong to them" in done("rename", "--plan", tmp_path / "plan.json", *APPLY)
 
 
 def test_a_plan_that_is_stale(tmp_path: Path) -> None:
@@ -504,7 +508,7 @@ def test_a_plan_that_is_stale(tmp_path: Path) -> None:
     (folder / "d.jpg").write_bytes(b"one more photo")
     (folder / "a.jpg").write_bytes(b"edited")
     (folder / "b.jpg").unlink()
-    lines = refused(folder, "rename", "--plan", plan, "--apply")
+    lines = refused(folder, "rename", "--plan", plan, *APPLY)
     names_each(lines, [("a.jpg", "changed since"), ("b.jpg", "gone since"), ("d.jpg", "not there when")])
     assert all(line.endswith("make a new one") for line in lines)
 
@@ -532,9 +536,9 @@ def test_options_that_make_a_plan_do_not_fit_one_that_is_made(tmp_path: Path) ->
         ("--no-companions",),
         ("--model", "x"),
     ):
-        assert command("rename", "--plan", plan, "--apply", *options).exit_code == 2
+        assert command("rename", "--plan", plan, *APPLY, *options).exit_code == 2
     other = fill(tmp_path / "other", {"x.jpg": b"x"})
-    (line,) = refused(other, "rename", other, "--plan", plan, "--apply")
+    (line,) = refused(other, "rename", other, "--plan", plan, *APPLY)
     assert "in the plan" in line
 
 
@@ -551,7 +555,7 @@ def test_companions_move_with_their_photo(tmp_path: Path) -> None:
     fill(folder, {name: name.encode() for name in (*extra, *others)})
     (folder / "IMG_2.mov").mkdir()
     before = {name: file.read_bytes() for file in folder.iterdir() if (name := file.name) and file.is_file()}
-    shown = done("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    shown = done("rename", "--order", order, "--template", "{index}{ext}", *APPLY)
     assert "3 photos and 8 files that belong to them" in shown
     moved = {
         "IMG_2.jpg": "1.jpg",
@@ -573,6 +577,9 @@ def test_companions_move_with_their_photo(tmp_path: Path) -> None:
     assert {name: content for name, (content, _) in without_journals(snapshot(folder)).items()} == before
 
 
+LONG = "a_little_red_balloon_that_flies_over_the_old_town"  # 49 characters
+
+
 @pytest.mark.parametrize(
     ("photo", "others"),
     [
@@ -591,13 +598,25 @@ def test_companions_move_with_their_photo(tmp_path: Path) -> None:
         ),
         ("PXL.MP.jpg", {"PXL.MP": "1.MP", "PXL.MP.jpg.json": "1.jpg.json"}),
         ("PXL.jpg", {"PXL.MP": "1.MP"}),
+        (f"{LONG}.jpg", {f"{LONG[:46]}.json": "1.jpg.json"}),
+        (f"{LONG[:46]}.jpg", {f"{LONG[:46]}.json": "1.jpg.json"}),
+        (f"{LONG[:44]}.jpg", {f"{LONG[:44]}.j.json": "1.jpg.json"}),
+        (f"{LONG[:45]}.jpg", {f"{LONG[:45]}..json": "1.jpg.json"}),
+        (f"{LONG[:42]}.jpg", {f"{LONG[:42]}.jpg.json": "1.jpg.json"}),
+        (f"{LONG[:40]}.jpg", {f"{LONG[:40]}.jpg.s.json": "1.jpg.s.json"}),
+        (f"{LONG[:47]}(2).jpg", {f"{LONG[:46]}(2).json": "1.jpg.json"}),
+        (f"{'ä' * 30}.jpg", {f"{'ä' * 23}.json": "1.jpg.json"}),
+        (f"{'ä' * 50}.jpg", {f"{'ä' * 46}.json": "1.jpg.json"}),
+        ("IMG_1234.HEIC", {"IMG_1234.AAE": "1.AAE", "IMG_O1234.AAE": "1_O.AAE", "._IMG_O1234.AAE": "._1_O.AAE"}),
+        ("1_img_1.jpg", {"1_IMG_O1.AAE": "1_O.AAE"}),
+        ("x.jpg", {"x_O.AAE": "1_O.AAE", "._x.jpg": "._1.jpg", "x.xmp": "1.xmp", "._x.xmp": "._1.xmp"}),
     ],
 )
 def test_companions_by_the_rules_of_other_programs(tmp_path: Path, photo: str, others: dict[str, str]) -> None:
     folder, order = shoot(tmp_path, [photo])
     fill(folder, {name: name.encode() for name in others})
     before = without_journals(snapshot(folder))
-    result = command("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    result = command("rename", "--order", order, "--template", "{index}{ext}", *APPLY)
     assert (result.exit_code, result.stderr) == (0, "")
     assert set(names_in(folder)) == {f"1{Path(photo).suffix}", *others.values()}
     for old, new in others.items():
@@ -620,6 +639,23 @@ def test_a_rule_that_may_mean_another_photo_gives_way() -> None:
     assert owners("P.MP", photos=("P.MP.jpg", "P.jpg")) == {"P.MP": ("P.MP.jpg",)}
     assert owners("a.jpg(2).json", photos=("a.jpg", "a(2).jpg")) == {"a.jpg(2).json": ("a(2).jpg",)}
     assert owners("a.NEF.pp3", "b.json", "a.json", "a.jpg.x.json", "_01.jpg.xmp") == {}
+    assert owners(f"{LONG[:45]}.json", f"{LONG[:47]}.json", f"{LONG[:46]}(2).json", photos=(f"{LONG}.jpg",)) == {}
+    two = (f"{LONG}.jpg", f"{LONG[:46]}.jpg")
+    assert owners(f"{LONG[:46]}.json", photos=two) == {f"{LONG[:46]}.json": two}
+    assert owners("IMG_O1.AAE", photos=("IMG_1.jpg", "IMG_O1.jpg")) == {"IMG_O1.AAE": ("IMG_O1.jpg",)}
+    assert owners("IMG_O2.AAE", "._b.jpg", "._a.xmp", "._._a.jpg", "._a", photos=("a.jpg", "IMG_1.jpg")) == {}
+
+
+def test_macos_moves_what_it_keeps_beside_a_file_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [each.name for each in find_companions(["a.jpg"], ["a.jpg", "._a.jpg"])] == ["._a.jpg"]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert find_companions(["a.jpg"], ["a.jpg", "._a.jpg"]) == []
+
+
+def test_a_companion_stays_as_it_is_beside_a_photo_that_does(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, ["IMG_1.jpg", "IMG_2(1).jpg"])
+    fill(folder, {"IMG_O1.AAE": b"edits", "img_1.XMP": b"more", "IMG_2.jpg(1).json": b"facts"})
+    assert "have these names already" in done("rename", "--order", order, "--template", "{stem}{ext}", *APPLY)
 
 
 def test_what_has_a_photos_name_and_stays_is_named(tmp_path: Path) -> None:
@@ -627,13 +663,18 @@ def test_what_has_a_photos_name_and_stays_is_named(tmp_path: Path) -> None:
     left = ["a.txt", "A.jpg~", "a_edit.psd", "a", "a.NEF.bak", "a-1 (copy).tiff.part"]
     others = ["ab.txt", "a1.txt", "notes.txt", ".a.txt", "c.txt", "a.xmp", "a (2).jpg"]
     fill(folder, {name: name.encode() for name in (*left, *others)})
-    for options in ((), ("--json",), ("--plan", tmp_path / "plan.json"), ("--copy-to", tmp_path / "out", "--apply")):
+    for options in (
+        (),
+        ("--json",),
+        ("--plan", tmp_path / "plan.json"),
+        ("--copy-to", tmp_path / "out", *APPLY),
+    ):
         (line,) = command("rename", "--order", order, *options).stderr.splitlines()
         assert line.startswith(f"imgorder: warning: {folder}: left behind, though named like photos")
         assert f": {', '.join(sorted(left))}; rename by hand" in line
     assert command("rename", "--order", order, "--no-companions").stderr == ""
     assert command("rename", "--order", order, "--template", "{stem}{ext}").stderr == ""  # none gets another name
-    result = command("rename", "--plan", tmp_path / "plan.json", "--apply")
+    result = command("rename", "--plan", tmp_path / "plan.json", *APPLY)
     assert (result.exit_code, result.stderr.splitlines()) == (0, [line])
     assert {*left, *others} - {"a.xmp"} <= {*names_in(folder)}
 
@@ -641,17 +682,17 @@ def test_what_has_a_photos_name_and_stays_is_named(tmp_path: Path) -> None:
 def test_companions_can_be_left_behind(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     fill(folder, {"a.CR3": b"raw"})
-    done("rename", "--order", order, "--no-companions", "--apply")
+    done("rename", "--order", order, "--no-companions", *APPLY)
     assert "a.CR3" in names_in(folder)
 
 
 def test_a_companion_of_two_photos_is_a_problem(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, ["a.jpg", "a.png", "b.jpg"])
     fill(folder, {"a.xmp": b"edits", "A.mov": b"film"})
-    lines = refused(folder, "rename", "--order", order, "--apply")
+    lines = refused(folder, "rename", "--order", order, *APPLY)
     assert len(lines) == 2
     assert "A.mov: belongs to a.jpg and a.png; leave one of them out, or give --no-companions" in lines[0]
-    done("rename", "--order", order, "--no-companions", "--apply")
+    done("rename", "--order", order, "--no-companions", *APPLY)
 
 
 def test_a_photo_of_the_set_is_never_a_companion() -> None:
@@ -671,7 +712,7 @@ def test_the_cut_ending_a_new_name(name: str, ending: str, stem: str) -> None:
 def test_companions_are_all_or_nothing(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     fill(folder, {"a.CR3": b"raw", "002_a.CR3": b"in the way"})
-    (line,) = refused(folder, "rename", "--order", order, "--apply")
+    (line,) = refused(folder, "rename", "--order", order, *APPLY)
     assert "002_a.CR3: is there already" in line
 
 
@@ -685,11 +726,11 @@ def test_copies_leave_the_originals_alone(tmp_path: Path) -> None:
         file.chmod(0o444)
     before = snapshot(folder)
     out = tmp_path / "out"
-    assert "Copied 4 files" in done("rename", "--order", order, "--copy-to", out, "--apply")
+    assert "Copied 4 files" in done("rename", "--order", order, "--copy-to", out, *APPLY)
     assert snapshot(folder) == before
     expected = {"001_c.jpg": "c.jpg", "002_a.jpg": "a.jpg", "002_a.CR3": "a.CR3", "003_b.jpg": "b.jpg"}
     assert snapshot(out) == {new: before[old] for new, old in expected.items()}
-    result = command("rename", "--order", order, "--copy-to", out, "--apply")
+    result = command("rename", "--order", order, "--copy-to", out, *APPLY)
     assert (result.exit_code, result.stderr.count("is there already; give another --copy-to")) == (1, 4)
 
 
@@ -697,7 +738,7 @@ def test_a_link_is_copied_as_the_photo_that_it_leads_to(tmp_path: Path) -> None:
     folder, _ = shoot(tmp_path, ["a.jpg", "b.jpg"])
     (folder / "c.jpg").symlink_to("a.jpg")
     order = write_order(tmp_path, folder, ["c.jpg", "b.jpg"])
-    done("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+    done("rename", "--order", order, "--copy-to", tmp_path / "out", *APPLY)
     assert not (tmp_path / "out" / "001_c.jpg").is_symlink()
     assert (tmp_path / "out" / "001_c.jpg").read_bytes() == (folder / "a.jpg").read_bytes()
 
@@ -737,7 +778,7 @@ def test_copies_are_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_copy_to_what_is_no_folder(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    assert "not a folder" in refused(folder, "rename", "--order", order, "--copy-to", order, "--apply")[0]
+    assert "not a folder" in refused(folder, "rename", "--order", order, "--copy-to", order, *APPLY)[0]
     missing = tmp_path / "no" / "where"
     assert "its parent folder is not there" in refused(folder, "rename", "--order", order, "--copy-to", missing)[0]
 
@@ -765,7 +806,7 @@ def test_any_bytes_are_a_name(tmp_path: Path) -> None:
     shown = done("rename", "--order", order, "--plan", plan)
     assert r"005_caf\xe9.CR3" in shown
     assert r"004_two\nlines.jpg" in shown
-    done("rename", "--plan", plan, "--apply")
+    done("rename", "--plan", plan, *APPLY)
     assert sorted(map(os.fsencode, names_in(folder))) == sorted(
         [*(b"%03d_%s" % (place, name) for place, name in enumerate(ODD, start=1)), b"005_caf\xe9.CR3"]
     )
@@ -781,7 +822,7 @@ def test_a_name_with_a_leading_dash_is_given_after_two_dashes(
 ) -> None:
     photos.rename(tmp_path / "-n")
     monkeypatch.chdir(tmp_path)
-    done("rename", "--apply", "--", "-n")
+    done("rename", *APPLY, "--", "-n")
     done("undo", "--", "-n")
 
 
@@ -801,18 +842,30 @@ def test_two_processes_on_one_folder(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "locked\n"
     try:
-        for arguments in (("rename", "--order", order, "--apply"), ("undo", folder), ("undo", folder, "--recover")):
+        for arguments in (
+            ("rename", "--order", order, *APPLY),
+            ("undo", folder),
+            ("undo", folder, "--recover"),
+        ):
             (line,) = refused(folder, *arguments)
             assert line.endswith("photos: another imgorder is changing this folder; wait until it has finished")
     finally:
         holder.communicate("go\n")
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
 
 
 def test_of_two_renames_at_once_one_wins(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     done("rename", "--order", order, "--plan", tmp_path / "plan.json")
-    arguments = [sys.executable, "-m", "imgorder", "rename", "--plan", str(tmp_path / "plan.json"), "--apply"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "imgorder",
+        "rename",
+        "--plan",
+        str(tmp_path / "plan.json"),
+        *APPLY,
+    ]
     both = [
         subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
         for _ in range(2)
@@ -841,8 +894,9 @@ def test_the_base_commands_import_neither_torch_nor_opencv(tmp_path: Path) -> No
         "import sys; from imgorder.cli import app\n"
         "folder, order = sys.argv[1:]\n"
         "start = ['--start', '2024-05-01 12:00:00']\n"
-        "for arguments in (['rename', '--order', order, '--apply'], ['undo', folder],\n"
-        "                  ['stamp', '--order', order, *start, '--apply'], ['undo', folder, '--list']):\n"
+        "for arguments in (['rename', '--order', order, '--apply', '--either-direction'], ['undo', folder],\n"
+        "                  ['stamp', '--order', order, *start, '--apply', '--either-direction'],\n"
+        "                  ['undo', folder, '--list']):\n"
         "    try: app(arguments)\n"
         "    except SystemExit as end: assert end.code == 0, end.code\n"
         "heavy = {'torch', 'torchvision', 'cv2', 'onnx', 'scipy', 'onnxruntime'} & set(sys.modules)\n"
@@ -879,7 +933,7 @@ def test_an_error_names_the_photo_and_not_its_hidden_name(tmp_path: Path, monkey
 
         monkeypatch.setattr(exclusive, "renameat2", failing)
         before = snapshot(folder)
-        result = command("rename", "--order", order, "--apply")
+        result = command("rename", "--order", order, *APPLY)
         assert result.exit_code == 1
         assert f"photos/{shown}: Input/output error; nothing was changed" in result.stderr
         assert snapshot(folder) == before
@@ -907,7 +961,15 @@ def test_more_folders_than_may_be_open_at_once(tmp_path: Path, most: int) -> Non
         f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, {most})); "
         "from imgorder.cli import main; main()"
     )
-    arguments = [sys.executable, "-c", code, "rename", "--order", str(tmp_path / "order.json"), "--apply"]
+    arguments = [
+        sys.executable,
+        "-c",
+        code,
+        "rename",
+        "--order",
+        str(tmp_path / "order.json"),
+        *APPLY,
+    ]
     result = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     for number in range(80):
@@ -952,10 +1014,10 @@ def test_the_photos_of_many_folders_are_looked_at_once_each(tmp_path: Path) -> N
 def test_companions_that_came_after_the_plan(tmp_path: Path) -> None:
     folder, plan = planned(tmp_path)
     (folder / "a.CR3").write_bytes(b"raw")
-    (line,) = refused(folder, "rename", "--plan", plan, "--apply")
+    (line,) = refused(folder, "rename", "--plan", plan, *APPLY)
     assert "a.CR3: belongs to a.jpg, but was not there when the plan was made; make a new one" in line
     done("rename", "--order", tmp_path / "order.json", "--no-companions", "--plan", tmp_path / "without.json")
-    done("rename", "--plan", tmp_path / "without.json", "--apply")
+    done("rename", "--plan", tmp_path / "without.json", *APPLY)
 
 
 def test_a_companion_of_a_photo_that_is_not_in_the_set(tmp_path: Path) -> None:
@@ -992,7 +1054,7 @@ def test_a_confidence_is_a_probability(tmp_path: Path, confidence: str) -> None:
     folder, order = shoot(tmp_path, NAMES)
     plan = tmp_path / "plan.json"
     plan.write_text(done("rename", "--order", order, "--json"))
-    for file, options in ((order, ("--order", order)), (plan, ("--plan", plan, "--apply"))):
+    for file, options in ((order, ("--order", order)), (plan, ("--plan", plan, *APPLY))):
         assert '"confidence": 0.9' in file.read_text()
         file.write_text(file.read_text().replace('"confidence": 0.9', f'"confidence": {confidence}'))
         (line,) = refused(folder, "rename", *options)
@@ -1005,7 +1067,7 @@ def test_a_confidence_is_a_probability(tmp_path: Path, confidence: str) -> None:
 def test_deep_and_empty_files(tmp_path: Path, text: str) -> None:
     folder, order = shoot(tmp_path, NAMES)
     order.write_text(text)
-    for options in (("--order", order), ("--plan", order, "--apply")):
+    for options in (("--order", order), ("--plan", order, *APPLY)):
         (line,) = refused(folder, "rename", *options)
         assert "order.json: not " in line
 
@@ -1054,7 +1116,7 @@ def test_ctrl_c_tells_which_sets_are_renamed_already(tmp_path: Path, monkeypatch
         real(source, target)
 
     monkeypatch.setattr(exclusive, "renameat2", interrupted)
-    result = command("rename", "--order", order, "--apply")
+    result = command("rename", "--order", order, *APPLY)
     assert result.exit_code == 130
     already, stopped = result.stderr.splitlines()
     assert f"{folders[0]} is renamed already; taken back by: imgorder undo {folders[0]} " in already
@@ -1090,7 +1152,7 @@ def test_an_order_finds_its_own_folder_however_they_are_listed(tmp_path: Path) -
 def test_an_order_is_not_taken_for_photos_that_only_have_the_same_names(tmp_path: Path) -> None:
     (one, two), _ = two_orders(tmp_path)
     order = write_order(tmp_path, one, ["b.jpg", "a.jpg", "c.jpg"])
-    (line,) = refused(two, "rename", two, "--order", order, "--apply")
+    (line,) = refused(two, "rename", two, "--order", order, *APPLY)
     assert f"{two}: not the photos of {order}, which are in {one}" in line
     one.rename(tmp_path / "moved")
     done("rename", tmp_path / "moved", "--order", order)
@@ -1099,7 +1161,7 @@ def test_an_order_is_not_taken_for_photos_that_only_have_the_same_names(tmp_path
 def test_folders_that_moved_are_told_apart_by_names_or_not_at_all(tmp_path: Path) -> None:
     folders, order = two_orders(tmp_path)
     moved = [folder.rename(tmp_path / f"moved {folder.name}") for folder in folders]
-    (line,) = refused(moved[0], "rename", *moved, "--order", order, "--apply")
+    (line,) = refused(moved[0], "rename", *moved, "--order", order, *APPLY)
     assert "names do not tell which of the given sets it is" in line
     (moved[1] / "b.jpg").rename(moved[1] / "d.jpg")
     record = json.loads(order.read_text())
@@ -1126,7 +1188,7 @@ def test_a_signal_to_end_is_taken_back_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: str
 ) -> None:
     folder, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
-    action = ["rename", "--order", str(order), "--apply"]
+    action = ["rename", "--order", str(order), *APPLY]
     if kind == "undo":
         done(*action)
         action = ["undo", str(folder)]
@@ -1159,7 +1221,16 @@ def test_a_signal_to_end_is_taken_back_at_once(
 def test_what_was_renamed_is_told_even_where_the_output_is_full(tmp_path: Path, options: list[str]) -> None:
     folder, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
     before = snapshot(folder)
-    arguments = [sys.executable, "-m", "imgorder", "rename", "--order", str(order), "--apply", *options]
+    arguments = [
+        sys.executable,
+        "-m",
+        "imgorder",
+        "rename",
+        "--order",
+        str(order),
+        *APPLY,
+        *options,
+    ]
     with open("/dev/full", "w") as full:
         result = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert result.returncode == 1
@@ -1174,7 +1245,7 @@ def test_what_was_renamed_is_told_even_where_the_output_is_full(tmp_path: Path, 
 
 def test_an_empty_name_for_copies_is_refused(tmp_path: Path) -> None:
     _, order = shoot(tmp_path, ["b.jpg", "a.jpg", "c.jpg"])
-    result = command("rename", "--order", order, "--copy-to", "", "--apply")
+    result = command("rename", "--order", order, "--copy-to", "", *APPLY)
     assert result.exit_code == 2
     assert "an empty name" in result.stderr
 
@@ -1220,7 +1291,7 @@ def test_a_plan_for_copies_knows_what_links_lead_to(tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     done("rename", "--order", order, "--copy-to", tmp_path / "copies", "--plan", plan)
     elsewhere.write_bytes(b"another picture")
-    result = command("rename", "--plan", plan, "--apply")
+    result = command("rename", "--plan", plan, *APPLY)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "a.jpg: changed since the plan was made; make a new one" in result.stderr
     assert not (tmp_path / "copies").exists()
@@ -1238,7 +1309,7 @@ def test_copies_are_made_where_a_file_system_takes_no_mode_or_times(
     monkeypatch.setattr(os, call, refusing(code))
     umask = os.umask(0o077)
     try:
-        result = command("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply")
+        result = command("rename", "--order", order, "--copy-to", tmp_path / "out", *APPLY)
     finally:
         os.umask(umask)
     assert result.exit_code == 0, result.stderr
@@ -1256,6 +1327,37 @@ def test_a_copy_that_fails_is_named_as_it_was_to_be_called(tmp_path: Path, monke
     folder, order = shoot(tmp_path, ["a.jpg", "b.jpg", "c.jpg"])
     monkeypatch.setattr(os, "utime", refusing(errno.EIO))
     before = snapshot(folder)
-    (line,) = command("rename", "--order", order, "--copy-to", tmp_path / "out", "--apply").stderr.splitlines()
+    (line,) = command("rename", "--order", order, "--copy-to", tmp_path / "out", *APPLY).stderr.splitlines()
     assert snapshot(folder) == before
     assert line.endswith("out/001_a.jpg: Input/output error; nothing was copied")
+
+
+@pytest.mark.parametrize(
+    ("template", "n", "first", "last"),
+    [
+        ("{index}", 9, "1", "9"),
+        ("{index}", 200, "001", "200"),
+        ("{index:03d}", 12, "001", "012"),
+        ("{index:03d}", 1200, "0001", "1200"),
+        ("{index:02}", 200, "001", "200"),
+        ("{index:d}", 200, "1", "200"),  # asked for without zeros
+        ("{index:>4}", 200, "   1", " 200"),
+        ("{index:x}", 200, "1", "c8"),
+    ],
+)
+def test_an_index_has_as_many_digits_as_the_photos_need(template: str, n: int, first: str, last: str) -> None:
+    names = [parse_template(template).fill({"index": index, "n": n}) for index in range(1, n + 1)]
+    assert (names[0], names[-1]) == (first, last)
+    if template not in ("{index:d}", "{index:x}"):
+        assert names == sorted(names)
+
+
+def test_of_many_photos_the_plan_tells_the_least_sure_place(tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(12):
+        Image.new("RGB", (40, 30), (20 * index, 90, 120)).save(folder / f"{index}.png")
+    result = command("rename", folder, "--model", "path", "--template", "{index}{ext}")
+    assert result.exit_code == 0, result.stderr
+    assert re.search(r"12 photos; least sure place \d+\.\d%, by path", result.stdout)
+    assert "01.png" in result.stdout

@@ -40,7 +40,7 @@ from imgorder.ordering import canonical_ranks
 from imgorder.permutations import order_to_class
 from imgorder.report import words
 from imgorder.report.compose import make_report
-from imgorder.report.embed import EDGE, MOST, encode_picture
+from imgorder.report.embed import EDGE, MOST, choose_size, encode_picture
 from imgorder.report.facts import Report
 from imgorder.report.markup import Html, fill
 from imgorder.report.page import make_page
@@ -96,8 +96,9 @@ class Page(HTMLParser):
         return [b64decode(each["src"].split(",")[1]) for each in self.all("img") if each["class"] == kind]
 
 
-def sorted_now(folder: Path, known: Known = Known()) -> Sorting:
-    (sorting,) = sort_sets(find_sets([folder]), ModelOptions(backend="onnx"), known)
+def sorted_now(folder: Path, known: Known = Known(), model: str | None = None) -> Sorting:
+    options = ModelOptions(backend="onnx") if model is None else ModelOptions(model)
+    (sorting,) = sort_sets(find_sets([folder]), options, known)
     return sorting
 
 
@@ -107,7 +108,9 @@ def page_of(tmp_path: Path) -> Any:
 
     def read(*arguments: str | Path) -> Page:
         out = tmp_path / "out.html"
-        result = write(*arguments, "--out", out, "--force")
+        # What is told of times here compares them with the pictures, which they then may not decide.
+        ignored = () if "--metadata" in arguments else ("--metadata", "ignore")
+        result = write(*arguments, *ignored, "--out", out, "--force")
         assert result.exit_code == 0, result.stderr
         assert result.stdout == f"{out}\n"
         return Page(out.read_text("utf-8"))
@@ -776,7 +779,7 @@ def test_an_empty_name_is_not_the_current_folder(
 def test_two_photos_are_refused(photos: Path, tmp_path: Path) -> None:
     result = write(photos / "img1.jpg", photos / "img2.jpg", "--out", tmp_path / "report.html")
     assert result.exit_code == 1
-    assert "a report needs 3 to 6" in result.stderr
+    assert "a report needs 3 of one scene, or more" in result.stderr
 
 
 def test_a_damaged_photo_leaves_no_report(photos: Path, tmp_path: Path) -> None:
@@ -983,3 +986,50 @@ def test_heat_maps_go_by_the_order_that_was_found(photos: Path, monkeypatch: pyt
     monkeypatch.setattr(OrderingModel, "order_tensors", lambda *a: pytest.fail("asked again"))
     maps = maps_in_order(sorting.model, sorting.tensors, sorting.ordering)
     assert maps.order == sorting.ordering.order
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A folder of twelve photos that get brighter; the middle two look the same."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for index in range(12):
+        level = 110 if index in (5, 6) else 20 * index
+        Image.new("RGB", (64, 48), (level, 90, 120)).save(folder / f"{index}.png")
+    return folder
+
+
+def test_of_many_photos_the_places_are_shown_instead_of_orders(many: Path, page_of: Any) -> None:
+    page = page_of(many, "--model", "path")
+    assert "The least sure places between two photos, 10 of 11, with shares:" in page.text
+    assert "Least sure place" in page.text
+    assert "Second choice" not in page.text
+    badges = [each for each in page.all("span") if each.get("class") == "order"]
+    assert len(badges) == 10
+    assert [each["loading"] for each in page.all("img")] == ["lazy"] * 12
+    assert len(page.pictures("photo")) == 12
+
+
+def test_of_many_photos_weak_places_are_marked_where_they_are(many: Path) -> None:
+    report = make_report(sorted_now(many, model="path"), Look())
+    report = replace(report, places=(0.99,) * 4 + (0.2,) + (0.7,) + (0.99,) * 5, words="a guess: x", baseline=(1,))
+    page = Page(make_page(report))
+    assert page.text.count("may not be the next after") == 1
+    assert "may not be the next after 5 (20.0%)" in page.text
+    assert "The order is a guess: x." in page.text
+    assert [each.numbers for each in report.weakest[:2]] == [(5, 6), (6, 7)]
+
+
+def test_times_of_many_photos_are_told_where_they_turn(many: Path) -> None:
+    taken = [NOON + timedelta(seconds=s) for s in (0, 1, 2, 4, 3, 5, 6, 7, 8, 9)]
+    said = words.describe_times(judge(taken))
+    assert said == ("The EXIF capture times contradict this order: time runs the other way between photos 4 and 5.")
+    assert words.describe_times(judge(taken[::-1])).endswith("between photos 6 and 7.")
+
+
+@pytest.mark.parametrize("pictures", [2, 12, 75, 400, 1000])
+def test_pictures_of_a_report_are_bounded_together(pictures: int) -> None:
+    edge, most = choose_size(pictures)
+    noise = np.random.default_rng(0).integers(0, 256, (edge * 3 // 4, edge, 3), np.uint8)
+    assert pictures * len(encode_picture(Image.fromarray(noise), most).jpeg) <= 9_000_000
+    assert (edge, most) == (EDGE, MOST) or edge >= 190

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 from imgorder.cli import app
+from imgorder.cli._show_order import print_tables
 from imgorder.inference.cards import cards
+from imgorder.media.photos import PhotoSet
+from imgorder.ordering import from_search
+from imgorder.sorting import SortedSet
 from tests.conftest import EXAMPLE, ROOT, is_one_error
 
 TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[
@@ -50,7 +55,8 @@ def test_the_example_is_ordered_right_and_left_alone() -> None:
 
 def test_json_has_the_documented_shape(photos: Path) -> None:
     result = sort_json(photos, "--classes", "all")
-    assert set(result) == {"folder", "order", "confidence", "direction", "model", "backend", "votes", "classes"}
+    of_all = {"folder", "order", "confidence", "direction", "model", "backend", "votes", "classes"}
+    assert set(result) == of_all | {"words", "places", "reasons", "given", "search", "proven"}
     assert result["votes"] == 1
     assert result["folder"] == str(photos)
     assert result["direction"] == "unknown"
@@ -404,3 +410,35 @@ def test_the_backend_follows_what_is_there(monkeypatch: pytest.MonkeyPatch, inst
     monkeypatch.setattr(predictor, "_gpu_in_sight", lambda: True)
     expected = "torch" if "safetensors" in installed else "onnx"
     assert predictor.choose_backend(registry.find_card("default")) == expected
+
+
+def table_of(n: int, places: Sequence[float], capsys: pytest.CaptureFixture[str]) -> str:
+    photos = PhotoSet(Path("p"), tuple(Path("p") / f"{index}.jpg" for index in range(n)))
+    ordering = from_search(range(n), places, tuple(range(n)), search="path")
+    print_tables([SortedSet(photos, ordering.order, min(places), "given", "m", "onnx", ordering=ordering)], 2)
+    return capsys.readouterr().out
+
+
+def test_the_table_of_many_photos_shows_how_sure_each_place_is(capsys: pytest.CaptureFixture[str]) -> None:
+    out = table_of(12, [0.999, 0.26, 0.98, *[0.7] * 8], capsys)
+    rows = [line.strip("│").split("│") for line in out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows[:4]] == [
+        ["1", "0.jpg", ""],
+        ["2", "1.jpg", ">99%"],
+        ["3", "2.jpg", "? 26%"],
+        ["4", "3.jpg", "98%"],
+    ]
+    assert len(rows) == 12
+    assert "runner-up" not in out
+    assert "The order is a guess: photos 2 and 3 could be swapped" in out
+    assert out.startswith("p: 12 photos\n")  # no line of hundreds of names
+    assert "The order is sure." in table_of(500, [0.95] * 499, capsys)
+
+
+def test_long_names_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    photos = PhotoSet(Path("p"), tuple(Path("p") / f"{'long-' * 40}{index}.jpg" for index in range(9)))
+    ordering = from_search(range(9), [0.5] * 8, tuple(range(9)), search="path")
+    print_tables([SortedSet(photos, ordering.order, 0.5, "given", "m", "onnx", ordering=ordering)], 2)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines if line.startswith("│")) <= 80
+    assert sum("? 50%" in line for line in lines) == 8

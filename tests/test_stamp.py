@@ -21,6 +21,7 @@ from imgorder.changes.stamp import apply_stamps, parse_start, parse_step
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.media import exif
 from imgorder.media.exif import read_capture_time, set_capture_time
+from tests.conftest import APPLY
 from tests.killing import refusing
 from tests.renaming import (
     command,
@@ -55,7 +56,7 @@ def test_times_follow_the_order_and_go_back_to_the_byte(photos: Path) -> None:
     assert snapshot(photos) == before
     assert "2024-05-01 12:00:01.500000" in shown
     assert "Nothing was changed; --apply carries it out." in shown
-    done("stamp", photos, *AT, "--step", "500ms", "--reverse", "--apply")
+    done("stamp", photos, *AT, "--step", "500ms", "--reverse", *APPLY)
     stamped = snapshot(photos)
     assert {name: stamped[name][1] for name in before} == {name: mtime for name, (_, mtime) in before.items()}
     taken = times(photos)
@@ -65,7 +66,7 @@ def test_times_follow_the_order_and_go_back_to_the_byte(photos: Path) -> None:
     ]
     import json
 
-    order = json.loads(done("sort", photos, "--json", "--reverse"))["sets"][0]["order"]
+    order = json.loads(done("sort", photos, "--json", "--reverse", "--metadata", "ignore"))["sets"][0]["order"]
     assert sorted(order, key=lambda name: str(taken[name])) == order
     for name in before:  # Pillow and piexif read what was written
         fields = Image.open(photos / name).getexif().get_ifd(0x8769)
@@ -84,7 +85,7 @@ def test_mode_and_attributes_are_kept(tmp_path: Path) -> None:
     except OSError:
         attributes = False
     before = (folder / "0.jpg").stat()
-    for arguments in (("stamp", "--order", order, *AT, "--apply"), ("undo", folder)):
+    for arguments in (("stamp", "--order", order, *AT, *APPLY), ("undo", folder)):
         done(*arguments)
         status = (folder / "0.jpg").stat()
         assert stat.S_IMODE(status.st_mode) == 0o640
@@ -99,13 +100,13 @@ def test_times_that_are_there_are_kept_unless_told(tmp_path: Path) -> None:
         file = folder / f"{index}.jpg"
         file.write_bytes(set_capture_time(file.read_bytes(), datetime(2020, 1, index + 1))[0])
     before = snapshot(folder)
-    lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
+    lines = refused(folder, "stamp", "--order", order, *AT, *APPLY)
     names_each(lines, [("2.jpg", "2020-01-03 00:00:00"), ("0.jpg", "2020-01-01 00:00:00")])
     assert all("--overwrite-times" in line for line in lines)
     shown = done("stamp", "--order", order, *AT, "--overwrite-times")
     assert "2020-01-01 00:00:00" in shown
     assert snapshot(folder) == before
-    done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    done("stamp", "--order", order, *AT, "--overwrite-times", *APPLY)
     assert times(folder)["2.jpg"] == datetime(2024, 5, 1, 12)
     done("undo", folder)
     assert without_journals(snapshot(folder)) == before
@@ -117,7 +118,7 @@ def test_zones_that_differ_are_told(tmp_path: Path) -> None:
         set_zone(folder / f"{index}.jpg", zone)
     assert "time zones differ" not in done("stamp", "--order", order, *AT)
     set_zone(folder / "1.jpg", "-01:30")
-    shown = done("stamp", "--order", order, *AT, "--apply")
+    shown = done("stamp", "--order", order, *AT, *APPLY)
     assert "Their time zones differ and stay as they are" in shown
     assert "2.jpg UTC+02:00, 1.jpg UTC-01:30, 0.jpg UTC+02:00" in shown
     zones = [Image.open(folder / f"{index}.jpg").getexif().get_ifd(0x8769)[0x9011] for index in range(3)]
@@ -133,9 +134,9 @@ def set_zone(file: Path, zone: str) -> None:
 
 def test_the_same_times_again_are_nothing_to_do(tmp_path: Path) -> None:
     folder, order = stampable(tmp_path)
-    done("stamp", "--order", order, *AT, "--apply")
+    done("stamp", "--order", order, *AT, *APPLY)
     before = snapshot(folder)
-    assert "have these times already" in done("stamp", "--order", order, *AT, "--apply")
+    assert "have these times already" in done("stamp", "--order", order, *AT, *APPLY)
     assert snapshot(folder) == before
 
 
@@ -154,13 +155,13 @@ def test_what_cannot_be_stamped_is_told_at_once(tmp_path: Path) -> None:
         ("2.jpg", "chmod u+w"),
         ("twin.jpg", "leave one of them out"),
     ]
-    names_each(refused(folder, "stamp", "--order", order, *AT, "--apply"), reasons)
+    names_each(refused(folder, "stamp", "--order", order, *AT, *APPLY), reasons)
 
 
 def test_below_the_confidence_nothing_is_changed(tmp_path: Path) -> None:
     folder, order = stampable(tmp_path)
     before = snapshot(folder)
-    result = command("stamp", "--order", order, *AT, "--min-confidence", "0.95", "--apply")
+    result = command("stamp", "--order", order, *AT, "--min-confidence", "0.95", *APPLY)
     assert (result.exit_code, snapshot(folder)) == (3, before)
     assert "imgorder: unsure: " in result.stderr
 
@@ -263,14 +264,14 @@ def test_content_that_reads_back_otherwise_is_taken_back(tmp_path: Path, monkeyp
 def test_a_change_that_could_not_be_undone_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = stampable(tmp_path)
     monkeypatch.setattr(exif, "restore_segment", lambda data, segment: data)
-    lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
+    lines = refused(folder, "stamp", "--order", order, *AT, *APPLY)
     assert all("cannot be stamped (the change could not be taken back exactly)" in line for line in lines)
 
 
 def test_undo_refuses_photos_that_changed_since(tmp_path: Path) -> None:
     folder, order = stampable(tmp_path)
     before = snapshot(folder)
-    done("stamp", "--order", order, *AT, "--apply")
+    done("stamp", "--order", order, *AT, *APPLY)
     (folder / "0.jpg").write_bytes((folder / "0.jpg").read_bytes() + b"edited")
     (folder / "1.jpg").unlink()
     result = command("undo", folder)
@@ -291,7 +292,7 @@ def test_what_is_saved_while_a_photo_is_stamped_is_not_lost(tmp_path: Path, monk
         return real(self, name)
 
     monkeypatch.setattr(Folder, "read", meanwhile)
-    result = command("stamp", "--order", order, *AT, "--apply")
+    result = command("stamp", "--order", order, *AT, *APPLY)
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert "1.jpg: changed in the meantime by another program" in line
@@ -319,7 +320,7 @@ def test_a_time_that_is_not_understood_is_one(tmp_path: Path) -> None:
     (line,) = refused(folder, "stamp", "--order", order, *AT)
     assert "0.jpg: has a capture time that is not understood ('2024-05-01T12:00'); --overwrite-times" in line
     before = snapshot(folder)
-    done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    done("stamp", "--order", order, *AT, "--overwrite-times", *APPLY)
     done("undo", folder)
     assert without_journals(snapshot(folder)) == before
 
@@ -349,10 +350,10 @@ def test_a_time_in_another_place_is_kept_unless_told_and_then_all_are_set(tmp_pa
             data = data[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + data[2:]
         (folder / name).write_bytes(data)
     before = snapshot(folder)
-    lines = refused(folder, "stamp", "--order", order, *AT, "--apply")
+    lines = refused(folder, "stamp", "--order", order, *AT, *APPLY)
     both = "already (2001-02-03 04:05:06 and 2002-02-03 04:05:06)"
     names_each(lines, [("1.jpg", "already (2001-02-03 04:05:06)"), ("0.jpg", both)])
-    done("stamp", "--order", order, *AT, "--overwrite-times", "--apply")
+    done("stamp", "--order", order, *AT, "--overwrite-times", *APPLY)
     assert times(folder)["0.jpg"] == datetime(2024, 5, 1, 12, 0, 2)
     assert all(each.time == datetime(2024, 5, 1, 12, 0, 2) for each in exif.find_times((folder / "0.jpg").read_bytes()))
     done("undo", folder)
@@ -379,7 +380,7 @@ def test_a_group_that_cannot_be_kept_is_let_go_but_not_an_owner(
         with monkeypatch.context() as patch:
             patch.setattr(os, "fstat", fstat)
             patch.setattr(os, "chown", chown)
-            result = command("stamp", "--order", order, *AT, "--apply")
+            result = command("stamp", "--order", order, *AT, *APPLY)
         assert result.exit_code == code, result.stderr
         if code:
             assert "photos/2.jpg: Operation not permitted; nothing was changed" in result.stderr
@@ -401,7 +402,7 @@ def test_of_two_photos_nothing_is_sure(tmp_path: Path) -> None:
 def test_no_more_people_may_read_the_journal_than_the_photos(tmp_path: Path) -> None:
     folder, order = stampable(tmp_path)
     (folder / "1.jpg").chmod(0o640)
-    done("stamp", "--order", order, *AT, "--apply")
+    done("stamp", "--order", order, *AT, *APPLY)
     done("undo", folder)
     modes = [stat.S_IMODE(file.stat().st_mode) for file in folder.glob(".imgorder-*.jsonl")]
     assert modes == [0o640, 0o640]
@@ -422,7 +423,10 @@ def test_what_a_folder_grants_new_files_is_not_granted_for_photos(tmp_path: Path
         pytest.skip("no access lists here")
     (folder / "new").touch()
     assert "system.posix_acl_access" in os.listxattr(folder / "new")
-    commands: list[list[str | Path]] = [["stamp", "--order", order, *AT, "--apply"], ["undo", folder]]
+    commands: list[list[str | Path]] = [
+        ["stamp", "--order", order, *AT, *APPLY],
+        ["undo", folder],
+    ]
     for arguments in commands:
         done(*arguments)
         for file in folder.glob("*.jpg"):
@@ -447,7 +451,7 @@ def test_a_file_system_that_takes_no_mode_or_times_is_told(
         monkeypatch.setattr(os, "fchmod", refuse, raising=False)
     umask = os.umask(0o022)
     try:
-        stamped = command("stamp", "--order", order, *AT, "--apply")
+        stamped = command("stamp", "--order", order, *AT, *APPLY)
         mode = stat.S_IMODE((folder / "0.jpg").stat().st_mode)
         undone = command("undo", folder)
     finally:
@@ -466,6 +470,6 @@ def test_an_error_of_the_disk_is_not_taken_for_a_file_system_without_modes(
     folder, order = stampable(tmp_path)
     monkeypatch.setattr(os, "utime", refusing(errno.EIO))
     before = snapshot(folder)
-    (line,) = command("stamp", "--order", order, *AT, "--apply").stderr.splitlines()
+    (line,) = command("stamp", "--order", order, *AT, *APPLY).stderr.splitlines()
     assert snapshot(folder) == before
     assert "Input/output error; nothing was changed" in line

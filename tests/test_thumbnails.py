@@ -22,7 +22,7 @@ from imgorder.errors import PhotoError
 from imgorder.pictures import graphics as terminal
 from imgorder.pictures import sixel
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.graphics import TILE, draw_strip
+from imgorder.pictures.graphics import TILE, choose_tile, draw_strip
 
 
 def sort(*arguments: str | Path) -> Result:
@@ -126,13 +126,13 @@ def test_sixels_of_a_photo_are_its_reduced_colours(scene: list[Image.Image]) -> 
 @pytest.mark.parametrize("shape", [(400, 300), (300, 400), (1000, 100)])
 def test_a_strip_fits_and_shows_photos_from_left_to_right(n: int, width: int, shape: tuple[int, int]) -> None:
     pictures = [Image.new("RGB", shape, (40 * place + 30, 90, 200)) for place in range(n)]
-    strip = draw_strip(pictures, width)
+    strip = draw_strip(pictures, choose_tile([shape] * n, n, width))
     assert strip.width <= max(width, n * 5)
     assert strip.height <= TILE[1]
     if width > 100:
         centres = [strip.getpixel(((2 * place + 1) * strip.width // (2 * n), strip.height // 2)) for place in range(n)]
         assert centres == [picture.getpixel((0, 0)) for picture in pictures]
-    assert draw_strip([Image.new("RGB", (40, 30))] * 3, 1280).height == 30  # never enlarged
+    assert choose_tile([(40, 30)] * 3, 3, 1280) == (40, 30)  # never enlarged
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,8 @@ def test_a_terminal_shows_the_photos_in_order(
     code, shown, told = in_a_terminal("sort", photos, "--thumbnails", *options, pixels=pixels, **environment)
     assert (code, told) == (0, "")
     order = json.loads(sort(photos, "--json").stdout)["sets"][0]["order"]
-    strip = draw_strip([load_small(photos / name, max(TILE)) for name in order], width)
+    pictures = [load_small(photos / name, max(TILE)) for name in order]
+    strip = draw_strip(pictures, choose_tile([picture.size for picture in pictures], len(pictures), width))
     assert width - 4 * 4 <= strip.width <= width or strip.height == TILE[1]
     assert terminal.ENCODERS[protocol](strip) in shown
     assert DECODERS[protocol](shown).size == strip.size  # one picture, by the protocol's rules
@@ -285,3 +286,17 @@ def test_a_photo_that_fails_on_the_way_to_the_terminal_leaves_no_sheet(
     assert result.exit_code == 1
     assert "img1.jpg: gone" in result.stderr
     assert not (tmp_path / "sheet.png").exists()
+
+
+def test_many_thumbnails_stand_in_rows_after_their_numbers(tmp_path: Path) -> None:
+    files = []
+    for index in range(30):
+        files.append(tmp_path / f"{index}.png")
+        Image.new("RGB", (400, 300), (8 * index, 90, 200)).save(files[-1])
+    lines = terminal.draw_thumbnails(files, "kitty", 640).split("\n")
+    assert lines[::2] == ["1 to 6", "7 to 12", "13 to 18", "19 to 24", "25 to 30"]
+    rows = [np.asarray(decode_kitty(line).convert("RGB")) for line in lines[1::2]]
+    assert {row.shape for row in rows} == {(77, 6 * 103 + 5 * 4, 3)}  # large enough to see something
+    assert [row[40, 50 + 107 * place, 0] for row in rows for place in range(6)] == [8 * index for index in range(30)]
+    assert terminal.draw_thumbnails(files[:13], "kitty", 640).split("\n")[::2] == ["1 to 6", "7 to 12", "13"]
+    assert "\n" not in terminal.draw_thumbnails(files[:8], "kitty", 640)

@@ -11,7 +11,7 @@ from PIL import Image
 torch = pytest.importorskip("torch")
 pytest.importorskip("cv2")
 
-from imgorder.datasets.manifest import read_manifest  # noqa: E402
+from imgorder.datasets.manifest import Manifest, SetEntry, read_manifest, write_manifest  # noqa: E402
 from imgorder.errors import ImgorderError, UsageError  # noqa: E402
 from imgorder.media.preprocess import Preprocessing, preprocess, to_pixels  # noqa: E402
 from imgorder.permutations import class_count, class_to_order  # noqa: E402
@@ -113,6 +113,11 @@ def test_data_that_cannot_be_used_are_refused(clips: Path, manifest: Path, tmp_p
         find_data([clips, manifest])
     with pytest.raises(ImgorderError, match="no videos"):
         find_data([tmp_path])
+    for n, what in ((12, "sets of 12"), (None, "whole albums")):
+        album = SetEntry("c0.avi", tuple(range(n or 9)), "train", "g0", 1.0)
+        write_manifest(Manifest("clips", clips, n, 0, (album,)), tmp_path / "album.jsonl")
+        with pytest.raises(ImgorderError, match=f"album.jsonl: has {what}; networks learn from sets of 3 to 6"):
+            find_data([tmp_path / "album.jsonl"])
     (tmp_path / "broken.avi").write_bytes(b"no video")
     with pytest.raises(ImgorderError, match="neither this nor any other"):
         open_store(find_data([tmp_path]), tmp_path / "frames", warn=lambda _: None)

@@ -27,7 +27,7 @@ from imgorder.changes.undo import list_runs, recover, undo
 from imgorder.errors import ImgorderError, ProblemsError
 from imgorder.names import show, undo_command
 from tests import killing
-from tests.conftest import EXAMPLE, is_one_error
+from tests.conftest import APPLY, EXAMPLE, is_one_error
 from tests.killing import Kill, killed, reached
 from tests.renaming import (
     START,
@@ -101,9 +101,9 @@ def test_a_certain_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_list(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
     assert done("undo", folder, "--list") == "no runs here\n"
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     done("undo", folder)
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     with killed(Kill(until=reached(folder, 2))):
         command("undo", folder)
     before = snapshot(folder)
@@ -234,14 +234,14 @@ def test_clocks_that_go_back_do_not_confuse_the_order(tmp_path: Path, monkeypatc
 def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: Path) -> None:
     before = snapshot(photos)
     with killed(Kill(until=reached(photos, 1))):
-        command("rename", photos, "--apply")
+        command("rename", photos, *APPLY)
     assert snapshot(photos) != before
     some = [file for file in photos.iterdir() if file.suffix == ".jpg"]
     commands: list[tuple[str | Path, ...]] = [
         ("rename", photos),
-        ("rename", photos, "--apply"),
-        ("rename", *some, "--apply"),
-        ("rename", photos, "--copy-to", photos.parent / "out", "--apply"),
+        ("rename", photos, *APPLY),
+        ("rename", *some, *APPLY),
+        ("rename", photos, "--copy-to", photos.parent / "out", *APPLY),
         ("stamp", photos, "--start", str(START)),
         ("undo", photos),
     ]
@@ -250,7 +250,7 @@ def test_an_interrupted_rename_stops_rename_stamp_and_undo_but_not_sort(photos: 
         assert re.search(r"photos: a rename \(.*\) was interrupted here; first run: imgorder undo .* --recover$", line)
     shown = command("sort", photos, "--json")
     assert shown.exit_code == 0
-    assert set(json.loads(shown.stdout)) == {"version", "sets"}
+    assert set(json.loads(shown.stdout)) == {"version", "sets", "problems"}
     warning = r"imgorder: warning: .*photos: a rename \(.*\) is under way or was interrupted here; .* --recover"
     assert re.fullmatch(warning, shown.stderr.splitlines()[0])
     for photo in [file for file in photos.iterdir() if file.suffix == ".jpg"]:
@@ -380,10 +380,10 @@ def test_a_recovery_that_can_go_neither_way_says_what_has_to_be_moved(tmp_path: 
 
 def test_an_order_file_of_a_renamed_folder_is_stale(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     assert refused(folder, "rename", "--order", order)
     write_order(tmp_path, folder, ["001_c.jpg", "002_a.jpg", "003_b.jpg"])
-    done("rename", "--order", order, "--template", "{index}{ext}", "--apply")
+    done("rename", "--order", order, "--template", "{index}{ext}", *APPLY)
 
 
 def test_inodes_that_change_by_the_rename_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,7 +457,7 @@ def test_a_file_that_cannot_be_looked_at_is_refused(tmp_path: Path, monkeypatch:
 def test_commands_to_paste_are_quoted(tmp_path: Path) -> None:
     folder = fill(tmp_path / "my photos; rm -rf '*'", {"a.jpg": b"a", "b.jpg": b"b", "c.jpg": b"c"})
     order = write_order(tmp_path, folder, ["a.jpg", "b.jpg", "c.jpg"])
-    shown = done("rename", "--order", order, "--apply")
+    shown = done("rename", "--order", order, *APPLY)
     told = re.search("taken back by: (.*)", shown)
     assert told is not None
     words = shlex.split(told[1])
@@ -478,13 +478,13 @@ def test_an_empty_folder_name_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 def test_an_order_file_that_is_older_than_a_rename_of_its_names(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
     again = ("rename", "--order", order, "--template", "{index}{ext}")
-    done(*again, "--apply")  # the same names, for other photos
+    done(*again, *APPLY)  # the same names, for other photos
     (line,) = refused(folder, *again)
     assert "2.jpg: a rename or undo has used this name since" in line
     assert line.endswith("sort again")
     done("undo", folder)
     done(*again)  # all is as it was
-    done(*again, "--apply")
+    done(*again, *APPLY)
     write_order(tmp_path, folder, ["2.jpg", "3.jpg", "1.jpg"])
     done("undo", folder)
     assert "2.jpg: a rename or undo" in refused(folder, *again)[0]
@@ -497,7 +497,7 @@ def test_an_order_file_is_stale_wherever_it_is_read_from(tmp_path: Path, monkeyp
     order.write_text(json.dumps(record))
     monkeypatch.chdir(folder)
     again = ("rename", "--order", order, "--template", "{index}{ext}")
-    done(*again, "--apply")
+    done(*again, *APPLY)
     monkeypatch.chdir(tmp_path)
     (line,) = refused(folder, "rename", folder, *again[1:])
     assert "2.jpg: a rename or undo has used this name since" in line
@@ -516,16 +516,16 @@ def test_a_folder_that_cannot_be_brought_to_disk_is_left_to_its_file_system(
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     done("undo", folder)
-    done("rename", "--order", order, "--copy-to", tmp_path / "copies", "--apply")
+    done("rename", "--order", order, "--copy-to", tmp_path / "copies", *APPLY)
     assert without_journals(snapshot(folder)) == before
 
 
 @pytest.mark.parametrize("kept", ["header", "half a record"])
 def test_a_journal_without_its_records_is_damaged(tmp_path: Path, kept: str) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    done("rename", "--order", order, "--apply")
+    done("rename", "--order", order, *APPLY)
     (file,) = folder.glob(".imgorder-*.jsonl")
     header, record, *_ = file.read_bytes().splitlines(keepends=True)
     file.write_bytes(header if kept == "header" else header + record[:20])
@@ -703,7 +703,7 @@ def test_an_order_file_is_stale_in_a_copy_whose_journals_have_coarser_times(tmp_
     folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
     again = ("rename", "--order", order, "--template", "{index}{ext}")
     os.utime(order, ns=(0, 1_700_000_000 * SECOND + 200))
-    done(*again, "--apply")
+    done(*again, *APPLY)
     (file,) = folder.glob("*.jsonl")
     os.utime(file, ns=(0, 1_700_000_000 * SECOND + 900))
     copy = copied(folder, tmp_path / "copy", SECOND)

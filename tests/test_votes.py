@@ -24,6 +24,7 @@ from imgorder.inference.predictor import Network, OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
 from imgorder.permutations import SIZES, class_count, order_to_class, permutation_classes
+from tests.conftest import APPLY
 from tests.stand_in import StandIn
 
 
@@ -207,7 +208,7 @@ def test_heat_maps_go_by_the_order_of_votes(
 
 def test_a_plan_is_carried_out_without_votes(photos: Path, tmp_path: Path) -> None:
     assert command("rename", photos, "--plan", tmp_path / "plan.json").exit_code == 0
-    assert command("rename", "--plan", tmp_path / "plan.json", "--apply", "--votes", "2").exit_code == 2
+    assert command("rename", "--plan", tmp_path / "plan.json", *APPLY, "--votes", "2").exit_code == 2
 
 
 @pytest.fixture

@@ -102,6 +102,8 @@ def find_name_problems(name: str) -> Iterator[str]:
 
 def _find_lost_names(file: Path, new: str) -> Iterator[str]:
     """Names by which neither imgorder nor other programs would find a file again."""
+    if file.name.startswith("._"):  # hidden already, and stays so
+        new = new.removeprefix("._")
     if new.startswith(".") and not new.startswith(PREFIX):
         yield f"{show(new)}: a hidden name, for {show(file)}; let --template begin with something else than a dot"
     elif new and os.path.splitext(new.rstrip(". "))[1].casefold() != os.path.splitext(file)[1].casefold():

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgorder.errors import PhotoError
+from imgorder.media.leftovers import AFTER_NAME, ENDINGS, RAW
 from imgorder.media.photos import SUFFIXES
 from imgorder.media.shots import Version, find_versions, keep_sure
-from imgorder.media.sidecars import TAKEOUT
+from imgorder.media.sidecars import TAKEOUT, TAKEOUT_ROOM
 from imgorder.names import fold_name, show
 
-# fmt: off
-RAW = (
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr",
-    ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".ori",
-    ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-)
-# fmt: on
-MOVING = (".mov", ".mp4", ".mp")  # Live Photos and motion photos
-# After a photo's stem come also edits of phones, XMP files, small pictures, spoken notes, and edits of Photoshop,
-# Canon's DPP, exiv2 and ON1.
-ENDINGS = (*RAW, *MOVING, ".aae", ".xmp", ".thm", ".wav", ".acr", ".vrd", ".dr4", ".exv", ".on1")
-# After the whole name of a photo or of its RAW file come XMP files, edits of RawTherapee, ART, DxO, Nikon's NX Studio
-# and ON1, and the original that ExifTool keeps.
-_AFTER_NAME = re.compile(r"(.+)(\.(?:xmp|pp3|arp|dop|nksc|on1)|_original)", re.IGNORECASE | re.DOTALL)
+_NUMBERED = re.compile(r"(.+)(\(\d+\))(\.[^.]+)", re.DOTALL)
 _LIVE = re.compile(r"(.+)(_HEVC\.MOV)", re.IGNORECASE | re.DOTALL)  # as iCloud's downloader names a Live Photo's video
 _VERSION = re.compile(r"(.+)(_\d\d)(\.[^.]+)(\.xmp)", re.IGNORECASE | re.DOTALL)  # darktable's further edits
+
+# What iOS keeps of a photo's first edit: IMG_1234.HEIC has IMG_O1234.AAE, which becomes NEW_O.AAE.
+_FIRST_EDIT = re.compile(r"(.*IMG_)O(\d+)(\.AAE)", re.IGNORECASE | re.DOTALL)
+_FIRST_EDIT_MOVED = re.compile(r"(.+)(_O\.AAE)", re.IGNORECASE | re.DOTALL)
+_DOUBLE = "._"  # before a file's whole name: what macOS keeps of it on cards and shares; macOS moves it by itself
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,7 @@ class Companion:
         after_stem: whether its name is the photo's stem and a tail, else the photo's whole name and a tail.
         tail: its ending or endings, spelt as they are.
         sure: whether only this photo can be meant by the rule that found it; where it is not, any other claim wins.
+        head: what stands before all that: ``._`` or nothing.
     """
 
     name: str
@@ -50,13 +46,14 @@ class Companion:
     after_stem: bool
     tail: str
     sure: bool = True
+    head: str = ""
 
     def new_name(self, new_photo: str) -> str:
         """What it is called when its photo is called something new."""
         stem = cut_ending(new_photo, os.path.splitext(self.photos[0])[1])
         if self.tail.lower() == ".mp":  # PXL_1.MP.jpg has PXL_1.MP
             stem = re.sub(r"\.mp$", "", stem, flags=re.IGNORECASE)
-        return (stem if self.after_stem else new_photo) + self.tail
+        return self.head + (stem if self.after_stem else new_photo) + self.tail
 
 
 @dataclass(frozen=True)
@@ -157,13 +154,25 @@ class _Folder:
     def __init__(self, photos: Sequence[str], others: Sequence[str]) -> None:
         self.by_stem: dict[str, list[str]] = defaultdict(list)
         self.by_name: dict[str, list[str]] = defaultdict(list)
+        self.by_cut: dict[tuple[str, str], list[str]] = defaultdict(list)  # by what Takeout leaves, and number
         for photo in photos:
             self.by_stem[fold_name(os.path.splitext(photo)[0])].append(photo)
             self.by_name[fold_name(photo)].append(photo)
+            numbered = _NUMBERED.fullmatch(photo)
+            for title, number in ((photo, ""), *([(numbered[1] + numbered[3], numbered[2])] if numbered else [])):
+                for cut in _cut_for_takeout(title):
+                    self.by_cut[cut, number].append(photo)
         self.others = set(map(fold_name, others))
 
     def claims(self, name: str) -> Iterator[Companion]:
         """A companion for each photo that a file may belong to."""
+        if name.startswith(_DOUBLE):
+            whole = name.removeprefix(_DOUBLE)
+            if sys.platform != "darwin" and not whole.startswith("."):
+                photos = (Companion(whole, (photo,), False, "") for photo in self.by_name.get(fold_name(whole), ()))
+                for each in (*photos, *(self.claims(whole) if fold_name(whole) in self.others else ())):
+                    yield replace(each, name=name, head=_DOUBLE)
+            return
         stem, ending = os.path.splitext(name)
         if ending.lower() in ENDINGS:
             yield from self._of_stem(name, stem, ending, sure=ending.lower() != ".mp")
@@ -171,12 +180,18 @@ class _Folder:
             yield from self._of_stem(name, name, ending)
         if match := _LIVE.fullmatch(name):
             yield from self._of_stem(name, match[1], match[2], sure=False)
-        if match := _AFTER_NAME.fullmatch(name):
+        if match := AFTER_NAME.fullmatch(name):
             yield from self._of_name(name, match[1], match[2])
         if match := TAKEOUT.fullmatch(name):
             whole, facts, number, json = match.groups(default="")
             stem, ending = os.path.splitext(whole)
             yield from self._of_name(name, stem + number + ending, facts + json)
+            for photo in self.by_cut.get((fold_name(match[1] + facts), number), ()):
+                yield Companion(name, (photo,), False, json, sure=False)
+        if match := _FIRST_EDIT.fullmatch(name):
+            yield from self._of_stem(name, match[1] + match[2], f"_O{match[3]}", sure=False)
+        if match := _FIRST_EDIT_MOVED.fullmatch(name):
+            yield from self._of_stem(name, match[1], match[2], sure=False)
         if match := _VERSION.fullmatch(name):
             stem, version, ending, xmp = match.groups()
             if fold_name(stem + version + ending) not in self.others:  # else it is that RAW file's own
@@ -194,6 +209,17 @@ class _Folder:
         stem, ending = os.path.splitext(whole)
         if ending.lower() in RAW and fold_name(whole) in self.others:
             yield from self._of_stem(name, stem, ending + tail)
+
+
+def _cut_for_takeout(title: str) -> set[str]:
+    """What Takeout may leave of a photo's name, folded: it is not known in which units it counts. Empty if it fits."""
+    title = unicodedata.normalize("NFC", title)
+    if len(title) <= TAKEOUT_ROOM // 4:
+        return set()
+    cuts = {title[:TAKEOUT_ROOM]}
+    for code, size in (("utf-8", 1), ("utf-16-le", 2)):
+        cuts.add(title.encode(code, "surrogatepass")[: TAKEOUT_ROOM * size].decode(code, "ignore"))
+    return {fold_name(cut) for cut in cuts if cut != title}
 
 
 def _is_photo(name: str) -> bool:

@@ -81,13 +81,23 @@ def _copy_all(folder: Folder, files: Sequence[tuple[Path, str]]) -> list[str]:
         folder.sync()
         return describe_refused(refused, folder.path)
     except BaseException:
-        for stage, (_, new) in zip(stages, files, strict=True):
-            status = folder.status(new) if stage in inodes else None
-            if status is not None and status.st_ino == inodes[stage]:
-                folder.remove(new)
-            if folder.status(stage) is not None:
+        for index, (stage, (_, new)) in enumerate(zip(stages, files, strict=True)):
+            if folder.status(stage) is not None:  # a link that was cut short leaves both names
                 folder.remove(stage)
+            if stage in inodes and _is_copy(folder, new, inodes[stage]):
+                taken = f"{PREFIX}{run}-{index:06d}"  # so is a photo named, which it is if it was saved there just now
+                folder.hide(new, taken)
+                if _is_copy(folder, taken, inodes[stage]):
+                    folder.hide(taken, stage)
+                    folder.remove(stage)
+                else:
+                    folder.rename(taken, new)
         raise
+
+
+def _is_copy(folder: Folder, name: str, inode: int) -> bool:
+    status = folder.status(name)
+    return status is not None and status.st_ino == inode
 
 
 def _copy(source: Path, target: str) -> tuple[int, dict[str, str]]:

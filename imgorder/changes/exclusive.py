@@ -20,27 +20,18 @@ _NO_LINK = {*_NO_FLAG, errno.EPERM, errno.EMLINK, errno.EACCES}
 
 
 def rename_exclusive(source: str, target: str) -> None:
-    """Give a file another name in its folder.
+    """Give a file with a hidden name of ours another name in its folder.
 
-    Where no system call does that in one step, the new name is linked and then the old one removed, unless another
-    program has put another file there meanwhile. Where there are no links either, the file is renamed after a look
-    whether the new name is free.
+    Where no system call does that in one step, the new name is linked and then the hidden one removed, under which no
+    other program saves anything. Where there are no links either, the file is renamed after a look whether the new
+    name is free.
 
     Raises:
         FileExistsError: if the new name is taken. What has it is left as it is.
         OSError: for any other reason; the file then has its old name (or, after a link, both).
     """
-    if sys.platform == "win32":
-        os.rename(source, target)  # Windows refuses a target that exists
+    if _rename_in_one_step(source, target):
         return
-    for rename in (renameat2, renamex_np):
-        try:
-            rename(source, target)
-            return
-        except OSError as error:
-            if error.errno not in _NO_FLAG:
-                raise
-    before = os.lstat(source)
     try:
         os.link(source, target, follow_symlinks=False)
     except NotImplementedError:  # this system links what a symbolic link points to, not the link
@@ -49,11 +40,41 @@ def rename_exclusive(source: str, target: str) -> None:
         if error.errno not in _NO_LINK:
             raise
     else:
-        # A program that saves a file writes a new one and renames it over the old one: that would be its only copy.
-        # Each name is compared with itself first, since on some FUSE file systems two names have two inodes.
-        if os.path.samestat(now := os.lstat(source), before) or os.path.samestat(now, os.lstat(target)):
-            os.unlink(source)
+        os.unlink(source)
         return
+    _rename_after_look(source, target)
+
+
+def hide(source: str, target: str) -> None:
+    """Take whatever has a name away from it, under a hidden name of ours, which no other program uses.
+
+    That is one step everywhere. A link and a removal of the old name are two, and what another program saved under it
+    between them would be removed, its only copy.
+
+    Raises:
+        FileExistsError: if the hidden name is taken.
+        OSError: for any other reason; the file then has its old name.
+    """
+    if not _rename_in_one_step(source, target):
+        _rename_after_look(source, target)
+
+
+def _rename_in_one_step(source: str, target: str) -> bool:
+    """Whether the system has a call for that, by which the file has its new name now."""
+    if sys.platform == "win32":
+        os.rename(source, target)  # Windows refuses a target that exists
+        return True
+    for rename in (renameat2, renamex_np):
+        try:
+            rename(source, target)
+            return True
+        except OSError as error:
+            if error.errno not in _NO_FLAG:
+                raise
+    return False
+
+
+def _rename_after_look(source: str, target: str) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
     os.rename(source, target)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from imgorder.changes.exclusive import rename_exclusive
+from imgorder.changes import exclusive
 from imgorder.errors import ImgorderError
 from imgorder.names import show
 
@@ -65,9 +65,14 @@ class Folder:
             return None
 
     def rename(self, old: str, new: str) -> None:
-        """Raises FileExistsError if the new name is taken."""
+        """Give a file with a hidden name another name. Raises FileExistsError if that is taken."""
         self.refuse_moved()
-        rename_exclusive(self.at(old), self.at(new))
+        exclusive.rename_exclusive(self.at(old), self.at(new))
+
+    def hide(self, name: str, hidden: str) -> None:
+        """Give whatever has a name a hidden one of ours, in one step. So nothing is removed that others save there."""
+        self.refuse_moved()
+        exclusive.hide(self.at(name), self.at(hidden))
 
     def replace(self, new: str, name: str) -> None:
         """Put one file in the place of another in one step."""
@@ -75,21 +80,30 @@ class Folder:
         os.replace(self.at(new), self.at(name))
 
     def remove(self, name: str) -> None:
-        """Remove a file of our own."""
+        """Remove a file of our own, which has a hidden name."""
         self.refuse_moved()
         os.unlink(self.at(name))
 
-    def remove_second_name(self, name: str, kept: str) -> None:
+    def remove_second_name(self, name: str, kept: str, hidden: str) -> None:
         """Remove one of two names of one file. A rename by link leaves both when it is cut short.
+
+        Args:
+            name: the one to be removed.
+            kept: the other one.
+            hidden: the file's hidden name, which it gets first unless it is this one; nobody saves anything there.
 
         Raises:
             ImgorderError: if they are two files; removing one would lose it.
         """
+        if name != hidden:
+            self.hide(name, hidden)
         self.refuse_moved()
-        one, other = os.lstat(self.at(name)), os.lstat(self.at(kept))
+        one, other = os.lstat(self.at(hidden)), os.lstat(self.at(kept))
         if (one.st_dev, one.st_ino) != (other.st_dev, other.st_ino) or one.st_nlink < 2:
+            if name != hidden:
+                self.rename(hidden, name)
             raise ImgorderError(f"{show(self.at(name))}: not the same file as {show(kept)}; look at both by hand")
-        os.unlink(self.at(name))
+        os.unlink(self.at(hidden))
 
     def write_new(self, name: str, data: bytes, mode: int = 0o644, group: int | None = None) -> None:
         """Write a new file; it is on disk when this returns.

@@ -44,6 +44,9 @@ MAX_BYTES, MAX_LINES = 256 << 20, 500_000
 UNBEGUN, BEGUN, DONE, BACK = "unbegun", "begun", "done", "back"
 
 
+_Digits = Annotated[int, Check(lambda digits: 1 <= digits <= 6, "a number from 1 to 6")]
+
+
 @dataclass(frozen=True)
 class Move:
     """A file that goes from its old name through a hidden one to its new name.
@@ -76,6 +79,7 @@ class Rewrite:
         stamps: whether the time is written (else the old block is).
         before, after: SHA-256 of the whole file.
         state: before.
+        digits: decimals of the time that are written at least.
         old, new, group: as of a `Move`.
     """
 
@@ -87,6 +91,7 @@ class Rewrite:
     before: str
     after: str
     state: Annotated[FileState, Inline]
+    digits: _Digits = 1
 
     group = None
     old = new = property(lambda self: self.name)

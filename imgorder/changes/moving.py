@@ -26,7 +26,7 @@ def move_all(folder: Folder, moves: Sequence[Move]) -> None:
         OSError: as soon as one cannot be moved; the others stay where they are then.
     """
     for move in moves:
-        folder.rename(move.old, move.stage)
+        folder.hide(move.old, move.stage)
     folder.sync()
     for move in moves:
         folder.rename(move.stage, move.new)
@@ -39,7 +39,7 @@ class _File:
 
     Attributes:
         inode: by which it is known.
-        names: all that it has; none if it is gone or changed.
+        names: all that it has, its hidden one first; none if it is gone or changed.
         doubtful: whether it could be one of several files.
     """
 
@@ -94,13 +94,15 @@ class MoveRecovery:
         there = [file for file in self._files if file.names][::-1]
         now: dict[_File, str] = {}
         for file in there:
-            now[file] = next(name for name in (targets[file], file.move.stage, *file.names) if name in file.names)
-            for second in set(file.names) - {now[file]}:
-                self._folder.remove_second_name(second, now[file])
+            seen = [name for name in dict.fromkeys(file.names) if name != file.move.stage]
+            now[file] = targets[file] if targets[file] in seen else next(iter(seen), file.move.stage)
+            for second in dict.fromkeys(file.names):  # the hidden name, if it is one, comes first
+                if second != now[file]:
+                    self._folder.remove_second_name(second, now[file], file.move.stage)
         self._folder.sync()
         for file in there:
             if now[file] not in (file.move.stage, targets[file]):
-                self._folder.rename(now[file], file.move.stage)
+                self._folder.hide(now[file], file.move.stage)
         self._folder.sync()
         for file in there:
             if now[file] != targets[file]:

@@ -212,7 +212,8 @@ def _plan_set(
         files.append(_plan_file(folder, name, new, None, copied))
         for companion in belonging.get(name, ()):
             old = os.path.join(os.path.dirname(name), companion.name)
-            files.append(_plan_file(folder, old, companion.new_name(new), name, copied))
+            called = companion.name if new == file.name else companion.new_name(new)
+            files.append(_plan_file(folder, old, called, name, copied))
     try:
         along = {file.old for file in files if file.companion_of is not None}
         whole_folder = look(folder).photos - along == set(names)

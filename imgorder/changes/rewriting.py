@@ -121,7 +121,7 @@ def _convert(folder: Folder, rewrite: Rewrite, data: bytes) -> bytes:
     path = folder.at(rewrite.name)
     try:
         if rewrite.stamps:
-            content = exif.set_capture_time(data, datetime.fromisoformat(rewrite.time))[0]
+            content = exif.set_capture_time(data, datetime.fromisoformat(rewrite.time), rewrite.digits)[0]
         else:
             content = exif.restore_segment(data, base64.b64decode(rewrite.segment, validate=True))
     except ValueError as error:

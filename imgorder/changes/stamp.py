@@ -1,4 +1,4 @@
-"""Capture times for photos in their order: one start, one step, written into each JPEG's EXIF block."""
+"""Capture times for photos in their order, written into each JPEG's EXIF block: from a start by steps, or fitting."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from imgorder.changes import journal, transaction
 from imgorder.changes.check import find_file_problems, find_folder_problems, find_hard_links, find_state_problem
 from imgorder.changes.folder import locked
 from imgorder.changes.journal import Rewrite, Run
+from imgorder.changes.new_times import NewTime, find_new_times
 from imgorder.changes.records import FileState, is_bare_name
 from imgorder.changes.rewriting import sha256
 from imgorder.errors import ImgorderError, ProblemsError, UsageError
+from imgorder.evidence.facts import Taken
 from imgorder.files import orderly_end
 from imgorder.media import exif
 from imgorder.media.tiff import ExifError
@@ -34,23 +36,22 @@ class Stamp:
     """One photo.
 
     Attributes:
+        name: of the file in the folder.
+        state: of the file.
         before: the capture time that it has, None if it has none that is understood.
         unread: the text of a capture time that is not understood, else empty.
         time: the one that it is to get.
         zone: of its capture time, which is left as it is; None if it names none.
-        rewrite: the change of the file, without a hidden name.
+        rewrite: the change of the file, without a hidden name; None if it is left as it is.
     """
 
+    name: str
+    state: FileState
     before: datetime | None
     unread: str
     time: datetime
     zone: timezone | None
-    rewrite: Rewrite
-
-    @property
-    def name(self) -> str:
-        """The file's name in the folder."""
-        return self.rewrite.name
+    rewrite: Rewrite | None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class StampPlan:
     def changing(self) -> tuple[Rewrite, ...]:
         """The changes of those files whose bytes change."""
         rewrites = (stamp.rewrite for stamp in self.stamps)
-        return tuple(rewrite for rewrite in rewrites if rewrite.before != rewrite.after)
+        return tuple(rewrite for rewrite in rewrites if rewrite and rewrite.before != rewrite.after)
 
 
 def parse_start(text: str) -> datetime:
@@ -91,15 +92,22 @@ def parse_step(text: str) -> timedelta:
 
 
 def make_stamps(
-    ordered: Sequence[SortedSet], start: datetime, step: timedelta, *, overwrite: bool = False
+    ordered: Sequence[SortedSet],
+    start: datetime | None,
+    step: timedelta,
+    *,
+    overwrite: bool = False,
+    keep_seconds: bool = False,
+    fill: bool = False,
 ) -> StampPlan:
     """Give each photo its time. Reads only.
 
     Args:
         ordered: one set.
-        start: of the first photo.
+        start: of the first photo; None to keep times that are there, and do what `find_new_times` does.
         step: from one photo to the next.
         overwrite: whether photos that have a capture time may get another.
+        keep_seconds, fill: see `find_new_times`; at least one where there is no start.
 
     Raises:
         UsageError: for several sets, and for times beyond the year 9999.
@@ -114,17 +122,25 @@ def make_stamps(
         raise ProblemsError([f"{show(folder)}: the photos lie in different folders; give one folder"])
     problems = list(find_folder_problems(folder))
     stamps = []
-    for index, name in enumerate(names):
+    if start is None:
+        given = find_new_times(photos.files, step, keep_seconds=keep_seconds, fill=fill, overwrite=overwrite)
+    else:
         try:
-            time = start + index * step
+            given = [NewTime(Taken(start + index * step, "EXIF"), False) for index in range(len(names))]
         except OverflowError:
             raise UsageError("--start and --step lead beyond the year 9999") from None
-        made = _plan_stamp(folder, name, time, overwrite)
+    for name, new in zip(names, given, strict=True):
+        if new.stays:
+            had = new.taken
+            state = FileState.of(os.lstat(folder / name))
+            stamps.append(Stamp(name, state, had.clock, "", had.clock, had.zone, None))
+            continue
+        made = _plan_stamp(folder, name, new.taken, overwrite, within_second=start is None)
         if isinstance(made, Stamp):
             stamps.append(made)
         else:
             problems += made
-    problems += find_hard_links(folder, ((stamp.name, stamp.rewrite.state) for stamp in stamps))
+    problems += find_hard_links(folder, ((stamp.name, stamp.state) for stamp in stamps))
     if problems:
         raise ProblemsError(problems)
     return StampPlan(Path(os.path.abspath(folder)), tuple(stamps))
@@ -146,16 +162,20 @@ def apply_stamps(plan: StampPlan) -> Run | None:
         history = journal.refuse_unfinished(plan.folder)
         problems = list(find_folder_problems(plan.folder))
         for stamp in plan.stamps:
-            changed = find_state_problem(plan.folder / stamp.name, stamp.rewrite.state)
-            problems += [changed] if changed else find_file_problems(plan.folder, stamp.name)
+            changed = find_state_problem(plan.folder / stamp.name, stamp.state)
+            problems += [changed] if changed else find_file_problems(plan.folder, stamp.name) if stamp.rewrite else ()
         if problems:
             raise ProblemsError(problems)
         return transaction.carry_out(folder, "stamp", plan.changing, history)
 
 
-def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Stamp | list[str]:
-    """A photo's stamp, or why it cannot have one."""
-    path = folder / name
+def _plan_stamp(folder: Path, name: str, taken: Taken, overwrite: bool, *, within_second: bool) -> Stamp | list[str]:
+    """A photo's stamp, or why it cannot have one.
+
+    Args:
+        within_second: whether a time of the same second is replaced without ``overwrite``.
+    """
+    path, time, digits = folder / name, taken.clock, max(len(taken.digits), 1)
     try:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
@@ -169,7 +189,10 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
     if hasattr(os, "geteuid") and os.geteuid() not in (0, status.st_uid):
         problems.append(f"{show(path)}: belongs to another user, who could not stay its owner; copy it first")
     places = exif.find_times(data)
-    others = dict.fromkeys(str(each.time) for each in places if each.time not in (None, time))
+    had = [each.time for each in places if each.time not in (None, time)]
+    if within_second:
+        had = [each for each in had if each and each.replace(microsecond=0) != time.replace(microsecond=0)]
+    others = dict.fromkeys(map(str, had))
     unread = [each.unread for each in places if each.unread]
     cure = "--overwrite-times replaces it, or leave it out"
     if others and not overwrite:
@@ -177,7 +200,7 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
     elif unread and not overwrite:
         problems.append(f"{show(path)}: has a capture time that is not understood ({show(unread[0])!r}); {cure}")
     try:
-        content, segment = exif.set_capture_time(data, time)
+        content, segment = exif.set_capture_time(data, time, digits)
         written = exif.find_times(content)
         if exif.restore_segment(content, segment) != data or {each.time for each in written} != {time}:
             raise ImgorderError("the change could not be taken back exactly")
@@ -187,6 +210,7 @@ def _plan_stamp(folder: Path, name: str, time: datetime, overwrite: bool) -> Sta
         return problems
     encoded = base64.b64encode(segment).decode("ascii")
     hashes = sha256(data), sha256(content)
-    rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, FileState.of(status))
-    had = choose(places)
-    return Stamp(had.time, had.unread, time, parse_offset(written[0].zone), rewrite)
+    state = FileState.of(status)
+    rewrite = Rewrite(name, "", time.isoformat(), encoded, True, *hashes, state, digits)
+    chosen = choose(places)
+    return Stamp(name, state, chosen.time, chosen.unread, time, parse_offset(written[0].zone), rewrite)

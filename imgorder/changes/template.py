@@ -42,9 +42,15 @@ class Template:
         return any(field == "date" for _, field, _ in self.parts)
 
     def fill(self, values: Mapping[str, object]) -> str:
-        """A name from a value for each field that the template uses."""
+        """A name from a value for each field that the template uses.
+
+        The index has as many digits as the number of photos, so that sorted names are in order: ``{index}`` is 7 among
+        9 photos, 07 among 10, and ``{index:03d}`` 0007 among 1,000. Other formats, such as ``{index:d}``, stay.
+        """
+        n = values.get("n")
         return "".join(
-            literal + (_formatted(values[field], form) if field else "") for literal, field, form in self.parts
+            literal + (_formatted(values[field], _widened(form, n) if field == "index" else form) if field else "")
+            for literal, field, form in self.parts
         )
 
 
@@ -87,6 +93,12 @@ def _check_format(text: str, name: str, spec: str) -> None:
 def _widths(name: str, spec: str) -> list[str]:
     """The numbers of a format that say how long a text gets; in a date, those that are not text themselves."""
     return re.findall(r"%[^%A-Za-z]*?(\d+)" if name == "date" else r"\d+", spec)
+
+
+def _widened(spec: str, n: object) -> str:
+    """The format of an index among n photos."""
+    padded = re.fullmatch(r"0(\d*)d?", spec or "00")
+    return f"0{max(int(padded[1] or 0), len(str(n)))}d" if padded else spec
 
 
 def _formatted(value: object, spec: str) -> str:

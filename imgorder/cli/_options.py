@@ -14,16 +14,18 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from imgorder.cli._terminal import print_warning
-from imgorder.errors import ImgorderError, UsageError
+from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.names import show, undo_command
-from imgorder.permutations import SIZES, SIZES_TEXT
+from imgorder.permutations import SIZES
 
 if TYPE_CHECKING:
     from imgorder.sorting import SortedSet
 
 R = TypeVar("R")
+
+MOST_IMAGES = 1000  # of a set whose size is asked for
 
 
 def named_path(text: str | Path) -> Path:
@@ -72,16 +74,14 @@ class Commands(typer.Typer):
 
 
 Photos = Annotated[
-    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.")
+    list[Path], typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or photos.")
 ]
 Paths = Annotated[
     list[Path] | None,
-    typer.Argument(
-        metavar="PATHS", parser=named_path, help=f"A folder of photos, or {SIZES_TEXT} photos.", show_default=False
-    ),
+    typer.Argument(metavar="PATHS", parser=named_path, help="A folder of photos, or photos.", show_default=False),
 ]
 MinConfidence = Annotated[
-    float,
+    float | None,
     typer.Option(
         "--min-confidence",
         metavar="P",
@@ -103,7 +103,11 @@ _ORDER, _MODEL = "Order", "Model"
 Order = Annotated[
     Path | None,
     in_panel(
-        _ORDER, "--order", metavar="FILE", parser=named_path, help="Take the order that `sort --json` wrote to FILE."
+        _ORDER,
+        "--order",
+        metavar="FILE",
+        parser=named_path,
+        help="Take the order in FILE: names, one a line, or what `sort --json` wrote; - is stdin.",
     ),
 ]
 First = Annotated[
@@ -116,6 +120,27 @@ First = Annotated[
         help="The photo taken first; give one for each set.",
         show_default=False,
     ),
+]
+Last = Annotated[
+    list[Path],
+    in_panel(
+        _ORDER,
+        "--last",
+        metavar="FILE",
+        parser=named_path,
+        help="The photo taken last; give one for each set.",
+        show_default=False,
+    ),
+]
+Metadata = Annotated[
+    str,
+    in_panel(_ORDER, "--metadata", metavar="auto|ignore|only", help="Whether capture times and counters decide, too."),
+]
+TrustMtime = Annotated[
+    bool, in_panel(_ORDER, "--trust-mtime", help="Take a file's time of change where a photo has no capture time.")
+]
+EitherDirection = Annotated[
+    bool, in_panel(_ORDER, "--either-direction", help="Apply also where it is not known which end is the first.")
 ]
 Reverse = Annotated[bool, in_panel(_ORDER, "--reverse", help="Take the opposite direction.")]
 Model = Annotated[
@@ -136,11 +161,24 @@ Votes = Annotated[
     ),
 ]
 
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="GLOB", help="Leave out photos with such a name; may be given again.", show_default=False
+    ),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out photos and folders that cannot be read, and go on with the rest.")
+]
+
 
 # A command takes one of these objects under this name, and is called with one option for each field.
 _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
-    "known": (Known, {"first": First, "reverse": Reverse}),
+    "known": (
+        Known,
+        {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+    ),
 }
 
 
@@ -170,15 +208,24 @@ def spread_options(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def find_orders(
-    paths: Sequence[Path], order: Path | None, known: Known, options: ModelOptions, *, read_only: bool = False
+    paths: Sequence[Path],
+    order: Path | None,
+    known: Known,
+    options: ModelOptions,
+    exclude: Sequence[str] = (),
+    skip_bad: bool = False,
+    *,
+    read_only: bool = False,
 ) -> Sequence[SortedSet]:
     """The sets in their order, which a file says or a model; the photos are about to be changed.
 
     Args:
         paths: photos and folders; may be empty if there is a file.
-        order: a file that `sort --json` wrote.
+        order: a file that `sort --json` wrote, or a person with a name on each line.
         known: what the user says of the order.
         options: how a model is asked; only without a file.
+        exclude: names and patterns of photos to leave out.
+        skip_bad: warn of photos and sets that cannot be read or sorted, and take the rest; else they are refused.
         read_only: the photos will only be copied; they may lie on a medium that cannot be locked.
 
     Raises:
@@ -194,17 +241,30 @@ def find_orders(
     file = None if order is None else read_file(order)  # only once: it may be a pipe
     given = paths or (file.files if file else ())
     refuse_interrupted((path if os.path.isdir(path) else path.parent for path in given), read_only=read_only)
+    problems: list[str] = []
+    apart = warn_of_bad if skip_bad else lambda error: problems.append(str(error))
     if file is None:
         from imgorder.sorting import sort_photos
 
-        return sort_photos(paths, options, known, print_warning)
-    if options != ModelOptions():
-        raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
-    refuse_stale(file, file.files)
-    sets = read_order(file, paths, known)
-    if paths:  # the photos may lie elsewhere by now
-        refuse_stale(file, (path for each in sets for path in each.files))
+        sets = sort_photos(paths, options, known, print_warning, exclude, apart)
+    else:
+        if options != ModelOptions():
+            raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
+        if not (paths and file.names):  # what a list names is searched for among the photos
+            refuse_stale(file, file.files)
+        sets = read_order(file, paths, known, exclude, print_warning, apart)
+        if paths or file.names:  # the photos may lie elsewhere by now
+            refuse_stale(file, (path for each in sets for path in each.files))
+    if problems:
+        raise ProblemsError(problems)
+    if not sets:
+        raise PhotoError("no photos are left; nothing was changed")
     return sets
+
+
+def warn_of_bad(error: ImgorderError) -> None:
+    """What is done with a bad photo or set where ``--skip-bad`` says so."""
+    print_warning(f"left out: {error}")
 
 
 def warn_interrupted(paths: Iterable[Path]) -> None:
@@ -237,8 +297,20 @@ def _warn_unfinished(folder: Path) -> None:
 
 
 def parse_sizes(texts: Sequence[str]) -> list[int]:
-    """What ``--seq-len`` was given, as set sizes; raises UsageError."""
+    """What ``--seq-len`` was given, as set sizes that networks are trained for; raises UsageError."""
     return parse_numbers(texts, "--seq-len", SIZES[0], SIZES[-1])
+
+
+def parse_any_sizes(texts: Sequence[str]) -> list[int | None]:
+    """What ``--seq-len`` was given where any number of images will do; None, at the end, for ``all`` of an album.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    given = re.split(r"[,\s]+", " ".join(texts).strip())
+    numbers = [text for text in given if text != "all"]
+    sizes: list[int | None] = [*parse_numbers(numbers, "--seq-len", SIZES[0], MOST_IMAGES)] if numbers else []
+    return [*sizes, None] if "all" in given else sizes
 
 
 def parse_spacings(texts: Sequence[str]) -> list[int]:

@@ -16,6 +16,8 @@ from rich.text import Text
 from imgorder.cli._terminal import print_warning
 from imgorder.errors import UsageError
 from imgorder.names import show
+from imgorder.ordering import LIKELY
+from imgorder.permutations import MAX_EXACT
 from imgorder.sorting import SortedSet
 
 UNKNOWN_DIRECTION = (
@@ -23,9 +25,10 @@ UNKNOWN_DIRECTION = (
 )
 
 
-def as_json(results: Sequence[SortedSet], limit: int | None) -> str:
+def as_json(results: Sequence[SortedSet], limit: int | None, problems: Sequence[str] = ()) -> str:
     """The JSON of ``docs/json.md``. A name with bytes that are not UTF-8 has lone surrogates in their place."""
-    return json.dumps({"version": 1, "sets": [_set_as_json(result, limit) for result in results]}, indent=2)
+    sets = [_set_as_json(result, limit) for result in results]
+    return json.dumps({"version": 1, "sets": sets, "problems": list(problems)}, indent=2)
 
 
 def print_tables(
@@ -99,10 +102,12 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "model": result.model,
         "backend": result.backend,
         "votes": result.votes,
+        "reasons": list(result.reasons),
         "words": result.ordering.words,
         "places": [round(place, 6) for place in result.ordering.places],
         "search": result.ordering.search,
         "proven": result.ordering.proven,
+        "given": result.names(result.given),
         "classes": [
             {"order": result.names(order), "probability": round(probability, 6)}
             for order, probability in result.ordering.ranking()[:limit]
@@ -110,10 +115,17 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
     }
 
 
+def _show_place(probability: float) -> Text:
+    """How sure it is that a photo is the next after the one above; what is not likely has a mark."""
+    weak = probability < LIKELY
+    figure = f"{probability:.0%}" if probability < 0.995 else ">99%"  # nothing is certain
+    return Text(f"? {figure}" if weak else figure, style="yellow" if weak else "")
+
+
 def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     files = result.photos.files
-    listing = ", ".join(show(result.photos.name(file)) for file in files)
-    console.print(Text(f"{result.title}: {len(files)} photos: {listing}"), soft_wrap=True)
+    listing = f": {', '.join(show(result.photos.name(file)) for file in files)}" if len(files) <= MAX_EXACT else ""
+    console.print(Text(f"{result.title}: {len(files)} photos{listing}"), soft_wrap=True)
     if len(files) == 2:
         console.print("Two photos: nothing to order, since an order and its reverse are one.")
         if result.direction == "unknown":
@@ -122,13 +134,24 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     ranking = result.ordering.ranking()
     table = Table()
     table.add_column("", justify="right")
-    table.add_column(f"order ({ranking[0][1]:.1%})", overflow="fold", style="bold")
+    large = len(files) > MAX_EXACT
+    table.add_column("order" if large else f"order ({ranking[0][1]:.1%})", overflow="fold", style="bold")
+    if len(files) > 2:
+        table.add_column("sure", justify="right")
     if len(ranking) > 1:
         table.add_column(f"runner-up ({ranking[1][1]:.1%})", overflow="fold", style="dim")
+    sure = [Text(), *map(_show_place, result.ordering.places)]
     for place, row in enumerate(zip(*(result.names(order) for order, _ in ranking[:2]), strict=True), start=1):
-        table.add_row(str(place), *(Text(show(name)) for name in row))
+        first, *other = (Text(show(name)) for name in row)
+        table.add_row(str(place), first, *[sure[place - 1]] * (len(files) > 2), *other)
     console.print(table)
-    if limit is None or limit > 2:
+    if result.given:
+        console.print(f"{len(result.given)} of these photos keep the order that was given.", soft_wrap=True)
+    if len(files) > 2:
+        console.print(f"The order is {result.ordering.words}.", soft_wrap=True)
+    if large and (limit is None or limit > 2):
+        console.print(f"Orders are listed for up to {MAX_EXACT} photos.", soft_wrap=True)
+    elif limit is None or limit > 2:
         listed = ranking[:limit]
         table = Table(title=f"{len(listed)} of {len(ranking)} orders")
         table.add_column("probability", justify="right")

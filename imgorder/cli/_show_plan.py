@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from imgorder.changes.journal import Run
-from imgorder.changes.plan import Plan, PlannedSet
+from imgorder.changes.plan import Plan
 from imgorder.cli._show_order import UNKNOWN_DIRECTION
 from imgorder.cli._terminal import print_message
 from imgorder.names import show, undo_command
+from imgorder.order_file import GIVEN
+from imgorder.ordering import LIKELY
+from imgorder.permutations import MAX_EXACT
 
 if TYPE_CHECKING:
     from imgorder.changes.stamp import StampPlan
@@ -34,7 +41,8 @@ def print_plan(plan: Plan) -> None:
         photos = len(planned.photos)
         others = len(planned.files) - photos
         more = f" and {others} files that belong to them" if others else ""
-        heading = f"{photos} photos{more}; {_sure(planned.confidence, photos)}, by {planned.model}"
+        source = f"{_sure(planned.confidence, photos)}, by {planned.model}"
+        heading = f"{photos} photos{more}; {'in the order given' if planned.model == GIVEN else source}"
         numbers = iter(range(1, photos + 1))
         rows = [
             ("" if file.companion_of is not None else str(next(numbers)), file.old, file.new) for file in planned.files
@@ -54,7 +62,7 @@ def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
             str(place),
             each.name,
             str(each.before or (f"not understood: {each.unread}" if each.unread else "none")),
-            str(each.time),
+            "stays" if each.rewrite is None else _spell_time(each.time, each.rewrite.digits),
         )
         for place, each in enumerate(plan.stamps, start=1)
     ]
@@ -81,24 +89,74 @@ def describe_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | N
     ]
 
 
-def likely(planned: PlannedSet) -> float:
-    """The probability of its order, for ``--min-confidence``."""
-    return likely_order(planned.confidence, len(planned.photos), planned.direction)
-
-
 def likely_order(confidence: float, photos: int, direction: str) -> float:
     """The probability that ``--min-confidence`` is compared with: of two photos either may be the first."""
     return 0.5 if photos == 2 and direction == "unknown" else confidence
 
 
-def tell_unsure(title: str, confidence: float, least: float) -> None:
-    """One line on stderr for a set whose order is not sure enough."""
-    print_message("unsure", f"{title}: confidence {confidence:g} is below {least:g}; nothing was changed")
+@dataclass(frozen=True)
+class Consent:
+    """What the user accepts of an order that is carried out.
+
+    Attributes:
+        apply: whether it is; a plan that is only shown has to be as sure as the user asks for, and no more.
+        least: ``--min-confidence``; None if it was not given.
+        either: ``--either-direction``.
+    """
+
+    apply: bool
+    least: float | None
+    either: bool
+
+    def refuses_any(self, plan: Plan) -> bool:
+        """As `refuses`, for each set of a plan."""
+        sets = plan.sets
+        refused = [self.refuses(each.folder, len(each.photos), each.confidence, each.direction) for each in sets]
+        return any(refused)  # of a list, so that each set gets its line
+
+    def refuses(self, folder: Path, photos: int, confidence: float, direction: str) -> bool:
+        """Whether this order is not to be carried out; then one line on stderr has said why.
+
+        An order that is no more than a guess is carried out if the user accepts it by ``--min-confidence``, or answers
+        yes at a terminal.
+        """
+        title, changed = show(folder), "nothing was changed"
+        likely = likely_order(confidence, photos, direction)
+        if self.least is not None and likely < self.least:
+            print_message("unsure", f"{title}: confidence {likely:g} is below {self.least:g}; {changed}")
+            return True
+        if not self.apply:
+            return False
+        if direction == "unknown" and not self.either:
+            cure = "add --first FILE, --last FILE or --reverse, or --either-direction if it does not matter"
+            print_message("unsure", f"{title}: which end is the first is not known; {changed}; {cure}")
+            return True
+        guess = f"{title}: a guess, confidence {confidence:g}"
+        if self.least is None and confidence < LIKELY and not _confirm(guess):
+            print_message("unsure", f"{guess}; {changed}; --min-confidence 0 carries it out")
+            return True
+        return False
+
+
+def _confirm(what: str) -> bool:
+    """A person's yes at a terminal; False where there is none."""
+    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    return typer.confirm(f"{what}. Carry it out?", err=True)
 
 
 def _sure(confidence: float, photos: int) -> str:
     """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
-    return "two photos, nothing to order" if photos == 2 else f"order {confidence:.1%} sure"
+    if photos == 2:
+        return "two photos, nothing to order"
+    return f"order {confidence:.1%} sure" if photos <= MAX_EXACT else f"least sure place {confidence:.1%}"
+
+
+def _spell_time(time: datetime, digits: int) -> str:
+    """A time with as many decimals as are written; with one, as Python has it."""
+    if digits == 1:
+        return str(time)
+    return f"{time.replace(microsecond=0)}.{f'{time.microsecond:06}'[:digits]}"
 
 
 def _print_set(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from imgorder.cli._options import Commands, named_path, parse_sizes, parse_spacings
+from imgorder.cli._options import Commands, named_path, parse_any_sizes, parse_sizes, parse_spacings
 from imgorder.cli._terminal import counting, one_line_errors, print_warning, say_if_stopped
 from imgorder.errors import ImgorderError
 from imgorder.files import make_folder
@@ -32,9 +32,13 @@ ALL_SIZES = [f"{SIZES[0]}-{SIZES[-1]}"]
 Out = Annotated[
     Path, typer.Option("--out", metavar="DIR", parser=named_path, help="Folder for the manifests; created if missing.")
 ]
-SeqLens = Annotated[
+TrainedSeqLens = Annotated[
     list[str],
     typer.Option("--seq-len", metavar="N|N-M", help=f"Images in a set, {SIZES_TEXT}; repeat it, or 3-6, or 3,5."),
+]
+SeqLens = Annotated[
+    list[str],
+    typer.Option("--seq-len", metavar="N|N-M|all", help="Images in a set, from 3; repeat it, or 3-6, or 4,12,all."),
 ]
 Spacings = Annotated[
     list[str],
@@ -55,7 +59,7 @@ def ucf101(
         Path, typer.Option("--videos", metavar="DIR", parser=named_path, help="UCF101's folder of videos.")
     ],
     out: Out,
-    seq_len: SeqLens = ALL_SIZES,
+    seq_len: TrainedSeqLens = ALL_SIZES,
     spacing: Spacings = ["4"],  # noqa: B006
     min_flow: MinFlow = 1.0,
     seed: Seed = 0,
@@ -87,7 +91,7 @@ def davis(
     """All evenly spaced sets of DAVIS, for tests."""
     from imgorder.datasets.davis import build_davis
 
-    built = build_davis(root, parse_sizes(seq_len), parse_spacings(spacing))
+    built = build_davis(root, parse_any_sizes(seq_len), parse_spacings(spacing))
     _write(built, out, "sequences")
 
 
@@ -112,7 +116,7 @@ def videos(
     """
     from imgorder.datasets.videos import build_videos
 
-    lengths = parse_sizes(seq_len)
+    lengths = parse_any_sizes(seq_len)
     with _scanning(out / "videos.progress.jsonl", spacing, min_flow, workers) as scan:
         built = build_videos(folder, scan, lengths, validation_fraction, seed)
     _write(built, out, "videos")
@@ -126,11 +130,18 @@ def photos(
     ],
     out: Out,
     seq_len: SeqLens = ALL_SIZES,
+    truth: Annotated[
+        str, typer.Option("--truth", metavar="times|names|csv", help="What tells the order of the photos of a folder.")
+    ] = "times",
 ) -> None:
-    """Sets from photos whose EXIF time tells their order, for tests. No photo is changed."""
+    """Sets from photos whose order is known, for tests. No photo is changed.
+
+    EXIF times tell the order; or the names of the files; or truth.csv in each folder (columns file, seconds), and
+    then sets.csv beside the folders (columns set, kind) may say of what kind each is.
+    """
     from imgorder.datasets.photos import build_photos
 
-    built = build_photos(folder, parse_sizes(seq_len))
+    built = build_photos(folder, parse_any_sizes(seq_len), truth)
     _write(built, out, "folders")
 
 
@@ -158,7 +169,8 @@ def _write(built: DataSet, out: Path, sources: str) -> None:
             f"{len(built.skipped)} left out, no set of the lengths asked for in the others; no manifest was written"
         )
     for manifest in built.manifests:
-        path = out / f"{manifest.dataset}-n{manifest.seq_len}.jsonl"
+        size = "all" if manifest.seq_len is None else f"n{manifest.seq_len}"
+        path = out / f"{manifest.dataset}-{size}.jsonl"
         write_manifest(manifest, path)
         splits = Counter(entry.split for entry in manifest.sets)
         parts = ", ".join(f"{name} {splits[name]}" for name in ("train", "validation", "test") if splits[name])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from imgorder.cli._options import named_path, number_or_all, parse_sizes, parse_spacings
+from imgorder.cli._options import named_path, number_or_all, parse_any_sizes, parse_spacings
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
 
@@ -22,7 +22,8 @@ def evaluate(
         typer.Option("--model", metavar="NAME|PATH", help="A model to judge (default: default); may be repeated."),
     ] = None,
     seq_len: Annotated[
-        list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Set sizes on DAVIS (default: 4).")
+        list[str] | None,
+        typer.Option("--seq-len", metavar="N|N-M|all", help="Set sizes on DAVIS; all: whole sequences (default: 4)."),
     ] = None,
     spacing: Annotated[
         list[str] | None,
@@ -53,7 +54,8 @@ def evaluate(
     """Measure models against chance and the shortest-path baseline, as a Markdown table.
 
     Exact match in percent with its 95 % interval by bootstrap over videos, Kendall's tau, the share of
-    true neighbours found, and the expected calibration error; all up to reversal. Every model is shown the same
+    true neighbours found, and the expected calibration error, of whole orders and of the places in them; all up to
+    reversal. Every model is shown the same
     sets in the same listings, preprocessed as it wants them.
     """
     from imgorder.cli._terminal import track
@@ -69,7 +71,7 @@ def evaluate(
     results = evaluate_models(
         data,
         models=model or ["default"],
-        seq_lens=parse_sizes(seq_len or ["4"]),
+        seq_lens=parse_any_sizes(seq_len or ["4"]),
         spacings=parse_spacings(spacing or ["1-8"]),
         stride=stride,
         permutations=number_or_all(permutations, "--permutations"),

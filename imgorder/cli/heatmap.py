@@ -9,7 +9,7 @@ import typer
 
 from imgorder.cli import _options
 from imgorder.cli._options import in_panel, named_path, spread_options, warn_interrupted
-from imgorder.cli._terminal import one_line_errors
+from imgorder.cli._terminal import one_line_errors, print_warning
 from imgorder.errors import UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.names import show
@@ -43,6 +43,8 @@ def heatmap(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace maps that exist already.")] = False,
     options: ModelOptions = ModelOptions(),
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Show where photos differ, as colours over a copy of each. No photo is changed.
 
@@ -52,10 +54,12 @@ def heatmap(
     # Imported here, so that `--help` does not wait for them.
     from imgorder.heatmaps.heatmap import Wanted, write_heatmaps
     from imgorder.heatmaps.overlay import Look
+    from imgorder.media.photos import refuse
 
     look = Look(alpha, colormap)
     if normalise not in ("set", "photo"):
         raise UsageError(f"--normalise is set or photo; not {normalise!r}")
     wanted = Wanted(look, normalise == "photo", raw, layers, decision, force)
     warn_interrupted(paths)
-    write_heatmaps(paths, out, wanted, options, written=lambda path: print(show(path)))
+    apart = _options.warn_of_bad if skip_bad else refuse
+    write_heatmaps(paths, out, wanted, options, lambda path: print(show(path)), exclude or (), print_warning, apart)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from imgorder.cli._options import named_path, parse_sizes, parse_spacings
+from imgorder.cli._options import named_path, parse_any_sizes, parse_spacings
 from imgorder.cli._terminal import needs_training, one_line_errors
 from imgorder.errors import UsageError
 from imgorder.files import atomic_write
@@ -123,14 +123,15 @@ def held_out(
         typer.Option("--model", metavar="NAME|PATH", help="A model (default: path and default); may be repeated."),
     ] = None,
     seq_len: Annotated[
-        list[str] | None, typer.Option("--seq-len", metavar="N|N-M", help="Set sizes (default: 4,6).")
+        list[str] | None,
+        typer.Option("--seq-len", metavar="N|N-M|all", help="Set sizes; all: whole clips (default: 4,6)."),
     ] = None,
     spacing: Annotated[
         list[str] | None, typer.Option("--spacing", metavar="N|N-M", help="Frames between neighbours (default: 1-8).")
     ] = None,
 ) -> None:
     """Measure models on the clips that runs held out, as `imgorder evaluate` does on other data."""
-    sizes, spacings = parse_sizes(seq_len or ["4,6"]), parse_spacings(spacing or ["1-8"])
+    sizes, spacings = parse_any_sizes(seq_len or ["4,6"]), parse_spacings(spacing or ["1-8"])
     if not results.absolute().parent.is_dir():
         raise UsageError(f"there is no folder for {show(results)}; make it first")
     from imgorder.evaluation.tables import results_json, results_markdown

@@ -14,7 +14,6 @@ from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning,
 from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
-from imgorder.names import show
 
 
 @one_line_errors
@@ -47,9 +46,12 @@ def rename(
     ] = False,
     order: _options.Order = None,
     known: Known = Known(),
-    min_confidence: _options.MinConfidence = 0.0,
+    either_direction: _options.EitherDirection = False,
+    min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Name photos by their order. Shows the plan; --apply carries it out, and `imgorder undo` takes it back.
 
@@ -63,7 +65,8 @@ def rename(
     from imgorder.cli import _show_plan
 
     if plan_file is not None and apply:
-        if template is not None or copy_to or no_companions or order or (known, options) != (Known(), ModelOptions()):
+        made = (template, copy_to, order) != (None, None, None) or no_companions or exclude or skip_bad
+        if made or (known, options) != (Known(), ModelOptions()):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = read_plan(plan_file)
         if plan.copy_to is None:
@@ -72,10 +75,13 @@ def rename(
             refuse_others(plan, plan_file, paths)
     else:
         parsed = parse_template(DEFAULT if template is None else template)
-        sets = _options.find_orders(paths or [], order, known, options, read_only=copy_to is not None)
+        sets = _options.find_orders(
+            paths or [], order, known, options, exclude or (), skip_bad, read_only=copy_to is not None
+        )
         plan = make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)
     check(plan)
-    unsure = [planned for planned in plan.sets if _show_plan.likely(planned) < min_confidence]
+    consent = _show_plan.Consent(apply, min_confidence, either_direction)
+    unsure = not apply and consent.refuses_any(plan)
     if not unsure and plan_file is not None and not apply:
         write_plan(plan, plan_file)
     if not as_json:
@@ -83,8 +89,7 @@ def rename(
         sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     for line in find_left_behind(plan):
         print_warning(line)
-    for planned in unsure:
-        _show_plan.tell_unsure(show(planned.folder), _show_plan.likely(planned), min_confidence)
+    unsure = unsure or (apply and consent.refuses_any(plan))
     runs = None
     if apply and not unsure:
         with say_if_stopped("interrupted; what was under way was taken back"):

@@ -26,6 +26,8 @@ def report(
     colormap: Colormap = "ember",
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists, but never a photo.")] = False,
     options: ModelOptions = ModelOptions(),
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Write an HTML file: the photos in order, their heat maps, and how sure the order is.
 
@@ -33,9 +35,13 @@ def report(
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.heatmaps.overlay import Look
+    from imgorder.media.photos import refuse
     from imgorder.report.compose import write_reports
 
     look = Look(alpha, colormap)
     warn_interrupted(paths)
-    for path in write_reports(paths, out, look, options, known, force=force, warn=print_warning):
+    apart = _options.warn_of_bad if skip_bad else refuse
+    for path in write_reports(
+        paths, out, look, options, known, force=force, warn=print_warning, exclude=exclude or (), apart=apart
+    ):
         print(show(path))

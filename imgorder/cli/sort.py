@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +12,12 @@ import typer
 from imgorder.cli import _options
 from imgorder.cli._options import in_panel, named_path, number_or_all, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors, print_message, print_warning
-from imgorder.errors import EXIT_UNSURE, UsageError
+from imgorder.errors import EXIT_INPUT, EXIT_UNSURE, ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
-from imgorder.known import Known
+from imgorder.known import Kept, Known
 
 if TYPE_CHECKING:
+    from imgorder.media.photos import PhotoSet
     from imgorder.pictures.picture_job import PictureJob
 
 
@@ -29,7 +32,7 @@ def sort(
     classes: Annotated[
         str, typer.Option("--classes", metavar="K|all", help="How many orders to list with their probability.")
     ] = "2",
-    min_confidence: _options.MinConfidence = 0.0,
+    min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
     as_json: _options.Json = False,
     sheet: Annotated[
@@ -64,6 +67,17 @@ def sort(
             help="How the terminal takes thumbnails (default: auto).",
         ),
     ] = None,
+    exclude: _options.Exclude = None,
+    keep: Annotated[
+        Path | None,
+        in_panel(
+            "Order",
+            "--keep",
+            metavar="FILE",
+            parser=named_path,
+            help="Let photos keep the order that they have in FILE, as --order of `rename` reads it.",
+        ),
+    ] = None,
 ) -> None:
     """Print the order in which photos were taken. No photo is changed.
 
@@ -77,22 +91,48 @@ def sort(
     limit = number_or_all(classes, "--classes")
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
-    sets = find_sets(paths)
+    problems: list[str] = []
+
+    def set_apart(error: ImgorderError) -> None:
+        print_message("error", str(error))
+        problems.append(str(error))
+
+    sets = find_sets(paths, exclude or (), print_warning, set_apart)
+    if keep is not None:
+        known = replace(known, kept=_read_kept(keep, sets))
     targets = job.check(sets, print_warning) if job else []
     protocol = _show_order.choose_protocol(thumbnails, graphics, as_json)
-    results = [sorting.result for sorting in sort_sets(sets, options, known, print_warning)]
+    sortings = list(sort_sets(sets, options, known, print_warning, set_apart))
+    if not sortings:
+        raise typer.Exit(EXIT_INPUT)
+    results = [sorting.result for sorting in sortings]
+    if job:
+        wanted = {id(photos): files for photos, files in zip(sets, targets, strict=True)}
+        targets = [wanted[id(sorting.found)] for sorting in sortings]
     strips = _show_order.draw_thumbnails(results, protocol) if protocol else []
     if job:  # last of what can fail
         job.write(results, targets)
     if as_json:
-        print(_show_order.as_json(results, limit))
+        print(_show_order.as_json(results, limit, problems))
     else:
         _show_order.print_tables(results, limit, targets, strips)
-    unsure = [result for result in results if result.confidence < min_confidence]
+    least = min_confidence or 0.0
+    unsure = [result for result in results if result.confidence < least]
     for result in unsure:
-        print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {min_confidence:g}")
-    if unsure:
-        raise typer.Exit(EXIT_UNSURE)
+        print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {least:g}")
+    if problems or unsure:
+        raise typer.Exit(EXIT_INPUT if problems else EXIT_UNSURE)
+
+
+def _read_kept(file: Path, sets: Sequence[PhotoSet]) -> tuple[Kept, ...]:
+    """What an earlier order says of these photos; raises ImgorderError."""
+    from imgorder.changes.stale import refuse_stale
+    from imgorder.order_file import find_kept, read_file
+
+    order = read_file(file)
+    kept = find_kept(order, sets, print_warning)
+    refuse_stale(order, (path for each in kept for path in each.files))
+    return kept
 
 
 def _picture_job(

@@ -10,17 +10,24 @@ import typer
 from imgorder.cli import _options
 from imgorder.cli._options import spread_options
 from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
-from imgorder.errors import EXIT_UNSURE
+from imgorder.errors import EXIT_UNSURE, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
-from imgorder.names import show
 
 
 @one_line_errors
 @spread_options
 def stamp(
-    start: Annotated[str, typer.Option("--start", metavar="TIME", help="Of the first photo: '2024-05-01 12:00:00'.")],
     paths: _options.Paths = None,
+    start: Annotated[
+        str | None, typer.Option("--start", metavar="TIME", help="Of the first photo: '2024-05-01 12:00:00'.")
+    ] = None,
+    keep_seconds: Annotated[
+        bool, typer.Option("--keep-seconds", help="Keep times; part the photos of one second by fractions of it.")
+    ] = False,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="Keep times; give photos without one a time between their neighbours'.")
+    ] = False,
     step: Annotated[
         str, typer.Option("--step", metavar="TIME", help="From one photo to the next: 1s, 500ms, 2m.")
     ] = "1s",
@@ -30,28 +37,33 @@ def stamp(
     ] = False,
     order: _options.Order = None,
     known: Known = Known(),
-    min_confidence: _options.MinConfidence = 0.0,
+    either_direction: _options.EitherDirection = False,
+    min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
+    exclude: _options.Exclude = None,
+    skip_bad: _options.SkipBad = False,
 ) -> None:
     """Give JPEGs capture times in their order. Shows the plan; --apply carries it out, `imgorder undo` takes it back.
 
-    Writes the EXIF fields DateTimeOriginal and SubSecTimeOriginal. Photos that have a capture time keep it, unless
-    you give --overwrite-times.
+    Writes the EXIF fields DateTimeOriginal and SubSecTimeOriginal: new times with --start, times that fit those which
+    are there with --keep-seconds, --fill or both. Photos that have a capture time keep it, or with --keep-seconds its
+    second, unless you give --overwrite-times.
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.changes.stamp import apply_stamps, make_stamps, parse_start, parse_step
     from imgorder.cli import _show_plan
     from imgorder.names import undo_command
 
-    began, between = parse_start(start), parse_step(step)
-    sets = _options.find_orders(paths or [], order, known, options)
-    plan = make_stamps(sets, began, between, overwrite=overwrite_times)
+    if (start is None) != (keep_seconds or fill):
+        raise UsageError("give the time of the first photo with --start, or keep times with --keep-seconds or --fill")
+    began, between = None if start is None else parse_start(start), parse_step(step)
+    sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad)
+    plan = make_stamps(sets, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill)
     (photos,) = sets
-    confidence = _show_plan.likely_order(photos.confidence, len(plan.stamps), photos.direction)
     _show_plan.print_stamps(plan, photos.confidence, photos.direction)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
-    if confidence < min_confidence:
-        _show_plan.tell_unsure(show(plan.folder), confidence, min_confidence)
+    consent = _show_plan.Consent(apply, min_confidence, either_direction)
+    if consent.refuses(plan.folder, len(plan.stamps), photos.confidence, photos.direction):
         raise typer.Exit(EXIT_UNSURE)
     if not apply:
         print("Nothing was changed; --apply carries it out.")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from imgorder.datasets.manifest import DataSet, SetEntry, Skipped, make_even_set
+from imgorder.datasets.manifest import DataSet, SeqLen, SetEntry, Skipped, make_even_set
 from imgorder.errors import PhotoError
 from imgorder.media.photos import find_sets
 from imgorder.names import natural_key, show
@@ -51,12 +51,12 @@ def _frames(folder: Path) -> tuple[Path, ...]:
         return ()
 
 
-def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[int] = range(1, 9)) -> DataSet:
+def build_davis(root: Path, seq_lens: Sequence[SeqLen] = SIZES, spacings: Sequence[int] = range(1, 9)) -> DataSet:
     """All evenly spaced sets from each start, for tests; the group is the sequence.
 
     Args:
         root: folder with ``JPEGImages/480p/<sequence>/00000.jpg``.
-        seq_lens: numbers of images.
+        seq_lens: numbers of images; None for all frames of a sequence that lie ``spacing`` apart.
         spacings: distances between neighbours in frames.
 
     Raises:
@@ -68,10 +68,21 @@ def build_davis(root: Path, seq_lens: Sequence[int] = SIZES, spacings: Sequence[
         Skipped(f"{FRAMES}/{name}", "no frames in it that can be read") for name in folders if name not in lengths
     ]
 
-    def make_sets(n: int) -> Iterator[SetEntry]:
+    def make_sets(n: SeqLen) -> Iterator[SetEntry]:
         for name, frames in lengths.items():
             for spacing in spacings:
-                for start in range(frames - (n - 1) * spacing):
-                    yield make_even_set(f"{FRAMES}/{name}", start, n, spacing, "test", name)
+                for start, length in find_windows(frames, n, spacing):
+                    yield make_even_set(f"{FRAMES}/{name}", start, length, spacing, "test", name)
 
     return DataSet.make("davis", root, seq_lens, make_sets, len(lengths), skipped)
+
+
+def find_windows(frames: int, n: SeqLen, spacing: int, stride: int = 1) -> list[tuple[int, int]]:
+    """First frame and length of each evenly spaced set of a sequence, one for each ``stride``-th start.
+
+    The whole sequence (``n`` None) is one set, from its first frame; below the least size of a set it is none.
+    """
+    if n is None:
+        length = (frames - 1) // spacing + 1
+        return [(0, length)] if length >= SIZES[0] else []
+    return [(start, n) for start in range(0, frames - (n - 1) * spacing, stride)]

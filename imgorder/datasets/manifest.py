@@ -4,6 +4,8 @@ A manifest is a JSON Lines file. Its first line describes the data set, every ot
 
     {"version": 1, "dataset": "ucf101", "root": "/data/UCF-101", "seq_len": 4, "seed": 0}
     {"video": "Archery/v_Archery_g01_c01.avi", "frames": [8, 12, 16, 20], "split": "train", …}
+
+A ``seq_len`` of null says that the sets are whole albums or sequences, each of its own length.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ from imgorder.names import show
 
 VERSION = 1
 
+SeqLen = int | None
+"""Images in each set; None for all that an album or a sequence has."""
+
 # Called with how many videos are done, and how many there are.
 Progress = Callable[[int, int], None]
 
@@ -36,8 +41,9 @@ class SetEntry:
             listing of the folder.
         split: "train", "validation" or "test".
         group: what must not be on both sides of a split (the source of a clip).
-        spacing: mean distance between neighbours, in frames; in seconds for photos.
+        spacing: mean distance between neighbours, in frames; in seconds for photos, 0 where it is not known.
         flow: mean optical-flow magnitude between neighbours in px, where it was measured.
+        kind: what kind of photos they are, where that is known.
     """
 
     video: PathText
@@ -46,15 +52,16 @@ class SetEntry:
     group: str
     spacing: float
     flow: float | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Sets of one size: where their files lie, and which frames they are made of."""
+    """Sets of one size, or whole ones: where their files lie, and which frames they are made of."""
 
     dataset: str
     root: Path
-    seq_len: int
+    seq_len: SeqLen
     seed: int
     sets: tuple[SetEntry, ...] = ()
 
@@ -76,7 +83,7 @@ class DataSet:
     """A data set ready to be written.
 
     Attributes:
-        manifests: one for each number of images in a set.
+        manifests: one for each number of images in a set, and one for whole albums where they were asked for.
         sources: how many videos, frame folders or photo folders were read.
         skipped: what was left out.
     """
@@ -90,8 +97,8 @@ class DataSet:
         cls,
         name: str,
         root: Path,
-        seq_lens: Iterable[int],
-        make_sets: Callable[[int], Iterable[SetEntry]],
+        seq_lens: Iterable[SeqLen],
+        make_sets: Callable[[SeqLen], Iterable[SetEntry]],
         sources: int,
         skipped: Iterable[Skipped],
         seed: int = 0,
@@ -99,6 +106,11 @@ class DataSet:
         """A data set with one manifest for each set size, from a function that makes the sets of a size."""
         manifests = tuple(Manifest(name, root, n, seed, tuple(make_sets(n))) for n in seq_lens)
         return cls(manifests, sources, tuple(skipped))
+
+
+def name_size(n: SeqLen) -> str:
+    """A number of images as it is asked for and shown: ``12``, or ``all``."""
+    return "all" if n is None else str(n)
 
 
 def make_even_set(
@@ -140,8 +152,9 @@ def read_manifest(path: Path) -> Manifest:
         sets = []
         for number, line in enumerate(lines[1:], start=2):  # noqa: B007 - the error names the line
             entry = read_record(SetEntry, json.loads(line))
-            if len(entry.frames) != manifest.seq_len or min(entry.frames, default=0) < 0:
-                raise ValueError(f"not {manifest.seq_len} frames of a video")
+            length, n = len(entry.frames), manifest.seq_len
+            if (length < 2 if n is None else length != n) or min(entry.frames, default=0) < 0:
+                raise ValueError(f"not {name_size(n)} frames of a video")
             sets.append(entry)
         return replace(manifest, sets=tuple(sets))
     except (IndexError, KeyError, TypeError, ValueError, RecursionError) as error:

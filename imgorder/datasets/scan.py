@@ -20,10 +20,11 @@ from typing import Any, TextIO
 import numpy as np
 
 from imgorder.datasets.flow import FLOW_SIDE, UNIT_SIDE, ClipFlow, find_moving_windows, measure_flow
-from imgorder.datasets.manifest import DataSet, Progress, SetEntry, Skipped, make_even_set
+from imgorder.datasets.manifest import DataSet, Progress, SeqLen, SetEntry, Skipped, make_even_set
 from imgorder.errors import ImgorderError
 from imgorder.media.video import VideoError, opencv
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def build_moving(
     groups: Mapping[str, str],
     skipped: Iterable[Skipped],
     scan: Scan,
-    windows: Mapping[int, tuple[int, int]],
+    windows: Mapping[SeqLen, tuple[int, int]],
     held_out: tuple[str, set[str]],
     seed: int,
 ) -> DataSet:
@@ -64,7 +65,7 @@ def build_moving(
         skipped: what was left out already.
         scan: how the videos are read.
         windows: for each number of images n, the frames of a window, and the place of the set's first frame in it,
-            in spacings. A set that the video does not reach is left out.
+            in spacings. A set that the video does not reach is left out. For None the whole video is the set.
         held_out: the other side of the split, and its groups.
         seed: of the split.
 
@@ -73,16 +74,19 @@ def build_moving(
     """
     flows, failed = scan_videos(root, list(groups), scan)
 
-    def make_sets(n: int) -> Iterator[SetEntry]:
+    def make_sets(n: SeqLen) -> Iterator[SetEntry]:
         window, first = windows[n]
         for video, flow in flows.items():
             side = held_out[0] if groups[video] in held_out[1] else "train"
             for spacing in scan.spacings:
-                for begin in find_moving_windows(flow, window, spacing, scan.min_flow):
+                length = n or (flow.frames - 1) // spacing + 1
+                begins = find_moving_windows(flow, window, spacing, scan.min_flow) if n else [0]
+                for begin in begins:
                     start = begin + first * spacing
-                    if start >= 0 and start + (n - 1) * spacing < flow.frames:
-                        mean = flow.mean(start, n, spacing)
-                        yield make_even_set(video, start, n, spacing, side, groups[video], mean)
+                    if length >= SIZES[0] and start >= 0 and start + (length - 1) * spacing < flow.frames:
+                        mean = flow.mean(start, length, spacing)
+                        if n or mean >= scan.min_flow:
+                            yield make_even_set(video, start, length, spacing, side, groups[video], mean)
 
     left_out = sorted((*skipped, *failed), key=lambda each: natural_key(each.name))
     return DataSet.make(name, root, windows, make_sets, len(flows), left_out, seed)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from imgorder.datasets.manifest import DataSet, Skipped
+from imgorder.datasets.manifest import DataSet, SeqLen, Skipped
 from imgorder.datasets.scan import Scan, build_moving
 from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
@@ -53,5 +53,5 @@ def build_ucf101(root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, seed: 
     if not groups:
         raise ImgorderError(f"{show(root)}: no videos named v_<Class>_g<NN>_c<NN>.avi; give UCF101's folder of videos")
     test = draw_held_out_groups(dict.fromkeys(groups.values(), 1), TEST_SHARE, seed)
-    windows = {n: _WINDOWS[n] for n in seq_lens}
+    windows: dict[SeqLen, tuple[int, int]] = {n: _WINDOWS[n] for n in seq_lens}
     return build_moving("ucf101", root, groups, skipped, scan, windows, ("test", test), seed)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from imgorder.datasets.manifest import DataSet, Skipped
+from imgorder.datasets.manifest import DataSet, SeqLen, Skipped
 from imgorder.datasets.scan import Scan, build_moving
 from imgorder.datasets.split import draw_held_out_groups
+from imgorder.datasets.table import read_table
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
 from imgorder.media.video import SUFFIXES
@@ -21,7 +21,7 @@ TABLE = "clips.csv"
 
 
 def build_videos(
-    root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, validation_fraction: float = 0.15, seed: int = 0
+    root: Path, scan: Scan, seq_lens: Sequence[SeqLen] = SIZES, validation_fraction: float = 0.15, seed: int = 0
 ) -> DataSet:
     """Make evenly spaced sets of the windows in which enough moves, split by group.
 
@@ -32,7 +32,8 @@ def build_videos(
     Args:
         root: folder with videos at any depth.
         scan: how they are read.
-        seq_lens: numbers of images.
+        seq_lens: numbers of images; None for all frames that lie ``spacing`` apart, of each video that moves enough
+            in the mean.
         validation_fraction: share of the videos for validation.
         seed: of the split.
 
@@ -41,7 +42,7 @@ def build_videos(
     """
     groups, skipped = group_videos(root)
     held_out = draw_held_out_groups(Counter(groups.values()), validation_fraction, seed)
-    windows = {n: (n, 0) for n in seq_lens}
+    windows: dict[SeqLen, tuple[int, int]] = {n: (n or 0, 0) for n in seq_lens}
     return build_moving("videos", root, groups, skipped, scan, windows, ("validation", held_out), seed)
 
 
@@ -70,13 +71,8 @@ def _folder_group(name: str) -> str:
 
 def _read_table(path: Path) -> dict[str, str]:
     """Video -> group, naturally sorted by video."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ImgorderError(f"{show(path)}: cannot be read as a table ({error})") from error
     groups: dict[str, str] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, (_, row) in enumerate(read_table(path), start=2):
         name, group = row.get("file"), row.get("group")
         if not name or not group:
             raise ImgorderError(f"{show(path)}: row {number} has no file or no group; needed are columns file, group")

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
+from imgorder.permutations import MAX_EXACT, SIZES
+from imgorder.search.windows import place_windows
+
 
 def kendall_tau(order: Sequence[int]) -> float:
     """Kendall's tau between an order and 0, 1, 2, …; of the two directions the better one, 0…1."""
-    pairs = list(combinations(order, 2))
-    concordant = sum(earlier < later for earlier, later in pairs)
-    return abs(2 * concordant - len(pairs)) / len(pairs)
+    n = len(order)
+    return abs(_agreement(np.asarray(order))) / (n * (n - 1) // 2)
+
+
+def _agreement(order: npt.NDArray[np.int64]) -> int:
+    """Pairs of an order that rise, less those that fall."""
+    rising = int(np.triu(order[:, None] < order, 1).sum())
+    return 2 * rising - len(order) * (len(order) - 1) // 2
 
 
 def adjacency(order: Sequence[int]) -> float:
@@ -21,10 +29,27 @@ def adjacency(order: Sequence[int]) -> float:
     return sum(abs(a - b) == 1 for a, b in pairwise(order)) / (len(order) - 1)
 
 
+def right_places(order: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Whether between two neighbours in an order of 0, 1, 2, … nothing is missing or swapped, ``(n - 1,)``: 1 or 0.
+
+    The later one has to be the next in time, in the direction of the order around it: of the two, that with which more
+    pairs agree. Where equally many do, a place that is right in either direction counts half. Around it is the whole
+    order of up to `MAX_EXACT` images, and of more a window of `max(SIZES)`: where a long part is turned round, its
+    two ends are wrong, and not all that is between.
+    """
+    listed = np.asarray(order)
+    n = len(listed)
+    width = n if n <= MAX_EXACT else max(SIZES)
+    windows = (listed[start : start + width] for start in place_windows(n, width))
+    forward = np.array([(np.sign(_agreement(window)) + 1) / 2 for window in windows])
+    steps = np.diff(listed)
+    return np.asarray((steps == 1) * forward + (steps == -1) * (1 - forward))
+
+
 def expected_calibration_error(
-    confidences: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_], bins: int = 10
+    confidences: npt.NDArray[np.float64], hits: npt.NDArray[np.bool_] | npt.NDArray[np.float64], bins: int = 10
 ) -> float:
-    """Mean distance between confidence and exact match over equal bins, weighted by their sets; 0…1."""
+    """Mean distance between confidence and share of hits over equal bins, weighted by what is in them; 0…1."""
     member = np.minimum((confidences * bins).astype(int), bins - 1)
     total = 0.0
     for index in np.unique(member):

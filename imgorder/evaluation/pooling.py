@@ -1,4 +1,4 @@
-"""One figure for each model and set size, over the sets of all spacings together."""
+"""One figure for each model and set size, over the sets of all spacings and kinds together."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgorder.datasets.manifest import SeqLen
 from imgorder.evaluation.measure import Answers, Measured, percent
 
 
 @dataclass(frozen=True)
 class PooledRow:
-    """A row over several spacings.
+    """A row over several spacings, or kinds of photos.
 
     Attributes:
         model, dataset, seq_len: what was judged on what.
@@ -24,11 +25,12 @@ class PooledRow:
             not sure enough.
         ece: expected calibration error over ten equal bins of confidence, 0…1.
         chance: percent.
+        kendall_tau, adjacency, place_ece: as in `Row`; None in results of former versions.
     """
 
     model: str
     dataset: str
-    seq_len: int
+    seq_len: SeqLen
     spacings: tuple[float, ...]
     sets: int
     permutations: int
@@ -38,6 +40,9 @@ class PooledRow:
     confidence: float
     ece: float
     chance: float
+    kendall_tau: float | None = None
+    adjacency: float | None = None
+    place_ece: float | None = None
 
 
 def pool_rows(measured: Iterable[Measured]) -> list[PooledRow]:
@@ -45,7 +50,7 @@ def pool_rows(measured: Iterable[Measured]) -> list[PooledRow]:
 
     Data from different places stay apart even if they have one name: their groups are not the same ones.
     """
-    parts: dict[tuple[str, str, int, str], list[Measured]] = {}
+    parts: dict[tuple[str, str, SeqLen, str], list[Measured]] = {}
     for each in measured:
         row = each.row
         parts.setdefault((each.source, row.dataset, row.seq_len, row.model), []).append(each)
@@ -57,6 +62,7 @@ def _pool(parts: list[Measured]) -> PooledRow:
         videos=tuple(video for each in parts for video in each.answers.videos),
         groups=tuple(group for each in parts for group in each.answers.groups),
         table=np.concatenate([each.answers.table for each in parts]),
+        places=np.concatenate([each.answers.places for each in parts]),
     )
     first = parts[0].row
     return PooledRow(
@@ -66,6 +72,6 @@ def _pool(parts: list[Measured]) -> PooledRow:
         spacings=tuple(each.row.spacing for each in parts),
         permutations=first.permutations,
         confidence=percent(answers.confidences.mean()),
-        chance=first.chance,
+        chance=round(sum(each.row.chance * each.row.sets for each in parts) / len(answers.videos), 2),
         **answers.figures(),
     )

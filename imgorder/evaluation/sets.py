@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imgorder.datasets.davis import find_davis_sequences
+from imgorder.datasets.davis import find_davis_sequences, find_windows
+from imgorder.datasets.manifest import SeqLen
 from imgorder.media.preprocess import DEFAULT, Preprocessing, Tensor, preprocess_set
 
 
@@ -40,7 +41,7 @@ class DavisWindows:
     """Sets of a DAVIS root for any preprocessing. Frames of one at a time are in memory.
 
     Attributes:
-        sequences: how many there are.
+        frames: how many each sequence has.
     """
 
     def __init__(self, root: Path) -> None:
@@ -49,24 +50,33 @@ class DavisWindows:
         Raises:
             PhotoError: as `find_davis_sequences`.
         """
-        self.sequences = len(find_davis_sequences(root))
+        self.frames = [len(files) for files in find_davis_sequences(root).values()]
         self._root = root
         self._spec: Preprocessing | None = None
-        self._frames: dict[str, Tensor] = {}
+        self._tensors: dict[str, Tensor] = {}
 
-    def sets(self, n: int, spacing: int, spec: Preprocessing, stride: int = 1) -> Iterator[TimedSet]:
+    @property
+    def sequences(self) -> int:
+        """How many there are."""
+        return len(self.frames)
+
+    def lengths(self, n: SeqLen, spacing: int) -> list[int]:
+        """How many images the sets have, each number once."""
+        return sorted({length for frames in self.frames for _, length in find_windows(frames, n, spacing)})
+
+    def sets(self, n: SeqLen, spacing: int, spec: Preprocessing, stride: int = 1) -> Iterator[TimedSet]:
         """See `windows`; cheap as long as the preprocessing is that of the last call."""
         if spec != self._spec:
-            self._frames = {}  # before there are others
-            self._frames, self._spec = davis_tensors(self._root, spec), spec
-        return windows(self._frames, n, spacing, stride)
+            self._tensors = {}  # before there are others
+            self._tensors, self._spec = davis_tensors(self._root, spec), spec
+        return windows(self._tensors, n, spacing, stride)
 
 
-def windows(sequences: Mapping[str, Tensor], n: int, spacing: int, stride: int = 1) -> Iterator[TimedSet]:
-    """All sets of n frames that lie ``spacing`` apart, one for each ``stride``-th start of each sequence."""
+def windows(sequences: Mapping[str, Tensor], n: SeqLen, spacing: int, stride: int = 1) -> Iterator[TimedSet]:
+    """All sets of n frames that lie ``spacing`` apart, see `find_windows`; whole sequences for None."""
     for name, frames in sequences.items():
-        for start in range(0, len(frames) - (n - 1) * spacing, stride):
-            yield TimedSet(name, name, frames[start : start + (n - 1) * spacing + 1 : spacing])
+        for start, length in find_windows(len(frames), n, spacing, stride):
+            yield TimedSet(name, name, frames[start : start + (length - 1) * spacing + 1 : spacing])
 
 
 def draw_listings(n: int, count: int | None, seed: Sequence[int]) -> list[tuple[int, ...]]:

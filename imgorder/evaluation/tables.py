@@ -8,18 +8,19 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, fields
 
+from imgorder.datasets.manifest import name_size
 from imgorder.evaluation.measure import Measured, Row
 from imgorder.evaluation.pooling import PooledRow, pool_rows
 from imgorder.names import show
+
+EMPTY = "–"
 
 
 def results_json(results: Iterable[Measured]) -> str:
     """``{"version": 1, "rows": […], "pooled": […], "videos": […]}``, see ``docs/json.md``."""
     measured = list(results)
-    videos = [
-        {key: asdict(each.row)[key] for key in ("model", "dataset", "seq_len", "spacing")} | {"accuracy": each.videos}
-        for each in measured
-    ]
+    told = ("model", "dataset", "seq_len", "spacing", "kind")
+    videos = [{key: asdict(each.row)[key] for key in told} | {"accuracy": each.videos} for each in measured]
     rows = [asdict(each.row) for each in measured]
     together = [asdict(row) for row in pool_rows(measured)]
     return json.dumps({"version": 1, "rows": rows, "pooled": together, "videos": videos}, indent=1)
@@ -35,11 +36,16 @@ def results_csv(rows: Iterable[Row]) -> str:
 
 
 def results_markdown(rows: Iterable[Row]) -> str:
-    """Rows as a Markdown table, one line each."""
-    columns = "data, n, spacing, model, exact match (95 %), chance, Kendall tau, neighbours, ECE, sets, shown"
+    """Rows as a Markdown table, one line each; kinds and the calibration of places where there are any."""
+    rows = list(rows)
+    kinds, places = any(r.kind for r in rows), any(r.place_ece is not None for r in rows)
+    columns = f"data, {'kind, ' if kinds else ''}n, spacing, model, exact match (95 %), chance, Kendall tau, neighbours"
+    columns += f", ECE, {'ECE of places, ' if places else ''}sets, shown"
     lines = (
-        f"{cell(r.dataset)} | {r.seq_len} | {r.spacing:g} | {cell(r.model)} | {_accuracy(r)} | {r.chance:.1f} "
-        f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {r.sets} | {r.permutations}"
+        f"{cell(r.dataset)} | {f'{cell(r.kind or EMPTY)} | ' if kinds else ''}{name_size(r.seq_len)} "
+        f"| {_spacing(r.spacing)} | {cell(r.model)} | {_accuracy(r)} | {r.chance:.1f} "
+        f"| {r.kendall_tau:.3f} | {r.adjacency:.3f} | {r.ece:.3f} | {_place_ece(r) if places else ''}"
+        f"{r.sets} | {r.permutations}"
         for r in rows
     )
     return _table(columns, lines)
@@ -47,10 +53,14 @@ def results_markdown(rows: Iterable[Row]) -> str:
 
 def pooled_markdown(rows: Iterable[PooledRow]) -> str:
     """Rows over all spacings as a Markdown table, one line each."""
-    columns = "data, n, spacings, model, exact match (95 %), mean confidence, ECE, chance, sets, shown"
+    rows = list(rows)
+    places = any(r.place_ece is not None for r in rows)
+    columns = "data, n, spacings, model, exact match (95 %), mean confidence, ECE, "
+    columns += f"{'ECE of places, ' if places else ''}chance, sets, shown"
     lines = (
-        f"{cell(r.dataset)} | {r.seq_len} | {', '.join(f'{spacing:g}' for spacing in r.spacings)} | {cell(r.model)} "
-        f"| {_accuracy(r)} | {r.confidence:.1f} | {r.ece:.3f} | {r.chance:.1f} | {r.sets} | {r.permutations}"
+        f"{cell(r.dataset)} | {name_size(r.seq_len)} | {', '.join(map(_spacing, r.spacings))} | {cell(r.model)} "
+        f"| {_accuracy(r)} | {r.confidence:.1f} | {r.ece:.3f} | {_place_ece(r) if places else ''}"
+        f"{r.chance:.1f} | {r.sets} | {r.permutations}"
         for r in rows
     )
     return _table(columns, lines)
@@ -59,7 +69,8 @@ def pooled_markdown(rows: Iterable[PooledRow]) -> str:
 def videos_markdown(results: Iterable[Measured]) -> str:
     """The exact match of each video as a Markdown table."""
     lines = (
-        f"{cell(video)} | {each.row.seq_len} | {each.row.spacing:g} | {cell(each.row.model)} | {accuracy:.1f}"
+        f"{cell(video)} | {name_size(each.row.seq_len)} | {_spacing(each.row.spacing)} | {cell(each.row.model)} "
+        f"| {accuracy:.1f}"
         for each in results
         for video, accuracy in each.videos.items()
     )
@@ -78,3 +89,11 @@ def _table(columns: str, lines: Iterable[str]) -> str:
 
 def _accuracy(row: Row | PooledRow) -> str:
     return f"{row.accuracy:.1f} ({row.accuracy_low:.1f} to {row.accuracy_high:.1f})"
+
+
+def _spacing(spacing: float) -> str:
+    return f"{spacing:g}" if spacing else EMPTY
+
+
+def _place_ece(row: Row | PooledRow) -> str:
+    return f"{EMPTY if row.place_ece is None else format(row.place_ece, '.3f')} | "

@@ -10,7 +10,8 @@ from itertools import pairwise
 
 from imgorder.evidence.facts import ZERO, Taken
 
-_ACROSS = timedelta(seconds=3)  # sources write other moments of one shot: its start, its end
+ACROSS = timedelta(seconds=3)
+"""Two sources may differ by so much: they write other moments of one shot, its start or its end."""
 
 
 class Clocks:
@@ -29,7 +30,7 @@ class Clocks:
             self.starts[photo] = time.clock - ZERO - (zone.utcoffset(None) if zone else timedelta(0))
             axes[zone is not None].append(photo)
         self.axes = [sorted(axis, key=lambda photo: (self.starts[photo], photo)) for axis in axes.values()]
-        self._padded = self._find_padding()
+        self.padded = self._find_padding()
 
     def _find_padding(self) -> bool:
         """Whether the digits are decimals beyond doubt. Some phones leave out the zeros in front: .045 is .45 there."""
@@ -39,11 +40,11 @@ class Clocks:
     def precedes(self, one: int, other: int) -> bool:
         """Whether one photo of an axis was taken before another of the same axis, by their times."""
         first, second = self.times[one], self.times[other]
-        end = self.starts[one] + first.resolution + (_ACROSS if first.source != second.source else timedelta(0))
+        end = self.starts[one] + first.resolution + (ACROSS if first.source != second.source else timedelta(0))
         if end > self.starts[other]:
             return False
         if (
-            self._padded
+            self.padded
             or not (first.digits and second.digits)
             or second_of(self.starts[one]) != second_of(self.starts[other])
         ):

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgorder.errors import ImgorderError, ModelError
+from imgorder.errors import ImgorderError, ModelError, PhotoError, SetSizeError
 from imgorder.files import atomic_write, make_folder, same_file
-from imgorder.heatmaps.grid import draw_grid
+from imgorder.heatmaps.grid import PAGE, draw_grid
 from imgorder.heatmaps.maps import Array, depend_on_listing, find_scales, last_layer, motion_maps
 from imgorder.heatmaps.overlay import Look, paint, upsample_strips
 from imgorder.inference.backends.voting import choose_listings
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
-from imgorder.media.photos import PhotoSet, check_photo, find_sets, open_photo
-from imgorder.media.preprocess import Preprocessing, Tensor, preprocess_set, to_pixels, upright_rgb
+from imgorder.media.photos import PhotoSet, check_photo, find_sets, open_photo, refuse
+from imgorder.media.preprocess import (
+    Preprocessing,
+    Tensor,
+    preprocess_readable,
+    preprocess_set,
+    to_pixels,
+    upright_rgb,
+)
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
-from imgorder.pictures.outputs import check_present, save_marked
+from imgorder.pictures.outputs import check_present, name_targets, save_marked
 
 JPEG_QUALITY = 92
 LISTINGS = 24  # maps of DAB-ResNets are nearer to what moves than in one listing: docs/heatmaps.md
@@ -76,6 +84,9 @@ def write_heatmaps(
     wanted: Wanted,
     options: ModelOptions = ModelOptions(),
     written: Callable[[Path], None] = lambda path: None,
+    exclude: Sequence[str] = (),
+    warn: Callable[[str], None] = lambda message: None,
+    apart: Callable[[ImgorderError], None] = refuse,
 ) -> None:
     """Paint the maps of every set under ``paths`` into a folder; photos are only read.
 
@@ -85,25 +96,40 @@ def write_heatmaps(
         wanted: what to write.
         options: how the model is asked for the order, and over how many listings the maps are averaged.
         written: called with each file.
+        exclude: names and patterns of photos to leave out, as `find_sets` takes them.
+        warn: called with each warning.
+        apart: called with the error of each photo and set that cannot be sorted; the rest is painted.
 
     Raises:
         ImgorderError: for photos or a model that cannot be used, a file that exists already, or a folder that
             cannot be written or holds the photos. All this is checked, and all maps are computed, before the first
             folder is made. After that only the disk can fail, or a photo that can be read small but not whole.
     """
-    sets = find_sets(paths)
+    found = find_sets(paths, exclude, warn, apart)
     if wanted.decision and options.backend == "auto":
         options = replace(options, backend="torch")
     loaded = options.load()
-    for photos in sets:
-        if len(photos.files) == 1:
-            check_photo(photos.files[0])
-        loaded.check_size(len(photos.files), photos.folder)
-        if len(photos.files) < 3:
-            raise ImgorderError(
-                f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
-                "to compare with"
-            )
+    sets: list[PhotoSet] = []
+    inputs: list[Tensor] = []
+    for photos in found:
+        try:
+            if len(photos.files) == 1:
+                check_photo(photos.files[0])
+            _check_size(photos, loaded, wanted.decision)
+            tensors, bad = preprocess_readable(photos.files, loaded.preprocessing, options.threads)
+            for error in bad.values():
+                apart(error)
+            if bad:
+                readable = (file for index, file in enumerate(photos.files) if index not in bad)
+                photos = replace(photos, files=tuple(readable))
+                _check_size(photos, loaded, wanted.decision)
+        except (PhotoError, SetSizeError) as error:
+            apart(error)
+        else:
+            sets.append(photos)
+            inputs.append(tensors)
+    if not sets:
+        raise PhotoError("no set is left that could have heat maps; nothing was written")
     folders = [out]
     if len(sets) > 1:
         names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
@@ -114,10 +140,24 @@ def write_heatmaps(
         _check_folder(folder, photo_folders)
         for file in chain(*files.values()):
             check_present(file, sets, wanted.force)  # links among the photos may lead there
-    taken = [set_maps(loaded, photos.files, wanted.decision, options.threads) for photos in sets]
+    taken = [maps_in_order(loaded, tensors, loaded.order_tensors([tensors])[0], wanted.decision) for tensors in inputs]
     for photos, folder, files, maps in zip(sets, folders, targets, taken, strict=True):
         make_folder(folder)
         _write_set(photos, files, maps, wanted, written)
+
+
+def _check_size(photos: PhotoSet, model: OrderingModel, decision: bool) -> None:
+    model.check_size(len(photos.files), photos.folder)
+    if len(photos.files) < 3:
+        raise SetSizeError(
+            f"{show(photos.folder)}: {len(photos.files)} photos; a heat map needs 3 or more: two have no middle "
+            "to compare with"
+        )
+    if decision and len(photos.files) > (most := window_size(model, len(photos.files))):
+        raise SetSizeError(
+            f"{show(photos.folder)}: {len(photos.files)} photos; {model.name} has maps of a decision for at most "
+            f"{most}; give fewer, or leave out --decision"
+        )
 
 
 def set_maps(
@@ -135,48 +175,81 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
     differences from those ahead (Eq. 2). So they are the mean over the listings that the model was asked to vote in,
     or else over `LISTINGS`.
 
+    Of more photos than a network is made for, neighbours in the order are shown together, window by window, and a
+    photo's map is that of a window with both its neighbours. A TriDAB's maps need no more than these. Only the
+    features of a window are in memory.
+
     Args:
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``; 3 photos or more.
 
     Raises:
         ModelError: if the model has no maps, or none of a decision.
+        SetSizeError: if those of a decision are wanted of more photos than a network is made for.
     """
+    order, n, size = list(ordering.order), len(tensors), window_size(model, len(tensors))
+    if decision and size < n:
+        raise SetSizeError(f"{n} photos; {model.name} has maps of a decision for at most {size}; give fewer")
+    if size == n:
+        shown = [each for each, _ in ordering.ranking()[:2]] if decision else [ordering.order]
+        layers, contrast = _maps_of_window(model, tensors, shown)
+        return SetMaps(ordering.order, layers, contrast, model.preprocessing)
+    layers, done = {}, 0
+    for first in (*range(0, n - size, size - 2), n - size):
+        end = n if first == n - size else first + size - 1  # the next window has the last one's neighbours
+        window = order[first : first + size]
+        maps, _ = _maps_of_window(model, tensors[window], [range(size)])
+        for name, each in maps.items():
+            layers.setdefault(name, np.empty((n, *each.shape[1:]), np.float32))[order[done:end]] = each[
+                done - first : end - first
+            ]
+        done = end
+    return SetMaps(ordering.order, layers, None, model.preprocessing)
+
+
+def window_size(model: OrderingModel, n: int) -> int:
+    """How many of n photos the model's network is shown at once: all, or as many as it is made for."""
+    return max(size for size in model.sizes if size <= n)
+
+
+def _maps_of_window(
+    model: OrderingModel, tensors: Tensor, orders: Sequence[Sequence[int]]
+) -> tuple[dict[str, Array], Array | None]:
+    """`SetMaps`' layers of photos that a network takes at once, and with a second order the decision against it."""
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
     canonical = np.argsort(canonical_ranks(tensors))
     found: list[tuple[dict[str, Array], Array | None]] = []
     for listing in choose_listings(len(tensors), model.listings or LISTINGS):
-        found.append(_maps_in_listing(model, tensors, ordering, canonical[list(listing)], decision))
+        found.append(_maps_in_listing(model, tensors, orders, canonical[list(listing)]))
         if not depend_on_listing(found[0][0]):
             break  # features of one image each are the same in every listing
     layers = {name: np.mean([each[name] for each, _ in found], axis=0) for name in found[0][0]}
-    contrast = np.mean([each for _, each in found if each is not None], axis=0) if decision else None
-    return SetMaps(tuple(ordering.order), layers, contrast, model.preprocessing)
+    contrasts = [each for _, each in found if each is not None]
+    return layers, np.mean(contrasts, axis=0) if contrasts else None
 
 
 def _maps_in_listing(
-    model: OrderingModel, tensors: Tensor, ordering: Ordering, listing: npt.NDArray[np.intp], decision: bool
+    model: OrderingModel, tensors: Tensor, orders: Sequence[Sequence[int]], listing: npt.NDArray[np.intp]
 ) -> tuple[dict[str, Array], Array | None]:
-    """`SetMaps`' layers and decision, of a set that is shown in one listing: its place i has image ``listing[i]``."""
+    """The same of photos that are shown in one listing: its place i has image ``listing[i]``."""
     place = np.argsort(listing)
     network = model.networks[len(tensors)]
     activations = network.backend.activations(tensors[listing][None])
     if not activations:
         raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
-    in_listing = [int(place[image]) for image in ordering.order]
+    in_listing = [[int(place[image]) for image in order] for order in orders]
     if not all(each.ndim == 5 and each.shape[:2] == (1, len(tensors)) for each in activations.values()):
         raise ModelError(f"{show(network.file or model.name)}: has outputs that are no maps; fetch or export it again")
     if not all(np.isfinite(each).all() for each in activations.values()):
         raise ModelError(f"{show(network.file or model.name)}: its maps are not numbers; fetch or train it again")
-    layers = {name: motion_maps(name, activation[0], in_listing)[place] for name, activation in activations.items()}
+    layers = {name: motion_maps(name, activation[0], in_listing[0])[place] for name, activation in activations.items()}
     contrast = None
-    if decision:
-        ranked = [[int(place[image]) for image in order] for order, _ in ordering.ranking()[:2]]
-        contrast = network.backend.decision(tensors[listing][None], ranked[0], ranked[1])[place]
+    if len(in_listing) > 1:
+        contrast = network.backend.decision(tensors[listing][None], in_listing[0], in_listing[1])[place]
     return layers, contrast
 
 
 def _name_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:
-    """Kind -> a file for each photo, in the order of the set; "layers" has one for the whole set."""
+    """Kind -> a file for each photo, in the order of the set; "layers" has one for the whole set, or several pages."""
     stems = _choose_stems(photos)
     kinds = {"map": ".heat.jpg"}
     if wanted.raw:
@@ -185,7 +258,7 @@ def _name_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, l
         kinds |= {"decision": ".decision.jpg"}
     targets = {kind: [folder / f"{stem}{ending}" for stem in stems] for kind, ending in kinds.items()}
     if wanted.layers:
-        targets["layers"] = [folder / "layers.png"]
+        (targets["layers"],) = name_targets(folder / "layers.png", [ceil(len(photos.files) / PAGE)])
     return targets
 
 
@@ -222,13 +295,24 @@ def _write_set(
             if kind != "layers":
                 written(files[index])
     if wanted.layers:
-        order = list(maps.order)
-        squares = [Image.fromarray(to_pixels(photos.files[index], spec)) for index in order]
-        names = [show(name) for name in short_names([photos.files[index] for index in order])]
-        in_order = {name: each[order] for name, each in maps.layers.items()}
-        (target,) = targets["layers"]
-        _save(draw_grid(squares, names, in_order, wanted.by_photo, look, spec), target)
-        written(target)
+        for target in _draw_layers(photos, targets["layers"], maps, wanted):
+            written(target)
+
+
+def _draw_layers(photos: PhotoSet, pages: Sequence[Path], maps: SetMaps, wanted: Wanted) -> Iterator[Path]:
+    """Write the pages of the grid; gives each that is done."""
+    names = [show(name) for name in short_names([photos.files[index] for index in maps.order])]
+    scales = {name: find_scales(each, wanted.by_photo) for name, each in maps.layers.items()}
+    on_page = ceil(len(names) / len(pages))
+    for number, page in enumerate(pages):
+        first = number * on_page
+        order = list(maps.order[first : first + on_page])
+        squares = [Image.fromarray(to_pixels(photos.files[index], maps.spec)) for index in order]
+        of_page = {name: each[order] for name, each in maps.layers.items()}
+        scales_of_page = {name: [each[index] for index in order] for name, each in scales.items()}
+        shown = names[first : first + on_page]
+        _save(draw_grid(squares, shown, of_page, scales_of_page, wanted.look, maps.spec, first + 1), page)
+        yield page
 
 
 def _paint_photo(
@@ -278,4 +362,5 @@ def _choose_stems(photos: PhotoSet) -> list[str]:
         return stems
     if len({name.casefold() for name in names}) == len(names):
         return names
-    return [f"{index:02d}-{name}" for index, name in enumerate(names, start=1)]
+    digits = max(2, len(str(len(names))))
+    return [f"{index:0{digits}d}-{name}" for index, name in enumerate(names, start=1)]

@@ -39,7 +39,7 @@ from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.search.albums import Found, order_by_path, order_by_triples
 from imgorder.search.constraints import Before, close_pairs
 from imgorder.search.table import ScoreTable
-from imgorder.search.windows import improve_by_windows, softmax, window_places
+from imgorder.search.windows import improve_by_windows, softmax, temper, window_places
 
 if TYPE_CHECKING:
     from imgorder.inference.backends.onnx import OnnxBackend
@@ -57,11 +57,13 @@ class Network:
     Attributes:
         backend: computes the logits.
         temperatures: set size -> divisor of the logits; 1 for a size that has none.
+        place_temperature: divisor of the log-odds of a place in a larger set.
         file: that it was read from; None if it has none.
     """
 
     backend: Backend
     temperatures: Mapping[int, float] = field(default_factory=dict)
+    place_temperature: float = 1.0
     file: Path | None = None
 
 
@@ -142,7 +144,7 @@ class OrderingModel:
             self.check_size(len(tensors))
             by_size.setdefault(len(tensors), []).append(index)
         for n, members in by_size.items():
-            if not self._knows_classes(n):
+            if not self.knows_classes(n):
                 results |= {index: self._search(sets[index], known[index]) for index in members}
                 continue
             ranks = [ordering.canonical_ranks(sets[index]) for index in members]
@@ -152,7 +154,7 @@ class OrderingModel:
                 results[index] = ordering.from_probabilities(row, rank).constrained(known[index])
         return [results[index] for index in range(len(sets))]
 
-    def _knows_classes(self, n: int) -> bool:
+    def knows_classes(self, n: int) -> bool:
         """Whether the network gives the probability of each class of n images."""
         return n == 2 or n in self.sizes or (n <= MAX_EXACT and isinstance(self._network(n).backend, AnySize))
 
@@ -172,7 +174,8 @@ class OrderingModel:
             found = order_by_triples(_table_of(network, by_rank), found.order, known)
         elif not isinstance(network.backend, PathBackend):
             found = self._search_by_windows(by_rank, found.order, known)
-        return ordering.from_search(found.order, found.places, ranks, before, search=found.search)
+        places = temper(found.places, network.place_temperature)
+        return ordering.from_search(found.order, places, ranks, before, search=found.search)
 
     def _search_by_windows(self, tensors: Tensor, start: Sequence[int], known: Before | None) -> Found:
         """The order by a network that only answers for whole sets."""
@@ -342,7 +345,8 @@ def _model_of(opened: OnnxBackend | TorchBackend) -> OrderingModel:
 
 
 def _network_of(opened: OnnxBackend | TorchBackend) -> Network:
-    return Network(opened, opened.metadata.temperatures, opened.path)
+    metadata = opened.metadata
+    return Network(opened, metadata.temperatures, metadata.place_temperature, opened.path)
 
 
 def _open_file(path: Path, content: bytes | None, backend: str, threads: int | None) -> OnnxBackend | TorchBackend:

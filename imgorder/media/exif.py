@@ -79,7 +79,7 @@ def ends_before_picture(data: bytes) -> bool:
     return False
 
 
-def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
+def set_capture_time(data: bytes, time: datetime, digits: int = 1) -> tuple[bytes, bytes]:
     """A JPEG with another capture time, and what `restore_segment` needs to undo that.
 
     The decimals are always written, as ``0`` on a full second. Some galleries join both tags as text, and some use
@@ -88,6 +88,7 @@ def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     Args:
         data: the whole file.
         time: what to write; its zone, if it has one, is not written.
+        digits: decimals that are written at least, from 1 to 6; the others only where they are not 0.
 
     Returns:
         The file with DateTimeOriginal and SubSecTimeOriginal set, all other tags and all bytes outside the EXIF
@@ -100,7 +101,7 @@ def set_capture_time(data: bytes, time: datetime) -> tuple[bytes, bytes]:
     """
     # Not strftime: its %Y has no leading zeros on some systems.
     whole = f"{time.year:04}:{time:%m:%d %H:%M:%S}".encode("ascii") + b"\0"
-    decimals = (f"{time.microsecond:06}".rstrip("0") or "0").encode("ascii") + b"\0"
+    decimals = f"{time.microsecond:06}".rstrip("0").ljust(digits, "0").encode("ascii") + b"\0"
     texts = {TIME: whole, SUBSECOND: decimals}
     segments = list(_segments(data))
     if any(_holds_time(block) for block in _find_misspelt(segments)):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+from imgorder.errors import PhotoError
 from imgorder.evidence.facts import PhotoFacts, Source, Taken
 from imgorder.evidence.photo_names import read_name
 from imgorder.media import xmp
@@ -54,9 +55,18 @@ def read_facts(path: Path, beside: Sidecars | None = None) -> PhotoFacts:
 
 
 def read_all_facts(files: Sequence[Path]) -> list[PhotoFacts]:
-    """The facts of several photos; each folder is listed once. Raises PhotoError as `read_facts` does."""
+    """The facts of several photos; each folder is listed once.
+
+    Of a file that cannot be read nothing is known: what wants its picture will say so.
+    """
     beside = {folder: Sidecars(list_names(folder)) for folder in dict.fromkeys(file.parent for file in files)}
-    return [read_facts(file, beside[file.parent]) for file in files]
+    found = []
+    for file in files:
+        try:
+            found.append(read_facts(file, beside[file.parent]))
+        except PhotoError:
+            found.append(PhotoFacts(name=file.name, folder=os.path.abspath(file.parent)))
+    return found
 
 
 def _understand(written: Written, source: Source) -> Taken | None:

@@ -9,23 +9,12 @@ from typing import BinaryIO
 
 from PIL import UnidentifiedImageError
 
+from imgorder.files import STARTS
+
 HEAD = 64  # bytes that `name_kind` wants
 
 HEIC, AVIF, VIDEO = "HEIC", "AVIF", "video"
 
-_STARTS = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"BM": "BMP",
-    b"\x1aE\xdf\xa3": VIDEO,  # Matroska, WebM
-    b"\0\0\1\xba": VIDEO,  # MPEG
-    b"0&\xb2u\x8ef\xcf\x11": VIDEO,  # WMV
-    b"FLV\1": VIDEO,
-}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 _AVIF_BRANDS = {b"avif", b"avis"}
 _VIDEO_BRANDS = {b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"qt  ", b"avc1", b"M4V ", b"MSNV"}
@@ -49,7 +38,7 @@ def name_kind(head: bytes) -> str | None:
         return VIDEO if brands & _VIDEO_BRANDS or head[8:11] == b"3gp" else None
     if head[:4] == b"RIFF":
         return {b"WEBP": "WebP", b"AVI ": VIDEO}.get(head[8:12])
-    return next((kind for start, kind in _STARTS.items() if head.startswith(start)), None)
+    return next((kind for start, kind in {**STARTS, b"BM": "BMP"}.items() if head.startswith(start)), None)
 
 
 def describe_variant(path: Path, kind: str, error: Exception) -> str | None:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from filecmp import cmp
+from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 
-from imgorder.errors import PhotoError, is_out_of_memory
+from imgorder.errors import ImgorderError, PhotoError, UsageError, is_out_of_memory
 from imgorder.media import kinds
-from imgorder.names import common_folder, first_line, natural_key, show
+from imgorder.media.leftovers import belongs_by_name, word_leftovers
+from imgorder.names import common_folder, first_line, fold_name, natural_key, show
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
 HEIF = (".heic", ".heif", ".hif")
@@ -68,29 +71,152 @@ class PhotoSet:
         return os.path.relpath(os.path.abspath(file), os.path.abspath(self.folder))
 
 
-def find_sets(paths: Sequence[Path]) -> list[PhotoSet]:
+def refuse(error: ImgorderError) -> None:
+    """What is done with the error of a bad photo or set where nobody sets it apart: it is raised."""
+    raise error
+
+
+class Exclusion:
+    """Which photos a person leaves out of their sets: by name, or by a pattern such as ``*_edit.jpg``.
+
+    Case and Unicode form of the letters do not matter. What has a folder in it is compared with the whole path.
+    """
+
+    def __init__(self, globs: Sequence[str] = ()) -> None:
+        self._globs = [(glob, fold_name(os.path.abspath(glob) if _has_folder(glob) else glob)) for glob in globs]
+        self._used: set[str] = set()
+
+    def covers(self, file: Path) -> bool:
+        """Whether a photo is left out."""
+        found = False
+        for glob, folded in self._globs:
+            name = fold_name(os.path.abspath(file) if _has_folder(glob) else file.name)
+            if name == folded or fnmatchcase(name, folded):
+                self._used.add(glob)
+                found = True
+        return found
+
+    def check_used(self, warn: Callable[[str], None]) -> None:
+        """Warn of patterns that fit no photo; raises UsageError for such a name, since it may be misspelt."""
+        for glob, _ in self._globs:
+            if glob not in self._used:
+                if not re.search(r"[*?\[]", glob):
+                    raise UsageError(f"--exclude {show(glob)}: not one of the photos; check the name")
+                warn(f"--exclude {show(glob)}: fits none of the photos")
+
+
+def _has_folder(glob: str) -> bool:
+    return os.path.basename(glob) != glob
+
+
+class NoPhotosError(PhotoError):
+    """A folder that has no photos."""
+
+
+def find_sets(
+    paths: Sequence[Path],
+    exclude: Sequence[str] = (),
+    warn: Callable[[str], None] = lambda message: None,
+    apart: Callable[[ImgorderError], None] = refuse,
+) -> list[PhotoSet]:
     """Each folder is a set of its own; all files named one by one make a set together.
 
+    What a folder's scan passes over is left out among named files, too: companions, videos, texts, folders without
+    photos that lie beside them. A file whose content is a photo's is taken, whatever its name.
+
+    Args:
+        paths: folders and files.
+        exclude: names and patterns of photos to leave out, as `Exclusion` takes them.
+        warn: called with one line about named files that are no photos.
+        apart: called with the error of each path, and of each photo of a folder, that cannot be read.
+
     Raises:
-        PhotoError: for a path that does not exist or cannot be read, and for a folder without photos.
+        PhotoError: for a path that does not exist or cannot be read, and for a folder without photos, unless they are
+            set apart.
+        UsageError: for a name to exclude that no photo has.
     """
-    sets = []
+    excluded = Exclusion(exclude)
+    folders: list[Path] = []
     named: dict[str, Path] = {}  # each file once, as it was given first
+    left_out: list[Path] = []
     for path in paths:
-        mode = _stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            sets.append(PhotoSet(path, tuple(_list_photos(path))))
-        elif stat.S_ISREG(mode):
-            named.setdefault(os.path.abspath(path), path)
+        try:
+            mode = _stat(path).st_mode
+            if stat.S_ISDIR(mode):
+                folders.append(path)
+            elif excluded.covers(path):
+                left_out.append(path)
+            elif stat.S_ISREG(mode):
+                named.setdefault(os.path.abspath(path), path)
+            else:
+                raise PhotoError(f"{show(path)}: neither a file nor a folder; give photos or a folder of photos")
+        except PhotoError as error:
+            if excluded.covers(path):
+                left_out.append(path)
+            else:
+                apart(error)
+    photos, leftovers = sort_out(list(named.values()))
+    beside = {file.parent for file in named.values()}
+    sets, empty = [], []
+    for folder in folders:
+        try:
+            sets.append(PhotoSet(folder, tuple(_list_photos(folder, excluded, apart))))
+        except NoPhotosError as error:
+            if photos and folder.parent in beside:  # a pattern such as raw/* gave it
+                empty.append(folder)
+            else:
+                apart(error)
+        except PhotoError as error:
+            apart(error)
+    if leftovers or empty:
+        if photos:
+            warn(word_leftovers(leftovers, empty, len(photos)))
+        elif len(leftovers) == 1:
+            photos = [leftovers[0][0]]  # whoever reads it says what it is
         else:
-            raise PhotoError(f"{show(path)}: neither a file nor a folder; give photos or a folder of photos")
-    if named:
-        files = sorted(named.values(), key=lambda file: natural_key(os.fspath(file)))
-        folder = files[0].parent
-        if any(file.parent != folder for file in files):
-            folder = common_folder(files)
-        sets.append(PhotoSet(folder, tuple(files)))
+            apart(NoPhotosError(f"{word_leftovers(leftovers, empty, 0)}; give photos"))
+    excluded.check_used(warn)
+    if photos:
+        files = sorted(photos, key=lambda file: natural_key(os.fspath(file)))
+        shared = files[0].parent
+        if any(file.parent != shared for file in files):
+            shared = common_folder(files)
+        sets.append(PhotoSet(shared, tuple(files)))
+    if len(left_out) == len(paths) > 0:
+        apart(PhotoError(f"{show(left_out[0])}: --exclude leaves no photo; give others"))
     return sets
+
+
+def sort_out(files: Sequence[Path]) -> tuple[list[Path], list[tuple[Path, str | None]]]:
+    """The photos among files that were named one by one; and the others, each with its kind.
+
+    RAW files and other companions that are pictures by their content count only where nothing else is named.
+    """
+    photos: list[Path] = []
+    doubtful: list[tuple[Path, str | None]] = []
+    leftovers: list[tuple[Path, str | None]] = []
+    for file in files:
+        if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
+            photos.append(file)
+            continue
+        belongs = belongs_by_name(file.name)
+        try:
+            kind = _read_kind(file)
+        except PhotoError:
+            if belongs:
+                leftovers.append((file, None))
+            else:
+                photos.append(file)  # it may be one; whoever reads it says what is wrong
+            continue
+        if kind in (None, kinds.VIDEO):
+            leftovers.append((file, kind))
+        elif belongs:
+            doubtful.append((file, kind))
+        else:
+            photos.append(file)
+    if not photos:
+        return [file for file, _ in doubtful], leftovers
+    return photos, leftovers + doubtful
 
 
 def open_photo(path: Path, draft_edge: int | None = None) -> Image.Image:
@@ -195,6 +321,15 @@ def _describe_failure(path: Path, kind: str | None, error: Exception) -> str:
     return f"the picture is damaged or cut off ({reason}); copy it again or leave it out"
 
 
+def photo_header(path: Path) -> AbstractContextManager[Image.Image]:
+    """A photo whose header was read, for its size and its orientation; the picture itself is not decoded.
+
+    Raises:
+        PhotoError: as `open_photo`, as the block is entered.
+    """
+    return _open_header(path)
+
+
 def check_photo(path: Path) -> None:
     """Raise a PhotoError, as `open_photo` does, if a file does not begin as a photo does."""
     with _open_header(path):
@@ -209,25 +344,44 @@ def same_bytes(one: Path, other: Path) -> bool:
         raise unreadable(Path(error.filename or one), error) from error
 
 
-def _list_photos(folder: Path) -> list[Path]:
+def list_photos(folder: Path) -> list[Path]:
+    """The photos of a folder by their endings, in natural order; raises PhotoError where `find_sets` does."""
+    return _list_photos(folder, Exclusion(), lambda error: None)
+
+
+def _list_photos(folder: Path, excluded: Exclusion, apart: Callable[[ImgorderError], None]) -> list[Path]:
     try:
         entries = sorted((entry.name for entry in os.scandir(folder)), key=natural_key)
     except OSError as error:
         raise PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})") from error
     photos = []
-    folders = 0
+    seen = folders = 0
     for name in entries:
         file = folder / name
         if name.startswith("."):
             continue
-        if file.suffix.lower() in SUFFIXES and stat.S_ISREG(_stat(file).st_mode):
-            photos.append(file)
+        if file.suffix.lower() in SUFFIXES:
+            try:
+                if excluded.covers(file):
+                    seen += 1
+                elif stat.S_ISREG(_stat(file).st_mode):
+                    photos.append(file)
+            except PhotoError as error:
+                apart(error)
+                seen += 1
         if os.path.isdir(file):  # unlike Path.is_dir, never an error
             folders += 1
-    if not photos:
+    if not photos and not seen:
         cure = f"; give one of its {folders} sub-folders" if folders else f"; known are {', '.join(SUFFIXES)}"
-        raise PhotoError(f"{show(folder)}: no photos in this folder{cure}")
+        raise NoPhotosError(f"{show(folder)}: no photos in this folder{cure}")
+    if not photos:
+        raise PhotoError(f"{show(folder)}: no photo is left in this folder; give another one")
     return photos
+
+
+def check_there(path: Path) -> None:
+    """Raise a PhotoError if there is nothing under a path, or it cannot be reached."""
+    _stat(path)
 
 
 def _stat(path: Path) -> os.stat_result:

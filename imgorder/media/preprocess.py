@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from imgorder.errors import PhotoError
 from imgorder.media.photos import decoded_photo
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -134,6 +135,25 @@ def preprocess_set(images: Sequence[ImageLike], spec: Preprocessing = DEFAULT, t
         with ThreadPoolExecutor(min(threads or 8, os.cpu_count() or 1)) as pool:
             return np.stack(list(pool.map(lambda image: preprocess(image, spec), images)))
     return np.stack([preprocess(image, spec) for image in images])
+
+
+def preprocess_readable(
+    files: Sequence[Path], spec: Preprocessing = DEFAULT, threads: int | None = None
+) -> tuple[Tensor, dict[int, PhotoError]]:
+    """As `preprocess_set`, of those photos that can be read; and, by their index, why the others cannot."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def attempt(file: Path) -> Tensor | PhotoError:
+        try:
+            return preprocess(file, spec)
+        except PhotoError as error:
+            return error
+
+    with ThreadPoolExecutor(min(threads or 8, os.cpu_count() or 1)) as pool:
+        rows = list(pool.map(attempt, files))
+    bad = {index: row for index, row in enumerate(rows) if isinstance(row, PhotoError)}
+    good = [row for row in rows if not isinstance(row, PhotoError)]
+    return np.stack(good) if good else np.empty((0, 3, spec.crop, spec.crop), np.float32), bad
 
 
 def to_pixels(image: ImageLike, spec: Preprocessing = DEFAULT) -> Pixels:

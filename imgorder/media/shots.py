@@ -77,20 +77,12 @@ def find_versions(names: Iterable[str], first: Collection[str] = (), reads_heic:
 
 
 def keep_sure(folder: Path, versions: Iterable[Version]) -> list[Version]:
-    """Those whose files show what they have to.
-
-    Raises:
-        PhotoError: if a copy or its original cannot be read.
-    """
+    """Those whose files show what they have to; a file that cannot be read shows nothing."""
     return [each for each in versions if _is_shown(folder / each.name, folder / each.original, each.proof)]
 
 
 def drop_versions(files: Sequence[Path]) -> tuple[list[Path], dict[Path, Path]]:
-    """The files of some folders without versions of others among them, and from each version to its original.
-
-    Raises:
-        PhotoError: if a copy or its original cannot be read.
-    """
+    """The files of some folders without versions of others among them, and from each version to its original."""
     by_folder: dict[Path, list[str]] = {}
     for file in files:
         by_folder.setdefault(file.parent, []).append(file.name)
@@ -128,7 +120,10 @@ def _are_twins(one: str, other: str) -> bool:
 
 def _is_shown(version: Path, original: Path, proof: str) -> bool:
     if proof == "bytes":
-        return same_bytes(version, original)
+        try:
+            return same_bytes(version, original)
+        except PhotoError:  # who opens it will say so
+            return False
     one, other = _time_of(version), _time_of(original)
     return abs(one - other) <= _APART if one and other else proof != "time"
 

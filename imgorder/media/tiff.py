@@ -33,7 +33,7 @@ class ExifError(ValueError):
 class _Entry:
     """One tag in a directory (IFD): where its 12 bytes and its value are, from the start of the block.
 
-    The size is 0 for an unknown type: such a value is kept, but nothing is known of its place.
+    The size is 0 for an impossible type: of such a value nothing is known. It is kept where it hides no time.
     """
 
     at: int
@@ -189,12 +189,16 @@ class Block:
         following = self._number(root + 2 + 12 * len(directories["0th"]))
         if following:
             directories["1st"] = list(self._entries(following))
-        for name in ("0th", "Exif"):
-            # Some readers give a directory up that begins with such an entry; a moved directory begins with its least.
-            entries = directories.get(name, [])
-            for entry in (*entries[:1], min(entries, key=lambda each: each.tag)) if entries else ():
-                if entry.kind not in _SIZES:
-                    raise ExifError(f"broken EXIF block: a directory begins with an impossible type, {entry.kind}")
+        for name, entries in directories.items():
+            # Readers give a directory up at such an entry, or after a few: they would not see the time behind it.
+            wanted = {"0th": {_EXIF_POINTER}, "Exif": {TIME, SUBSECOND}}.get(name, set())
+            wanted |= {TIME, SUBSECOND} & {entry.tag for entry in entries}
+            end = max((entry.at for entry in entries if entry.tag in wanted), default=0)
+            for entry in entries if wanted else ():
+                # In front by its tag as well: a directory that moves is sorted.
+                in_front = entry.at <= max(end, entries[0].at) or entry.tag < max(wanted)
+                if entry.kind not in _SIZES and in_front:
+                    raise ExifError(f"broken EXIF block: {_name(entry.tag)} has an impossible type, {entry.kind}")
         # The header, and each directory that is not empty.
         tables = [(0, 8)] + [(entries[0].at - 2, entries[-1].at + 12) for entries in directories.values() if entries]
         if any(_claims(tables, *table) > 1 for table in tables):

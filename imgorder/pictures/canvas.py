@@ -9,13 +9,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from imgorder.media.photos import open_photo
+from imgorder.media.photos import open_photo, photo_header
 from imgorder.media.preprocess import to_rgb, upright_turn
 
 LIMIT = 1280
 """Longest side of anything that is written, in px."""
 
 Size = tuple[int, int]
+
+_SIDEWAYS = tuple(getattr(Image.Transpose, name) for name in ("TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"))
 
 
 def load_small(path: Path, limit: int = LIMIT) -> Image.Image:
@@ -44,15 +46,28 @@ def load_small(path: Path, limit: int = LIMIT) -> Image.Image:
     return picture if turn is None else picture.transpose(turn)
 
 
-def canvas_size(pictures: Sequence[Image.Image]) -> Size:
-    """The smallest canvas for all pictures, once their longer sides are those of the largest.
+def measure(path: Path, limit: int = LIMIT) -> Size:
+    """The size that `load_small` gives a photo, give or take a pixel; the picture is not decoded.
+
+    Raises:
+        PhotoError: if the file does not begin as a readable photo.
+    """
+    with photo_header(path) as picture:
+        turn, size = upright_turn(picture), picture.size
+    if turn in _SIDEWAYS:
+        size = size[::-1]
+    return size if max(size) <= limit else _fit(size, (limit, limit))
+
+
+def canvas_size(sizes: Sequence[Size]) -> Size:
+    """The smallest canvas for pictures of all these sizes, once their longer sides are those of the largest.
 
     Returns:
         (width, height) in px, both even, as videos want them.
     """
-    longest = max(max(picture.size) for picture in pictures)
-    sizes = [_fit(picture.size, (longest, longest)) for picture in pictures]
-    width, height = map(max, zip(*sizes, strict=True))
+    longest = max(map(max, sizes))
+    fitted = [_fit(size, (longest, longest)) for size in sizes]
+    width, height = map(max, zip(*fitted, strict=True))
     return width + width % 2, height + height % 2
 
 

@@ -15,12 +15,14 @@ from PIL import Image
 
 from imgorder.pictures import sixel
 from imgorder.pictures.animation import BARS
-from imgorder.pictures.canvas import LIMIT, Size, canvas_size, letterbox, load_small
+from imgorder.pictures.canvas import LIMIT, Size, canvas_size, letterbox, load_small, measure
 
 TILE: Size = (320, 240)
 """The largest thumbnail, (width, height) in px."""
 
 _GAP = 4  # px between thumbnails
+_ONE_ROW = 8  # photos; more are shown in rows
+_LEAST = 96  # px, the width of a thumbnail in rows
 
 _KITTY_CHUNK = 4096  # bytes of base64 in one sequence, at most
 _COLUMN = 8  # px, where the terminal does not say
@@ -68,7 +70,7 @@ def measure_width(stream: TextIO) -> int:
 
 
 def draw_thumbnails(files: Sequence[Path], protocol: str, width: int) -> str:
-    """A strip of photos, as it is sent to the terminal.
+    """Photos as they are sent to the terminal: a strip, or of many photos a strip for each row, after their numbers.
 
     Args:
         files: the photos, in order.
@@ -76,31 +78,43 @@ def draw_thumbnails(files: Sequence[Path], protocol: str, width: int) -> str:
         width: of the terminal, in px.
 
     Returns:
-        ASCII, without a line end.
+        ASCII, without a line end behind it.
 
     Raises:
         PhotoError: if a photo cannot be read any more.
     """
-    pictures = [load_small(file, max(TILE)) for file in files]
-    return ENCODERS[protocol](draw_strip(pictures, width))
+    n = len(files)
+    in_row = n if n <= _ONE_ROW else max(1, min(n, (width + _GAP) // (_LEAST + _GAP)))
+    tile = choose_tile([measure(file, max(TILE)) for file in files], in_row, width)
+    lines = []
+    for first in range(0, n, in_row):
+        row = files[first : first + in_row]
+        if in_row < n:
+            lines.append(f"{first + 1} to {first + len(row)}" if len(row) > 1 else str(n))
+        lines.append(ENCODERS[protocol](draw_strip([load_small(file, max(TILE)) for file in row], tile)))
+    return "\n".join(lines)
 
 
-def draw_strip(pictures: Sequence[Image.Image], width: int) -> Image.Image:
-    """Photos from left to right.
+def choose_tile(sizes: Sequence[Size], in_row: int, width: int) -> Size:
+    """The size of each of so many thumbnails in a row; none is enlarged.
 
     Args:
-        pictures: the photos, in order, as `load_small` gives them.
+        sizes: of all photos.
+        in_row: how many stand in a row.
         width: room in px.
 
     Returns:
-        RGB, no wider than ``width`` unless that leaves less than a pixel for each photo.
+        (width, height) in px: within `TILE`, and such that a row fits unless that leaves less than a pixel for each.
     """
-    n = len(pictures)
-    shape = canvas_size(pictures)
-    room = (width - (n - 1) * _GAP) // n
+    shape = canvas_size(sizes)
+    room = (width - (in_row - 1) * _GAP) // in_row
     scale = min(1.0, room / shape[0], TILE[0] / shape[0], TILE[1] / shape[1])
-    tile = max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
-    strip = Image.new("RGB", (n * tile[0] + (n - 1) * _GAP, tile[1]), BARS)
+    return max(1, int(shape[0] * scale)), max(1, int(shape[1] * scale))
+
+
+def draw_strip(pictures: Sequence[Image.Image], tile: Size) -> Image.Image:
+    """Photos from left to right, as `load_small` gives them, RGB."""
+    strip = Image.new("RGB", (len(pictures) * (tile[0] + _GAP) - _GAP, tile[1]), BARS)
     for place, picture in enumerate(pictures):
         strip.paste(letterbox(picture, tile, BARS), (place * (tile[0] + _GAP), 0))
     return strip

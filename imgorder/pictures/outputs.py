@@ -31,30 +31,49 @@ def check_ending(option: str, target: Path, endings: Sequence[str]) -> None:
         raise UsageError(f"{option} {show(target)}: the name must end in {' or '.join(endings)}")
 
 
-def check_targets(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> list[Path]:
-    """Check before the work that a file for each set can be written.
+def name_targets(target: Path, pages: Sequence[int]) -> list[list[Path]]:
+    """The files of each set: ``out.png``, with as many numbers before the ending as are needed.
+
+    ``out-2.png`` is the second of several sets or of several pages, ``out-1-02.png`` the second page of the first of
+    several sets. Pages have as many digits as their number, so that sorted names are in order.
 
     Args:
-        target: the file; of several sets, those with a number before the ending, ``out-1.png`` and so on.
+        target: the file as it was typed.
+        pages: of each set, how many files it gets.
+    """
+
+    def number(*numbers: str) -> Path:
+        return target.with_name("-".join((target.stem, *numbers)) + target.suffix)
+
+    found = []
+    for place, count in enumerate(pages, start=1):
+        of_set = [str(place)] * (len(pages) > 1)
+        digits = len(str(count))
+        found.append([number(*of_set, *[f"{page:0{digits}d}"] * (count > 1)) for page in range(1, count + 1)])
+    return found
+
+
+def check_targets(targets: Iterable[Path], sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
+    """Check before the work that files can be written.
+
+    Args:
+        targets: the files.
         sets: the photos to sort.
         force: an existing file may be replaced, unless it is a picture that was not made here.
-        warn: called if a file will be taken for a photo the next time.
-
-    Returns:
-        The files, one for each set.
+        warn: called if files will be taken for photos the next time.
 
     Raises:
         ImgorderError: naming the file and the cure.
     """
-    targets = [target]
-    if len(sets) > 1:
-        targets = [target.with_name(f"{target.stem}-{number}{target.suffix}") for number in range(1, len(sets) + 1)]
-    for each in targets:
-        _check_target(each, sets, force, warn)
-    return targets
+    among = [each for each in targets if _check_target(each, sets, force)]
+    if among:
+        which = f"{show(among[0])}: lies" if len(among) == 1 else f"{show(among[0])} and {len(among) - 1} more: lie"
+        what = "it is taken for one" if len(among) == 1 else "they are taken for some"
+        warn(f"{which} among the photos; the next time their folder is sorted {what}")
 
 
-def _check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Callable[[str], None]) -> None:
+def _check_target(target: Path, sets: Sequence[PhotoSet], force: bool) -> bool:
+    """Check one file; returns whether it will lie among the photos and be taken for one."""
     folder = target.parent
     try:
         if not stat.S_ISDIR(folder.stat().st_mode):
@@ -66,8 +85,7 @@ def _check_target(target: Path, sets: Sequence[PhotoSet], force: bool, warn: Cal
     check_present(target, sets, force)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise ImgorderError(f"{show(target)}: no permission to write into {show(folder)}; choose another place")
-    if target.suffix.lower() in SUFFIXES and any(same_file(folder, photos.folder) for photos in sets):
-        warn(f"{show(target)}: lies among the photos; the next time their folder is sorted it is taken for one")
+    return target.suffix.lower() in SUFFIXES and any(same_file(folder, photos.folder) for photos in sets)
 
 
 def check_present(target: Path, sets: Sequence[PhotoSet], force: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import combinations
@@ -10,8 +10,8 @@ from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
 
-from imgorder.errors import ImgorderError, ModelError, SetSizeError
-from imgorder.heatmaps.heatmap import maps_in_order
+from imgorder.errors import ImgorderError, ModelError, PhotoError, SetSizeError
+from imgorder.heatmaps.heatmap import maps_in_order, window_size
 from imgorder.heatmaps.maps import find_scales, last_layer
 from imgorder.heatmaps.overlay import Look, paint
 from imgorder.inference.cards import BASELINE
@@ -21,17 +21,18 @@ from imgorder.inference.predictor import load_model
 from imgorder.known import Known
 from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import group_lookalikes
-from imgorder.media.photos import find_sets
+from imgorder.media.photos import find_sets, refuse
 from imgorder.media.preprocess import preprocess_set
 from imgorder.names import short_names, show
-from imgorder.permutations import SIZES_TEXT
+from imgorder.ordering import first_of
+from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.pictures.canvas import load_small
-from imgorder.pictures.outputs import check_ending, check_targets, write_all
-from imgorder.report.embed import EDGE, encode_picture
-from imgorder.report.facts import Candidate, Numbers, Photo, Report
+from imgorder.pictures.outputs import check_ending, check_targets, name_targets, write_all
+from imgorder.report.embed import choose_size, encode_picture
+from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
-from imgorder.sorting import Sorting, sort_sets
+from imgorder.sorting import Apart, Sorting, sort_sets
 
 SUFFIXES = (".html", ".htm")
 
@@ -51,6 +52,8 @@ def write_reports(
     *,
     force: bool = False,
     warn: Callable[[str], None] = lambda message: None,
+    exclude: Sequence[str] = (),
+    apart: Apart = refuse,
 ) -> list[Path]:
     """Sort every set under ``paths`` and write a report of each, all or none; photos are only read.
 
@@ -62,6 +65,8 @@ def write_reports(
         known: what is known of the orders.
         force: replace existing files, but never photos.
         warn: called with each warning.
+        exclude: names and patterns of photos to leave out, as `find_sets` takes them.
+        apart: called with the error of each photo and set that cannot be sorted; the rest is.
 
     Returns:
         The files, one for each set.
@@ -72,16 +77,37 @@ def write_reports(
         UsageError: if the file's name does not end in `SUFFIXES`.
     """
     check_ending("--out", out, SUFFIXES)
-    sets = find_sets(paths)
-    for photos in sets:
+    sets = []
+    for photos in find_sets(paths, exclude, warn, apart):
         if len(photos.files) == 2:
-            raise SetSizeError(
-                f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES_TEXT} of one scene"
+            apart(
+                SetSizeError(
+                    f"{show(photos.folder)}: two photos, nothing to order; a report needs {SIZES[0]} of one scene, or "
+                    "more"
+                )
             )
-    targets = check_targets(out, sets, force, warn)
-    pages = (make_page(make_report(each, look, options.threads)) for each in sort_sets(sets, options, known, warn))
-    write_all(((target, partial(_write, page)) for page, target in zip(pages, targets, strict=True)), force)
-    return targets
+        else:
+            sets.append(photos)
+    targets = [target for (target,) in name_targets(out, [1] * len(sets))]
+    check_targets(targets, sets, force, warn)
+    written: list[Path] = []
+
+    def reports() -> Iterator[tuple[Path, Callable[[BinaryIO], None]]]:
+        for sorting in sort_sets(sets, options, known, warn, apart):
+            if len(sorting.result.files) == 2:  # the others were set apart
+                continue
+            written.append(
+                next(target for target, photos in zip(targets, sets, strict=True) if photos is sorting.found)
+            )
+            yield written[-1], partial(_write, make_page(make_report(sorting, look, options.threads)))
+
+    write_all(reports(), force)
+    if not written:
+        raise PhotoError("no set is left that could have a report; nothing was written")
+    return written
+
+
+_GIVEN: dict[str, Given] = {"unknown": "nothing", "known": "times", "given": "direction"}
 
 
 def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Report:
@@ -100,14 +126,16 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     return Report(
         result=result,
         photos=_load_photos(sorting, look),
-        given="first" if start is not None else "nothing" if result.direction == "unknown" else "direction",
+        given="first" if start is not None else _GIVEN[result.direction],
         lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
         candidates=tuple(
             Candidate(_number_order(candidate, number, start), probability)
             for candidate, probability in ranking[:SHOWN]
-            if probability > 0  # with --first, orders that begin with another photo are impossible
+            if probability > 0 or candidate == order  # what contradicts --first is impossible
         ),
-        classes=len(ranking) if start is None else factorial(len(order) - 1),
+        classes=0 if len(order) > MAX_EXACT else len(ranking) if start is None else factorial(len(order) - 1),
+        places=sorting.ordering.places,
+        words=sorting.ordering.words,
         baseline=baseline,
         baseline_tied=tied,
         times=judge(
@@ -129,13 +157,14 @@ def _load_photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:
         heat = last_layer(maps_in_order(sorting.model, sorting.tensors, sorting.ordering).layers)
         full = find_scales(heat, by_photo=False)[0]
     found = []
+    edge, most = choose_size(len(files) * (1 if heat is None else 2))
     # Not the names that `sort` lists: those of several folders would show where their owner keeps them.
     for image, file, name in zip(sorting.ordering.order, files, short_names(files), strict=True):
-        picture = load_small(file, EDGE)
-        plain, painted = encode_picture(picture), None
+        picture = load_small(file, edge)
+        plain, painted = encode_picture(picture, most), None
         if heat is not None:
             paint(picture, heat[image], full, look, spec)
-            painted = encode_picture(picture)
+            painted = encode_picture(picture, most)
         found.append(Photo(show(name), plain, painted))
     return tuple(found)
 
@@ -151,9 +180,8 @@ def _ask_baseline(sorting: Sorting, number: Mapping[int, int], threads: int | No
     path = load_model(BASELINE)
     if path.preprocessing != sorting.model.preprocessing:
         tensors = preprocess_set(sorting.result.photos.files, path.preprocessing, threads)
-    found = path.order_tensors([tensors])[0]
-    if start is not None:
-        found = found.with_end(start)
+    known = [] if start is None else first_of(len(tensors), start)
+    (found,) = path.order_tensors([tensors], [known])
     shortest = [
         _number_order(order, number, start)
         for order, p in found.ranking()
@@ -177,7 +205,8 @@ def _number_order(order: Sequence[int], number: Mapping[int, int], start: int | 
 
 
 def _hash_model(sorting: Sorting) -> str:
-    file = sorting.model.networks[len(sorting.result.files)].file
+    model = sorting.model
+    file = model.networks[window_size(model, len(sorting.result.files))].file
     try:
         return "" if file is None else describe_file(file).sha256
     except OSError as error:

@@ -7,14 +7,15 @@ from typing import Literal
 
 from imgorder.heatmaps.overlay import Look
 from imgorder.media.preprocess import Preprocessing
+from imgorder.permutations import MAX_EXACT
 from imgorder.report.times import Times
 from imgorder.sorting import SortedSet
 
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""
 
-Given = Literal["nothing", "first", "direction"]
-"""What the user said of the order: nothing, which photo is the first, or to reverse the direction."""
+Given = Literal["nothing", "first", "direction", "times"]
+"""What fixed the direction: nothing, the user with the first photo or the other direction, or the capture times."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An order that the network considered.
+    """An order that the network considered, or a part of one.
 
     Attributes:
         numbers: the photos in this order.
@@ -68,8 +69,10 @@ class Report:
         photos: in the predicted order.
         given: what the user said of the order.
         lookalikes: groups of photos that the model cannot tell apart.
-        candidates: the most probable orders, the winner first.
-        classes: how many orders are possible.
+        candidates: the most probable orders, the winner first; only the winner of more than `MAX_EXACT` photos.
+        classes: how many orders are possible; 0 of more photos.
+        places: the probability that photo i + 2 is the next after photo i + 1, for each two neighbours.
+        words: how sure the order is, as in `Ordering`.
         baseline: the order of the shortest path; None if that is the model itself.
         baseline_tied: whether other orders are as short.
         times: the photos' capture times, compared with the order.
@@ -84,12 +87,25 @@ class Report:
     lookalikes: tuple[Numbers, ...]
     candidates: tuple[Candidate, ...]
     classes: int
+    places: tuple[float, ...]
+    words: str
     baseline: Numbers | None
     baseline_tied: bool
     times: Times
     look: Look
     preprocessing: Preprocessing
     sha256: str
+
+    @property
+    def large(self) -> bool:
+        """Whether the orders are too many to be listed, so that the places say how sure this one is."""
+        return len(self.photos) > MAX_EXACT
+
+    @property
+    def weakest(self) -> list[Candidate]:
+        """Each two neighbours with the probability of their place, the least sure first."""
+        places = [Candidate((number, number + 1), each) for number, each in enumerate(self.places, start=1)]
+        return sorted(places, key=lambda place: place.probability)
 
     @property
     def baseline_agrees(self) -> bool:

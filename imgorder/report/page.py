@@ -7,12 +7,14 @@ from importlib.resources import files
 from imgorder import __version__
 from imgorder.heatmaps.colormap import make_colours
 from imgorder.names import show
+from imgorder.ordering import LIKELY
 from imgorder.report import words
 from imgorder.report.embed import make_data_uri
 from imgorder.report.facts import Candidate, Picture, Report
 from imgorder.report.markup import Html, fill, join_lines
 
-_IMAGE = '<img class="$kind" src="$source" width="$width" height="$height" alt="$alt">'
+_IMAGE = '<img class="$kind" src="$source" width="$width" height="$height" alt="$alt"$when>'
+_WHEN_SEEN = Html(' loading="lazy" decoding="async"')
 
 # A checkbox needs no script: its label is the picture, and its state chooses what is seen of it. It stands
 # first, since CSS looks only ahead.
@@ -26,7 +28,8 @@ _WITHOUT_HEAT = """<li><figure>
 <div class="picture">$picture</div>
 <figcaption>$caption</figcaption>
 </figure></li>"""
-_CAPTION = '<span class="number">$number</span> <span class="name">$name$taken</span>'
+_CAPTION = '<span class="number">$number</span> <span class="name">$name$taken$weak</span>'
+_WEAK = '<br><span class="weak">may not be the next after $before ($share)</span>'
 
 _ALL_HEAT = """<input type="checkbox" class="switch" id="heat-all">
 <label class="word" for="heat-all">Show all heat maps</label>"""
@@ -61,11 +64,15 @@ def make_page(report: Report) -> str:
         direction=words.describe_direction(report),
         all_heat=Html(_ALL_HEAT) if report.photos[0].heat else Html(),
         legend=_legend(report),
+        many=" many" if report.large else "",
         photos=join_lines(_photo(report, place) for place in range(len(report.photos))),
+        words=_paragraph(words.describe_words(report)),
         lookalikes=_paragraph(words.describe_lookalikes(report)),
         second=_paragraph(words.describe_second_choice(report), "Second choice:"),
         choices_of=words.describe_choices(report),
-        choices=join_lines(_choice(report, candidate) for candidate in report.candidates),
+        choices=join_lines(
+            _choice(report, each) for each in (report.weakest[: words.WEAKEST] if report.large else report.candidates)
+        ),
         baseline=words.describe_baseline(report),
         times=join_lines(
             [_paragraph(words.describe_times(report.times)), _paragraph(words.describe_times_direction(report))]
@@ -96,16 +103,22 @@ def _photo(report: Report, place: int) -> Html:
     unread = report.times.unread[place]
     said = words.show_time(time) if time else f"capture time not understood: {show(unread)}" if unread else ""
     taken = fill(_TIME, taken=said) if said else Html()
-    caption = fill(_CAPTION, number=number, name=photo.name, taken=taken)
-    picture = _image(photo.picture, "photo", f"Photo {number} of {len(report.photos)}: {photo.name}")
+    weak = Html()
+    if report.large and place and report.places[place - 1] < LIKELY:
+        weak = fill(_WEAK, before=place, share=words.show_percent(report.places[place - 1]))
+    caption = fill(_CAPTION, number=number, name=photo.name, taken=taken, weak=weak)
+    when = _WHEN_SEEN if report.large else Html()
+    picture = _image(photo.picture, "photo", f"Photo {number} of {len(report.photos)}: {photo.name}", when)
     if photo.heat is None:
         return fill(_WITHOUT_HEAT, picture=picture, caption=caption)
-    heat = _image(photo.heat, "heat", f"Heat map of photo {number}: where it differs from its neighbours in time")
+    alt = f"Heat map of photo {number}: where it differs from its neighbours in time"
+    heat = _image(photo.heat, "heat", alt, when)
     return fill(_WITH_HEAT, number=number, name=photo.name, picture=picture, heat=heat, caption=caption)
 
 
-def _image(picture: Picture, kind: str, alt: str) -> Html:
-    return fill(_IMAGE, kind=kind, source=make_data_uri(picture), width=picture.width, height=picture.height, alt=alt)
+def _image(picture: Picture, kind: str, alt: str, when: Html) -> Html:
+    size = {"width": picture.width, "height": picture.height}
+    return fill(_IMAGE, kind=kind, source=make_data_uri(picture), **size, alt=alt, when=when)
 
 
 def _legend(report: Report) -> Html:

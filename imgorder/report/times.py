@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Literal
 
 Verdict = Literal["none", "zones", "equal", "few", "differ", "partly", "agree"]
@@ -46,6 +47,15 @@ class Times:
         """Places in the order, from 0, of the photos that have a time, the earliest first; equal times together."""
         times = sorted({time for time in self.taken if time is not None})
         return [[place for place, time in enumerate(self.taken) if time == each] for each in times]
+
+    def turns(self) -> list[tuple[int, int]]:
+        """Places, from 0, of two photos one after the other between which time runs against most of the order."""
+        known = [(place, time) for place, time in enumerate(self.taken) if time is not None]
+        steps = [
+            (before[0], after[0], (after[1] > before[1]) - (after[1] < before[1])) for before, after in pairwise(known)
+        ]
+        most = 1 if sum(way for _, _, way in steps) >= 0 else -1
+        return [(first, then) for first, then, way in steps if way == -most]
 
 
 def judge(taken: Sequence[datetime | None], unread: Sequence[str] = (), *, elsewhere: bool = False) -> Times:

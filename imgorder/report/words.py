@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import pairwise
 
 from imgorder import __version__
 from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
+from imgorder.permutations import MAX_EXACT
 from imgorder.report.facts import Report
 from imgorder.report.times import Times
 
+WEAKEST = 10
+"""How many places of a large set are listed."""
+
+_SHOWN_TURNS = 5
 _EQUAL = "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"
 
 
@@ -42,16 +48,29 @@ def describe_direction(report: Report) -> str:
     """Which way time runs, if the order itself says so."""
     if report.given == "nothing":
         return "The pictures do not show whether this runs forward or backward: an order and its reverse count as one."
+    if report.given == "times":
+        return "Which end is the first is known from the photos' capture times or counters, not from the pictures."
     return "The direction was given, not found in the pictures."
 
 
 def name_figures(report: Report) -> str:
     """What the figures of the orders are. Those of the shortest path were never fitted to anything."""
+    if report.large:
+        return "Least sure place"
     return "Share" if report.baseline is None else "Probability"
 
 
+def describe_words(report: Report) -> str | None:
+    """How sure the order is; None where only shares are known."""
+    return None if report.baseline is None else f"The order is {report.words}."
+
+
 def describe_choices(report: Report) -> str:
-    """The heading of the list of orders."""
+    """The heading of the list of orders, or of the places of a large set."""
+    if report.large:
+        figures = "shares" if report.baseline is None else "probabilities that nothing is missing or swapped there"
+        listed = min(len(report.places), WEAKEST)
+        return f"The least sure places between two photos, {listed} of {len(report.places)}, with {figures}:"
     what = "The orders with the largest shares" if report.baseline is None else "The most probable orders"
     which = " that begin with photo 1" if report.given == "first" else ""
     return f"{what}, {len(report.candidates)} of {report.classes}{which}:"
@@ -66,7 +85,7 @@ def describe_lookalikes(report: Report) -> str | None:
 
 
 def describe_second_choice(report: Report) -> str | None:
-    """The runner-up; None if only one order is possible."""
+    """The runner-up; None if only one order is possible, or too many are to know it."""
     if len(report.candidates) < 2:
         return None
     runner_up = report.candidates[1]
@@ -82,7 +101,12 @@ def describe_baseline(report: Report) -> str:
     if report.baseline_tied:
         which = "this one among them" if agrees else f"but not this one; one is {numbers}"
         return f"{path} finds several orders equally short, {which}."
-    return f"{path} gives the same order." if agrees else f"{path} gives another order: {numbers}."
+    if agrees:
+        return f"{path} gives the same order."
+    if report.large:
+        alike = sum(abs(a - b) == 1 for a, b in pairwise(report.baseline))
+        return f"{path} gives another order, in which {alike} of {len(report.places)} neighbours are the same."
+    return f"{path} gives another order: {numbers}."
 
 
 def judge_baseline(report: Report) -> str:
@@ -116,8 +140,15 @@ def describe_times(judged: Times) -> str:
         return f"{only} {an_exif}capture time{understood}: too few to compare the order with."
     if judged.verdict == "differ":
         order = join_items(_EQUAL.join(str(place + 1) for place in equal) for equal in judged.places())
+        if len(judged.taken) > MAX_EXACT:
+            back = judged.turns()
+            shown = ", and ".join(f"{first + 1} and {then + 1}" for first, then in back[:_SHOWN_TURNS])
+            more = f", and in {len(back) - _SHOWN_TURNS} more places" if len(back) > _SHOWN_TURNS else ""
+            order = f"time runs the other way between photos {shown}{more}"
+        else:
+            order = f"by them it is {order}"
         rest = f"; {missing}" if judged.missing else ""
-        return f"The {exif}capture times contradict this order: by them it is {order}{rest}."
+        return f"The {exif}capture times contradict this order: {order}{rest}."
     if judged.verdict == "partly":
         gaps = [missing] * bool(judged.missing) + ["some share one"] * judged.shared
         return f"The {exif}capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."

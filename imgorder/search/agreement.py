@@ -30,11 +30,6 @@ class Agreement:
         self._triples = np.array(list(combinations(range(self._n), 3)))
         span = (self._triples[:, 2] - self._triples[:, 0]).astype(np.float32)
         self._weights = 1 / span
-        self._near = 1 / span**2
-
-    def of_neighbours(self, order: Sequence[int]) -> float:
-        """Of an order, where a triple counts by one over the square of its span: to choose between good orders."""
-        return float(self._sum(np.array([order]), self._near)[0])
 
     def improve(self, order: Sequence[int], before: Before | None = None) -> list[int]:
         """An order that agrees better: parts are turned round, or carried elsewhere, as long as that helps.
@@ -43,10 +38,10 @@ class Agreement:
         """
         best = np.array(order)
         moves = _list_moves(self._n)
-        score, start, tried, made = self._sum(best[None], self._weights)[0], 0, 0, 0
+        score, start, tried, made = self._sum(best[None])[0], 0, 0, 0
         while tried < len(moves) and made < _MOST_MOVES:
             candidates = best[moves[start : start + _MOVES_AT_ONCE]]
-            scores = self._sum(candidates, self._weights)
+            scores = self._sum(candidates)
             tried, start = tried + len(candidates), (start + len(candidates)) % len(moves)
             for index in np.argsort(-scores):
                 if scores[index] <= score + 1e-4:
@@ -56,9 +51,9 @@ class Agreement:
                     break
         return [int(image) for image in best]
 
-    def _sum(self, orders: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _sum(self, orders: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         a, b, c = (orders[:, places] for places in self._triples.T)
-        return np.asarray(self._logs[(b * self._n + a) * self._n + c] @ weights)
+        return np.asarray(self._logs[(b * self._n + a) * self._n + c] @ self._weights)
 
 
 @cache

@@ -17,7 +17,7 @@ from imgorder.search.windows import Probabilities, improve_by_windows, softmax, 
 
 ALL_TRIPLES = 30  # images of which all triples are looked at
 _WINDOW = 8  # images of a window, of which all triples are
-_MOST_ROUNDS = 5
+_MOST_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,17 @@ def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | N
     That number is a sum over triples, of which only those of images near each other in a path decide on it. So windows
     of the best path so far are looked at, then a new path is found, until it stays. A window's images lie side by side,
     or 2, 4, 8, … places apart: those are few, and show where a long part of the path is turned round or misplaced,
-    which its neighbours cannot tell. Of up to `ALL_TRIPLES` images all triples are looked at; then a second candidate
-    is the order that agrees with most of them.
+    which its neighbours cannot tell. Of up to `ALL_TRIPLES` images all triples are looked at.
+
+    Where the network is wrong about wide triples, the distances are, too. So there are further candidates: orders that
+    agree with most triples, and orders of which each window is the most probable one. That which the network's scores
+    of neighbours speak for is taken.
 
     Args:
         table: of the set.
         start: a path to begin from; it fits what is known.
         before: what is known.
     """
-    width = min(len(start), max(SIZES))
     order = list(start)
     few = len(order) <= ALL_TRIPLES
     for _ in range(1 if few else _MOST_ROUNDS):
@@ -69,12 +71,18 @@ def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | N
         former, order = order, shortest_path(table.distances(), before, [order])
         if order in (former, former[::-1]):
             break
-    by_path = improve_by_windows(order, width, table.agreement_probabilities, before)
+    width = min(len(order), max(SIZES))
+    candidates = [improve_by_windows(order, width, table.agreement_probabilities, before)]
     if few:
         agreement = Agreement(table.middle_probabilities())
-        found = [agreement.improve(each, before) for each in (by_path, order, list(start))]
-        by_path = max([by_path, *found], key=agreement.of_neighbours)
-    return Found(by_path, window_places(by_path, width, table.class_probabilities), "triples" if few else "windows")
+        candidates += [agreement.improve(each, before) for each in (*candidates, order, list(start))]
+    wide = min(len(order), _WINDOW) if few else width
+    candidates += [
+        improve_by_windows(each, wide, table.class_probabilities, before)
+        for each in ((*candidates[:1], order, list(start)) if few else candidates)
+    ]
+    best = max(candidates, key=table.score)
+    return Found(best, window_places(best, width, table.class_probabilities), "triples" if few else "windows")
 
 
 def _spread_windows(order: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import exp
 
 import numpy as np
@@ -73,6 +73,16 @@ class ScoreTable:
         triples = [self._triples[_triple(window[b], window[a], window[c])] for b, a, c in tables.triples(len(window))]
         pairs = [self._pairs[_pair(window[a], window[b])] for a, b in tables.pairs(len(window))]
         return [*(t_adj for t_adj, _ in triples), *(t_all for _, t_all in triples), *pairs]
+
+    def score(self, order: Sequence[int]) -> float:
+        """Of an order, by its neighbours: Σ t_adj of its consecutive triples and Σ p of its consecutive pairs.
+
+        These are two of the three terms of the logit; the third, over wide triples, is left out.
+        """
+        for first in range(0, len(order) - 2, 4):  # so that each three neighbours are in one window
+            self.look_at(order[first : first + 6])
+        near = [self._triples[_triple(b, a, c)][0] for a, b, c in zip(order, order[1:], order[2:], strict=False)]
+        return sum(near) + sum(self._pairs[_pair(a, b)] for a, b in pairwise(order))
 
     def agreement_probabilities(self, windows: Sequence[Sequence[int]]) -> Probabilities:
         """As `class_probabilities`, of the triples alone, near ones before far ones: see `triples.agreement_matrix`."""

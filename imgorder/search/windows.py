@@ -24,6 +24,12 @@ def softmax(logits: Probabilities) -> Probabilities:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
+def temper(chances: Sequence[float], temperature: float) -> list[float]:
+    """Probabilities whose log-odds are divided by a temperature."""
+    bounded = np.clip(chances, 1e-6, 1 - 1e-6)
+    return [float(chance) for chance in 1 / (1 + ((1 - bounded) / bounded) ** (1 / temperature))]
+
+
 def improve_by_windows(order: Sequence[int], width: int, ask: AskClasses, before: Before | None = None) -> list[int]:
     """Put the images of every window into their most probable order, again and again, until nothing changes.
 
@@ -59,12 +65,16 @@ def improve_by_windows(order: Sequence[int], width: int, ask: AskClasses, before
 
 def window_places(order: Sequence[int], width: int, ask: AskClasses) -> list[float]:
     """For each two neighbours of an order, how probable they are so within the window around them; n − 1 numbers."""
-    n = len(order)
-    starts = [min(max(place + 1 - width // 2, 0), n - width) for place in range(n - 1)]
+    starts = place_windows(len(order), width)
     each = sorted(set(starts))
     rows = dict(zip(each, ask([order[start : start + width] for start in each]), strict=True))
     inside = {start: place_probabilities(range(width), row) for start, row in rows.items()}
     return [inside[start][place - start] for place, start in enumerate(starts)]
+
+
+def place_windows(n: int, width: int) -> list[int]:
+    """Where the window of ``width`` images begins that is around each of the n − 1 places."""
+    return [min(max(place + 1 - width // 2, 0), n - width) for place in range(n - 1)]
 
 
 def _best_order(window: list[int], probabilities: Probabilities, before: Before | None) -> list[int]:

@@ -21,6 +21,7 @@ from imgorder.files import orderly_end
 from imgorder.media.preprocess import to_scaled
 from imgorder.media.video import read_pictures
 from imgorder.names import natural_key, show
+from imgorder.permutations import SIZES, SIZES_TEXT
 from imgorder.training.store import Frames, FrameStore, StoreWriter
 
 # A longer video is cut here: it would fill the memory, and its windows would drown those of others.
@@ -135,6 +136,12 @@ def _from_folders(folders: Sequence[Path]) -> Data:
 
 def _from_manifests(paths: Sequence[Path]) -> Data:
     manifests = [read_manifest(path) for path in paths]
+    for manifest, path in zip(manifests, paths, strict=True):
+        if manifest.seq_len not in SIZES:
+            size = "whole albums" if manifest.seq_len is None else f"sets of {manifest.seq_len}"
+            raise ImgorderError(
+                f"{show(path)}: has {size}; networks learn from sets of {SIZES_TEXT}, give a manifest of those"
+            )
     _refuse_other_splits(manifests, paths)
     # Two manifests may use one name in different folders.
     entries = [
@@ -145,7 +152,7 @@ def _from_manifests(paths: Sequence[Path]) -> Data:
     ]
     if not entries:
         raise ImgorderError(f"{show(paths[0])}: no sets to train on; it is empty, or all are of the test split")
-    data = Data({manifest.seq_len for manifest in manifests}, entries)
+    data = Data({manifest.seq_len for manifest in manifests if manifest.seq_len is not None}, entries)
     wanted: dict[str, set[int]] = {}
     groups: dict[str, str] = {}
     for entry in entries:

@@ -28,6 +28,7 @@ SCORER_INPUTS = ("images", "features", "triples", "pairs")
 SCORER_OUTPUTS = ("encoded", "t_adj", "t_all", "p")
 """Of a graph with two parts: images to features, and features to scores; see `OnnxTripleBackend`."""
 
+LONGEST_START = 60.0  # seconds; the largest model takes one
 LONGEST_RUN = 600.0  # seconds; the largest batch of the largest model takes a small part of it
 _IMAGES = 16  # that the network sees at once; more are not faster on a CPU
 
@@ -51,11 +52,19 @@ def start_session(path: Path, threads: int | None = None, content: bytes | None 
     options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads:
         options.intra_op_num_threads = min(threads, os.cpu_count() or 1)
-    # Read here, because ONNX Runtime takes only names in UTF-8, and calls a file damaged that it may not read.
-    # Its second attempt after a failure would be the same, with a message on stdout.
-    return onnxruntime.InferenceSession(
-        content or read_model_file(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
-    )
+    # A foreign file may be made so that to simplify it takes hours; it is stopped between two passes.
+    stop = getattr(options, "set_load_cancellation_flag", lambda cancel: None)  # versions before 1.21 have none
+    timer = Timer(LONGEST_START, stop, (True,))
+    timer.daemon = True
+    timer.start()
+    try:
+        # Read here, because ONNX Runtime takes only names in UTF-8, and calls a file damaged that it may not read.
+        # Its second attempt after a failure would be the same, with a message on stdout.
+        return onnxruntime.InferenceSession(
+            content or read_model_file(path), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
+    finally:
+        timer.cancel()
 
 
 @dataclass(frozen=True)
