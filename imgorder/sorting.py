@@ -18,6 +18,7 @@ from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
 from imgorder.media.preprocess import DEFAULT, preprocess_readable
+from imgorder.media.shots import drop_versions
 from imgorder.names import show
 from imgorder.ordering import Ordering, Pairs, first_of
 from imgorder.permutations import SIZES
@@ -141,6 +142,9 @@ def sort_sets(
     """
     from imgorder.inference.cards import known_card, preprocessing_of
 
+    given = sets
+    sets = [_leave_originals(photos, warn) for photos in given]
+    found = {id(left): photos for left, photos in zip(sets, given, strict=True)}
     sets = [photos for photos in sets if _passes(apart, _check_size, photos)]
     files = [photos.files for photos in sets]
     starts, ends = known.starts(files), known.ends(files)
@@ -176,7 +180,7 @@ def sort_sets(
                 start, end = (left.index(each) if each in left else None for each in (start, end))
             if bad or own is None:
                 own = _weigh(readable, start, end, known)
-            yield replace(_sort_set(readable, tensors, model, own, start, warn), found=photos)
+            yield replace(_sort_set(readable, tensors, model, own, start, warn), found=found[id(photos)])
 
 
 def _none_is_readable(bad: Mapping[int, PhotoError]) -> PhotoError:
@@ -339,6 +343,14 @@ def _require_known(photos: PhotoSet, ordering: Ordering, before: Pairs) -> None:
         if (one, other) not in before:
             names = " and ".join(show(photos.files[image]) for image in (one, other))
             raise UsageError(f"--metadata only: nothing but the pictures says which of {names} was first; leave it out")
+
+
+def _leave_originals(photos: PhotoSet, warn: Warn) -> PhotoSet:
+    """A set without further versions of its photos, each of which is named."""
+    files, originals = drop_versions(photos.files)
+    for version, original in originals.items():
+        warn(f"{show(version)}: another version of {show(original.name)}, not sorted; rename lets it go along")
+    return replace(photos, files=tuple(files)) if originals else photos
 
 
 def _check_size(photos: PhotoSet) -> None:

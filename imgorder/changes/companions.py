@@ -1,4 +1,4 @@
-"""What a folder holds: its photos, and the files that move with them: RAW files, Live Photo videos, edits."""
+"""What a folder holds: its photos, and the files that move with them: RAW files, Live Photo videos, edits, versions."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 import sys
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgorder.errors import PhotoError
 from imgorder.media.leftovers import AFTER_NAME, ENDINGS, RAW
 from imgorder.media.photos import SUFFIXES
+from imgorder.media.shots import Version, find_versions, keep_sure
 from imgorder.media.sidecars import TAKEOUT, TAKEOUT_ROOM
 from imgorder.names import fold_name, show
 
@@ -93,7 +94,11 @@ def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: lis
     for name in names:
         inside_of.setdefault(os.path.dirname(name), {})[os.path.basename(name)] = None
     for inside, photos in inside_of.items():
-        for companion in find_companions(tuple(photos), look(folder / inside).files):
+        there = look(folder / inside)
+        versions = find_versions({*there.photos, *photos}, photos)
+        leaving = [each for each in versions if each.original in photos and each.name not in photos]
+        sure = keep_sure(folder / inside, leaving)
+        for companion in find_companions(tuple(photos), there.files, sure):
             photo = next(each for each in companion.photos if each in photos)
             belonging.setdefault(os.path.join(inside, photo), []).append(companion)
             if len(companion.photos) > 1:
@@ -104,17 +109,22 @@ def find_belonging(folder: Path, names: Sequence[str], look: Look, problems: lis
     return belonging
 
 
-def find_companions(photos: Sequence[str], names: Iterable[str]) -> list[Companion]:
+def find_companions(photos: Sequence[str], names: Iterable[str], versions: Sequence[Version] = ()) -> list[Companion]:
     """The companions of photos among the names of their folder, whatever the case and Unicode form of the letters.
 
     ``IMG_1.jpg`` has ``IMG_1.CR3``, ``img_1.mov``, ``IMG_1.xmp``, ``IMG_1.jpg.xmp`` and, since the RAW file
-    moves along, ``IMG_1.CR3.xmp``. A photo is never a companion. Other photos of the folder claim theirs, too. Where
-    a file is spelt exactly as one photo, photos of another spelling have no claim to it.
+    moves along, ``IMG_1.CR3.xmp``. A photo is no companion, but for the versions that are given, whose own companions
+    move along as well. Other photos of the folder claim theirs, too. Where a file is spelt exactly as one photo, photos
+    of another spelling have no claim to it.
     """
     taken = set(photos)
     others = [name for name in names if name not in taken]
     found = _Folder([*photos, *filter(_is_photo, others)], others)
-    merged = (_merge(claims) for name in sorted(others) if (claims := list(found.claims(name))))
+    known = {each.name: each for each in versions}
+    along = {each.name: Companion(each.name, (each.original,), True, each.tail) for each in versions}
+    claimed = {name: [_pass_on(claim, known) for claim in found.claims(name)] for name in others if name not in along}
+    merged = [*along.values(), *(_merge(claims) for claims in claimed.values() if claims)]
+    merged.sort(key=lambda companion: companion.name)
     return [companion for companion in merged if taken.intersection(companion.photos)]
 
 
@@ -221,6 +231,15 @@ def cut_ending(name: str, ending: str) -> str:
     """A new name without its ending. ``2024.05.01`` has none: only the photo's own ending and known ones count."""
     stem, last = os.path.splitext(name)
     return stem if last == ending or last.lower() in (*SUFFIXES, *ENDINGS) else name
+
+
+def _pass_on(claim: Companion, versions: Mapping[str, Version]) -> Companion:
+    """What a version claims is claimed by its original."""
+    version = versions.get(claim.photos[0])
+    if version is None:
+        return claim
+    start = os.path.splitext(version.tail)[0] if claim.after_stem else version.tail
+    return replace(claim, photos=(version.original,), after_stem=True, tail=start + claim.tail)
 
 
 def _merge(claims: Sequence[Companion]) -> Companion:

@@ -175,7 +175,8 @@ def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
     """Raise an ImgorderError if the photos under some paths are not those of a plan."""
     found = {os.path.realpath(path) for photos in find_sets(paths) for path in photos.files}
     planned = {os.path.realpath(each.folder / photo.old) for each in plan.sets for photo in each.photos}
-    for path in sorted(found ^ planned):
+    along = {os.path.realpath(each.folder / file.old) for each in plan.sets for file in each.files}
+    for path in sorted((found - along) | (planned - found)):
         where = "not in the plan" if path in found else "not given, but in the plan"
         raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
 
@@ -214,7 +215,8 @@ def _plan_set(
             called = companion.name if new == file.name else companion.new_name(new)
             files.append(_plan_file(folder, old, called, name, copied))
     try:
-        whole_folder = look(folder).photos == set(names)
+        along = {file.old for file in files if file.companion_of is not None}
+        whole_folder = look(folder).photos - along == set(names)
     except PhotoError:  # it cannot be read, but photos that were named one by one can be
         whole_folder = False
     return PlannedSet(
