@@ -148,7 +148,7 @@ def sort_sets(
     sets = [photos for photos in sets if _passes(apart, _check_size, photos)]
     files = [photos.files for photos in sets]
     starts, ends = known.starts(files), known.ends(files)
-    told = [_weigh_readable(*each, known) for each in zip(sets, starts, ends, strict=True)]
+    told = [_weigh(*each, known) for each in zip(sets, starts, ends, strict=True)]
     if not sets:
         return
     with ThreadPoolExecutor(1) as pool:
@@ -178,7 +178,6 @@ def sort_sets(
             if bad:
                 readable = replace(photos, files=tuple(photos.files[index] for index in left))
                 start, end = (left.index(each) if each in left else None for each in (start, end))
-            if bad or own is None:
                 own = _weigh(readable, start, end, known)
             yield replace(_sort_set(readable, tensors, model, own, start, warn), found=found[id(photos)])
 
@@ -221,14 +220,6 @@ class _Told:
     complete: bool
     given: frozenset[int] = frozenset()
     loose: tuple[tuple[int, ...], ...] = ()
-
-
-def _weigh_readable(photos: PhotoSet, start: int | None, end: int | None, known: Known) -> _Told | None:
-    """As `_weigh`; None where a photo cannot be read, which is told of when it is decoded."""
-    try:
-        return _weigh(photos, start, end, known)
-    except PhotoError:
-        return None
 
 
 def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -> _Told:

@@ -38,6 +38,7 @@ from imgorder.ordering import Ordering, Pairs
 from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.search.albums import Found, order_by_path, order_by_triples
 from imgorder.search.constraints import Before, close_pairs
+from imgorder.search.paths import shortest_path
 from imgorder.search.table import ScoreTable
 from imgorder.search.windows import improve_by_windows, softmax, temper, window_places
 
@@ -169,11 +170,12 @@ class OrderingModel:
         known = close_pairs(len(tensors), [(ranks[a], ranks[b]) for a, b in before])
         network = self._network(len(tensors))
         thumbnails = PathBackend(self.preprocessing).distances(by_rank)
-        found = order_by_path(thumbnails, known)
-        if isinstance(network.backend, TripleBackend):
-            found = order_by_triples(_table_of(network, by_rank), found.order, known)
-        elif not isinstance(network.backend, PathBackend):
-            found = self._search_by_windows(by_rank, found.order, known)
+        if isinstance(network.backend, PathBackend):
+            found = order_by_path(thumbnails, known)
+        elif isinstance(network.backend, TripleBackend):
+            found = order_by_triples(_table_of(network, by_rank), shortest_path(thumbnails, known), known)
+        else:
+            found = self._search_by_windows(by_rank, shortest_path(thumbnails, known), known)
         places = temper(found.places, network.place_temperature)
         return ordering.from_search(found.order, places, ranks, before, search=found.search)
 
