@@ -56,8 +56,9 @@ def open_the_way(folder: Path) -> None:
 
 
 @pytest.fixture(autouse=True)
-def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No colours, terminal or GPU of the machine that the tests run on."""
+def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No colours, terminal, GPU or cache of the machine that the tests run on."""
+    monkeypatch.setenv("IMGORDER_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in ("FORCE_COLOR", "NO_COLOR", "PY_COLORS", "CLICOLOR", "CLICOLOR_FORCE", "COLUMNS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")

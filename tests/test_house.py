@@ -19,19 +19,21 @@ from tests.conftest import ROOT
 # From the ground up: what a room imports stands to its left. `imgorder`, the front door, hands out names of all rooms.
 ORDER = (
     *("errors", "names", "files", "fields", "permutations", "ordering", "search", "known", "evidence"),
-    *("media", "model_format", "networks", "inference", "sorting", "order_file"),
+    *("media", "model_format", "networks", "inference", "sorting", "order_file", "library"),
     *("pictures", "heatmaps", "report", "changes", "datasets", "evaluation", "training"),
     *("cli", "imgorder", "__main__"),
 )
 MOST_LOOSE_MODULES = 10
 
-BASE_COMMANDS = ("sort", "rename", "stamp", "undo", "report", "heatmap", "models")
+BASE_COMMANDS = ("sort", "group", "decide", "cache", "rename", "stamp", "undo", "report", "heatmap", "models")
 # What a base install has, besides Python itself. pillow_heif is asked for only where it is installed.
-BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "pillow_heif", "rich", "typer"}
+BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "pillow_heif", "platformdirs", "rich", "typer"}
 # Imports that lead a base command to more than that, and when it goes through them. Of what lies behind such a door
 # only what runs as it is loaded is looked at.
 DOORS = {
     ("imgorder.inference.predictor", "imgorder.inference.backends.torch"): "--backend torch, or a GPU is in sight",
+    ("imgorder.library.parts", "pyarrow"): "part files are to be Parquet",
+    ("imgorder.cli._library", "imgorder.library.ray_engine"): "--engine ray",
     ("imgorder.pictures.animation", "imgorder.media.video"): "--animate with a video as output",
     ("imgorder.cli.models", "imgorder.cli.model_tools"): "release, combine, grow and held-out need imgorder[train]",
 }

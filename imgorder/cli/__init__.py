@@ -9,8 +9,11 @@ import typer
 from imgorder import __version__
 from imgorder.cli._options import Commands
 from imgorder.cli._terminal import quiet_libraries, writable_output
+from imgorder.cli.cache import cache
 from imgorder.cli.dataset import dataset
+from imgorder.cli.decide import decide
 from imgorder.cli.evaluate import evaluate
+from imgorder.cli.group import group
 from imgorder.cli.heatmap import heatmap
 from imgorder.cli.models import models
 from imgorder.cli.rename import rename
@@ -31,19 +34,22 @@ _PHOTOS, _MODELS = "Photos", "Models"
 _QUIET = set()  # commands that open people's photos
 for command, panel, example in (
     (sort, _PHOTOS, "sort ./photos/ --first IMG_2041.jpg"),
+    (group, _PHOTOS, "group ~/Pictures/"),
     (heatmap, _PHOTOS, "heatmap ./photos/ --out maps/"),
     (report, _PHOTOS, "report ./photos/ --out report.html"),
     (rename, _PHOTOS, "rename ./photos/ --first IMG_2041.jpg --apply"),
     (stamp, _PHOTOS, "stamp ./photos/ --start '2024-05-01 12:00:00' --step 1s --apply"),
     (undo, _PHOTOS, "undo ./photos/"),
+    (decide, _PHOTOS, "decide IMG_1.jpg IMG_3.jpg IMG_2.jpg --ordered"),
     (evaluate, _MODELS, "evaluate DAVIS/ --model tridab-s --seq-len 4 --spacing 1-8"),
     (train, _MODELS, "train sets/ucf101-n4.jsonl --seq-len 4 --out runs/paper"),
 ):
     app.command(rich_help_panel=panel, epilog=f"Example: imgorder {example}")(command)
     if panel == _PHOTOS:
         _QUIET.add(example.split()[0])
-for group in (models, dataset):
-    app.add_typer(group, rich_help_panel=_MODELS)
+app.add_typer(cache, rich_help_panel=_PHOTOS)
+for commands in (models, dataset):
+    app.add_typer(commands, rich_help_panel=_MODELS)
 
 
 def _print_version(wanted: bool) -> None:

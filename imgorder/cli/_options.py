@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from imgorder.cli._library import LibraryOptions, sort_tree
 from imgorder.cli._terminal import print_warning
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
@@ -94,9 +95,9 @@ Apply = Annotated[bool, typer.Option("--apply", help="Carry the plan out. Withou
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 
 
-def in_panel(panel: str, option: str, **settings: Any) -> Any:
+def in_panel(panel: str, *names: str, **settings: Any) -> Any:
     """An option under a heading of its own in the help."""
-    return typer.Option(option, rich_help_panel=panel, **settings)
+    return typer.Option(*names, rich_help_panel=panel, **settings)
 
 
 _ORDER, _MODEL = "Order", "Model"
@@ -161,6 +162,39 @@ Votes = Annotated[
     ),
 ]
 
+_TREES = "Trees of photos"
+Recursive = Annotated[
+    bool, in_panel(_TREES, "--recursive", "-r", help="Find the scenes in all folders below, and order each.")
+]
+Gap = Annotated[
+    str | None,
+    in_panel(_TREES, "--gap", metavar="TIME", help="The longest time between photos of one scene (default: 30s)."),
+]
+Similarity = Annotated[
+    float | None,
+    in_panel(_TREES, "--similarity", metavar="S", help="How alike photos of one scene are, 0 to 1 (default: 0.9)."),
+]
+Workers = Annotated[
+    int | None, in_panel(_TREES, "--workers", metavar="N", min=1, help="Processes (default: all cores).")
+]
+EngineName = Annotated[
+    str, in_panel(_TREES, "--engine", metavar="local|ray", help="What runs the work: this machine, or Ray.")
+]
+Gpus = Annotated[
+    float | None,
+    in_panel(_TREES, "--gpus", metavar="N", min=0.0, help="GPUs that each piece of work asks Ray for (default: none)."),
+]
+PartsFolder = Annotated[
+    Path | None,
+    in_panel(
+        _TREES,
+        "--parts",
+        metavar="DIR",
+        parser=named_path,
+        help="Keep what was found in DIR, for all machines, and not in the cache.",
+    ),
+]
+
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
@@ -178,6 +212,18 @@ _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "known": (
         Known,
         {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+    ),
+    "library": (
+        LibraryOptions,
+        {
+            "recursive": Recursive,
+            "gap": Gap,
+            "similarity": Similarity,
+            "workers": Workers,
+            "engine": EngineName,
+            "gpus": Gpus,
+            "parts": PartsFolder,
+        },
     ),
 }
 
@@ -214,6 +260,7 @@ def find_orders(
     options: ModelOptions,
     exclude: Sequence[str] = (),
     skip_bad: bool = False,
+    library: LibraryOptions = LibraryOptions(),
     *,
     read_only: bool = False,
 ) -> Sequence[SortedSet]:
@@ -226,6 +273,7 @@ def find_orders(
         options: how a model is asked; only without a file.
         exclude: names and patterns of photos to leave out.
         skip_bad: warn of photos and sets that cannot be read or sorted, and take the rest; else they are refused.
+        library: whether the paths are trees of scenes, and how these are found.
         read_only: the photos will only be copied; they may lie on a medium that cannot be locked.
 
     Raises:
@@ -236,14 +284,21 @@ def find_orders(
     from imgorder.changes.stale import refuse_stale
     from imgorder.order_file import read_file, read_order
 
+    library.check()
     if not paths and order is None:
         raise UsageError("give photos, or a folder of photos")
+    if library.recursive and order is not None:
+        raise UsageError("--order FILE says what the scenes are; leave -r out")
     file = None if order is None else read_file(order)  # only once: it may be a pipe
     given = paths or (file.files if file else ())
     refuse_interrupted((path if os.path.isdir(path) else path.parent for path in given), read_only=read_only)
     problems: list[str] = []
     apart = warn_of_bad if skip_bad else lambda error: problems.append(str(error))
-    if file is None:
+    sets: Sequence[SortedSet]
+    if library.recursive:
+        sets = list(sort_tree(paths, library, known, options, apart, exclude))
+        refuse_interrupted((each.photos.folder for each in sets), read_only=read_only)
+    elif file is None:
         from imgorder.sorting import sort_photos
 
         sets = sort_photos(paths, options, known, print_warning, exclude, apart)

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from time import perf_counter
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -270,21 +271,29 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A function that shows a bar when it is called with (done, total); None where there is no terminal."""
+def counting(what: str, speed: str = "") -> Iterator[Callable[[int, int], None] | None]:
+    """A function that shows a bar when it is called with (done, total); None where there is no terminal.
+
+    Args:
+        what: is counted.
+        speed: the unit of how many there are in a second, where that is to be shown.
+    """
     if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = [TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    if speed:
+        columns.insert(3, TextColumn(f"{{task.fields[speed]:.0f}} {speed}"))
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task(what, total=None)
+    began = perf_counter()
+    task = bar.add_task(what, total=None, speed=0.0)
 
     def show(done: int, total: int) -> None:
         bar.start()
-        bar.update(task, completed=done, total=total)
+        bar.update(task, completed=done, total=total, speed=done / max(perf_counter() - began, 1e-3))
         if done == total:
             bar.stop()
 

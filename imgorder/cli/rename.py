@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from imgorder.cli import _options
+from imgorder.cli._library import LibraryOptions
 from imgorder.cli._options import named_path, spread_options
 from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
 from imgorder.errors import EXIT_UNSURE, UsageError
@@ -52,10 +53,12 @@ def rename(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     exclude: _options.Exclude = None,
     skip_bad: _options.SkipBad = False,
+    library: LibraryOptions = LibraryOptions(),
 ) -> None:
     """Name photos by their order. Shows the plan; --apply carries it out, and `imgorder undo` takes it back.
 
-    Files that belong to a photo move with it. No file is ever overwritten.
+    Files that belong to a photo move with it. No file is ever overwritten. With -r all scenes below the folders are
+    found and ordered; numbers count through each folder, scene by scene, and photos that stand alone keep their names.
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.changes.apply import apply_plan, check, refuse_interrupted
@@ -66,7 +69,7 @@ def rename(
 
     if plan_file is not None and apply:
         made = (template, copy_to, order) != (None, None, None) or no_companions or exclude or skip_bad
-        if made or (known, options) != (Known(), ModelOptions()):
+        if made or (known, options, library) != (Known(), ModelOptions(), LibraryOptions()):
             raise UsageError("--plan FILE --apply carries FILE out as it is; leave the options that make a plan out")
         plan = read_plan(plan_file)
         if plan.copy_to is None:
@@ -76,8 +79,12 @@ def rename(
     else:
         parsed = parse_template(DEFAULT if template is None else template)
         sets = _options.find_orders(
-            paths or [], order, known, options, exclude or (), skip_bad, read_only=copy_to is not None
+            paths or [], order, known, options, exclude or (), skip_bad, library, read_only=copy_to is not None
         )
+        if library.recursive:
+            from imgorder.library.orders import join_folders
+
+            sets = join_folders(sets)
         plan = make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)
     check(plan)
     consent = _show_plan.Consent(apply, min_confidence, either_direction)

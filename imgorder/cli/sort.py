@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from imgorder.cli import _options
+from imgorder.cli._library import LibraryOptions, sort_tree
 from imgorder.cli._options import in_panel, named_path, number_or_all, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INPUT, EXIT_UNSURE, ImgorderError, UsageError
@@ -78,10 +80,12 @@ def sort(
             help="Let photos keep the order that they have in FILE, as --order of `rename` reads it.",
         ),
     ] = None,
+    library: LibraryOptions = LibraryOptions(),
 ) -> None:
     """Print the order in which photos were taken. No photo is changed.
 
-    Each folder is a set of its own; photos given one by one make one set.
+    Each folder is a set of its own; photos given one by one make one set. With -r all scenes below the folders are
+    found and ordered.
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.cli import _show_order
@@ -89,23 +93,31 @@ def sort(
     from imgorder.sorting import sort_sets
 
     limit = number_or_all(classes, "--classes")
+    library.check()
     warn_interrupted(paths)
     job = _picture_job(sheet, animate, pingpong, fps, force)
+    if library.recursive and (job or thumbnails):
+        raise UsageError("--sheet, --animate and --thumbnails draw few photos; leave -r out, and give one folder")
     problems: list[str] = []
 
     def set_apart(error: ImgorderError) -> None:
         print_message("error", str(error))
         problems.append(str(error))
 
-    sets = find_sets(paths, exclude or (), print_warning, set_apart)
-    if keep is not None:
+    sets = [] if library.recursive else find_sets(paths, exclude or (), print_warning, set_apart)
+    if keep is not None and not library.recursive:
         known = replace(known, kept=_read_kept(keep, sets))
     targets = job.check(sets, print_warning) if job else []
     protocol = _show_order.choose_protocol(thumbnails, graphics, as_json)
-    sortings = list(sort_sets(sets, options, known, print_warning, set_apart))
-    if not sortings:
+    sortings = []
+    if library.recursive:
+        kept = None if keep is None else partial(_read_kept, keep)
+        results = list(sort_tree(paths, library, known, options, set_apart, exclude or (), limit, kept))
+    else:
+        sortings = list(sort_sets(sets, options, known, print_warning, set_apart))
+        results = [sorting.result for sorting in sortings]
+    if not results and (problems or not library.recursive):
         raise typer.Exit(EXIT_INPUT)
-    results = [sorting.result for sorting in sortings]
     if job:
         wanted = {id(photos): files for photos, files in zip(sets, targets, strict=True)}
         targets = [wanted[id(sorting.found)] for sorting in sortings]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from imgorder.cli import _options
+from imgorder.cli._library import LibraryOptions
 from imgorder.cli._options import spread_options
 from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
 from imgorder.errors import EXIT_UNSURE, UsageError
@@ -42,12 +43,13 @@ def stamp(
     options: ModelOptions = ModelOptions(),
     exclude: _options.Exclude = None,
     skip_bad: _options.SkipBad = False,
+    library: LibraryOptions = LibraryOptions(),
 ) -> None:
     """Give JPEGs capture times in their order. Shows the plan; --apply carries it out, `imgorder undo` takes it back.
 
     Writes the EXIF fields DateTimeOriginal and SubSecTimeOriginal: new times with --start, times that fit those which
     are there with --keep-seconds, --fill or both. Photos that have a capture time keep it, or with --keep-seconds its
-    second, unless you give --overwrite-times.
+    second, unless you give --overwrite-times. With -r all scenes below the folders are found, ordered and stamped.
     """
     # Imported here, so that `--help` does not wait for them.
     from imgorder.changes.stamp import apply_stamps, make_stamps, parse_start, parse_step
@@ -57,24 +59,33 @@ def stamp(
     if (start is None) != (keep_seconds or fill):
         raise UsageError("give the time of the first photo with --start, or keep times with --keep-seconds or --fill")
     began, between = None if start is None else parse_start(start), parse_step(step)
-    sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad)
-    plan = make_stamps(sets, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill)
-    (photos,) = sets
-    _show_plan.print_stamps(plan, photos.confidence, photos.direction)
+    if library.recursive and start is not None:
+        raise UsageError("--start is the time of one scene; with -r keep times: give --keep-seconds, --fill or both")
+    sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad, library)
+    plans = [
+        (given[0], make_stamps(given, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill))
+        for given in ([[each] for each in sets] if library.recursive else [sets])
+    ]
+    for photos, plan in plans:
+        _show_plan.print_stamps(plan, photos.confidence, photos.direction)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     consent = _show_plan.Consent(apply, min_confidence, either_direction)
-    if consent.refuses(plan.folder, len(plan.stamps), photos.confidence, photos.direction):
+    refused = [
+        consent.refuses(plan.folder, len(plan.stamps), photos.confidence, photos.direction) for photos, plan in plans
+    ]
+    if any(refused):
         raise typer.Exit(EXIT_UNSURE)
     if not apply:
         print("Nothing was changed; --apply carries it out.")
         return
-    with say_if_stopped("interrupted; what was under way was taken back"):
-        run = apply_stamps(plan)
-    if run is None:
-        print("All photos have these times already; nothing was changed.")
-        return
-    for line in run.refused:
-        print_warning(line)
-    outcome = f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}"
-    with or_on_stderr([outcome]):
-        print(outcome)
+    for _, plan in plans:
+        with say_if_stopped("interrupted; what was under way was taken back"):
+            run = apply_stamps(plan)
+        if run is None:
+            print("All photos have these times already; nothing was changed.")
+            continue
+        for line in run.refused:
+            print_warning(line)
+        outcome = f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}"
+        with or_on_stderr([outcome]):
+            print(outcome)

@@ -69,8 +69,7 @@ def weigh_facts(facts: Sequence[PhotoFacts], *, trust_mtime: bool = False, now: 
         trust_mtime: whether a file's time of change counts as the photo's where it has no other.
         now: times after it are not trusted, with a zone; the clock of this machine if None.
     """
-    latest = (now or datetime.now(timezone.utc)).astimezone(timezone.utc).replace(tzinfo=None) + _DAY
-    judged = [_judge_times(each, trust_mtime, latest) for each in facts]
+    judged = [_judge_times(each, trust_mtime, _latest(now)) for each in facts]
     times = [trusted[0] if trusted else None for trusted, _ in judged]
     conflicts = [text for each, (trusted, _) in zip(facts, judged, strict=True) for text in _disagree(each, trusted)]
     cameras = find_cameras(facts, times)
@@ -103,6 +102,19 @@ def weigh_facts(facts: Sequence[PhotoFacts], *, trust_mtime: bool = False, now: 
         conflicts=tuple(conflicts),
         counted=tuple(_count(facts)),
     )
+
+
+def trusted_times(
+    facts: Sequence[PhotoFacts], *, trust_mtime: bool = False, now: datetime | None = None
+) -> list[Taken | None]:
+    """The time of each photo that is trusted, as `weigh_facts` finds it, for photos that are not one set."""
+    latest = _latest(now)
+    return [next(iter(_judge_times(each, trust_mtime, latest)[0]), None) for each in facts]
+
+
+def _latest(now: datetime | None) -> datetime:
+    """Times after this are not trusted; in UTC, without a zone."""
+    return (now or datetime.now(timezone.utc)).astimezone(timezone.utc).replace(tzinfo=None) + _DAY
 
 
 def _judge_times(facts: PhotoFacts, trust_mtime: bool, latest: datetime) -> tuple[list[Taken], str]:

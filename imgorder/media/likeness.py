@@ -11,7 +11,7 @@ from PIL import Image
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 
 if TYPE_CHECKING:
-    from imgorder.media.preprocess import Tensor
+    from imgorder.media.preprocess import Pixels, Tensor
 
 Floats = npt.NDArray[np.float32]
 
@@ -53,7 +53,12 @@ def compare(rows: Rows) -> Floats:
 def _describe(tensor: Tensor, spec: Preprocessing) -> Rows:
     mean, std = (np.array(each, dtype=np.float32)[:, None, None] for each in (spec.mean, spec.std))
     pixels = np.clip((tensor * std + mean) * 255 + 0.5, 0, 255).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(np.moveaxis(pixels, 0, -1)))
+    return describe_pixels(np.moveaxis(pixels, 0, -1))
+
+
+def describe_pixels(pixels: Pixels) -> Rows:
+    """As `describe`, of one photo, uint8 ``(H, W, 3)``: three rows."""
+    image = Image.fromarray(np.ascontiguousarray(pixels))
     if image.size != (_EDGE, _EDGE):
         image = image.resize((_EDGE, _EDGE), Image.Resampling.BOX)
     small = np.asarray(image, dtype=np.float32)

@@ -1,0 +1,161 @@
+"""What the commands for whole trees share: their options, and what these mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgorder.cli._terminal import counting, print_warning
+from imgorder.errors import ImgorderError, UsageError
+from imgorder.inference.options import ModelOptions
+from imgorder.known import Kept, Known
+
+if TYPE_CHECKING:
+    from imgorder.library.engine import Engine
+    from imgorder.library.grouping import Rule
+    from imgorder.library.scenes import Library, Scene
+    from imgorder.media.photos import PhotoSet
+    from imgorder.sorting import SortedSet
+
+ENGINES = ("local", "ray")
+
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True)
+class LibraryOptions:
+    """How a tree of photos is read and grouped.
+
+    Attributes:
+        recursive: whether what is given is a tree of scenes; without it the other options have no use.
+        gap, similarity: see `Rule`; those of the rule if None.
+        workers: processes; all cores if None.
+        engine: what runs them.
+        gpus: share of a GPU that each piece of work asks Ray for.
+        parts: where part files are kept; None for the cache.
+    """
+
+    recursive: bool = False
+    gap: str | None = None
+    similarity: float | None = None
+    workers: int | None = None
+    engine: str = "local"
+    gpus: float | None = None
+    parts: Path | None = None
+
+    def check(self) -> None:
+        """Raise UsageError for options that do not fit together."""
+        if not self.recursive and self != LibraryOptions():
+            raise UsageError("--gap, --similarity, --workers, --engine, --gpus and --parts are for trees; add -r")
+        if self.engine not in ENGINES:
+            raise UsageError(f"--engine is {' or '.join(ENGINES)}; not {self.engine!r}")
+        if self.gpus is not None and self.engine != "ray":
+            raise UsageError("--gpus is what pieces of work ask Ray for; add --engine ray")
+
+    @property
+    def rule(self) -> Rule:
+        """What makes two photos one scene; raises UsageError."""
+        from imgorder.library.grouping import Rule
+
+        rule = Rule()
+        if self.gap is not None:
+            rule = replace(rule, gap=parse_gap(self.gap))
+        if self.similarity is not None:
+            if not 0 < self.similarity < 1:
+                raise UsageError(f"--similarity is a number between 0 and 1; not {self.similarity:g}")
+            rule = replace(rule, similarity=self.similarity)
+        return rule
+
+    def make_engine(self) -> Engine:
+        """What runs the work."""
+        if self.engine == "ray":
+            from imgorder.library.ray_engine import RayEngine
+
+            return RayEngine(self.workers, self.gpus or 0.0)
+        from imgorder.library.engine import LocalEngine
+
+        return LocalEngine(self.workers)
+
+
+def parse_gap(text: str) -> timedelta:
+    """``30s``, ``2m``, ``1.5h``; raises UsageError."""
+    match = _TIME.fullmatch(text.strip())
+    try:
+        if match:
+            return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError:
+        pass
+    raise UsageError(f"--gap takes a time such as 10s, 2m or 1h; not {text!r}")
+
+
+@contextmanager
+def open_library(
+    paths: Sequence[Path],
+    options: LibraryOptions,
+    apart: Callable[[ImgorderError], None],
+    exclude: Sequence[str] = (),
+    trust_mtime: bool = False,
+) -> Iterator[Library]:
+    """A tree of photos; while it is read, a terminal shows how far that is. In the end the cache is made smaller.
+
+    Raises:
+        UsageError: for options that do not fit together.
+        ImgorderError: for a path that is no folder.
+    """
+    options.check()
+    from imgorder.library.cache import cache_folder, prune
+    from imgorder.library.listing import count_photos
+    from imgorder.library.parts import Parts
+    from imgorder.library.scenes import Library
+
+    folder = options.parts or cache_folder()
+    with counting("photos", "photos/s") as shown:
+        library = Library(paths, options.make_engine(), Parts(folder), apart, print_warning, exclude, trust_mtime)
+        if shown is not None:
+            total = count_photos(paths)
+            library.seen = lambda count: shown(count, max(count, total))
+        library.look()
+    library.seen = lambda count: None
+    try:
+        yield library
+    finally:
+        if options.parts is None:
+            prune(folder)
+
+
+def sort_tree(
+    paths: Sequence[Path],
+    library: LibraryOptions,
+    known: Known,
+    options: ModelOptions,
+    apart: Callable[[ImgorderError], None],
+    exclude: Sequence[str] = (),
+    classes: int | None = 2,
+    keep: Callable[[Sequence[PhotoSet]], tuple[Kept, ...]] | None = None,
+) -> Iterator[SortedSet]:
+    """The scenes of a tree, each in its order; see `order_scenes`. What ``keep`` gives for all of them is kept."""
+    from imgorder.library.orders import order_scenes
+
+    rule = library.rule
+    with open_library(paths, library, apart, exclude, known.trust_mtime) as tree:
+        scenes: Iterable[Scene] = tree.scenes(rule)
+        if keep is not None:
+            scenes = list(scenes)
+            known = replace(known, kept=keep([scene.photos for scene in scenes]))
+        with counting("photos", "photos/s") as shown:
+            if shown is not None:
+                total, done = tree.count, 0
+
+                def show(count: int) -> None:
+                    nonlocal done
+                    done += count
+                    shown(done, max(done, total))
+
+                tree.seen = show
+            yield from order_scenes(tree, scenes, options, known, classes)
