@@ -14,6 +14,7 @@ from imgorder.cli._terminal import counting, print_warning
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Kept, Known
+from imgorder.library import use_one_thread
 
 if TYPE_CHECKING:
     from imgorder.library.engine import Engine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from imgorder.sorting import SortedSet
 
 ENGINES = ("local", "ray")
+FORMATS = ("jsonl", "parquet")
 
 _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)", re.ASCII)
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -39,6 +41,7 @@ class LibraryOptions:
         engine: what runs them.
         gpus: share of a GPU that each piece of work asks Ray for.
         parts: where part files are kept; None for the cache.
+        parts_format: of part files.
     """
 
     recursive: bool = False
@@ -48,13 +51,20 @@ class LibraryOptions:
     engine: str = "local"
     gpus: float | None = None
     parts: Path | None = None
+    parts_format: str = "jsonl"
+
+    def __post_init__(self) -> None:
+        if self.recursive:  # before a command imports NumPy
+            use_one_thread()
 
     def check(self) -> None:
         """Raise UsageError for options that do not fit together."""
         if not self.recursive and self != LibraryOptions():
-            raise UsageError("--gap, --similarity, --workers, --engine, --gpus and --parts are for trees; add -r")
+            raise UsageError("--gap, --similarity, --workers, --engine, --gpus and --parts… are for trees; add -r")
         if self.engine not in ENGINES:
             raise UsageError(f"--engine is {' or '.join(ENGINES)}; not {self.engine!r}")
+        if self.parts_format not in FORMATS:
+            raise UsageError(f"--parts-format is {' or '.join(FORMATS)}; not {self.parts_format!r}")
         if self.gpus is not None and self.engine != "ray":
             raise UsageError("--gpus is what pieces of work ask Ray for; add --engine ray")
 
@@ -81,6 +91,13 @@ class LibraryOptions:
         from imgorder.library.engine import LocalEngine
 
         return LocalEngine(self.workers)
+
+
+@dataclass(frozen=True)
+class TreeOptions(LibraryOptions):
+    """The same for a command that is about trees alone."""
+
+    recursive: bool = True
 
 
 def parse_gap(text: str) -> timedelta:
@@ -115,8 +132,9 @@ def open_library(
     from imgorder.library.scenes import Library
 
     folder = options.parts or cache_folder()
+    parts = Parts(folder, options.parts_format)
     with counting("photos", "photos/s") as shown:
-        library = Library(paths, options.make_engine(), Parts(folder), apart, print_warning, exclude, trust_mtime)
+        library = Library(paths, options.make_engine(), parts, apart, print_warning, exclude, trust_mtime)
         if shown is not None:
             total = count_photos(paths)
             library.seen = lambda count: shown(count, max(count, total))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from imgorder.cli._library import LibraryOptions, sort_tree
+from imgorder.cli._library import LibraryOptions, TreeOptions, sort_tree
 from imgorder.cli._terminal import print_warning
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
@@ -206,6 +206,18 @@ SkipBad = Annotated[
 ]
 
 
+PartsFormat = Annotated[str, in_panel(_TREES, "--parts-format", metavar="jsonl|parquet", help="How that is kept.")]
+
+_TREE = {
+    "gap": Gap,
+    "similarity": Similarity,
+    "workers": Workers,
+    "engine": EngineName,
+    "gpus": Gpus,
+    "parts": PartsFolder,
+    "parts_format": PartsFormat,
+}
+
 # A command takes one of these objects under this name, and is called with one option for each field.
 _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
@@ -213,18 +225,8 @@ _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
         Known,
         {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
     ),
-    "library": (
-        LibraryOptions,
-        {
-            "recursive": Recursive,
-            "gap": Gap,
-            "similarity": Similarity,
-            "workers": Workers,
-            "engine": EngineName,
-            "gpus": Gpus,
-            "parts": PartsFolder,
-        },
-    ),
+    "library": (LibraryOptions, {"recursive": Recursive, **_TREE}),
+    "tree": (TreeOptions, _TREE),
 }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgorder.cli import _options
-from imgorder.cli._library import LibraryOptions, open_library
+from imgorder.cli._library import TreeOptions, open_library
 from imgorder.cli._options import named_path, spread_options
 from imgorder.cli._terminal import one_line_errors, print_message
 from imgorder.errors import EXIT_INPUT, ImgorderError, UsageError
@@ -39,7 +39,7 @@ def group(
     as_json: _options.Json = False,
     exclude: _options.Exclude = None,
     trust_mtime: _options.TrustMtime = False,
-    library: LibraryOptions = LibraryOptions(),
+    tree: TreeOptions = TreeOptions(),
 ) -> None:
     """Find the photos that belong together in whole trees of folders. No photo is changed.
 
@@ -54,22 +54,22 @@ def group(
         print_message("error", str(error))
         problems.append(str(error))
 
-    rule = library.rule
-    with open_library(roots, library, set_apart, exclude or (), trust_mtime) as tree:
+    rule = tree.rule
+    with open_library(roots, tree, set_apart, exclude or (), trust_mtime) as library:
         if preview:
-            _print_preview(tree, rule)
+            _print_preview(library, rule)
         elif as_json:
-            _print_json(tree, rule, problems)
+            _print_json(library, rule, problems)
         else:
-            _print_tables(tree, rule)
+            _print_tables(library, rule)
     if problems:
         raise typer.Exit(EXIT_INPUT)
 
 
-def _print_tables(tree: Library, rule: Rule) -> None:
+def _print_tables(library: Library, rule: Rule) -> None:
     photos = scenes = alone = 0
     folder = None
-    for scene in tree.scenes(rule):
+    for scene in library.scenes(rule):
         photos += len(scene.listed)
         if len(scene.listed) == 1:
             alone += 1
@@ -93,10 +93,10 @@ def _describe(scene: Scene) -> str:
     return f"{len(names)} photos{times}{decided}: {listed}"
 
 
-def _print_json(tree: Library, rule: Rule, problems: Sequence[str]) -> None:
+def _print_json(library: Library, rule: Rule, problems: Sequence[str]) -> None:
     """One document, written as the scenes are found: a tree may have more than memory holds."""
     print('{\n "version": 1,\n "scenes": [', end="")
-    for number, scene in enumerate(tree.scenes(rule)):
+    for number, scene in enumerate(library.scenes(rule)):
         print(("," if number else "") + "\n  " + json.dumps(_as_record(scene)), end="")
     print('\n ],\n "problems": ' + json.dumps(list(problems)) + "\n}")
 
@@ -114,7 +114,7 @@ def _as_record(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _print_preview(tree: Library, rule: Rule) -> None:
+def _print_preview(library: Library, rule: Rule) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -123,9 +123,9 @@ def _print_preview(tree: Library, rule: Rule) -> None:
     counts: dict[tuple[timedelta, float], list[int]] = {
         (gap, similarity): [0, 0] for gap in gaps for similarity in similarities
     }
-    for folder, records in tree.folders():
+    for folder, records in library.folders():
         for (gap, similarity), count in counts.items():
-            for scene in tree.group(folder, records, replace(rule, gap=gap, similarity=similarity)):
+            for scene in library.group(folder, records, replace(rule, gap=gap, similarity=similarity)):
                 count[len(scene.listed) == 1] += 1
     table = Table(title="Scenes + photos that stand alone, by --gap (rows) and --similarity (columns)")
     table.add_column("", justify="right")

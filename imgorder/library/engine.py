@@ -14,6 +14,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import Protocol
 
+from imgorder.library import use_one_thread
 from imgorder.library.jobs import Done, Job
 
 _AHEAD = 4  # pieces for each process that are begun before the first of them is given
@@ -137,6 +138,7 @@ def _try_alone(function: Callable[..., Done | None], *arguments: object) -> Done
 
 
 def _start(workers: int) -> ProcessPoolExecutor:
+    use_one_thread()
     # Not fork: libraries with threads of their own do not bear it.
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin)
 

@@ -11,7 +11,6 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imgorder.errors import ImgorderError
 from imgorder.files import atomic_write, make_folder
 
 T = TypeVar("T")
@@ -78,7 +77,9 @@ class Parts:
         make_folder(self.folder)
         with atomic_write(self.path(name)) as partial:
             if self.format == "parquet":
-                _write_parquet(partial, records)
+                from imgorder.library.parquet import write_parquet
+
+                write_parquet(partial, records)
                 return
             with partial.open("w", encoding="ascii", newline="\n") as file:
                 for record in ({"part": _VERSION, "lines": len(records)}, *records):
@@ -88,7 +89,9 @@ class Parts:
         """The records of a part; None if it is not there, or damaged, and so has to be made again."""
         try:
             if self.format == "parquet":
-                return _read_parquet(self.path(name))
+                from imgorder.library.parquet import read_parquet
+
+                return read_parquet(self.path(name))
             head, *records = (json.loads(line) for line in self.path(name).read_bytes().splitlines())
             whole = head == {"part": _VERSION, "lines": len(records)}
         except (OSError, ValueError, RecursionError):
@@ -101,32 +104,3 @@ class Parts:
         """Remove a part, if it is there."""
         with suppress(OSError):
             self.path(name).unlink()
-
-
-def _write_parquet(path: Path, records: list[Record]) -> None:
-    arrow, parquet = _import_arrow()
-    lines = [json.dumps(record, separators=(",", ":")) for record in records]
-    columns = {
-        "folder": [str(record.get("folder", "")).encode("utf-8", "backslashreplace").decode() for record in records],
-        "name": [str(record.get("name", "")).encode("utf-8", "backslashreplace").decode() for record in records],
-        "record": lines,
-    }
-    table = arrow.table(columns, schema=arrow.schema([(name, arrow.string()) for name in columns]))
-    parquet.write_table(table, path, compression="zstd")
-
-
-def _read_parquet(path: Path) -> list[Record] | None:
-    arrow, parquet = _import_arrow()
-    try:
-        return [json.loads(line) for line in parquet.read_table(path)["record"].to_pylist()]
-    except (OSError, ValueError, KeyError, arrow.ArrowException):
-        return None
-
-
-def _import_arrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ImgorderError("parquet needs pyarrow; run: pip install 'imgorder[parquet]'") from error
-    return pyarrow, pyarrow.parquet

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgorder.errors import ImgorderError
+from imgorder.library import use_one_thread
 from imgorder.library.engine import run_with_care
 from imgorder.library.jobs import Done, Job
 from imgorder.names import first_line
@@ -77,6 +78,7 @@ def _settle(ray: Any, job: Job, outcome: Any) -> Done:
 
 def _start(ray: Any, workers: int | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
+    use_one_thread()
     try:
         if os.environ.get("RAY_ADDRESS"):
             ray.init(**quiet)
