@@ -480,6 +480,115 @@ def strays_table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def groups_table(record: dict[str, Any]) -> str:
+    """How well folders of many scenes are grouped, with the baseline, as Markdown."""
+    words = {"all": "all photos have times", "half": "every other photo has one", "none": "no times"}
+    lines = ["| data | times | photos | grouped by | precision | recall |", "| --- | --- | --- | --- | --- | --- |"]
+    for row in record["rows"]:
+        if row["how"] != "both":
+            how = "time and likeness" if row["how"] == "default" else row["how"]
+            cells = (row["data"], words[row["times"]], row["photos"], how, row["precision"], row["recall"])
+            lines.append(f"| {' | '.join(f'{each:.3f}' if isinstance(each, float) else str(each) for each in cells)} |")
+    gap, similarity = record["default"]["gap_s"], record["default"]["similarity"]
+    return "\n".join([*lines, "", f"The defaults are `--gap {gap:g}s` and `--similarity {similarity:g}`."])
+
+
+def thresholds_table(record: dict[str, Any]) -> str:
+    """Precision and recall for each pair of thresholds where they were chosen, as Markdown."""
+    found = {(row["gap_s"], row["similarity"], row["times"]): row for row in record["rows"] if row["how"] == "both"}
+    similarities = list(dict.fromkeys(similarity for _, similarity, _ in found))
+    gaps = list(dict.fromkeys(gap for gap, *_ in found))
+
+    def cell(row: dict[str, Any]) -> str:
+        return f"{row['precision']:.3f} / {row['recall']:.3f}"
+
+    lines = [
+        f"| `--gap` | {' | '.join(f'{each:g}' for each in similarities)} |",
+        "| --- |" + " --- |" * len(similarities),
+    ]
+    for gap in gaps:
+        lines.append(f"| {gap:g}s | {' | '.join(cell(found[gap, each, 'all']) for each in similarities)} |")
+    lines.append(f"| no times | {' | '.join(cell(found[gaps[0], each, 'none']) for each in similarities)} |")
+    return "\n".join(lines)
+
+
+def libraries_table(record: dict[str, Any]) -> str:
+    """Reading a tree beside a bare decode, and again, and after kills, as Markdown."""
+    heads = (
+        "photos",
+        "decode alone",
+        "first run",
+        "speed, by CPU",
+        "speed, by the clock",
+        "second run",
+        "times as fast",
+    )
+    lines = [f"| {' | '.join((*heads, 'memory'))} |", "|" + " --- |" * (len(heads) + 1)]
+    for row in record["rows"]:
+        cells = [
+            f"{row['photos']:,}",
+            f"{row['bare_cpu_s']:.0f} s CPU",
+            f"{row['first_cpu_s']:.0f} s CPU",
+            f"{row['bare_cpu_s'] / row['first_cpu_s']:.0%}",
+            f"{row['bare_s'] / row['first_s']:.0%}",
+            f"{row['second_cpu_s']:.1f} s CPU",
+            f"{row['first_cpu_s'] / row['second_cpu_s']:.0f} ({row['first_s'] / row['second_s']:.0f} by the clock)",
+            f"{max(row['first_mib'], row['second_mib'])} MiB",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    told = f"With {record['workers']} processes on {record['cpus']} CPUs."
+    if kills := record.get("kills"):
+        told += (
+            f" {kills['runs']} runs over {kills['photos']} small photos were killed (SIGKILL) at random moments, "
+            f"{kills['halfway']} of them when some of the parts were written, and then started again. {kills['same']} "
+            "of them left the same answer and the same parts, to the byte, as a run that nobody had disturbed."
+        )
+    return "\n".join([*lines, "", told])
+
+
+# What the plan assumes; all else in it is measured.
+PLAN = {"photos": 10_000_000, "megabytes": 3.0, "machines": 50, "cores": 16, "gigabits": 10.0, "dollars": 0.80}
+OF_A_SCENE = 5  # photos
+
+
+def scale_table(record: dict[str, Any]) -> str:
+    """The plan for very many photos, from the rates of the largest measured tree, as Markdown."""
+    row, orders, plan = record["rows"][-1], record["orders"], PLAN
+    photos, cores = plan["photos"], plan["machines"] * plan["cores"]
+    look = row["first_cpu_s"] / row["photos"]
+    drive = row["second_cpu_s"] / row["photos"]
+    scene = max(orders["cpu_s"] - orders["group_cpu_s"], 0.0) / orders["scenes"]
+    terabytes = photos * plan["megabytes"] / 1e6
+    hours = {
+        "look": photos * look / cores / 3600,
+        "read": terabytes * 8e3 / (plan["machines"] * plan["gigabits"]) / 3600,
+        "drive": photos * drive / 3600,
+        "order": photos / OF_A_SCENE * scene / cores / 3600,
+    }
+    whole = max(hours["look"], hours["read"]) + hours["drive"] + max(hours["order"], hours["read"])
+    rows = [
+        ("list, compare and group, on one core", f"{1 / drive:,.0f} photos a second", hours["drive"]),
+        ("look: decode and describe", f"{1 / look:.0f} photos a second and core", hours["look"]),
+        ("network, for each of two readings", f"{terabytes:.0f} TB at the full speed of all machines", hours["read"]),
+        (f"order scenes of {OF_A_SCENE}", f"{1 / scene:.1f} scenes a second and core", hours["order"]),
+    ]
+    lines = ["| step | rate | hours |", "| --- | --- | --- |"]
+    lines += [f"| {step} | {rate} | {needed:.2f} |" for step, rate, needed in rows]
+    gigabytes = photos * row["parts_mb"] / row["photos"] / 1e3
+    cost = whole * plan["machines"] * plan["dollars"]
+    assumed = (
+        f"Assumed: {photos:,} photos of {plan['megabytes']:g} MB, all in scenes of {OF_A_SCENE}; {plan['machines']} "
+        f"machines of {plan['cores']} cores as fast as the one that was measured, with {plan['gigabits']:g} Gbit/s "
+        f"each and for {plan['dollars']:.2f} dollars an hour."
+    )
+    told = (
+        f"All together {whole:.1f} hours, the slower of CPU and network in each step, and {cost:,.0f} dollars of "
+        f"machines; plan twice that. The looks take {gigabytes:.0f} GB of part files, "
+        f"about {photos / 64:,.0f} of them."
+    )
+    return "\n".join([assumed, "", *lines, "", told])
+
+
 def crash_table(measured: dict[str, Any]) -> str:
     """What was done to the system calls of each command, and how it came out, as Markdown."""
     rows = measured["rows"]

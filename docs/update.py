@@ -31,16 +31,20 @@ from tables import (
     disc_table,
     errors_table,
     fuzz_table,
+    groups_table,
     heatmap_table,
     int8_table,
+    libraries_table,
     many_photos_table,
     paper_table,
     permutations_table,
     places_text,
     robustness_table,
+    scale_table,
     scenes_table,
     short_accuracy,
     strays_table,
+    thresholds_table,
     throughput_table,
     timing_sentence,
     timing_table,
@@ -145,6 +149,12 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "docs" / "reliability.md", "fuzz", fuzz_table(reliability["fuzz"])
     strays = json.loads(read(RESULTS / "strays.json"))["rows"]
     yield ROOT / "docs" / "strays.md", "strays", strays_table(strays)
+    libraries, groups = ROOT / "docs" / "libraries.md", json.loads(read(RESULTS / "groups.json"))
+    yield libraries, "groups", groups_table(groups)
+    yield libraries, "groups-thresholds", thresholds_table(groups)
+    trees = json.loads(read(RESULTS / "libraries.json"))
+    yield libraries, "libraries", libraries_table(trees)
+    yield ROOT / "docs" / "scale.md", "scale", scale_table(trees)
     yield ROOT / "CONTRIBUTING.md", "coverage", coverage_text(json.loads(read(RESULTS / "coverage.json")))
 
 

@@ -33,6 +33,7 @@ BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "pillow_heif
 DOORS = {
     ("imgorder.inference.predictor", "imgorder.inference.backends.torch"): "--backend torch, or a GPU is in sight",
     ("imgorder.library.parts", "imgorder.library.parquet"): "part files are to be Parquet",
+    ("imgorder.library.remote", "fsspec"): "photos beyond this machine's files",
     ("imgorder.cli._library", "imgorder.library.ray_engine"): "--engine ray",
     ("imgorder.pictures.animation", "imgorder.media.video"): "--animate with a video as output",
     ("imgorder.cli.models", "imgorder.cli.model_tools"): "release, combine, grow and held-out need imgorder[train]",

@@ -296,6 +296,26 @@ def test_parts_may_be_parquet(tree: Path, tmp_path: Path) -> None:
         names(Library([tree], LocalEngine(1), parts, refuse))
 
 
+def test_photos_beyond_this_machine_are_grouped_and_ordered(tree: Path, tmp_path: Path) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    store = fsspec.filesystem("memory")
+    store.put(str(tree), "/photos", recursive=True)
+    try:
+        found = json.loads(imgorder("group", "--json", "memory://photos").stdout)["scenes"]
+        assert [each["photos"] for each in found] == SCENES + BELOW
+        assert found[-1]["folder"] == "memory://photos/below/more"
+        options = ("--json", "--model", "path", "--first", "memory://photos/b4.jpg")
+        ordered = json.loads(imgorder("sort", "-r", *options, "memory://photos").stdout)["sets"]
+        here = json.loads(imgorder("sort", "-r", *options[:3], "--first", tree / "b4.jpg", tree).stdout)["sets"]
+        assert [each["order"] for each in ordered] == [each["order"] for each in here]
+        assert ordered[0]["folder"] == "memory://photos"
+        assert "only read" in imgorder("rename", "-r", "memory://photos", code=2).stderr
+        assert "cannot be" in imgorder("group", "memory://nowhere", code=1).stderr
+        assert "check the address" in imgorder("group", "nonsense://x", code=1).stderr
+    finally:
+        store.rm("/photos", recursive=True)
+
+
 # Engines
 
 

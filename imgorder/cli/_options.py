@@ -18,6 +18,7 @@ from imgorder.cli._terminal import print_warning
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
+from imgorder.library.remote import Address, is_address
 from imgorder.names import show, undo_command
 from imgorder.permutations import SIZES
 
@@ -33,7 +34,7 @@ def named_path(text: str | Path) -> Path:
     """A path that is not empty: `Path("")` would mean the current folder, as of a variable that is not set."""
     if text == "":
         raise typer.BadParameter("an empty name; give a path, or . for the current folder")
-    return Path(text)
+    return Address(text) if is_address(str(text)) else Path(text)
 
 
 class _PlainHelp:
@@ -289,6 +290,8 @@ def find_orders(
     library.check()
     if not paths and order is None:
         raise UsageError("give photos, or a folder of photos")
+    if any(isinstance(path, Address) for path in paths):
+        raise UsageError(f"{show(paths[0])}: photos there are only read, by `group` and `sort -r`")
     if library.recursive and order is not None:
         raise UsageError("--order FILE says what the scenes are; leave -r out")
     file = None if order is None else read_file(order)  # only once: it may be a pipe

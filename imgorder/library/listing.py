@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgorder.errors import ImgorderError, PhotoError
+from imgorder.library.remote import Address, is_address, list_remote
 from imgorder.media.photos import SUFFIXES, Exclusion, check_there
 from imgorder.media.sidecars import Sidecars
 from imgorder.names import natural_key, show
@@ -59,6 +60,9 @@ def list_tree(roots: Sequence[Path], exclusion: Exclusion, apart: Apart) -> Iter
             folder = waiting.pop()
             try:
                 photos, folders = _list_folder(folder, exclusion, apart)
+            except PhotoError as error:  # of a place beyond this machine
+                apart(error)
+                continue
             except OSError as error:
                 apart(PhotoError(f"{show(folder)}: the folder cannot be read ({error.strerror})"))
                 continue
@@ -99,6 +103,9 @@ def find_roots(roots: Sequence[Path]) -> list[str]:
     """
     found: list[str] = []
     for root in roots:
+        if isinstance(root, Address):
+            found.append(str(root))
+            continue
         check_there(root)
         if not os.path.isdir(root):
             raise PhotoError(f"{show(root)}: not a folder; give folders, whose photos are searched for in all below")
@@ -111,16 +118,14 @@ def find_roots(roots: Sequence[Path]) -> list[str]:
 
 
 def _list_folder(folder: str, exclusion: Exclusion, apart: Apart) -> tuple[list[Listed], list[str]]:
-    files: list[str] = []
-    folders: list[str] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(entry.name)
-            elif entry.is_file(follow_symlinks=False):
-                files.append(entry.name)
+    states: dict[str, State] = {}
+    if is_address(folder):
+        states, folders = list_remote(folder)
+        states = {name: state for name, state in states.items() if not name.startswith(".")}
+        folders = [name for name in folders if not name.startswith(".")]
+        files = list(states)
+    else:
+        files, folders = _scan(folder)
     beside = Sidecars(files)
     photos = []
     for name in sorted((each for each in files if each.lower().endswith(SUFFIXES)), key=natural_key):
@@ -128,18 +133,32 @@ def _list_folder(folder: str, exclusion: Exclusion, apart: Apart) -> tuple[list[
         if exclusion.covers(Path(path)):
             continue
         try:
-            state = state_of(path)
+            state = states.get(name) or state_of(path)
         except OSError as error:
             apart(PhotoError(f"{show(path)}: cannot be reached ({error.strerror}); try again"))
             continue
         told = []
         for other in dict.fromkeys((*beside.xmp_of(name), *beside.facts_of(name))):
             try:
-                told.append((other, state_of(os.path.join(folder, other))))
+                told.append((other, states.get(other) or state_of(os.path.join(folder, other))))
             except OSError:  # it is gone; a photo's facts are no reason to fail
                 continue
         photos.append(Listed(folder, name, state, tuple(told)))
     return photos, [os.path.join(folder, name) for name in sorted(folders, key=natural_key)]
+
+
+def _scan(folder: str) -> tuple[list[str], list[str]]:
+    """The names of files and of folders that are neither hidden nor links; raises OSError."""
+    files: list[str] = []
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(entry.name)
+    return files, folders
 
 
 def state_of(path: str) -> State:

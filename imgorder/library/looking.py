@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from imgorder.errors import PhotoError
 from imgorder.evidence.facts import PhotoFacts, Taken
 from imgorder.evidence.photo_names import read_name
 from imgorder.library.listing import Listed, state_of
+from imgorder.library.remote import is_address, local_copies
 from imgorder.media.facts import read_facts
 from imgorder.media.likeness import Rows, describe_pixels
 from imgorder.media.preprocess import Preprocessing, to_pixels
@@ -35,16 +35,12 @@ def look_at(photo: Listed) -> Record:
     Raises:
         PhotoError: if it cannot be read, or was changed since it was listed.
     """
-    path = Path(photo.path)
-    facts = read_facts(path, Sidecars([photo.name, *(name for name, _ in photo.beside)]))
-    rows = describe_pixels(to_pixels(path, _SPEC))
-    try:
-        # Not its device and inode: another machine of a cluster may number them in its own way.
-        same = state_of(photo.path)[2:4] == photo.state[2:4]
-    except OSError:
-        same = False
-    if not same:
-        raise PhotoError(f"{show(path)}: was changed while it was read; run this again")
+    beside = [name for name, _ in photo.beside]
+    with local_copies(photo.folder, [photo.name, *beside]) as folder:
+        facts = read_facts(folder / photo.name, Sidecars([photo.name, *beside]))
+        rows = describe_pixels(to_pixels(folder / photo.name, _SPEC))
+    if not is_address(photo.folder) and not _is_unchanged(photo):
+        raise PhotoError(f"{show(photo.path)}: was changed while it was read; run this again")
     return {
         "folder": photo.folder,
         "name": photo.name,
@@ -55,6 +51,14 @@ def look_at(photo: Listed) -> Record:
         "camera": [facts.make, facts.model, facts.serial],
         "look": base64.b64encode(_pack(rows)).decode("ascii"),
     }
+
+
+def _is_unchanged(photo: Listed) -> bool:
+    try:
+        # Not its device and inode: another machine of a cluster may number them in its own way.
+        return state_of(photo.path)[2:4] == photo.state[2:4]
+    except OSError:
+        return False
 
 
 def as_listed(record: Record) -> Listed:
@@ -112,6 +116,8 @@ def _read_time(clock: str, source: Any, digits: str, zone: int | None) -> Taken:
 
 
 def _changed(time_ns: int) -> Taken | None:
+    if not time_ns:  # beyond this machine
+        return None
     try:
         clock = datetime(1970, 1, 1) + timedelta(microseconds=time_ns // 1000)
     except OverflowError:

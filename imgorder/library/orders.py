@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from hashlib import sha256
@@ -20,6 +21,7 @@ from imgorder.known import Kept, Known
 from imgorder.library.jobs import Done, Job
 from imgorder.library.listing import Listed
 from imgorder.library.parts import Parts, Record, cut, digest_of
+from imgorder.library.remote import is_address, local_copies
 from imgorder.library.scenes import Library, Scene
 from imgorder.media.photos import PhotoSet
 from imgorder.names import first_line, show
@@ -74,20 +76,20 @@ class OrderJob:
         problems = [
             f"{show(self.scenes[place][0].folder)}: the process that ordered photos here was killed" for place in deadly
         ]
-        sets = [_set_of(photos) for place, photos in enumerate(self.scenes) if place not in deadly]
+        scenes = [photos for place, photos in enumerate(self.scenes) if place not in deadly]
         try:
-            records, more = self._sort(sets)
+            records, more = self._sort(scenes)
         except ModelError:  # of all
             raise
         except Exception:  # of one of them, so that each is asked alone
             records, more = [], []
-            for photos in sets:
+            for photos in scenes:
                 try:
                     found, own = self._sort([photos])
                 except ImgorderError as error:
                     found, own = [], [str(error)]
                 except Exception as error:  # one scene must not cost the others
-                    found, own = [], [f"{show(photos.folder)}: cannot be ordered ({first_line(error)})"]
+                    found, own = [], [f"{show(photos[0].folder)}: cannot be ordered ({first_line(error)})"]
                 records += found
                 more += own
         problems += more
@@ -98,23 +100,46 @@ class OrderJob:
     def probe(self, item: int) -> None:
         """See `Job`."""
         try:
-            self._sort([_set_of(self.scenes[item])])
+            self._sort([self.scenes[item]])
         except Exception:  # what only fails is told by `run`
             return
 
-    def _sort(self, sets: Sequence[PhotoSet]) -> tuple[list[Record], list[str]]:
+    def _sort(self, scenes: Sequence[Sequence[Listed]]) -> tuple[list[Record], list[str]]:
         warnings: list[str] = []
         problems: list[str] = []
-        known = _restrict(self.known, {file for photos in sets for file in photos.files})
         records = []
-        for sorting in sort_sets(sets, self.options, known, warnings.append, lambda error: problems.append(str(error))):
-            records.append({**_as_record(sorting.result, self.classes), "warnings": warnings.copy()})
-            warnings.clear()
+        with ExitStack() as stack:
+            sets, known = [], self.known
+            for photos in scenes:
+                names = [each.name for each in photos] + [name for each in photos for name, _ in each.beside]
+                folder = stack.enter_context(local_copies(photos[0].folder, names))
+                sets.append(PhotoSet(folder, tuple(folder / each.name for each in photos)))
+            if any(is_address(photos[0].folder) for photos in scenes):
+                moved = {
+                    Path(each.path): file
+                    for photos, own in zip(scenes, sets, strict=True)
+                    for each, file in zip(photos, own.files, strict=True)
+                }
+                known = _move(known, moved)
+            places = {own.files[0].parent: photos[0].folder for own, photos in zip(sets, scenes, strict=True)}
+            known = _restrict(known, {file for own in sets for file in own.files})
+            for sorting in sort_sets(
+                sets, self.options, known, warnings.append, lambda error: problems.append(str(error))
+            ):
+                folder_ = places[sorting.result.photos.folder]
+                records.append({**_as_record(sorting.result, folder_, self.classes), "warnings": warnings.copy()})
+                warnings.clear()
         return records, problems
 
 
-def _set_of(photos: Sequence[Listed]) -> PhotoSet:
-    return PhotoSet(Path(photos[0].folder), tuple(Path(each.path) for each in photos))
+def _move(known: Known, moved: Mapping[Path, Path]) -> Known:
+    """What is known of photos, said of their copies."""
+    return replace(
+        known,
+        first=tuple(moved.get(file, file) for file in known.first),
+        last=tuple(moved.get(file, file) for file in known.last),
+        kept=tuple(replace(kept, files=tuple(moved.get(file, file) for file in kept.files)) for kept in known.kept),
+    )
 
 
 def _restrict(known: Known, files: set[Path]) -> Known:
@@ -162,7 +187,7 @@ def order_scenes(
         for piece in cut(listed, lambda scene: scene.listed[0].path, LEAST, MOST):
             photos = tuple(scene.listed for scene in piece)
             here = _restrict(known, {Path(each.path) for listed in photos for each in listed})
-            decided = (Kept(_set_of(scene.listed).files) for scene in piece if scene.ordered)
+            decided = (Kept(tuple(Path(each.path) for each in scene.listed)) for scene in piece if scene.ordered)
             yield OrderJob(photos, options, replace(here, kept=(*decided, *here.kept)), library.parts, model, classes)
 
     for done in library.engine.run(jobs()):
@@ -180,7 +205,7 @@ def _pick(files: Sequence[Sequence[Path]], places: Sequence[int | None]) -> tupl
 
 
 def _absolute(files: Iterable[Path]) -> tuple[Path, ...]:
-    return tuple(Path(os.path.abspath(file)) for file in files)
+    return tuple(Path(file) if is_address(str(file)) else Path(os.path.abspath(file)) for file in files)
 
 
 def join_folders(results: Sequence[SortedSet]) -> list[SortedSet]:
@@ -224,10 +249,10 @@ def _identify(options: ModelOptions) -> str:
 _OWN = ("photos", "ordering")  # fields that have a form of their own here
 
 
-def _as_record(result: SortedSet, classes: int | None) -> Record:
+def _as_record(result: SortedSet, folder: str, classes: int | None) -> Record:
     plain = {each.name: as_json(getattr(result, each.name)) for each in fields(result) if each.name not in _OWN}
     return {
-        "folder": str(result.photos.folder),
+        "folder": folder,
         "name": result.photos.files[0].name,
         "files": [file.name for file in result.photos.files],
         "result": plain,

@@ -18,6 +18,7 @@ from imgorder.library.grouping import Rule, group_photos
 from imgorder.library.jobs import Done, Job, LookJob, cut_photos
 from imgorder.library.listing import Apart, Listed, find_roots, list_tree
 from imgorder.library.parts import Parts, Record
+from imgorder.library.remote import Address, is_address
 from imgorder.media.photos import Exclusion, PhotoSet
 from imgorder.media.shots import drop_versions
 from imgorder.names import show
@@ -130,8 +131,11 @@ class Library:
 
     def group(self, folder: str, records: list[Record], rule: Rule) -> Iterator[Scene]:
         """The scenes of one folder, of which `folders` gave the records; raises ImgorderError for bad decisions."""
-        given = Path(folder)
-        kept, originals = drop_versions([given / record["name"] for record in records])
+        given = Address(folder) if is_address(folder) else Path(folder)
+        kept = [given / record["name"] for record in records]
+        originals: dict[Path, Path] = {}
+        if not is_address(folder):  # there a look into the files would cost as much as the photos
+            kept, originals = drop_versions(kept)
         left = {file.name for file in kept}
         along: dict[str, list[str]] = {}
         for version, original in originals.items():
@@ -158,6 +162,8 @@ class Library:
 
     def _decide(self, folder: Path, places: dict[str, int]) -> tuple[list[list[int]], set[tuple[int, ...]]]:
         """The groups that a person has fixed, and those of them whose order is fixed, too."""
+        if isinstance(folder, Address):
+            return [], set()
         decisions = read_decisions(folder)
         now = match(folder, decisions)
         groups, ordered = [], set()
@@ -172,6 +178,8 @@ class Library:
 
     def shown(self, folder: str) -> Path:
         """A folder as the person spells it."""
+        if is_address(folder):
+            return Address(folder)
         for root in self.roots:
             below = os.path.relpath(folder, os.path.abspath(root))
             if below == os.curdir:
