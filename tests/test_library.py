@@ -31,6 +31,7 @@ from imgorder.library.parts import Parts, cut
 from imgorder.library.scenes import Library
 from imgorder.media.likeness import describe_pixels
 from imgorder.media.photos import Exclusion, refuse
+from tests.conftest import ROOT
 from tests.dying import NotedJob
 from tests.test_strays import Pixels, scene
 
@@ -136,7 +137,7 @@ def test_scenes_are_told_apart_by_their_looks_where_no_time_is_known() -> None:
 def test_one_look_at_two_times_is_two_scenes() -> None:
     photos = scene(1, 6)
     assert group_photos(facts_of([0, 2, 4, 3600, 3602, 3604]), rows_of(photos)) == [[0, 1, 2], [3, 4, 5]]
-    assert group_photos(facts_of([0, 2, 4, 20, 22, 24]), rows_of(photos)) == [[0, 1, 2, 3, 4, 5]]
+    assert group_photos(facts_of([0, 2, 4, 13, 15, 17]), rows_of(photos)) == [[0, 1, 2, 3, 4, 5]]
     wide = Rule(gap=timedelta(hours=2))
     assert group_photos(facts_of([0, 2, 4, 3600, 3602, 3604]), rows_of(photos), wide) == [[0, 1, 2, 3, 4, 5]]
 
@@ -164,6 +165,15 @@ def test_a_decided_group_is_neither_parted_nor_joined() -> None:
     photos = [*scene(1, 3), *scene(2, 2)]
     found = group_photos(facts_of([None] * 5), rows_of(photos), decided=[[0, 3]])
     assert found == [[0, 3], [1, 2], [4]]
+
+
+def test_the_default_thresholds_are_those_that_were_chosen_and_measured() -> None:
+    measured = json.loads((ROOT / "docs" / "results" / "groups.json").read_text("utf-8"))
+    rule = Rule()
+    assert measured["default"] == {"gap_s": rule.gap.total_seconds(), "similarity": rule.similarity}
+    rows = [row for row in measured["rows"] if row["how"] == "default"]
+    assert {row["times"] for row in rows} == {"all", "half", "none"}
+    assert min(row["precision"] for row in rows if row["data"] == "chosen on") >= 0.98
 
 
 # Looking, and what is kept of it

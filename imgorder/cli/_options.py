@@ -169,11 +169,11 @@ Recursive = Annotated[
 ]
 Gap = Annotated[
     str | None,
-    in_panel(_TREES, "--gap", metavar="TIME", help="The longest time between photos of one scene (default: 30s)."),
+    in_panel(_TREES, "--gap", metavar="TIME", help="The longest time between photos of one scene (default: 10s)."),
 ]
 Similarity = Annotated[
     float | None,
-    in_panel(_TREES, "--similarity", metavar="S", help="How alike photos of one scene are, 0 to 1 (default: 0.9)."),
+    in_panel(_TREES, "--similarity", metavar="S", help="How alike photos of one scene are, 0 to 1 (default: 0.85)."),
 ]
 Workers = Annotated[
     int | None, in_panel(_TREES, "--workers", metavar="N", min=1, help="Processes (default: all cores).")

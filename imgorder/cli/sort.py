@@ -116,7 +116,9 @@ def sort(
     else:
         sortings = list(sort_sets(sets, options, known, print_warning, set_apart))
         results = [sorting.result for sorting in sortings]
-    if not results and (problems or not library.recursive):
+    if not results and library.recursive and not problems:
+        print_warning("no two photos in these folders are of one scene")
+    elif not results:
         raise typer.Exit(EXIT_INPUT)
     if job:
         wanted = {id(photos): files for photos, files in zip(sets, targets, strict=True)}

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imgorder.errors import ImgorderError
-from imgorder.files import atomic_write, make_folder
 from imgorder.library.listing import Key, Listed, listing_key
 from imgorder.library.parts import FORMATS, Parts, digest_of
 from imgorder.names import show
@@ -74,6 +73,7 @@ class Runs:
     """Which parts the last run over the same folders had, so that what did not change is not read again."""
 
     def __init__(self, parts: Parts, roots: Sequence[str]) -> None:
+        self._in = parts
         self._path = parts.folder / f"{digest_of('run', list(roots), parts.format)}.run"
         rows: list[tuple[Key, str]] = []
         with suppress(OSError, ValueError, TypeError, KeyError):
@@ -89,8 +89,7 @@ class Runs:
 
     def write(self, rows: Sequence[tuple[str, str]]) -> None:
         """Keep the first photo of each part of this run, and the part's name."""
-        make_folder(self._path.parent)
-        with atomic_write(self._path) as partial:
+        with self._in.writing(self._path) as partial:
             partial.write_text(json.dumps({"parts": rows}, separators=(",", ":")), "ascii")
 
 

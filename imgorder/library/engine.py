@@ -17,6 +17,7 @@ from typing import Protocol
 from imgorder.library import use_one_thread
 from imgorder.library.jobs import Done, Job
 
+_PATIENCE = 5  # seconds for a process to end
 _AHEAD = 4  # pieces for each process that are begun before the first of them is given
 
 
@@ -149,7 +150,10 @@ def _end(executor: ProcessPoolExecutor) -> None:
     for process in processes:
         process.terminate()  # whatever it does, a part is written whole or not at all
     for process in processes:
-        process.join()
+        process.join(_PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _begin() -> None:

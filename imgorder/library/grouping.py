@@ -20,7 +20,7 @@ from imgorder.media.strays import PAIR
 
 _BACK = 4  # photos before one, in time, with which it is compared
 _NEAREST = 32  # others that a photo or a group may join, of those that are most alike
-_BLOCK = 1024  # rows that are compared with all others at once
+_AT_ONCE = 1 << 22  # pairs that are compared at once
 _DAY = timedelta(days=1)  # clocks of two cameras at one place may differ by so much
 _NEARBY = 0.8  # so much more unlike may photos be that follow each other within the gap, in the unit of `PAIR`
 
@@ -36,8 +36,8 @@ class Rule:
         similarity: how alike photos have to be, 0…1, where no time speaks for one scene; somewhat less where one does.
     """
 
-    gap: timedelta = timedelta(seconds=30)
-    similarity: float = 0.9
+    gap: timedelta = timedelta(seconds=10)
+    similarity: float = 0.85
 
     @property
     def limit(self) -> float:
@@ -253,8 +253,9 @@ def _nearest_pairs(clusters: Sequence[_Cluster], limit: float) -> list[tuple[flo
         return []
     means = np.stack([each.mean for each in clusters])
     found: dict[tuple[int, int], float] = {}
-    for first in range(0, len(means), _BLOCK):
-        block = _unlike(*_products(means[first : first + _BLOCK], means))
+    rows = max(1, _AT_ONCE // len(means))
+    for first in range(0, len(means), rows):
+        block = _unlike(*_products(means[first : first + rows], means))
         block[np.arange(len(block)), first + np.arange(len(block))] = np.inf
         count = min(_NEAREST, block.shape[1])
         nearest = np.argpartition(block, count - 1, axis=1)[:, :count]

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, TypeVar
 
-from imgorder.files import atomic_write, make_folder
+from imgorder.errors import ImgorderError
+from imgorder.files import atomic_write
+from imgorder.names import show
 
 T = TypeVar("T")
 Record = dict[str, Any]
 
 FORMATS = ("jsonl", "parquet")
 _VERSION = 1
+_CURE = "free some space, or choose another place by --parts or the variable IMGORDER_CACHE"
 
 
 def digest_of(*inputs: object) -> str:
@@ -72,10 +75,19 @@ class Parts:
             return False
         return True
 
+    @contextmanager
+    def writing(self, path: Path) -> Iterator[Path]:
+        """As `atomic_write`, for a file in this folder."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ImgorderError(f"{show(self.folder)}: cannot be made a folder ({error.strerror}); {_CURE}") from error
+        with atomic_write(path, _CURE) as partial:
+            yield partial
+
     def write(self, name: str, records: list[Record]) -> None:
         """Write a part; raises ImgorderError."""
-        make_folder(self.folder)
-        with atomic_write(self.path(name)) as partial:
+        with self.writing(self.path(name)) as partial:
             if self.format == "parquet":
                 from imgorder.library.parquet import write_parquet
 
