@@ -27,9 +27,8 @@ class Agreement:
     def __init__(self, middle: npt.NDArray[np.float64]) -> None:
         self._n = len(middle)
         self._logs = np.log(middle + FLOOR).astype(np.float32).ravel()
-        self._triples = np.array(list(combinations(range(self._n), 3)))
-        span = (self._triples[:, 2] - self._triples[:, 0]).astype(np.float32)
-        self._weights = 1 / span
+        self._triples = np.array(list(combinations(range(self._n), 3))).T
+        self._weights = 1 / (self._triples[2] - self._triples[0]).astype(np.float32)
 
     def improve(self, order: Sequence[int], before: Before | None = None) -> list[int]:
         """An order that agrees better: parts are turned round, or carried elsewhere, as long as that helps.
@@ -52,8 +51,14 @@ class Agreement:
         return [int(image) for image in best]
 
     def _sum(self, orders: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        a, b, c = (orders[:, places] for places in self._triples.T)
-        return np.asarray(self._logs[(b * self._n + a) * self._n + c] @ self._weights)
+        first, middle, last = self._triples
+        images = np.ascontiguousarray(orders.T, dtype=np.int32)  # rows are copied whole, so much quicker
+        rows = images[middle]
+        rows *= self._n
+        rows += images[first]
+        rows *= self._n
+        rows += images[last]
+        return np.asarray(self._weights @ self._logs[rows])
 
 
 @cache
