@@ -18,7 +18,7 @@ from imgorder.search.windows import Probabilities, improve_by_windows, softmax, 
 
 FEW = 20  # images of which all triples are looked at
 ALL_TRIPLES = 30  # images of which they are, where windows leave a doubt
-_BLOCK = 6  # images; three blocks are looked at together
+_BLOCK = 4  # images; three blocks are looked at together
 _WINDOW = 8  # images of a window, of which all triples are looked at
 _MOST_ROUNDS = 3
 

@@ -20,7 +20,7 @@ AskScores = Callable[[Sequence[int], Indices, Indices], tuple[Scores, Scores, Sc
 
 
 FLOOR = 0.05  # added to probabilities of triples, so that a single wrong one does not decide
-_TRIPLES_AT_ONCE = 648  # are in memory: all that have an image in each of three blocks of six
+_TRIPLES_AT_ONCE = 256  # are in memory
 
 
 class ScoreTable:
