@@ -419,6 +419,18 @@ def test_sort_takes_a_tree_and_says_of_each_scene_what_it_says_of_one_set(tree: 
     assert "add -r" in imgorder("sort", "--workers", "2", tree, code=2).stderr
 
 
+def test_a_sorted_tree_takes_every_form_of_output(tree: Path) -> None:
+    options = ("sort", "-r", "--model", "path", tree)
+    found = json.loads(imgorder(*options, "--json").stdout)["sets"]
+    paths = [os.path.join(each["folder"], name) for each in found for name in each["order"]]
+    assert imgorder(*options, "--plain").stdout.splitlines() == paths
+    assert imgorder(*options, "--print0").stdout == "".join(f"{path}\0" for path in paths)
+    lines = [json.loads(line) for line in imgorder(*options, "--jsonl").stdout.splitlines()]
+    assert [each["order"] for each in lines] == [each["order"] for each in found]
+    (tree / "b4.jpg").rename(tree / "b\n4.jpg")
+    assert "line break" in imgorder(*options, "--plain", code=2).stderr
+
+
 def test_rename_takes_a_tree_folder_by_folder_and_undo_takes_it_back(tree: Path) -> None:
     before = sorted(each.name for each in tree.iterdir())
     options = ("--model", "path", "--either-direction", "--min-confidence", "0")

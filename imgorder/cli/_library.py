@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from imgorder.cli._terminal import counting, print_warning
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
-from imgorder.known import Kept, Known
+from imgorder.known import Known
 from imgorder.library import use_one_thread
 
 if TYPE_CHECKING:
@@ -147,33 +147,49 @@ def open_library(
             prune(folder)
 
 
-def sort_tree(
+class Scenes:
+    """The scenes of a tree that have two photos or more."""
+
+    def __init__(self, library: Library, rule: Rule) -> None:
+        self._library = library
+        self._rule = rule
+        self._listed: list[Scene] | None = None
+
+    @property
+    def sets(self) -> list[PhotoSet]:
+        """All of them; from now on they are in memory."""
+        if self._listed is None:
+            self._listed = [scene for scene in self._library.scenes(self._rule) if len(scene.listed) > 1]
+        return [scene.photos for scene in self._listed]
+
+    def sort(self, known: Known, options: ModelOptions, classes: int | None = 2) -> Iterator[SortedSet]:
+        """Each in its order, one after the other; see `order_scenes`."""
+        from imgorder.library.orders import order_scenes
+
+        library = self._library
+        scenes = self._library.scenes(self._rule) if self._listed is None else self._listed
+        with counting("photos", "photos/s") as shown:
+            done = 0
+
+            def count(more: int) -> None:
+                nonlocal done
+                done += more
+                if shown is not None:
+                    shown(done, max(done, library.count))
+
+            library.seen = count
+            yield from order_scenes(library, scenes, options, known, classes)
+
+
+@contextmanager
+def open_scenes(
     paths: Sequence[Path],
-    library: LibraryOptions,
-    known: Known,
-    options: ModelOptions,
+    options: LibraryOptions,
     apart: Callable[[ImgorderError], None],
     exclude: Sequence[str] = (),
-    classes: int | None = 2,
-    keep: Callable[[Sequence[PhotoSet]], tuple[Kept, ...]] | None = None,
-) -> Iterator[SortedSet]:
-    """The scenes of a tree, each in its order; see `order_scenes`. What ``keep`` gives for all of them is kept."""
-    from imgorder.library.orders import order_scenes
-
-    rule = library.rule
-    with open_library(paths, library, apart, exclude, known.trust_mtime) as tree:
-        scenes: Iterable[Scene] = tree.scenes(rule)
-        if keep is not None:
-            scenes = list(scenes)
-            known = replace(known, kept=keep([scene.photos for scene in scenes]))
-        with counting("photos", "photos/s") as shown:
-            if shown is not None:
-                total, done = tree.count, 0
-
-                def show(count: int) -> None:
-                    nonlocal done
-                    done += count
-                    shown(done, max(done, total))
-
-                tree.seen = show
-            yield from order_scenes(tree, scenes, options, known, classes)
+    trust_mtime: bool = False,
+) -> Iterator[Scenes]:
+    """The scenes of some trees, after a look at all photos; raises as `open_library`."""
+    rule = options.rule
+    with open_library(paths, options, apart, exclude, trust_mtime) as library:
+        yield Scenes(library, rule)

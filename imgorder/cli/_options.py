@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from imgorder.cli._library import LibraryOptions, TreeOptions, sort_tree
+from imgorder.cli._formats import Output
+from imgorder.cli._library import LibraryOptions, TreeOptions, open_scenes
 from imgorder.cli._terminal import print_warning
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
@@ -163,6 +164,29 @@ Votes = Annotated[
     ),
 ]
 
+_OUTPUT = "Output"
+Jsonl = Annotated[bool, in_panel(_OUTPUT, "--jsonl", help="Print a line of JSON for each set when it is sorted.")]
+Csv = Annotated[bool, in_panel(_OUTPUT, "--csv", help="Print a CSV table with a row for each photo.")]
+Parquet = Annotated[
+    Path | None,
+    in_panel(
+        _OUTPUT,
+        "--parquet",
+        metavar="FILE.parquet",
+        parser=named_path,
+        help="Write a Parquet file with a row for each photo.",
+    ),
+]
+Layout = Annotated[
+    str | None,
+    in_panel(
+        _OUTPUT, "--format", metavar="TEXT", help="Print a line for each photo, such as '{set}/{index:03d} {path}'."
+    ),
+]
+Plain = Annotated[bool, in_panel(_OUTPUT, "--plain", help="Print the paths of the photos in order, one a line.")]
+Print0 = Annotated[
+    bool, in_panel(_OUTPUT, "--print0", help="Print the paths with a zero byte after each, for xargs -0.")
+]
 _TREES = "Trees of photos"
 Recursive = Annotated[
     bool, in_panel(_TREES, "--recursive", "-r", help="Find the scenes in all folders below, and order each.")
@@ -225,6 +249,10 @@ _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "known": (
         Known,
         {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+    ),
+    "output": (
+        Output,
+        {"jsonl": Jsonl, "csv": Csv, "parquet": Parquet, "layout": Layout, "plain": Plain, "print0": Print0},
     ),
     "library": (LibraryOptions, {"recursive": Recursive, **_TREE}),
     "tree": (TreeOptions, _TREE),
@@ -301,7 +329,8 @@ def find_orders(
     apart = warn_of_bad if skip_bad else lambda error: problems.append(str(error))
     sets: Sequence[SortedSet]
     if library.recursive:
-        sets = list(sort_tree(paths, library, known, options, apart, exclude))
+        with open_scenes(paths, library, apart, exclude, known.trust_mtime) as tree:
+            sets = list(tree.sort(known, options))
         refuse_interrupted((each.photos.folder for each in sets), read_only=read_only)
     elif file is None:
         from imgorder.sorting import sort_photos
