@@ -340,15 +340,18 @@ def test_a_process_that_dies_costs_no_more_than_the_item_at_which_it_dies(tmp_pa
 
 
 def test_ray_leaves_the_same_parts_also_where_a_worker_is_killed(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+    ray = pytest.importorskip("ray")
     from imgorder.library.ray_engine import RayEngine
 
     for folder in ("local", "ray"):
         (tmp_path / folder).mkdir()
-    for engine, folder in ((LocalEngine(1), "local"), (RayEngine(2), "ray")):
-        killed = folder == "ray"
-        jobs = [NotedJob(tmp_path / folder, (place,), once=killed and place == 3) for place in range(6)]
-        assert [each.part for each in engine.run(jobs)] == [job.name for job in jobs]
+    try:
+        for engine, folder in ((LocalEngine(1), "local"), (RayEngine(2), "ray")):
+            killed = folder == "ray"
+            jobs = [NotedJob(tmp_path / folder, (place,), once=killed and place == 3) for place in range(6)]
+            assert [each.part for each in engine.run(jobs)] == [job.name for job in jobs]
+    finally:
+        ray.shutdown()
     assert (tmp_path / "ray" / "begun-part-3").exists()
     local, ray = (
         {each.name: each.read_bytes() for each in (tmp_path / name).glob("part-*")} for name in ("local", "ray")

@@ -36,23 +36,18 @@ class RayEngine:
     def run(self, jobs: Iterable[Job]) -> Iterator[Done]:
         """See `Engine`."""
         ray = _import_ray()
-        started = not ray.is_initialized()
-        if started:
-            _start(ray, self.workers)
-        try:
-            task = ray.remote(_run).options(num_cpus=1, num_gpus=self.gpus, max_retries=_RETRIES)
-            most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
-            waiting: deque[tuple[Job, Any]] = deque()
-            for job in jobs:
-                done = job.done()
-                waiting.append((job, done if done is not None else task.remote(job)))
-                while waiting and (isinstance(waiting[0][1], Done) or len(waiting) > most):
-                    yield _settle(ray, *waiting.popleft())
-            while waiting:
+        if not ray.is_initialized():
+            _start(ray, self.workers)  # Ray ends it with this process
+        task = ray.remote(_run).options(num_cpus=1, num_gpus=self.gpus, max_retries=_RETRIES)
+        most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        waiting: deque[tuple[Job, Any]] = deque()
+        for job in jobs:
+            done = job.done()
+            waiting.append((job, done if done is not None else task.remote(job)))
+            while waiting and (isinstance(waiting[0][1], Done) or len(waiting) > most):
                 yield _settle(ray, *waiting.popleft())
-        finally:
-            if started:
-                ray.shutdown()
+        while waiting:
+            yield _settle(ray, *waiting.popleft())
 
 
 def _run(job: Job) -> Done:
