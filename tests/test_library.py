@@ -391,6 +391,10 @@ def test_group_shows_scenes_and_what_other_thresholds_would_make(tree: Path) -> 
     done = imgorder("group", tree, code=1)
     assert "b2.jpg" in done.stderr
     assert "10 photos: 3 scenes" in done.stdout
+    (tree / "b3.jpg").write_bytes(b"no photo")
+    told = imgorder("group", tree, code=1).stderr.splitlines()
+    assert len(told) == 3
+    assert "2 photos or folders were left out" in told[-1]
 
 
 @pytest.mark.parametrize(

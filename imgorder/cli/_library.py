@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imgorder.cli._terminal import counting, print_warning
+from imgorder.cli._terminal import counting, print_message, print_warning
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
@@ -145,6 +145,12 @@ def open_library(
     finally:
         if options.parts is None:
             prune(folder)
+
+
+def say_left_out(problems: Sequence[str]) -> None:
+    """One more line where there were several errors: with thousands of photos they stand far above."""
+    if len(problems) > 1:
+        print_message("error", f"{len(problems)} photos or folders were left out; they are named above")
 
 
 class Scenes:

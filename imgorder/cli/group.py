@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from imgorder.cli import _options
-from imgorder.cli._library import TreeOptions, open_library
+from imgorder.cli._library import TreeOptions, open_library, say_left_out
 from imgorder.cli._options import named_path, spread_options
 from imgorder.cli._terminal import one_line_errors, print_message
 from imgorder.errors import EXIT_INPUT, ImgorderError, UsageError
@@ -62,6 +62,7 @@ def group(
             _print_json(library, rule, problems)
         else:
             _print_tables(library, rule)
+    say_left_out(problems)
     if problems:
         raise typer.Exit(EXIT_INPUT)
 

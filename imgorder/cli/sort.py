@@ -12,7 +12,7 @@ import typer
 
 from imgorder.cli import _options
 from imgorder.cli._formats import Output, writing
-from imgorder.cli._library import LibraryOptions, open_scenes
+from imgorder.cli._library import LibraryOptions, open_scenes, say_left_out
 from imgorder.cli._options import in_panel, named_path, number_or_all, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INPUT, EXIT_UNSURE, ImgorderError, UsageError
@@ -152,6 +152,8 @@ def sort(
     unsure = [result for result in results if result.confidence < least]
     for result in unsure:
         print_message("unsure", f"{result.title}: confidence {result.confidence:g} is below {least:g}")
+    if library.recursive:
+        say_left_out(problems)
     if problems or unsure:
         raise typer.Exit(EXIT_INPUT if problems else EXIT_UNSURE)
 

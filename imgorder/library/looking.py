@@ -20,7 +20,8 @@ from imgorder.media.preprocess import Preprocessing, to_pixels
 from imgorder.media.sidecars import Sidecars
 from imgorder.names import show
 
-VERSION = 1  # of these lines; with another one nothing that was kept is used
+VERSION = 1
+"""Of what a look finds. It is raised with any change of that, as in likeness.py, so that nothing old is used."""
 
 _SPEC = Preprocessing(shorter_edge=128, crop=128, squeeze=1.8)  # as the default model sees photos
 _SIZES = (384, 33, 256)  # of the rows

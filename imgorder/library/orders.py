@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -30,8 +30,6 @@ from imgorder.sorting import SortedSet, sort_sets
 
 LEAST, MOST = 4, 16  # scenes of a piece
 
-_VERSION = 1  # of the records
-
 
 @dataclass(frozen=True)
 class OrderJob:
@@ -42,7 +40,7 @@ class OrderJob:
         options: how the model is asked.
         known: what a person says of the orders of just these scenes.
         parts: where its part belongs.
-        model: what tells this model from any other.
+        model: what tells this program with this model from any other.
         classes: how many orders of a scene are kept; all if None.
     """
 
@@ -63,7 +61,7 @@ class OrderJob:
         """Of all that the orders depend on."""
         photos = [[[each.folder, each.name, each.state, each.beside] for each in photos] for photos in self.scenes]
         asked = [self.model, self.options.backend, self.options.votes, self.options.threads, self.classes]
-        return digest_of("order", _VERSION, __version__, asked, as_json(self.known), photos)
+        return digest_of("order", asked, as_json(self.known), photos)
 
     def done(self) -> Done | None:
         """See `Job`."""
@@ -232,15 +230,22 @@ def join_folders(results: Sequence[SortedSet]) -> list[SortedSet]:
     return joined
 
 
+@cache
+def _program() -> str:
+    """What tells this version of the program from any other: its sources, since versions have numbers only at times."""
+    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return digest_of(__version__, [sha256(source.read_bytes()).hexdigest() for source in sources])
+
+
 def _identify(options: ModelOptions) -> str:
-    """The model's name and what its files have to be; the model is not loaded."""
+    """The program, the model's name and what its files have to be; the model is not loaded."""
     from imgorder.inference.cards import known_card
 
     card = known_card(options.model)
     if card is not None:
-        return f"{card.name} {digest_of(as_json(card.files), as_json(card.members))}"
+        return f"{_program()} {card.name} {digest_of(as_json(card.files), as_json(card.members))}"
     try:
-        return sha256(Path(options.model).read_bytes()).hexdigest()
+        return f"{_program()} {sha256(Path(options.model).read_bytes()).hexdigest()}"
     except OSError:
         options.load()  # which says what is wrong
         return options.model

@@ -33,7 +33,7 @@ class Scene:
     Attributes:
         photos: with the folder as it was given.
         listed: the same photos as they were found.
-        ordered: how many of them, from the first on, are in the order that a person has decided: none or all.
+        ordered: whether they are in the order that a person has decided.
         decided: whether a person has decided that they belong together.
         versions: further files of the same shots, which go along.
         taken: the first and the last time that is written in the photos; empty if there is none.
@@ -60,6 +60,8 @@ class Library:
         exclude: names and patterns of photos to leave out.
         trust_mtime: whether a file's time of change counts where a photo has no other.
         seen: called with the number of photos that are done, each time some are.
+        count: photos that were looked at, once they were.
+        kept: those of them that were known from former runs.
     """
 
     roots: Sequence[Path]
