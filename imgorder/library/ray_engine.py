@@ -74,6 +74,7 @@ def _settle(ray: Any, job: Job, outcome: Any) -> Done:
 def _start(ray: Any, workers: int | None) -> None:
     quiet = {"log_to_driver": False, "logging_level": "error", "configure_logging": True}
     use_one_thread()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     try:
         if os.environ.get("RAY_ADDRESS"):
             ray.init(**quiet)
