@@ -139,6 +139,9 @@ Metadata = Annotated[
 TrustMtime = Annotated[
     bool, in_panel(_ORDER, "--trust-mtime", help="Take a file's time of change where a photo has no capture time.")
 ]
+KeepStrays = Annotated[
+    bool, in_panel(_ORDER, "--keep-strays", help="Sort photos that look like another scene with the others.")
+]
 EitherDirection = Annotated[
     bool, in_panel(_ORDER, "--either-direction", help="Apply also where it is not known which end is the first.")
 ]
@@ -177,7 +180,14 @@ _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
     "known": (
         Known,
-        {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+        {
+            "first": First,
+            "last": Last,
+            "reverse": Reverse,
+            "metadata": Metadata,
+            "trust_mtime": TrustMtime,
+            "keep_strays": KeepStrays,
+        },
     ),
 }
 

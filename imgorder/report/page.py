@@ -67,6 +67,7 @@ def make_page(report: Report) -> str:
         many=" many" if report.large else "",
         photos=join_lines(_photo(report, place) for place in range(len(report.photos))),
         words=_paragraph(words.describe_words(report)),
+        scene=_paragraph(words.describe_scene(report)),
         lookalikes=_paragraph(words.describe_lookalikes(report)),
         second=_paragraph(words.describe_second_choice(report), "Second choice:"),
         choices_of=words.describe_choices(report),
