@@ -145,6 +145,30 @@ class Ordering:
             raise IndexError(f"no image {image} in a set of {len(self.ranks)}; they are counted from 0")
         return self.constrained(first_of(len(self.ranks), image))
 
+    def chances(self) -> npt.NDArray[np.float64]:
+        """How probable it is that image a was taken before image b, ``(n, n)``.
+
+        Where the direction is not known, it is taken to be that of `order`. Of more than `MAX_EXACT` images, `places`
+        tell: two images may have changed their places only if each place between them is wrong.
+        """
+        n = len(self.order)
+        found = np.empty((n, n))
+        if not self.classes:
+            wrong = 1 - np.array(self.places)
+            for first, image in enumerate(self.order):
+                after = list(self.order[first + 1 :])
+                found[image, after] = 1 - np.cumprod(wrong[first:]) / 2
+                found[after, image] = 1 - found[image, after]
+            np.fill_diagonal(found, 0.5)
+            return found
+        place = np.argsort(class_table(n), axis=1)
+        forward = np.asarray(_fits(n, self.before)[0] if self.before else _agree(self.order, place), dtype=np.float64)
+        if self.backwards and self.before:
+            forward = 1 - forward
+        earlier = place[:, :, None] < place[:, None, :]
+        kept, turned = self.probabilities * forward, self.probabilities * (1 - forward)
+        return np.asarray(np.tensordot(kept, earlier, 1) + np.tensordot(turned, earlier.transpose(0, 2, 1), 1))
+
     def reversed(self) -> Ordering:
         """The same classes, shown in the opposite direction."""
         return replace(self, order=self.order[::-1], places=self.places[::-1], backwards=not self.backwards)
@@ -242,13 +266,21 @@ def place_probabilities(
         before: pairs of images that are known to be in this order.
     """
     n = len(order)
-    place = np.argsort(class_table(n), axis=1)[:, list(order)]  # of the order's i-th image in each class
-    if before:
-        forward = np.asarray(_fits(n, before)[0], dtype=np.float64)
-    else:
-        pairs = np.array(list(combinations(range(n), 2)))
-        agreement = np.sign(place[:, pairs[:, 1]] - place[:, pairs[:, 0]]).sum(axis=1)
-        forward = (np.sign(agreement) + 1) / 2
+    place = np.argsort(class_table(n), axis=1)
+    forward = np.asarray(_fits(n, before)[0], dtype=np.float64) if before else _agree(order, place)
+    place = place[:, list(order)]  # of the order's i-th image in each class
     step = place[:, 1:] - place[:, :-1]
     right = (step == 1) * forward[:, None] + (step == -1) * (1 - forward[:, None])
     return tuple(np.minimum(probabilities @ right, 1.0).tolist())
+
+
+def _agree(order: Sequence[int], place: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """For each class, 1 if more pairs of images are in it as in an order, 0 if fewer are, else a half.
+
+    Args:
+        place: of each image in each class, ``(n!/2, n)``.
+    """
+    own = place[:, list(order)]
+    pairs = np.array(list(combinations(range(len(order)), 2)))
+    agreement = np.sign(own[:, pairs[:, 1]] - own[:, pairs[:, 0]]).sum(axis=1)
+    return np.asarray((np.sign(agreement) + 1) / 2, dtype=np.float64)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 
 from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
+from imgorder.evidence.offsets import Offset, estimate_offsets
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
-from imgorder.known import Known
+from imgorder.known import EARLIEST, Known
 from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
@@ -55,6 +56,7 @@ class SortedSet:
         apart: photos of the set that belong to another scene, and have no place in the order.
         doubt: why the order is no more than a guess, though the model may be sure: the photos are not of one scene.
             The confidence is 0 then. Empty if there is no such reason.
+        clocks: how far the clocks of several cameras are apart.
     """
 
     photos: PhotoSet
@@ -70,6 +72,7 @@ class SortedSet:
     scene: str | None = None
     apart: tuple[Path, ...] = ()
     doubt: str = ""
+    clocks: tuple[Offset, ...] = ()
 
     @property
     def words(self) -> str:
@@ -167,6 +170,7 @@ def sort_sets(
     ]
     if not entries:
         return
+    _refuse_unknown_cameras(entries, known)
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
@@ -273,8 +277,12 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
         () if start is None else first_of(n, start), () if end is None else {(b, a) for a, b in first_of(n, end)}
     )
     evidence = (
-        None if known.metadata == "ignore" else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime)
+        None
+        if known.metadata == "ignore"
+        else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime, offsets=known.shifts)
     )
+    if known.earliest_first and start is None and evidence:
+        said |= _put_earliest_first(photos, evidence)
     before = said | (evidence.before if evidence else frozenset())
     cure = "the capture times say otherwise; add --metadata ignore, or leave it out"
     if known.reverse and evidence and evidence.directed:
@@ -284,10 +292,14 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
     except ValueError as error:
         if start is not None and start == end:
             raise UsageError(f"{show(photos.files[start])}: cannot be both first and last") from error
+        if start is end is None:
+            raise UsageError(
+                f"--first {EARLIEST}: {show(photos.folder)}: counters say otherwise; leave it out"
+            ) from error
         named = "--last" if start is None else "--first"
         photo = photos.files[end if start is None else start]  # type: ignore[index]
         raise UsageError(f"{named} {show(photo)}: {cure}") from error
-    direction = known.direction(start, end)
+    direction = "given" if known.earliest_first else known.direction(start, end)
     if direction == "unknown" and evidence and evidence.directed:
         direction = "known"
     chains = known.kept_in(photos.files)
@@ -296,6 +308,16 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
     before, loose = _keep(photos, chains, before, known.reverse)
     given = frozenset(image for chain, _ in chains for image in chain)
     return _Told(before, direction, known.reverse, evidence, known.metadata == "only", given, loose)
+
+
+def _put_earliest_first(photos: PhotoSet, evidence: Evidence) -> Pairs:
+    """That the photos with the earliest time come before all others; raises UsageError if that says nothing."""
+    earliest = evidence.earliest
+    others = [image for image in range(len(photos.files)) if image not in earliest]
+    if not (earliest and others):
+        what = "all photos have the same capture time" if earliest else "no photo has a capture time that is trusted"
+        raise UsageError(f"--first {EARLIEST}: {show(photos.folder)}: {what}; give the first photo instead")
+    return frozenset((one, other) for one in earliest for other in others)
 
 
 def _keep(
@@ -369,6 +391,9 @@ def _sort_set(entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Stra
         backward = falls * 4 > len(chain) * (len(chain) - 1)
         before |= frozenset(combinations(chain[::-1] if backward else chain, 2))
     ordering = model.order_tensors([tensors], [before])[0]
+    clocks: tuple[Offset, ...] = ()
+    if told.evidence and not told.complete:
+        ordering, clocks = _heed_clocks(ordering, tensors, model, told.evidence, before)
     if told.reverse:
         ordering = ordering.reversed()
     if told.complete:
@@ -392,8 +417,34 @@ def _sort_set(entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Stra
         tuple(image for image in ordering.order if image in told.given),
         strays.kind or None,
         doubt=doubt or "",
+        clocks=clocks,
     )
     return Sorting(result, ordering, model, tensors, entry.start, lookalikes, entry.found)
+
+
+def _heed_clocks(
+    ordering: Ordering, tensors: Tensor, model: OrderingModel, evidence: Evidence, before: Pairs
+) -> tuple[Ordering, tuple[Offset, ...]]:
+    """An order that fits the clocks of several cameras as well, and how far these are apart."""
+    chances = ordering.chances() if before else np.full((len(tensors),) * 2, 0.5)
+    guidance = estimate_offsets(evidence.cameras, evidence.times, chances, evidence.shifts)
+    wanted = before | guidance.pairs
+    if wanted > before and _agree(len(tensors), wanted):
+        place = {image: index for index, image in enumerate(ordering.order)}
+        if ordering.classes:
+            ordering = ordering.constrained(wanted)
+        elif any(place[a] > place[b] for a, b in wanted):
+            ordering = model.order_tensors([tensors], [wanted])[0]
+    return ordering, guidance.offsets
+
+
+def _refuse_unknown_cameras(entries: Sequence[_Entry], known: Known) -> None:
+    """Raise UsageError if an offset is given for a camera that is in no set."""
+    weighed = [entry.told.evidence for entry in entries if entry.told.evidence]
+    for text in known.shifts:
+        if not any(text in evidence.named for evidence in weighed):
+            names = dict.fromkeys(camera.name for evidence in weighed for camera in evidence.cameras)
+            raise UsageError(f"--offset {show(text)}: no photo is of that camera; there are {', '.join(names)}")
 
 
 def _is_known(order: Sequence[int], before: Pairs) -> bool:

@@ -110,6 +110,7 @@ def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "given": result.names(result.given),
         "scene": result.scene,
         "apart": [result.photos.name(file) for file in result.apart],
+        "clocks": [clock.as_record() for clock in result.clocks],
         "classes": [
             {"order": result.names(order), "probability": round(probability, 6)}
             for order, probability in result.ordering.ranking()[:limit]
@@ -151,6 +152,8 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
         console.print(f"{len(result.given)} of these photos keep the order that was given.", soft_wrap=True)
     if len(files) > 2:
         console.print(Text(f"The order is {result.words}."), soft_wrap=True)
+    for clock in result.clocks:
+        console.print(Text(clock.words), soft_wrap=True)
     if large and (limit is None or limit > 2):
         console.print(f"Orders are listed for up to {MAX_EXACT} photos.", soft_wrap=True)
     elif limit is None or limit > 2:

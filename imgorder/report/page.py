@@ -76,7 +76,11 @@ def make_page(report: Report) -> str:
         ),
         baseline=words.describe_baseline(report),
         times=join_lines(
-            [_paragraph(words.describe_times(report.times)), _paragraph(words.describe_times_direction(report))]
+            [
+                _paragraph(words.describe_times(report.times)),
+                _paragraph(words.describe_times_direction(report)),
+                _paragraph(words.describe_clocks(report)),
+            ]
         ),
         source=words.describe_source(report),
         preprocessing=words.describe_preprocessing(report.preprocessing),

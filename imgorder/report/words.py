@@ -165,6 +165,11 @@ def describe_times(judged: Times) -> str:
     return f"The {exif}capture times agree with this order: every photo has its own, and they run one way."
 
 
+def describe_clocks(report: Report) -> str | None:
+    """How far the clocks of several cameras are apart; None for one camera."""
+    return " ".join(clock.words for clock in report.result.clocks) or None
+
+
 def judge_times(judged: Times) -> str:
     """The same in two or three words."""
     return {
