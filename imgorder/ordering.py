@@ -109,10 +109,7 @@ class Ordering:
         Returns:
             The probabilities of the other classes are 0; those of the allowed ones are scaled to a sum of one.
         """
-        kept = np.where(allowed, self.probabilities, 0.0)
-        total = kept.sum()
-        probabilities = kept / total if total > 0 else allowed / allowed.sum()
-        return _from_probabilities(probabilities, self.ranks, self.before, self.backwards)
+        return _from_probabilities(restrict(self.probabilities, allowed), self.ranks, self.before, self.backwards)
 
     def constrained(self, before: Collection[tuple[int, int]]) -> Ordering:
         """The same set, of `MAX_EXACT` images at most, when each of these pairs is known to be in this order.
@@ -129,7 +126,7 @@ class Ordering:
         if not self.classes:
             raise ValueError(f"{len(self.order)} images: what is known has to be given to the search")
         known = self.before | frozenset(before)
-        allowed = np.logical_or(*_fits(len(self.ranks), known))
+        allowed = fitting_classes(len(self.ranks), known)
         if not allowed.any():
             raise ValueError("no order fits what is known")
         return replace(self, before=known, backwards=False).restricted(allowed)
@@ -241,6 +238,18 @@ def _direct(order: Order, ranks: Order, before: Pairs) -> Order:
     else:
         forward = ranks[order[0]] < ranks[order[-1]]
     return order if forward else order[::-1]
+
+
+def fitting_classes(n: int, before: Pairs) -> npt.NDArray[np.bool_]:
+    """Which classes of n images have an order that fits what is known, ``(n!/2,)``."""
+    return np.logical_or(*_fits(n, before))
+
+
+def restrict(probabilities: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Probabilities of classes when only some are possible; they add up to one again."""
+    kept = np.where(allowed, probabilities, 0.0)
+    total = kept.sum()
+    return np.asarray(kept / total if total > 0 else allowed / allowed.sum())
 
 
 def _fits(n: int, before: Pairs) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:

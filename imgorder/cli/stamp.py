@@ -60,7 +60,7 @@ def stamp(
     sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad)
     plan = make_stamps(sets, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill)
     (photos,) = sets
-    _show_plan.print_stamps(plan, photos.confidence, photos.direction)
+    _show_plan.print_stamps(plan, photos.confidence, photos.direction, photos.model)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     consent = _show_plan.Consent(apply, min_confidence, either_direction)
     if consent.refuses(plan.folder, len(plan.stamps), photos.confidence, photos.direction):

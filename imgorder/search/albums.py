@@ -43,7 +43,7 @@ def order_by_path(distances: Distances, before: Before | None = None) -> Found:
         listed = np.array(windows)
         return softmax(path_logits(distances[listed[:, :, None], listed[:, None]]).astype(np.float64))
 
-    return Found(order, window_places(order, min(len(order), max(SIZES)), ask), "path")
+    return Found(order, window_places(order, min(len(order), max(SIZES)), ask, before), "path")
 
 
 def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | None = None) -> Found:
@@ -82,7 +82,8 @@ def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | N
         for each in ((*candidates[:1], order, list(start)) if few else candidates)
     ]
     best = max(candidates, key=table.score)
-    return Found(best, window_places(best, width, table.class_probabilities), "triples" if few else "windows")
+    places = window_places(best, width, table.class_probabilities, before)
+    return Found(best, places, "triples" if few else "windows")
 
 
 def _spread_windows(order: Sequence[int]) -> Iterator[Sequence[int]]:
