@@ -19,7 +19,10 @@ from imgorder.errors import UsageError
 from imgorder.evidence.facts import PhotoFacts
 from imgorder.evidence.offsets import Chances, Guidance, Offset, estimate_offsets, spell_shift
 from imgorder.evidence.weigh import Evidence, weigh_facts
+from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
+from imgorder.media.facts import read_all_facts
+from imgorder.sorting import sort_photos
 from tests.renaming import command, done
 from tests.test_evidence import NOW, in_line, photo, time
 from tests.test_journeys import lay_out
@@ -189,6 +192,28 @@ def test_an_offset_is_for_a_camera_that_is_there(tmp_path: Path) -> None:
     ):
         result = command("sort", tmp_path, *options)
         assert (result.exit_code, word in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_no_order_breaks_what_is_known_of_the_cameras(tmp_path: Path, seed: int) -> None:
+    """Whatever the pictures say, which here is nothing."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 12))
+    pictures = [Image.fromarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8)) for _ in range(n)]
+    times = [None if rng.random() < 0.3 else f"12:{rng.integers(3):02}:{rng.integers(60):02}" for _ in range(n)]
+    models = [MODELS[rng.integers(3)] for _ in range(n)]
+    lay_out(tmp_path / "photos", pictures, [f"{place}.jpg" for place in range(n)], times, models)
+    options = ModelOptions(model="path")
+    for said in (
+        (),
+        ("Two=+00:01:00",) if "Two" in {one for one, when in zip(models, times, strict=True) if when} else (),
+    ):
+        (found,) = sort_photos([tmp_path / "photos"], options, Known(keep_strays=True, offsets=said))
+        facts = read_all_facts(found.photos.files)
+        evidence = weigh_facts(facts, offsets=Known(offsets=said).shifts)
+        place = {image: index for index, image in enumerate(found.order)}
+        assert all(place[a] < place[b] for a, b in evidence.before)
+        assert len(place) == n
 
 
 def as_record(**fields: Any) -> dict[str, object]:
