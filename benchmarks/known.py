@@ -146,8 +146,9 @@ def copied(rng: np.random.Generator, scene: Scene, other: Scene) -> list[Photo]:
 
 
 def two_scenes(rng: np.random.Generator, scene: Scene, other: Scene) -> list[Photo]:
-    """No times, and as many photos of another scene."""
-    return [*plain(rng, scene, other), *(Photo(None, image) for image in other.images)]
+    """No times, and half of the photos are of another scene."""
+    half = len(scene.images) // 2
+    return [*plain(rng, scene, other)[:half], *(Photo(None, image) for image in other.images[:half])]
 
 
 def _seconds(rng: np.random.Generator, n: int) -> list[int]:
@@ -218,7 +219,7 @@ def measure(
         folders = [folder for _, _, folder in sets]
         found = _sort(folders, model, known, threads)
         alone = _sort(folders, model, Known(metadata="ignore", keep_strays=True), threads)
-        yield {"dataset": dataset, "model": model, "case": name, "photos": n, **_compare(sets, found, alone, n)}
+        yield {"dataset": dataset, "model": model, "case": name, "photos": n, **_compare(sets, found, alone)}
 
 
 def _sort(folders: Sequence[Path], model: str, known: Known, threads: int | None) -> list[SortedSet]:
@@ -230,12 +231,12 @@ def _compare(
     sets: Sequence[tuple[list[Photo], list[str], Path]],
     found: Sequence[SortedSet],
     alone: Sequence[SortedSet],
-    n: int,
 ) -> dict[str, Any]:
     scores: dict[str, list[tuple[float, float]]] = {"times": [], "pictures": [], "both": []}
     errors, inside, confidences, right_scene, directed = [], [], [], [], []
     for (photos, names, _), both, pictures in zip(sets, found, alone, strict=True):
         place = {name: photo.place for name, photo in zip(names, photos, strict=True)}
+        n = len({each for each in place.values() if each is not None})
         orders = [[place[file.name] for file in each.files] for each in (both, pictures)]
         scores["both"].append(score(orders[0], n))
         scores["pictures"].append(score(orders[1], n))

@@ -142,6 +142,20 @@ class Ordering:
             raise IndexError(f"no image {image} in a set of {len(self.ranks)}; they are counted from 0")
         return self.constrained(first_of(len(self.ranks), image))
 
+    def merged(self, alike: Sequence[Collection[int]]) -> Ordering:
+        """The same set when it does not matter in which order images of one group come, since they look the same.
+
+        The confidence is then that of all orders that differ in nothing else; of more than `MAX_EXACT` images it stays.
+        """
+        if not alike or not self.classes:
+            return self
+        name = np.arange(len(self.order))
+        for group in alike:
+            name[list(group)] = min(group)
+        listed, own = name[class_table(len(self.order))], name[list(self.order)]
+        same = (listed == own).all(axis=1) | (listed == own[::-1]).all(axis=1)
+        return replace(self, confidence=min(1.0, float(self.probabilities[same].sum())))
+
     def chances(self) -> npt.NDArray[np.float64]:
         """How probable it is that image a was taken before image b, ``(n, n)``.
 

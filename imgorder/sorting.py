@@ -18,7 +18,7 @@ from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import EARLIEST, Known
 from imgorder.media.facts import read_all_facts
-from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
+from imgorder.media.lookalikes import Lookalike, find_lookalikes, group_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
 from imgorder.media.preprocess import DEFAULT, preprocess_readable
 from imgorder.media.shots import drop_versions
@@ -396,6 +396,7 @@ def _sort_set(entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Stra
         ordering, clocks = _heed_clocks(ordering, tensors, model, told.evidence, before)
     if told.reverse:
         ordering = ordering.reversed()
+    ordering = ordering.merged(group_lookalikes(lookalikes))
     if told.complete:
         _require_known(photos, ordering, before)
     reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)

@@ -282,6 +282,15 @@ def test_a_place_is_as_probable_as_the_orders_that_have_it_so() -> None:
     assert found.reversed().places == found.places[::-1]
 
 
+def test_photos_that_look_the_same_may_change_places() -> None:
+    found = probabilities({(0, 1, 2, 3): 0.55, (0, 2, 1, 3): 0.45})
+    assert found.merged([{1, 2}]).confidence == pytest.approx(1)
+    assert found.merged([{1, 2}]).words == "sure"
+    assert found.merged([{0, 1}]).confidence == pytest.approx(0.55)
+    assert found.merged([]) is found
+    assert found.merged([{0, 1, 2, 3}]).confidence == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("orders", "words"),
     [
