@@ -61,7 +61,7 @@ def test_a_stray_is_named_and_has_no_place(tmp_path: Path) -> None:
     assert (sorted(kept["order"]), kept["scene"], said) == (sorted([*NAMES, STRAY]), None, "")
 
 
-@pytest.mark.parametrize("way", ["direct", "file", "file alone"])
+@pytest.mark.parametrize("way", ["direct", "file", "file alone", "plan"])
 def test_rename_leaves_a_stray_alone(tmp_path: Path, way: str) -> None:
     folder = mixed(tmp_path / "photos")
     stray = (folder / STRAY).read_bytes()
@@ -71,7 +71,15 @@ def test_rename_leaves_a_stray_alone(tmp_path: Path, way: str) -> None:
         "direct": [folder, *FORWARD],
         "file": [folder, "--order", order],
         "file alone": ["--order", order],
+        "plan": [folder, "--plan", tmp_path / "plan.json"],
     }
+    if way == "plan":
+        done("rename", folder, *FORWARD, "--plan", tmp_path / "plan.json")
+        (planned,) = json.loads((tmp_path / "plan.json").read_text())["sets"]
+        assert (planned["apart"], planned["whole_folder"]) == ([STRAY], True)
+        shutil.copy(folder / STRAY, folder / "x.jpg")
+        assert command("rename", "--plan", tmp_path / "plan.json", "--apply").exit_code == 1
+        (folder / "x.jpg").unlink()
     done("rename", *arguments[way], "--apply")
     left = sorted(name for name in os.listdir(folder) if not name.endswith(".jsonl") and not name.startswith("."))
     assert left == [*(f"{place:03}_{name}" for place, name in enumerate(NAMES, start=1)), STRAY]
