@@ -207,8 +207,8 @@ def measure(
         "a copy": (copied, Known()),
         "two scenes": (two_scenes, Known()),
     }
-    sure = "no times"
-    for name, (case, known) in {sure: (plain, Known()), **cases}.items():
+    pictures: list[tuple[float, float]] = []
+    for name, (case, known) in {"no times": (plain, Known()), **cases}.items():
         sets = []
         for number, scene in enumerate(scenes):
             rng = np.random.default_rng((SEED, number))
@@ -218,8 +218,13 @@ def measure(
             sets.append((photos, write(folder, photos, rng), folder))
         folders = [folder for _, _, folder in sets]
         found = _sort(folders, model, known, threads)
-        alone = _sort(folders, model, Known(metadata="ignore", keep_strays=True), threads)
-        yield {"dataset": dataset, "model": model, "case": name, "photos": n, **_compare(sets, found, alone)}
+        if case in (plain, stray, copied):  # of the others the pictures are those of the first case
+            pictures = _score(sets, _sort(folders, model, Known(metadata="ignore", keep_strays=True), threads))
+        row = {"dataset": dataset, "model": model, "case": name, "photos": n, **_compare(sets, found)}
+        both, others = _score(sets, found), [by_time(photos, names) for photos, names, _ in sets]
+        times = [score(order, n) for order in others] if case is not two_scenes else None
+        scores = {"times": times, "pictures": None if case is two_scenes else pictures, "both": both}
+        yield row | _mean(scores)
 
 
 def _sort(folders: Sequence[Path], model: str, known: Known, threads: int | None) -> list[SortedSet]:
@@ -227,22 +232,33 @@ def _sort(folders: Sequence[Path], model: str, known: Known, threads: int | None
     return [sorting.result for sorting in sort_sets(find_sets(folders), options, known)]
 
 
-def _compare(
-    sets: Sequence[tuple[list[Photo], list[str], Path]],
-    found: Sequence[SortedSet],
-    alone: Sequence[SortedSet],
-) -> dict[str, Any]:
-    scores: dict[str, list[tuple[float, float]]] = {"times": [], "pictures": [], "both": []}
-    errors, inside, confidences, right_scene, directed = [], [], [], [], []
-    for (photos, names, _), both, pictures in zip(sets, found, alone, strict=True):
+Set = tuple[list[Photo], list[str], Path]
+Scores = list[tuple[float, float]]
+
+
+def _score(sets: Sequence[Set], found: Sequence[SortedSet]) -> Scores:
+    scores = []
+    for (photos, names, _), each in zip(sets, found, strict=True):
         place = {name: photo.place for name, photo in zip(names, photos, strict=True)}
-        n = len({each for each in place.values() if each is not None})
-        orders = [[place[file.name] for file in each.files] for each in (both, pictures)]
-        scores["both"].append(score(orders[0], n))
-        scores["pictures"].append(score(orders[1], n))
-        scores["times"].append(score(by_time(photos, names), n))
+        n = len({photo.place for photo in photos if photo.place is not None})
+        scores.append(score([place[file.name] for file in each.files], n))
+    return scores
+
+
+def _mean(scores: dict[str, Scores | None]) -> dict[str, float | None]:
+    return {
+        f"{name}_{what}": None if values is None else round(float(np.mean([each[index] for each in values])) * scale, 3)
+        for name, values in scores.items()
+        for index, (what, scale) in enumerate((("exact", 100.0), ("tau", 1.0)))
+    }
+
+
+def _compare(sets: Sequence[Set], found: Sequence[SortedSet]) -> dict[str, Any]:
+    errors, inside, confidences, right_scene, directed = [], [], [], [], []
+    for (photos, names, _), both in zip(sets, found, strict=True):
+        place = {name: photo.place for name, photo in zip(names, photos, strict=True)}
         confidences.append(both.confidence)
-        places = follow(orders[0])
+        places = follow([place[file.name] for file in both.files])
         directed.append(both.direction != "unknown" and places[0] < places[-1])
         foreign = {name for name, each in place.items() if each is None}
         kind = "one scene" if not foreign else "strays" if len(foreign) == 1 else "several scenes"
@@ -254,14 +270,8 @@ def _compare(
                 errors.append(abs(shift - true))
                 low, high = (each.total_seconds() if each else None for each in (clock.low, clock.high))
                 inside.append((low is None or low <= true) and (high is None or true <= high))
-    rows = {
-        f"{name}_{what}": round(float(np.mean([each[index] for each in values])) * scale, 3)
-        for name, values in scores.items()
-        for index, (what, scale) in enumerate((("exact", 100.0), ("tau", 1.0)))
-    }
     return {
         "sets": len(sets),
-        **rows,
         "confidence": percent(float(np.mean(confidences))),
         "direction": percent(float(np.mean(directed))),
         "scene": percent(float(np.mean(right_scene))),

@@ -318,7 +318,8 @@ def known_table(rows: Sequence[dict[str, Any]]) -> str:
     heads = ["data", "case", "sets", "model", "by time alone", "by pictures alone", "both", "tau of both", "confidence"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for row in rows:
-        exact = [f"{row[f'{name}_exact']:.1f}" for name in ("times", "pictures", "both")]
+        figures = [row[f"{name}_exact"] for name in ("times", "pictures", "both")]
+        exact = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
         sure = "–" if row["model"] == "path" else f"{row['confidence']:.1f}"
         cells = [row["dataset"], row["case"], row["sets"], row["model"], *exact, f"{row['both_tau']:.3f}", sure]
         lines.append(f"| {' | '.join(map(str, cells))} |")
