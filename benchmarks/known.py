@@ -221,9 +221,10 @@ def measure(
         if case in (plain, stray, copied):  # of the others the pictures are those of the first case
             pictures = _score(sets, _sort(folders, model, Known(metadata="ignore", keep_strays=True), threads))
         row = {"dataset": dataset, "model": model, "case": name, "photos": n, **_compare(sets, found)}
-        both, others = _score(sets, found), [by_time(photos, names) for photos, names, _ in sets]
-        times = [score(order, n) for order in others] if case is not two_scenes else None
-        scores = {"times": times, "pictures": None if case is two_scenes else pictures, "both": both}
+        scores: dict[str, Scores | None] = {"times": None, "pictures": None, "both": _score(sets, found)}
+        if case is not two_scenes:
+            times = [score(by_time(photos, names), n) for photos, names, _ in sets]
+            scores |= {"times": times, "pictures": pictures}
         yield row | _mean(scores)
 
 
