@@ -32,6 +32,7 @@ class ModelMetadata:
         preprocessing: how photos become its input.
         temperatures: set size -> divisor of the logits, fitted so that of sets ordered with 80 % confidence
             80 % come out right.
+        steady: whether each set is shown twice, the second time steadied; see `imgorder.media.steady`.
         place_temperature: divisor of the log-odds of a place, in sets of more than `MAX_EXACT`; fitted in the same way.
         training_commit: commit of imgorder with which it was trained.
         held_out_groups: groups of videos that were kept out of training, where they are known.
@@ -45,6 +46,7 @@ class ModelMetadata:
     sizes: tuple[int, ...]
     preprocessing: Preprocessing = DEFAULT
     temperatures: dict[int, float] = field(default_factory=dict)
+    steady: bool = False
     place_temperature: float = 1.0
     training_commit: str = "unknown"
     held_out_groups: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class ModelMetadata:
             "preprocessing": self.preprocessing.to_json(),
             "class_order": CLASS_ORDER,
             "temperatures": json.dumps(self.temperatures),
+            "steady": json.dumps(self.steady),
             "place_temperature": json.dumps(self.place_temperature),
             "training_commit": self.training_commit,
             "held_out_groups": json.dumps(self.held_out_groups),
@@ -97,6 +100,7 @@ class ModelMetadata:
             sizes=sizes,
             preprocessing=Preprocessing.from_json(properties["preprocessing"]),
             temperatures=temperatures,
+            steady=json.loads(properties.get("steady", "false")) is True,
             place_temperature=place_temperature,
             training_commit=properties["training_commit"],
             held_out_groups=tuple(map(str, json.loads(properties.get("held_out_groups", "[]")))),

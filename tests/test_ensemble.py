@@ -21,6 +21,7 @@ from imgorder.cli import app  # noqa: E402
 from imgorder.errors import UsageError  # noqa: E402
 from imgorder.inference.predictor import load_model  # noqa: E402
 from imgorder.media.preprocess import Preprocessing, normalise, to_pixels  # noqa: E402
+from imgorder.model_format import ModelMetadata  # noqa: E402
 from imgorder.networks.activations import activations  # noqa: E402
 from imgorder.networks.ensemble import Downscaler, EnsembleConfig, TriDABEnsemble  # noqa: E402
 from imgorder.networks.families import build_network, settings_of  # noqa: E402
@@ -272,7 +273,7 @@ def test_clips_without_sets_of_a_size_are_one_line(
     assert [len(each) for each in far(torch.nn.Identity(), store, [0], 5, spec)] == [0, 0]
     monkeypatch.setattr(release_module, "compute_held_out_logits", far)
     with pytest.raises(UsageError, match="no clip that was kept out of training has sets of 5"):
-        release_module.fit_temperatures(torch.nn.Identity(), store, [0], (5,), spec)
+        release_module.fit_temperatures(torch.nn.Identity(), store, [0], ModelMetadata("x", "tridab", {}, (5,), spec))
 
 
 def test_frames_that_are_not_there_are_one_line(trained: tuple[Path, FrameStore, Path], tmp_path: Path) -> None:

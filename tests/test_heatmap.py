@@ -22,9 +22,11 @@ from imgorder.heatmaps.heatmap import SetMaps, maps_in_order, set_maps
 from imgorder.heatmaps.maps import motion_maps
 from imgorder.heatmaps.overlay import upsample
 from imgorder.inference import cards as registry
+from imgorder.inference.backends.triples import TripleBackend
 from imgorder.inference.predictor import Network, OrderingModel, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, seen_box, to_pixels
 from imgorder.ordering import Ordering, from_search
+from imgorder.permutations import SIZES
 from tests.conftest import ROOT, is_one_error, load_script
 from tests.stand_in import StandIn
 
@@ -615,6 +617,37 @@ def test_maps_of_any_number_of_photos_come_from_their_neighbours(n: int, sizes: 
     assert backend.shown == {max(sizes)}  # never all at once
     expected = motion_maps("features.stride2", tensors, order)
     assert np.abs(maps - expected).max() < 1e-6
+
+
+class Once(StandIn, TripleBackend):
+    """A network that scores triples, whose features are its input, and which notes how many photos it was shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[int] = []
+
+    def encode(self, images: Any) -> Any:
+        raise AssertionError("nothing here asks for features")
+
+    def score(self, features: Any, triples: Any, pairs: Any) -> Any:
+        raise AssertionError("nothing here asks for scores")
+
+    def activations(self, tensors: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
+        self.shown.append(tensors.shape[1])
+        return {"features.stride2": tensors, "features.stride4": tensors[..., :2, :2]}
+
+
+@pytest.mark.parametrize("n", [7, 16, 17, 18, 33, 40])
+def test_a_network_that_sees_photos_by_themselves_sees_each_once(n: int) -> None:
+    rng = np.random.default_rng(n)
+    tensors = rng.random((n, 3, 4, 4), dtype=np.float32)
+    backend = Once()
+    model = OrderingModel("m", "stand-in", SIZES, DEFAULT, dict.fromkeys(SIZES, Network(backend)))
+    order = rng.permutation(n).tolist()
+    maps = maps_in_order(model, tensors, ordered(order)).layers
+    assert sum(backend.shown) == n
+    assert max(backend.shown) <= 16  # never all at once
+    for name, values in (("features.stride2", tensors), ("features.stride4", tensors[..., :2, :2])):
+        assert np.abs(maps[name] - motion_maps(name, values, order)).max() < 1e-6
 
 
 def test_layers_of_many_photos_are_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: list[str]) -> None:

@@ -33,6 +33,7 @@ BASE_LIBRARIES = {"PIL", "huggingface_hub", "numpy", "onnxruntime", "pillow_heif
 DOORS = {
     ("imgorder.inference.predictor", "imgorder.inference.backends.torch"): "--backend torch, or a GPU is in sight",
     ("imgorder.pictures.animation", "imgorder.media.video"): "--animate with a video as output",
+    ("imgorder.cli._formats", "imgorder.cli._parquet"): "--parquet",
     ("imgorder.cli.models", "imgorder.cli.model_tools"): "release, combine, grow and held-out need imgorder[train]",
 }
 

@@ -180,6 +180,18 @@ def test_moments_on_a_line_are_put_in_order(n: int) -> None:
         assert sum(network.scored) < triple_count(n) / 3  # far from all
 
 
+@pytest.mark.parametrize(("noise", "search"), [(0.0, "windows"), (3.0, "triples")])
+def test_all_triples_of_a_few_dozen_photos_are_looked_at_where_windows_leave_a_doubt(noise: float, search: str) -> None:
+    network = Line(noise)
+    moments = np.random.default_rng(2).permutation(ALL_TRIPLES) / ALL_TRIPLES
+    ordering = model_of(network).order_tensors([images_at(moments)])[0]
+    assert ordering.search == search
+    if search == "windows":
+        assert sum(network.scored) < triple_count(ALL_TRIPLES) / 5
+    else:
+        assert sum(network.scored) == triple_count(ALL_TRIPLES)  # each of them once
+
+
 def test_the_answer_does_not_depend_on_the_listing() -> None:
     moments = np.random.default_rng(1).random(12)
     tensors = images_at(moments)

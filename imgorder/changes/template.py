@@ -54,8 +54,16 @@ class Template:
         )
 
 
-def parse_template(text: str) -> Template:
+def parse_template(
+    text: str, option: str = "--template", samples: Mapping[str, object] = _SAMPLES, limit: str = "no file name"
+) -> Template:
     """Check a template.
+
+    Args:
+        text: as it was typed.
+        option: that it was typed for.
+        samples: the fields that are known, each with a value to try a format on.
+        limit: what is not as long as a field may get by its format.
 
     Raises:
         UsageError: for unknown fields, attributes, conversions, and formats that do not fit.
@@ -63,31 +71,31 @@ def parse_template(text: str) -> Template:
     try:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:
-        raise UsageError(f"--template {text!r}: {error}; a brace in a name is written {{{{ or }}}}") from error
+        raise UsageError(f"{option} {text!r}: {error}; a brace in a name is written {{{{ or }}}}") from error
     for _, name, spec, conversion in parsed:
         if name is None:
             continue
-        if name not in _SAMPLES or conversion:
-            known = ", ".join(f"{{{field}}}" for field in _SAMPLES)
+        if name not in samples or conversion:
+            known = ", ".join(f"{{{field}}}" for field in samples)
             wrong = f"{name}!{conversion}" if conversion else name
-            raise UsageError(f"--template {text!r}: {{{wrong}}} is not known; known are {known}")
-        _check_format(text, name, spec or "")
+            raise UsageError(f"{option} {text!r}: {{{wrong}}} is not known; known are {known}")
+        reason = _misfit(name, samples[name], spec or "", f"{limit} is that long")
+        if reason:
+            raise UsageError(f"{option} {text!r}: the format {spec!r} does not fit {{{name}}} ({reason})")
     return Template(text, tuple((literal, name or "", spec or "") for literal, name, spec, _ in parsed))
 
 
-def _check_format(text: str, name: str, spec: str) -> None:
-    reason = ""
+def _misfit(name: str, sample: object, spec: str, too_long: str) -> str:
+    """Why a format does not fit a field; empty if it does."""
     if "{" in spec:
-        reason = "fields in a format are not known here"
-    elif any(len(number.lstrip("0")) > 3 or int(number.lstrip("0") or "0") > 255 for number in _widths(name, spec)):
-        reason = "no file name is that long"
-    else:
-        try:
-            _formatted(_SAMPLES[name], spec)
-        except (ValueError, OverflowError, MemoryError) as error:
-            reason = str(error) or "no file name is that long"
-    if reason:
-        raise UsageError(f"--template {text!r}: the format {spec!r} does not fit {{{name}}} ({reason})")
+        return "fields in a format are not known here"
+    if any(len(number.lstrip("0")) > 3 or int(number.lstrip("0") or "0") > 255 for number in _widths(name, spec)):
+        return too_long
+    try:
+        _formatted(sample, spec)
+    except (ValueError, OverflowError, MemoryError) as error:
+        return str(error) or too_long
+    return ""
 
 
 def _widths(name: str, spec: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from imgorder.cli._formats import Output
 from imgorder.cli._terminal import print_warning
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
@@ -174,6 +175,30 @@ Votes = Annotated[
     ),
 ]
 
+_OUTPUT = "Output"
+Jsonl = Annotated[bool, in_panel(_OUTPUT, "--jsonl", help="Print a line of JSON for each set when it is sorted.")]
+Csv = Annotated[bool, in_panel(_OUTPUT, "--csv", help="Print a CSV table with a row for each photo.")]
+Parquet = Annotated[
+    Path | None,
+    in_panel(
+        _OUTPUT,
+        "--parquet",
+        metavar="FILE.parquet",
+        parser=named_path,
+        help="Write a Parquet file with a row for each photo.",
+    ),
+]
+Layout = Annotated[
+    str | None,
+    in_panel(
+        _OUTPUT, "--format", metavar="TEXT", help="Print a line for each photo, such as '{set}/{index:03d} {path}'."
+    ),
+]
+Plain = Annotated[bool, in_panel(_OUTPUT, "--plain", help="Print the paths of the photos in order, one a line.")]
+Print0 = Annotated[
+    bool, in_panel(_OUTPUT, "--print0", help="Print the paths with a zero byte after each, for xargs -0.")
+]
+
 Exclude = Annotated[
     list[str] | None,
     typer.Option(
@@ -199,6 +224,10 @@ _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
             "keep_strays": KeepStrays,
             "offsets": Offsets,
         },
+    ),
+    "output": (
+        Output,
+        {"jsonl": Jsonl, "csv": Csv, "parquet": Parquet, "layout": Layout, "plain": Plain, "print0": Print0},
     ),
 }
 

@@ -27,7 +27,7 @@ UNKNOWN_DIRECTION = (
 
 def as_json(results: Sequence[SortedSet], limit: int | None, problems: Sequence[str] = ()) -> str:
     """The JSON of ``docs/json.md``. A name with bytes that are not UTF-8 has lone surrogates in their place."""
-    sets = [_set_as_json(result, limit) for result in results]
+    sets = [set_as_json(result, limit) for result in results]
     return json.dumps({"version": 1, "sets": sets, "problems": list(problems)}, indent=2)
 
 
@@ -55,8 +55,13 @@ def print_tables(
             console.print(Text(f"Written: {', '.join(show(file) for file in written[number])}"), soft_wrap=True)
 
 
-def choose_protocol(thumbnails: bool, graphics: str | None, as_json: bool) -> str | None:
+def choose_protocol(thumbnails: bool, graphics: str | None, form: str | None) -> str | None:
     """How to send thumbnails; None for no thumbnails. If the output cannot show any, a warning says so.
+
+    Args:
+        thumbnails: whether they are wanted.
+        graphics: for which terminals.
+        form: the option that asks for an output for programs.
 
     Raises:
         UsageError: for options that do not fit together.
@@ -65,8 +70,8 @@ def choose_protocol(thumbnails: bool, graphics: str | None, as_json: bool) -> st
         if graphics is not None:
             raise UsageError("--graphics says how the terminal takes thumbnails; add --thumbnails")
         return None
-    if as_json:
-        raise UsageError("--json is for programs, --thumbnails for people at a terminal; give one of them")
+    if form is not None:
+        raise UsageError(f"{form} is for programs, --thumbnails for people at a terminal; give one of them")
     from imgorder.pictures import graphics as terminal  # only now: sorting needs no drawing
 
     known = tuple(terminal.ENCODERS)
@@ -92,7 +97,8 @@ def draw_thumbnails(results: Sequence[SortedSet], protocol: str) -> list[str]:
     return [terminal.draw_thumbnails(result.files, protocol, width) for result in results]
 
 
-def _set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
+def set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
+    """One of the ``sets`` of the JSON."""
     assert result.ordering is not None  # it was sorted now
     return {
         "folder": str(result.photos.folder),

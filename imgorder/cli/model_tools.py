@@ -19,6 +19,9 @@ Name = Annotated[str, typer.Option("--name", help="Name of the new model.")]
 About = Annotated[str, typer.Option("--about", metavar="TEXT", help="One line for `imgorder models`.")]
 Licence = Annotated[str, typer.Option("--licence", metavar="ID", help="Of the weights, an SPDX identifier.")]
 Data = Annotated[str, typer.Option("--data", metavar="TEXT", help="What it was trained on, in words.")]
+Steady = Annotated[
+    bool, typer.Option("--steady", help="Show each set twice, the second time steadied and mirrored: for TriDABs.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=named_path, help="Folder for the files.")]
 MODELS = Path("models")
 
@@ -45,6 +48,7 @@ def release(
     licence: Licence = "",
     data: Data = "",
     out: Out = MODELS,
+    steady: Steady = False,
     network: Annotated[
         str, typer.Option("--network", metavar="JSON", help='Network settings to change: {"mirror": true}.')
     ] = "{}",
@@ -57,7 +61,7 @@ def release(
     from imgorder.training.release import Release, release_run
     from imgorder.training.store import FrameStore
 
-    to = Release(name, about, out, licence, data)
+    to = Release(name, about, out, licence, data, steady)
     release_run(run, FrameStore(frames), to, *changes)
 
 
@@ -73,6 +77,7 @@ def combine(
     licence: Licence = "",
     data: Data = "",
     out: Out = MODELS,
+    steady: Steady = False,
 ) -> None:
     """Make one model of several TriDABs, whose scores are the mean of theirs.
 
@@ -83,7 +88,7 @@ def combine(
     from imgorder.training.release import Release
     from imgorder.training.store import FrameStore
 
-    to = Release(name, about, out, licence, data)
+    to = Release(name, about, out, licence, data, steady)
     combine([read_member(text) for text in members], FrameStore(frames), to)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from imgorder.cli import _options
+from imgorder.cli._formats import Output, writing
 from imgorder.cli._options import in_panel, named_path, number_or_all, spread_options, warn_interrupted
 from imgorder.cli._terminal import one_line_errors, print_message, print_warning
 from imgorder.errors import EXIT_INPUT, EXIT_UNSURE, ImgorderError, UsageError
@@ -19,6 +20,7 @@ from imgorder.known import Kept, Known
 if TYPE_CHECKING:
     from imgorder.media.photos import PhotoSet
     from imgorder.pictures.picture_job import PictureJob
+    from imgorder.sorting import SortedSet
 
 
 _PICTURES = "Pictures"
@@ -35,6 +37,7 @@ def sort(
     min_confidence: _options.MinConfidence = None,
     options: ModelOptions = ModelOptions(),
     as_json: _options.Json = False,
+    output: Output = Output(),
     sheet: Annotated[
         Path | None,
         in_panel(_PICTURES, "--sheet", metavar="FILE.png", parser=named_path, help="Also write a contact sheet."),
@@ -53,7 +56,8 @@ def sort(
         ),
     ] = None,
     force: Annotated[
-        bool, in_panel(_PICTURES, "--force", help="Let --sheet and --animate replace files, but never photos.")
+        bool,
+        in_panel(_PICTURES, "--force", help="Let --sheet, --animate, --parquet replace files, but never photos."),
     ] = False,
     thumbnails: Annotated[
         bool, in_panel(_PICTURES, "--thumbnails", help="Also show the photos, small, in the terminal.")
@@ -89,8 +93,9 @@ def sort(
     from imgorder.sorting import sort_sets
 
     limit = number_or_all(classes, "--classes")
+    form = output.choose(as_json)
     warn_interrupted(paths)
-    job = _picture_job(sheet, animate, pingpong, fps, force)
+    job = _picture_job(sheet, animate, pingpong, fps, force and output.parquet is None)
     problems: list[str] = []
 
     def set_apart(error: ImgorderError) -> None:
@@ -101,21 +106,28 @@ def sort(
     if keep is not None:
         known = replace(known, kept=_read_kept(keep, sets))
     targets = job.check(sets, print_warning) if job else []
-    protocol = _show_order.choose_protocol(thumbnails, graphics, as_json)
-    sortings = list(sort_sets(sets, options, known, print_warning, set_apart))
-    if not sortings:
-        raise typer.Exit(EXIT_INPUT)
-    results = [sorting.result for sorting in sortings]
-    if job:
-        wanted = {id(photos): files for photos, files in zip(sets, targets, strict=True)}
-        targets = [wanted[id(sorting.found)] for sorting in sortings]
-    strips = _show_order.draw_thumbnails(results, protocol) if protocol else []
-    if job:  # last of what can fail
-        job.write(results, targets)
+    protocol = _show_order.choose_protocol(thumbnails, graphics, form)
+    results: list[SortedSet] = []
+    written: list[Sequence[Path]] = []
+    with writing(output, sets, lambda result: _show_order.set_as_json(result, limit), force) as write:
+        wanted = {id(photos): files for photos, files in zip(sets, targets, strict=False)}
+        for sorting in sort_sets(sets, options, known, print_warning, set_apart):
+            results.append(sorting.result)
+            written += [wanted[id(sorting.found)]] if job else []
+            if write and not job:
+                write(sorting.result)
+        if not results:
+            raise typer.Exit(EXIT_INPUT)
+        strips = _show_order.draw_thumbnails(results, protocol) if protocol else []
+        if job:  # last of what can fail
+            job.write(results, written)
+            for result in results:
+                if write:
+                    write(result)
     if as_json:
         print(_show_order.as_json(results, limit, problems))
-    else:
-        _show_order.print_tables(results, limit, targets, strips)
+    elif form is None:
+        _show_order.print_tables(results, limit, written, strips)
     least = min_confidence or 0.0
     unsure = [result for result in results if result.confidence < least]
     for result in unsure:
@@ -142,7 +154,7 @@ def _picture_job(
         raise UsageError(f"{'--pingpong' if pingpong else '--fps'} says how to play an animation; add --animate FILE")
     if sheet is None and animate is None:
         if force:
-            raise UsageError("--force lets --sheet and --animate replace files; without them it has no use")
+            raise UsageError("--force lets --sheet, --animate and --parquet replace files; without them it has no use")
         return None
     from imgorder.pictures.picture_job import DEFAULT_FPS, PictureJob  # only now: sorting needs no drawing
 

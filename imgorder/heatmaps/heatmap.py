@@ -19,6 +19,7 @@ from imgorder.files import atomic_write, make_folder, same_file
 from imgorder.heatmaps.grid import PAGE, draw_grid
 from imgorder.heatmaps.maps import Array, depend_on_listing, find_scales, last_layer, motion_maps
 from imgorder.heatmaps.overlay import Look, paint, upsample_strips
+from imgorder.inference.backends.triples import TripleBackend
 from imgorder.inference.backends.voting import choose_listings
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel
@@ -38,6 +39,7 @@ from imgorder.pictures.canvas import convert_to_srgb
 from imgorder.pictures.outputs import check_present, name_targets, save_marked
 
 JPEG_QUALITY = 92
+_AT_ONCE = 16  # photos whose features are in memory
 LISTINGS = 24  # maps of DAB-ResNets are nearer to what moves than in one listing: docs/heatmaps.md
 
 
@@ -185,9 +187,10 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
     differences from those ahead (Eq. 2). So they are the mean over the listings that the model was asked to vote in,
     or else over `LISTINGS`.
 
-    Of more photos than a network is made for, neighbours in the order are shown together, window by window, and a
-    photo's map is that of a window with both its neighbours. A TriDAB's maps need no more than these. Only the
-    features of a window are in memory.
+    Of more photos than a network is made for, neighbours in the order are shown together, and a photo's map comes of
+    its features and those of its two neighbours. A TriDAB's maps need no more than these, and it sees each photo once;
+    other networks see windows of the order, each with both neighbours of the photos that it is asked for. Only the
+    features of a few photos are in memory.
 
     Args:
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``; 3 photos or more.
@@ -203,6 +206,8 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
         shown = [each for each, _ in ordering.ranking()[:2]] if decision else [ordering.order]
         layers, contrast = _maps_of_window(model, tensors, shown)
         return SetMaps(ordering.order, layers, contrast, model.preprocessing)
+    if isinstance(model.networks[size].backend, TripleBackend):
+        return SetMaps(ordering.order, _maps_along(model, size, tensors, order), None, model.preprocessing)
     layers, done = {}, 0
     for first in (*range(0, n - size, size - 2), n - size):
         end = n if first == n - size else first + size - 1  # the next window has the last one's neighbours
@@ -219,6 +224,25 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
 def window_size(model: OrderingModel, n: int) -> int:
     """How many of n photos the model's network is shown at once: all, or as many as it is made for."""
     return max(size for size in model.sizes if size <= n)
+
+
+def _maps_along(model: OrderingModel, size: int, tensors: Tensor, order: Sequence[int]) -> dict[str, Array]:
+    """`SetMaps`' layers by a network that sees each photo by itself, some of them at a time."""
+    layers: dict[str, Array] = {}
+    kept: dict[str, Array] = {}  # features of the last two photos before
+    for first in range(0, len(order), _AT_ONCE):
+        images = order[first : first + _AT_ONCE]
+        features = {name: each[0] for name, each in _activations(model, size, tensors[images]).items()}
+        features = {name: np.concatenate([kept[name], each]) if kept else each for name, each in features.items()}
+        kept = {name: each[-2:] for name, each in features.items()}
+        # The last photo's map waits for its second neighbour, or is made again.
+        near = order[max(0, first - 2) : first + _AT_ONCE]
+        skipped = 1 if first else 0
+        for name, each in features.items():
+            maps = motion_maps(name, each, range(len(near)))
+            layers.setdefault(name, np.empty((len(order), *maps.shape[1:]), np.float32))
+            layers[name][near[skipped:]] = maps[skipped:]
+    return layers
 
 
 def _maps_of_window(
@@ -243,19 +267,26 @@ def _maps_in_listing(
     """The same of photos that are shown in one listing: its place i has image ``listing[i]``."""
     place = np.argsort(listing)
     network = model.networks[len(tensors)]
-    activations = network.backend.activations(tensors[listing][None])
-    if not activations:
-        raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
+    activations = _activations(model, len(tensors), tensors[listing])
     in_listing = [[int(place[image]) for image in order] for order in orders]
-    if not all(each.ndim == 5 and each.shape[:2] == (1, len(tensors)) for each in activations.values()):
-        raise ModelError(f"{show(network.file or model.name)}: has outputs that are no maps; fetch or export it again")
-    if not all(np.isfinite(each).all() for each in activations.values()):
-        raise ModelError(f"{show(network.file or model.name)}: its maps are not numbers; fetch or train it again")
     layers = {name: motion_maps(name, activation[0], in_listing[0])[place] for name, activation in activations.items()}
     contrast = None
     if len(in_listing) > 1:
         contrast = network.backend.decision(tensors[listing][None], in_listing[0], in_listing[1])[place]
     return layers, contrast
+
+
+def _activations(model: OrderingModel, size: int, tensors: Tensor) -> dict[str, Array]:
+    """Of photos that the network for sets of this size is shown: layer -> ``(1, n, C, H, W)``; raises ModelError."""
+    network = model.networks[size]
+    activations = network.backend.activations(tensors[None])
+    if not activations:
+        raise ModelError(f"{model.name}: has no heat maps; choose a TriDAB or DAB-ResNet model")
+    if not all(each.ndim == 5 and each.shape[:2] == (1, len(tensors)) for each in activations.values()):
+        raise ModelError(f"{show(network.file or model.name)}: has outputs that are no maps; fetch or export it again")
+    if not all(np.isfinite(each).all() for each in activations.values()):
+        raise ModelError(f"{show(network.file or model.name)}: its maps are not numbers; fetch or train it again")
+    return activations
 
 
 def _name_targets(photos: PhotoSet, folder: Path, wanted: Wanted) -> dict[str, list[Path]]:

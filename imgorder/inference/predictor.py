@@ -20,6 +20,7 @@ from imgorder.inference import model_files
 from imgorder.inference.backends import AnySize, Backend
 from imgorder.inference.backends.path import PathBackend
 from imgorder.inference.backends.triples import TripleBackend
+from imgorder.inference.backends.views import TwoViews
 from imgorder.inference.backends.voting import mean_logits
 from imgorder.inference.cards import (
     BASELINE,
@@ -348,7 +349,10 @@ def _model_of(opened: OnnxBackend | TorchBackend) -> OrderingModel:
 
 def _network_of(opened: OnnxBackend | TorchBackend) -> Network:
     metadata = opened.metadata
-    return Network(opened, metadata.temperatures, metadata.place_temperature, opened.path)
+    backend: Backend = opened
+    if metadata.steady and isinstance(opened, TripleBackend):
+        backend = TwoViews(opened, metadata.preprocessing)
+    return Network(backend, metadata.temperatures, metadata.place_temperature, opened.path)
 
 
 def _open_file(path: Path, content: bytes | None, backend: str, threads: int | None) -> OnnxBackend | TorchBackend:

@@ -26,10 +26,9 @@ class Agreement:
 
     def __init__(self, middle: npt.NDArray[np.float64]) -> None:
         self._n = len(middle)
-        self._logs = np.log(middle + FLOOR).astype(np.float32).ravel()
-        self._triples = np.array(list(combinations(range(self._n), 3)))
-        span = (self._triples[:, 2] - self._triples[:, 0]).astype(np.float32)
-        self._weights = 1 / span
+        self._logs = np.log(middle + FLOOR).astype(np.float32)
+        first, _, last = _list_triples(self._n)
+        self._weights = 1 / (last - first).astype(np.float32)
 
     def improve(self, order: Sequence[int], before: Before | None = None) -> list[int]:
         """An order that agrees better: parts are turned round, or carried elsewhere, as long as that helps.
@@ -37,23 +36,50 @@ class Agreement:
         A triple counts by one over its span, the places from its first to its last image.
         """
         best = np.array(order)
-        moves = _list_moves(self._n)
-        score, start, tried, made = self._sum(best[None])[0], 0, 0, 0
-        while tried < len(moves) and made < _MOST_MOVES:
-            candidates = best[moves[start : start + _MOVES_AT_ONCE]]
-            scores = self._sum(candidates)
-            tried, start = tried + len(candidates), (start + len(candidates)) % len(moves)
+        moves, rows = _list_moves(self._n), _list_rows(self._n)
+        logs = self._in_order(best)
+        score = float(self._weights @ logs[_rows_of(np.arange(self._n)[None])][:, 0])
+        quiet = made = place = 0
+        while quiet < len(moves) and made < _MOST_MOVES:
+            scores = self._weights @ logs[rows[place]]
+            first, place = place * _MOVES_AT_ONCE, (place + 1) % len(rows)
+            quiet += len(scores)
             for index in np.argsort(-scores):
                 if scores[index] <= score + 1e-4:
                     break
-                if fits(candidates[index], before):
-                    best, score, tried, made = candidates[index], scores[index], 0, made + 1
+                candidate = best[moves[first + index]]
+                if fits(candidate, before):
+                    best, score, quiet, made = candidate, float(scores[index]), 0, made + 1
+                    logs = self._in_order(best)
                     break
         return [int(image) for image in best]
 
-    def _sum(self, orders: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        a, b, c = (orders[:, places] for places in self._triples.T)
-        return np.asarray(self._logs[(b * self._n + a) * self._n + c] @ self._weights)
+    def _in_order(self, order: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The logarithms by places of an order."""
+        return self._logs[np.ix_(order, order, order)].ravel()
+
+
+@cache
+def _list_triples(n: int) -> npt.NDArray[np.int64]:
+    """The places of all triples, first, middle and last, ``(3, T)``."""
+    return np.array(list(combinations(range(n), 3))).T
+
+
+def _rows_of(orders: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
+    """Where the triples of some orders are in an array ``(n, n, n)`` of middle, end, end that is laid flat, ``(T, M)``.
+
+    Short numbers: those of all moves of 30 images are kept, 23 million.
+    """
+    n = orders.shape[1]
+    first, middle, last = (orders.T[places] for places in _list_triples(n))
+    return np.asarray((middle * n + first) * n + last, dtype=np.min_scalar_type(n**3))
+
+
+@cache
+def _list_rows(n: int) -> list[npt.NDArray[np.uint16]]:
+    """`_rows_of` the moves, some at a time."""
+    moves = _list_moves(n)
+    return [_rows_of(moves[first : first + _MOVES_AT_ONCE]) for first in range(0, len(moves), _MOVES_AT_ONCE)]
 
 
 @cache

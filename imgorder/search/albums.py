@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
+from imgorder.ordering import SURE
 from imgorder.permutations import SIZES
 from imgorder.search.agreement import Agreement
 from imgorder.search.constraints import Before
@@ -15,8 +16,10 @@ from imgorder.search.paths import Distances, path_logits, shortest_path
 from imgorder.search.table import ScoreTable
 from imgorder.search.windows import Probabilities, improve_by_windows, softmax, window_places
 
-ALL_TRIPLES = 30  # images of which all triples are looked at
-_WINDOW = 8  # images of a window, of which all triples are
+FEW = 20  # images of which all triples are looked at
+ALL_TRIPLES = 30  # images of which they are, where windows leave a doubt
+_BLOCK = 4  # images; three blocks are looked at together
+_WINDOW = 8  # images of a window, of which all triples are looked at
 _MOST_ROUNDS = 3
 
 
@@ -52,47 +55,66 @@ def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | N
     That number is a sum over triples, of which only those of images near each other in a path decide on it. So windows
     of the best path so far are looked at, then a new path is found, until it stays. A window's images lie side by side,
     or 2, 4, 8, … places apart: those are few, and show where a long part of the path is turned round or misplaced,
-    which its neighbours cannot tell. Of up to `ALL_TRIPLES` images all triples are looked at.
+    which its neighbours cannot tell.
 
     Where the network is wrong about wide triples, the distances are, too. So there are further candidates: orders that
     agree with most triples, and orders of which each window is the most probable one. That which the network's scores
     of neighbours speak for is taken.
+
+    All triples tell more, and take longer. They are looked at where images are `FEW`, and, up to `ALL_TRIPLES` of
+    them, where windows have found an order of which a place is not sure.
 
     Args:
         table: of the set.
         start: a path to begin from; it fits what is known.
         before: what is known.
     """
+    if len(start) > FEW:
+        found = _order_by_windows(table, start, before)
+        if len(start) > ALL_TRIPLES or min(found.places) >= SURE:
+            return found
+    return _order_by_all_triples(table, start, before)
+
+
+def _order_by_windows(table: ScoreTable, start: Sequence[int], before: Before | None) -> Found:
     order = list(start)
-    few = len(order) <= ALL_TRIPLES
-    for _ in range(1 if few else _MOST_ROUNDS):
+    for _ in range(_MOST_ROUNDS):
         for window in _spread_windows(order):
             table.look_at(window)
         former, order = order, shortest_path(table.distances(), before, [order])
         if order in (former, former[::-1]):
             break
-    width = min(len(order), max(SIZES))
-    candidates = [improve_by_windows(order, width, table.agreement_probabilities, before)]
-    if few:
-        agreement = Agreement(table.middle_probabilities())
-        candidates += [agreement.improve(each, before) for each in (*candidates, order, list(start))]
-    wide = min(len(order), _WINDOW) if few else width
+    width = max(SIZES)
+    agreed = improve_by_windows(order, width, table.agreement_probabilities, before)
+    probable = improve_by_windows(agreed, width, table.class_probabilities, before)
+    return _choose(table, [agreed, probable], "windows", before)
+
+
+def _order_by_all_triples(table: ScoreTable, start: Sequence[int], before: Before | None) -> Found:
+    # Three blocks at a time: no more is computed at once, and all triples are seen.
+    blocks = [start[first : first + _BLOCK] for first in range(0, len(start), _BLOCK)]
+    for three in combinations(blocks, min(3, len(blocks))):
+        table.look_at(list(chain(*three)))
+    begin = list(start)
+    order = shortest_path(table.distances(), before, [begin])
+    agreed = improve_by_windows(order, min(len(order), max(SIZES)), table.agreement_probabilities, before)
+    agreement = Agreement(table.middle_probabilities())
+    candidates = [agreed, *(agreement.improve(each, before) for each in (agreed, order, begin))]
+    width = min(len(order), _WINDOW)
     candidates += [
-        improve_by_windows(each, wide, table.class_probabilities, before)
-        for each in ((*candidates[:1], order, list(start)) if few else candidates)
+        improve_by_windows(each, width, table.class_probabilities, before) for each in (agreed, order, begin)
     ]
+    return _choose(table, candidates, "triples", before)
+
+
+def _choose(table: ScoreTable, candidates: Sequence[list[int]], search: str, before: Before | None) -> Found:
     best = max(candidates, key=table.score)
-    places = window_places(best, width, table.class_probabilities, before)
-    return Found(best, places, "triples" if few else "windows")
+    places = window_places(best, min(len(best), max(SIZES)), table.class_probabilities, before)
+    return Found(best, places, search)
 
 
 def _spread_windows(order: Sequence[int]) -> Iterator[Sequence[int]]:
-    """Windows of an order and of each second, fourth, … of its images; all images if they are few."""
-    if len(order) <= ALL_TRIPLES:
-        # Three blocks of images at a time: no more is computed at once, and all triples are seen.
-        blocks = [order[first : first + 4] for first in range(0, len(order), 4)]
-        yield from ([*one, *two, *three] for one, two, three in combinations(blocks, 3))
-        return
+    """Windows of an order and of each second, fourth, … of its images."""
     step = 1
     while step == 1 or len(order) // step >= _WINDOW // 2:
         spread = order[step // 2 :: step]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from math import exp
 
@@ -36,6 +36,7 @@ class ScoreTable:
         self.n = n
         self._ask = ask
         self._temperatures = temperatures
+        self._temperature_of_three = self._temperature(3)
         self._triples: dict[tuple[int, int, int], tuple[float, float]] = {}  # (middle, end, larger end)
         self._pairs: dict[tuple[int, int], float] = {}
 
@@ -64,8 +65,8 @@ class ScoreTable:
     def class_probabilities(self, windows: Sequence[Sequence[int]]) -> Probabilities:
         """Of the orders of each window's images, ``(K, w!/2)``."""
         size = len(windows[0])
-        scores = np.array([self._scores_of(window) for window in windows])
-        return softmax(scores @ tables.class_matrix(size).T.astype(np.float64) / self._temperature(size))
+        scores = np.array([self._scores_of(window) for window in windows], dtype=np.float32)
+        return softmax((scores @ tables.class_matrix(size).T).astype(np.float64) / self._temperature(size))
 
     def _scores_of(self, window: Sequence[int]) -> list[float]:
         """What `triples.class_matrix` turns into logits."""
@@ -96,16 +97,28 @@ class ScoreTable:
     def middle_probabilities(self) -> Probabilities:
         """Of all triples, ``(n, n, n)``: entry (b, a, c) is P(b lies between a and c), 0 where it is not known."""
         found = np.zeros((self.n, self.n, self.n))
-        for b, a, c in self._triples:
-            if (a, *_pair(b, c)) in self._triples and (c, *_pair(a, b)) in self._triples:
-                found[b, a, c] = found[b, c, a] = self._middle(b, a, c)
+        for b, a, c, chance in self._middles():
+            found[b, a, c] = found[b, c, a] = chance
         return found
+
+    def _middles(self) -> Iterator[tuple[int, int, int, float]]:
+        """Of each three images that were looked at, each of them between the two others: b, a, c and how probable."""
+        for b, a, c in self._triples:
+            if b < a:
+                one, two, three = self._chances(b, a, c)
+                yield from ((b, a, c, one), (a, b, c, two), (c, b, a, three))
 
     def _middle(self, b: int, a: int, c: int) -> float:
         """P(b lies between a and c), by the network's answer for these three alone."""
-        logits = [self._logit(b, a, c), self._logit(a, b, c), self._logit(c, a, b)]
-        weights = [exp((logit - max(logits)) / self._temperature(3)) for logit in logits]
-        return weights[0] / sum(weights)
+        return self._chances(b, a, c)[0]
+
+    def _chances(self, b: int, a: int, c: int) -> tuple[float, float, float]:
+        """How probable it is that b, a or c lies between the others."""
+        logits = self._logit(b, a, c), self._logit(a, b, c), self._logit(c, a, b)
+        most = max(logits)
+        one, two, three = (exp((logit - most) / self._temperature_of_three) for logit in logits)
+        total = one + two + three
+        return one / total, two / total, three / total
 
     def _logit(self, b: int, a: int, c: int) -> float:
         """Of the order a, b, c by itself."""
@@ -119,10 +132,9 @@ class ScoreTable:
         """Expected number of images between each two, plus one, ``(n, n)``; of two never compared, by way of others."""
         between = np.zeros((self.n, self.n))
         compared = np.eye(self.n, dtype=bool)
-        for b, a, c in self._triples:
-            if (a, *_pair(b, c)) in self._triples and (c, *_pair(a, b)) in self._triples:
-                between[a, c] += self._middle(b, a, c)
-                compared[a, c] = compared[c, a] = True
+        for _, a, c, chance in self._middles():
+            between[a, c] += chance
+            compared[a, c] = compared[c, a] = True
         found = np.where(compared, between + between.T + 1, np.inf)
         np.fill_diagonal(found, 0)
         if not compared.all():

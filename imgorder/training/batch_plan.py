@@ -137,7 +137,7 @@ def plan_batch(
     flip: Flags = rng.random((count,)) < config.flip
     gain, offset = np.ones((count, n, 3), np.float32), np.zeros(count, np.float32)
     if config.light:
-        gain, offset = draw_light(rng, count, n)
+        gain, offset = draw_light(rng, count, n, config.exposure)
     shown = np.argsort(drawn.orders, axis=1)
     rows = np.arange(count)[:, None]
     return BatchPlan(
@@ -184,8 +184,15 @@ def plan_held_out(
         yield plan_validation(part, orders[start : start + batch], *size, spec)
 
 
-def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Exposure, white balance and brightness offset of each set, and of four sets in ten a little of each image.
+def draw_light(
+    rng: np.random.Generator, count: int, n: int, exposure: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Exposure, white balance and brightness offset of each set, and of four sets in ten some of each image.
+
+    Args:
+        rng: of the step.
+        count, n: sets, and images of a set.
+        exposure: of the config.
 
     Returns:
         gains ``(count, n, 3)`` and offsets ``(count,)``.
@@ -196,7 +203,7 @@ def draw_light(rng: np.random.Generator, count: int, n: int) -> tuple[npt.NDArra
 
     gain = around_one((count, 1, 1), 0.35) * around_one((count, 1, 3), 0.12)
     each = rng.random((count, 1, 1)) < 0.4
-    gain = gain * np.where(each, around_one((count, n, 1), 0.08), 1.0)
+    gain = gain * np.where(each, around_one((count, n, 1), exposure), 1.0)
     # A camera that balances white from photo to photo must not be taken for time that passes.
     each = rng.random((count, 1, 1)) < 0.4
     gain = gain * np.where(each, around_one((count, n, 3), 0.1), 1.0)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from imgorder.evaluation.metrics import expected_calibration_error
 from imgorder.media.preprocess import DEFAULT, Preprocessing
+from imgorder.media.steady import two_views
 from imgorder.permutations import class_count
 from imgorder.training.batch_plan import plan_held_out
 from imgorder.training.pixels import crop_images, normalise
@@ -17,7 +18,7 @@ from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 
 BATCH = 8
-SPACINGS = tuple(range(1, 9))
+SPACINGS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 
 # Calibration errors that do not differ by more count as equal.
 AS_GOOD = 0.002
@@ -30,8 +31,18 @@ def compute_held_out_logits(
     n: int,
     spec: Preprocessing = DEFAULT,
     spacings: Sequence[int] = SPACINGS,
+    steady: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """What a network says of evenly spaced sets of clips kept out of training, in one random listing each.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        store: of the clips.
+        clips: places in it.
+        n: images of a set.
+        spec: how photos become the network's input.
+        spacings: in frames.
+        steady: whether it is shown each set twice; see `imgorder.media.steady`.
 
     Returns:
         Logits ``(N, n!/2)`` and the right classes, int64 ``(N,)``.
@@ -39,8 +50,12 @@ def compute_held_out_logits(
     sets = np.concatenate([find_even_windows(store, clips, n, spacing) for spacing in spacings])
     logits, target = [torch.empty(0, class_count(n))], [torch.empty(0, dtype=torch.int64)]  # where there are no sets
     for plan in plan_held_out(store, sets, spec, BATCH):
+        views = [normalise(torch.from_numpy(crop_images(store, plan)))]
+        if steady:
+            both = zip(*(two_views(images, spec) for images in views[0].numpy()), strict=True)
+            views = [torch.from_numpy(np.stack(each)) for each in both]
         with torch.inference_mode():
-            logits.append(network(normalise(torch.from_numpy(crop_images(store, plan)))))
+            logits.append(torch.stack([network(each) for each in views]).mean(0))
         target.append(torch.from_numpy(plan.target))
     return torch.cat(logits), torch.cat(target)
 

@@ -81,6 +81,8 @@ class TrainConfig:
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
         turn: degrees by which each image of those sets is turned as well, at most, either way.
         light: whether exposure, white balance and a brightness offset vary.
+        exposure: of four sets in ten, the log of the largest factor by which each image of its own is brighter or
+            darker; 0.35 is half an exposure value.
 
     Optimisation:
         batch_size: sets a step and process. With several n it counts sets of 4, and a batch of any n
@@ -138,6 +140,7 @@ class TrainConfig:
     shift: Share = 0.0
     turn: Annotated[float, within(0, 45)] = 0.0
     light: bool = False
+    exposure: Annotated[float, within(0, 2)] = 0.08
 
     batch_size: Annotated[int, within(1, 2**20)] = 16
     optimizer: Literal["sgd", "adamw"] = "sgd"

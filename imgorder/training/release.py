@@ -16,7 +16,6 @@ from imgorder.fields import as_record
 from imgorder.files import atomic_write, make_folder
 from imgorder.inference.cards import Card
 from imgorder.inference.checksum import describe_file
-from imgorder.media.preprocess import Preprocessing
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, is_line, show
 from imgorder.networks.families import build_network
@@ -41,6 +40,7 @@ class Release:
         folder: for ``name.safetensors``, ``name.onnx`` and ``name.json``.
         licence: of the weights, an SPDX identifier.
         data: what it was trained on, in words.
+        steady: whether it is shown each set twice; see `imgorder.media.steady`.
 
     Raises:
         UsageError: for a text that is not one line.
@@ -51,6 +51,7 @@ class Release:
     folder: Path
     licence: str = ""
     data: str = ""
+    steady: bool = False
 
     def __post_init__(self) -> None:
         for option in ("name", "about", "licence", "data"):
@@ -111,7 +112,8 @@ def write_release(
     network.eval()
     held_out = set(metadata.held_out_groups)
     clips = find_clips(store, held_out)
-    temperatures = fit_temperatures(network, store, clips, metadata.sizes, metadata.preprocessing)
+    metadata = replace(metadata, steady=to.steady)
+    temperatures = fit_temperatures(network, store, clips, metadata)
     metadata = replace(metadata, temperatures=temperatures)
     # Made aside, so that a failed check leaves the released files as they were.
     with TemporaryDirectory(dir=to.folder) as aside:
@@ -147,7 +149,7 @@ def write_release(
 
 
 def fit_temperatures(
-    network: nn.Module, store: FrameStore, clips: Sequence[int], sizes: Sequence[int], spec: Preprocessing
+    network: nn.Module, store: FrameStore, clips: Sequence[int], metadata: ModelMetadata
 ) -> dict[int, float]:
     """A temperature for each set size, on clips that were kept out of training.
 
@@ -159,8 +161,10 @@ def fit_temperatures(
             "none of the frames are of a clip that was kept out of training, so no temperature can be fitted"
         )
     found = {}
-    for n in sizes:
-        logits, target = compute_held_out_logits(network, store, clips, n, spec)
+    for n in metadata.sizes:
+        logits, target = compute_held_out_logits(
+            network, store, clips, n, metadata.preprocessing, steady=metadata.steady
+        )
         if not len(target):
             raise UsageError(f"no clip that was kept out of training has sets of {n}, so no temperature can be fitted")
         found[n] = fit_temperature(logits, target)

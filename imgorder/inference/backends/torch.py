@@ -84,9 +84,13 @@ class TorchBackend:
             self._exact(),
             activations(self.network) as seen,
         ):
-            self.network(torch.from_numpy(tensors).to(self.device))
+            self._observe(torch.from_numpy(tensors).to(self.device))
         found = {name: by_image(output, n) for name, output in seen.items()}
         return {name: np.asarray(value.float().cpu().numpy()) for name, value in found.items()}
+
+    def _observe(self, sets: torch.Tensor) -> None:
+        """Let the network see ``(B, n, 3, H, W)`` for the sake of its layers."""
+        self.network(sets)
 
     @property
     def _cure(self) -> str:
@@ -141,3 +145,6 @@ class TorchTripleBackend(TorchBackend, TripleBackend):
         with as_model_errors(self.path, len(features), self._cure), torch.inference_mode(), self._exact():
             found = [each.float().cpu().numpy() for each in self.network.score(*given)]
         return check_scores(found, self.path, len(triples), len(pairs))
+
+    def _observe(self, sets: torch.Tensor) -> None:
+        self.network.encode(sets.flatten(0, 1))  # all maps are of the trunk, so nothing need be scored

@@ -1,0 +1,67 @@
+"""A backend that shows each set twice and answers with the mean: as it is, and steadied and mirrored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from imgorder.inference.backends import Backend
+from imgorder.inference.backends.triples import Array, Scores, TripleBackend
+from imgorder.media.preprocess import Preprocessing
+from imgorder.media.steady import two_views
+
+
+class TripleNetwork(Backend, Protocol):
+    """A backend in two parts, which also gives logits; see `TripleBackend`."""
+
+    def encode(self, images: Array) -> Array:
+        """``(N, 3, H, W) -> (N, F)``."""
+        ...
+
+    def score(self, features: Array, triples: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> Scores:
+        """Of triples and pairs of the images with these features."""
+        ...
+
+
+class TwoViews(TripleBackend):
+    """See `imgorder.media.steady`. Heat maps are of the set as it is.
+
+    Args:
+        backend: what is shown the views.
+        spec: of its input.
+    """
+
+    def __init__(self, backend: TripleNetwork, spec: Preprocessing) -> None:
+        self._backend = backend
+        self._spec = spec
+        self.name = backend.name
+
+    def logits(self, tensors: Array) -> Array:
+        """See `Backend`."""
+        views = [two_views(images, self._spec) for images in tensors]
+        plain, steadied = (self._backend.logits(np.stack(each)) for each in zip(*views, strict=True))
+        return np.asarray((plain + steadied) / 2, dtype=np.float32)
+
+    def encode(self, images: Array) -> Array:
+        """Features of both views of one set, side by side, ``(n, 2 · F)``."""
+        return np.concatenate([self._backend.encode(view) for view in two_views(images, self._spec)], axis=1)
+
+    def score(self, features: Array, triples: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> Scores:
+        """See `TripleBackend`."""
+        views = np.split(features, 2, axis=1)
+        plain, steadied = (self._backend.score(np.ascontiguousarray(view), triples, pairs) for view in views)
+        t_adj, t_all, p = (
+            np.asarray((one + other) / 2, dtype=np.float32) for one, other in zip(plain, steadied, strict=True)
+        )
+        return t_adj, t_all, p
+
+    def activations(self, tensors: Array) -> dict[str, Array]:
+        """See `Backend`."""
+        return self._backend.activations(tensors)
+
+    def decision(self, tensors: Array, winner: Sequence[int], other: Sequence[int]) -> Array:
+        """See `Backend`."""
+        return self._backend.decision(tensors, winner, other)
