@@ -311,6 +311,43 @@ def albums_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def known_table(rows: Sequence[dict[str, Any]]) -> str:
+    """What capture times add: a line for each case and model."""
+    if not rows:
+        return "Not measured yet."
+    heads = ["data", "case", "sets", "model", "by time alone", "by pictures alone", "both", "tau of both", "confidence"]
+    lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
+    for row in rows:
+        figures = [row[f"{name}_exact"] for name in ("times", "pictures", "both")]
+        exact = ["–" if figure is None else f"{figure:.1f}" for figure in figures]
+        sure = "–" if row["model"] == "path" else f"{row['confidence']:.1f}"
+        cells = [row["dataset"], row["case"], row["sets"], row["model"], *exact, f"{row['both_tau']:.3f}", sure]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def clocks_table(rows: Sequence[dict[str, Any]]) -> str:
+    """How well the offset between two clocks is found."""
+    lines = ["| data | model | sets | found | median error | within the limits |", "|" + " --- |" * 6]
+    for row in rows:
+        if row["offset_error"] is not None:
+            cells = [row["dataset"], row["model"], row["sets"], row["offsets"], f"{row['offset_error']:.1f} s"]
+            cells.append(f"{row['offset_inside']:.1f} %")
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
+def apart_table(rows: Sequence[dict[str, Any]]) -> str:
+    """How often a set is taken for what it is."""
+    cases = {"no times": "one scene", "a stray": "a stray is set apart", "two scenes": "two scenes are told"}
+    found = {(row["dataset"], row["case"]): row for row in rows}
+    lines = [f"| data | sets | {' | '.join(cases.values())} |", "|" + " --- |" * (2 + len(cases))]
+    for dataset in dict.fromkeys(row["dataset"] for row in rows):
+        shares = [f"{found[dataset, case]['scene']:.1f} %" for case in cases]
+        lines.append(f"| {dataset} | {found[dataset, 'no times']['sets']} | {' | '.join(shares)} |")
+    return "\n".join(lines)
+
+
 def places_text(fit: dict[str, Any]) -> str:
     """How far the places of a model can be believed."""
     sizes, spacings = fit["sizes"], fit["spacings"]

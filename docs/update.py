@@ -22,8 +22,10 @@ from tables import (
     ablation_table,
     accuracy_table,
     albums_table,
+    apart_table,
     buckets_table,
     calibration_table,
+    clocks_table,
     conditions_table,
     counts_table,
     crash_table,
@@ -34,6 +36,7 @@ from tables import (
     groups_table,
     heatmap_table,
     int8_table,
+    known_table,
     libraries_table,
     many_photos_table,
     paper_table,
@@ -137,6 +140,10 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     albums, measured = ROOT / "docs" / "albums.md", read_results(RESULTS / "albums.json")
     for place, starts in (("davis", "davis-"), ("clips", "held-out clips"), ("photos", "photos")):
         yield albums, place, albums_table([row for row in measured if row.dataset.startswith(starts)])
+    known = json.loads(read(RESULTS / "known.json"))["rows"]
+    yield albums, "known", known_table(known)
+    yield albums, "clocks", clocks_table(known)
+    yield albums, "apart", apart_table([row for row in known if row["model"] != "path"])
     yield albums, "places", places_text(json.loads(read(RESULTS / "places.json")))
     yield albums, "many-photos", many_photos_table(json.loads(read(RESULTS / "many-photos.json"))["rows"])
     written = [json.loads(text) for _, text in cards()]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from imgorder.errors import UsageError
@@ -11,6 +13,10 @@ from imgorder.files import same_file
 from imgorder.names import show
 
 METADATA = ("auto", "ignore", "only")
+EARLIEST = Path("exif")
+"""Instead of a first photo: the one with the earliest time."""
+
+_OFFSET = re.compile(r"([+-])(\d{1,6}):([0-5]\d):([0-5]\d(?:\.\d{1,6})?)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -31,16 +37,18 @@ class Known:
     """What a person says of the order.
 
     Attributes:
-        first: photos that are the first of their sets.
+        first: photos that are the first of their sets; or `EARLIEST`.
         reverse: every set runs in the direction opposite to the usual one.
         last: photos that are the last of their sets.
         metadata: ``"auto"``: what is known beside the pictures, such as capture times, decides where it can, and the
             pictures all else; ``"ignore"``: the pictures alone; ``"only"``: the pictures decide nothing.
         trust_mtime: whether a file's time of change counts as capture time where a photo has no other.
         kept: photos that keep their order among themselves.
+        keep_strays: whether photos that look like another scene are sorted with the others.
+        offsets: what has to be added to the times of a camera, as ``"Pixel 7=+00:03:12"``.
 
     Raises:
-        UsageError: if the direction is fixed twice, or for another ``metadata``.
+        UsageError: if the direction is fixed twice, for another ``metadata``, or an offset that is not understood.
     """
 
     first: tuple[Path, ...] = ()
@@ -49,6 +57,8 @@ class Known:
     metadata: str = "auto"
     trust_mtime: bool = False
     kept: tuple[Kept, ...] = ()
+    keep_strays: bool = False
+    offsets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.first or self.last) and self.reverse:
@@ -56,6 +66,30 @@ class Known:
             raise UsageError(f"{option} and --reverse both fix the direction; give one of them")
         if self.metadata not in METADATA:
             raise UsageError(f"--metadata is {', '.join(METADATA[:-1])} or {METADATA[-1]}; not {self.metadata!r}")
+        if self.metadata == "ignore" and (self.offsets or self.earliest_first):
+            option = "--offset" if self.offsets else f"--first {EARLIEST}"
+            raise UsageError(f"{option} needs the capture times that --metadata ignore leaves out; leave one out")
+        _ = self.shifts
+
+    @property
+    def earliest_first(self) -> bool:
+        """Whether the photo with the earliest time is the first of its set."""
+        return EARLIEST in self.first
+
+    @property
+    def shifts(self) -> dict[str, timedelta]:
+        """What has to be added to the times of each camera that `offsets` names; raises UsageError."""
+        found: dict[str, timedelta] = {}
+        for text in self.offsets:
+            camera, _, said = text.rpartition("=")
+            match = _OFFSET.fullmatch(said.strip())
+            if not (camera.strip() and match):
+                raise UsageError(f"--offset takes a camera and hours, as 'Pixel 7=+00:03:12'; not {show(text)!r}")
+            sign, hours, minutes, seconds = match.groups()
+            shift = timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)) * int(f"{sign}1")
+            if found.setdefault(camera.strip(), shift) != shift:
+                raise UsageError(f"--offset: {show(camera.strip())} has two; give one of them")
+        return found
 
     def direction(self, start: int | None, end: int | None = None) -> str:
         """``"given"`` or ``"unknown"``, for a set with this first and this last photo."""
@@ -65,7 +99,8 @@ class Known:
         self, sets: Sequence[Sequence[Path]], otherwise: str = "not one of the photos to sort"
     ) -> list[int | None]:
         """For each set, the index of the photo that is known to be first, or None; see `ends`."""
-        return _find_each(self.first, "--first", sets, otherwise)
+        named = [photo for photo in self.first if photo != EARLIEST]
+        return _find_each(named, "--first", sets, otherwise)
 
     def ends(
         self, sets: Sequence[Sequence[Path]], otherwise: str = "not one of the photos to sort"

@@ -34,6 +34,7 @@ _Names = Annotated[
     tuple[str, ...],
     Check(lambda names: 0 < len(names) == len(set(names)) and all(map(is_inside, names)), "a list of file names"),
 ]
+_Strays = Annotated[tuple[str, ...], Check(lambda names: all(map(is_inside, names)), "a list of file names")]
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,13 @@ class _WrittenSet:
     direction: str
     model: str
     backend: str
+    apart: _Strays = ()
 
     def as_sorted(self) -> SortedSet:
         photos = PhotoSet(self.folder, tuple(self.folder / name for name in self.order))
         order = tuple(range(len(self.order)))
-        return SortedSet(photos, order, self.confidence, self.direction, self.model, self.backend)
+        apart = tuple(self.folder / name for name in self.apart)
+        return SortedSet(photos, order, self.confidence, self.direction, self.model, self.backend, apart=apart)
 
 
 @dataclass(frozen=True)
@@ -385,7 +388,7 @@ def _match_sets(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]
 def _find_in_folder(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet | None:
     """The given set in the folder that the file names; of several there, the one with the same names."""
     there = [photos for photos in found if same_file(photos.folder, each.photos.folder)]
-    return max(there, key=lambda photos: _list_names(photos) == _list_names(each.photos), default=None)
+    return max(there, key=lambda photos: _has_names_of(photos, each), default=None)
 
 
 def _find_moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> PhotoSet:
@@ -400,7 +403,7 @@ def _find_moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> Photo
             f"{show(found[0].folder)}: not the photos of {show(file)}, which are in {show(each.photos.folder)}; "
             "give those, or sort again"
         )
-    alike = [photos for photos in found if len(found) == 1 or _list_names(photos) == _list_names(each.photos)]
+    alike = [photos for photos in found if len(found) == 1 or _has_names_of(photos, each)]
     if len(alike) != 1:
         raise ImgorderError(
             f"{show(each.photos.folder)}: of {show(file)}, is not there, and names do not tell which of the given sets "
@@ -410,6 +413,8 @@ def _find_moved(file: Path, each: SortedSet, found: Sequence[PhotoSet]) -> Photo
 
 
 def _take_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
+    apart = _names_apart(each)
+    photos = replace(photos, files=tuple(path for path in photos.files if photos.name(path) not in apart))
     by_name = {photos.name(path): index for index, path in enumerate(photos.files)}
     names = each.names(each.order)
     for name in sorted({*names} ^ {*by_name}):
@@ -418,5 +423,11 @@ def _take_photos(file: Path, each: SortedSet, photos: PhotoSet) -> SortedSet:
     return replace(each, photos=photos, order=tuple(by_name[name] for name in names))
 
 
-def _list_names(photos: PhotoSet) -> set[str]:
-    return {photos.name(path) for path in photos.files}
+def _has_names_of(photos: PhotoSet, each: SortedSet) -> bool:
+    """Whether a set has the photos of a file's set; those that were set apart may be there or not."""
+    names = {photos.name(path) for path in photos.files}
+    return names - _names_apart(each) == {each.photos.name(path) for path in each.photos.files}
+
+
+def _names_apart(each: SortedSet) -> set[str]:
+    return {each.photos.name(path) for path in each.apart}

@@ -109,10 +109,7 @@ class Ordering:
         Returns:
             The probabilities of the other classes are 0; those of the allowed ones are scaled to a sum of one.
         """
-        kept = np.where(allowed, self.probabilities, 0.0)
-        total = kept.sum()
-        probabilities = kept / total if total > 0 else allowed / allowed.sum()
-        return _from_probabilities(probabilities, self.ranks, self.before, self.backwards)
+        return _from_probabilities(restrict(self.probabilities, allowed), self.ranks, self.before, self.backwards)
 
     def constrained(self, before: Collection[tuple[int, int]]) -> Ordering:
         """The same set, of `MAX_EXACT` images at most, when each of these pairs is known to be in this order.
@@ -129,7 +126,7 @@ class Ordering:
         if not self.classes:
             raise ValueError(f"{len(self.order)} images: what is known has to be given to the search")
         known = self.before | frozenset(before)
-        allowed = np.logical_or(*_fits(len(self.ranks), known))
+        allowed = fitting_classes(len(self.ranks), known)
         if not allowed.any():
             raise ValueError("no order fits what is known")
         return replace(self, before=known, backwards=False).restricted(allowed)
@@ -144,6 +141,44 @@ class Ordering:
         if image not in range(len(self.ranks)):
             raise IndexError(f"no image {image} in a set of {len(self.ranks)}; they are counted from 0")
         return self.constrained(first_of(len(self.ranks), image))
+
+    def merged(self, alike: Sequence[Collection[int]]) -> Ordering:
+        """The same set when it does not matter in which order images of one group come, since they look the same.
+
+        The confidence is then that of all orders that differ in nothing else; of more than `MAX_EXACT` images it stays.
+        """
+        if not alike or not self.classes:
+            return self
+        name = np.arange(len(self.order))
+        for group in alike:
+            name[list(group)] = min(group)
+        listed, own = name[class_table(len(self.order))], name[list(self.order)]
+        same = (listed == own).all(axis=1) | (listed == own[::-1]).all(axis=1)
+        return replace(self, confidence=min(1.0, float(self.probabilities[same].sum())))
+
+    def chances(self) -> npt.NDArray[np.float64]:
+        """How probable it is that image a was taken before image b, ``(n, n)``.
+
+        Where the direction is not known, it is taken to be that of `order`. Of more than `MAX_EXACT` images, `places`
+        tell: two images may have changed their places only if each place between them is wrong.
+        """
+        n = len(self.order)
+        found = np.empty((n, n))
+        if not self.classes:
+            wrong = 1 - np.array(self.places)
+            for first, image in enumerate(self.order):
+                after = list(self.order[first + 1 :])
+                found[image, after] = 1 - np.cumprod(wrong[first:]) / 2
+                found[after, image] = 1 - found[image, after]
+            np.fill_diagonal(found, 0.5)
+            return found
+        place = np.argsort(class_table(n), axis=1)
+        forward = np.asarray(_fits(n, self.before)[0] if self.before else _agree(self.order, place), dtype=np.float64)
+        if self.backwards and self.before:
+            forward = 1 - forward
+        earlier = place[:, :, None] < place[:, None, :]
+        kept, turned = self.probabilities * forward, self.probabilities * (1 - forward)
+        return np.asarray(np.tensordot(kept, earlier, 1) + np.tensordot(turned, earlier.transpose(0, 2, 1), 1))
 
     def reversed(self) -> Ordering:
         """The same classes, shown in the opposite direction."""
@@ -219,6 +254,18 @@ def _direct(order: Order, ranks: Order, before: Pairs) -> Order:
     return order if forward else order[::-1]
 
 
+def fitting_classes(n: int, before: Pairs) -> npt.NDArray[np.bool_]:
+    """Which classes of n images have an order that fits what is known, ``(n!/2,)``."""
+    return np.logical_or(*_fits(n, before))
+
+
+def restrict(probabilities: npt.NDArray[np.float64], allowed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Probabilities of classes when only some are possible; they add up to one again."""
+    kept = np.where(allowed, probabilities, 0.0)
+    total = kept.sum()
+    return np.asarray(kept / total if total > 0 else allowed / allowed.sum())
+
+
 def _fits(n: int, before: Pairs) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which representatives of the classes of n fit what is known, ``(n!/2,)``, and which of their reverses do."""
     place = np.argsort(class_table(n), axis=1)
@@ -242,13 +289,21 @@ def place_probabilities(
         before: pairs of images that are known to be in this order.
     """
     n = len(order)
-    place = np.argsort(class_table(n), axis=1)[:, list(order)]  # of the order's i-th image in each class
-    if before:
-        forward = np.asarray(_fits(n, before)[0], dtype=np.float64)
-    else:
-        pairs = np.array(list(combinations(range(n), 2)))
-        agreement = np.sign(place[:, pairs[:, 1]] - place[:, pairs[:, 0]]).sum(axis=1)
-        forward = (np.sign(agreement) + 1) / 2
+    place = np.argsort(class_table(n), axis=1)
+    forward = np.asarray(_fits(n, before)[0], dtype=np.float64) if before else _agree(order, place)
+    place = place[:, list(order)]  # of the order's i-th image in each class
     step = place[:, 1:] - place[:, :-1]
     right = (step == 1) * forward[:, None] + (step == -1) * (1 - forward[:, None])
     return tuple(np.minimum(probabilities @ right, 1.0).tolist())
+
+
+def _agree(order: Sequence[int], place: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """For each class, 1 if more pairs of images are in it as in an order, 0 if fewer are, else a half.
+
+    Args:
+        place: of each image in each class, ``(n!/2, n)``.
+    """
+    own = place[:, list(order)]
+    pairs = np.array(list(combinations(range(len(order)), 2)))
+    agreement = np.sign(own[:, pairs[:, 1]] - own[:, pairs[:, 0]]).sum(axis=1)
+    return np.asarray((np.sign(agreement) + 1) / 2, dtype=np.float64)

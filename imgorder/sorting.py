@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
+import numpy as np
+
 from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
+from imgorder.evidence.offsets import Offset, estimate_offsets
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
-from imgorder.known import Known
+from imgorder.known import EARLIEST, Known
 from imgorder.media.facts import read_all_facts
-from imgorder.media.lookalikes import Lookalike, find_lookalikes, word_warnings
+from imgorder.media.lookalikes import Lookalike, find_lookalikes, group_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
 from imgorder.media.preprocess import DEFAULT, preprocess_readable
 from imgorder.media.shots import drop_versions
+from imgorder.media.strays import MIXED, Strays, find_strays
 from imgorder.names import show
 from imgorder.ordering import Ordering, Pairs, first_of
 from imgorder.permutations import SIZES
@@ -48,6 +52,11 @@ class SortedSet:
         reasons: what fixes the place of each photo, in temporal order: such as ``"DateTimeOriginal"``, or
             ``"content"``; empty for an order from a file.
         given: indices of the photos whose order among themselves a person has fixed.
+        scene: what the photos are, as `Strays` has it; None where that was not asked.
+        apart: photos of the set that belong to another scene, and have no place in the order.
+        doubt: why the order is no more than a guess, though the model may be sure: the photos are not of one scene.
+            The confidence is 0 then. Empty if there is no such reason.
+        clocks: how far the clocks of several cameras are apart.
     """
 
     photos: PhotoSet
@@ -60,6 +69,15 @@ class SortedSet:
     ordering: Ordering | None = None
     reasons: tuple[str, ...] = ()
     given: tuple[int, ...] = ()
+    scene: str | None = None
+    apart: tuple[Path, ...] = ()
+    doubt: str = ""
+    clocks: tuple[Offset, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """How sure the order is, for people; empty for an order from a file."""
+        return f"a guess: {self.doubt}" if self.doubt else self.ordering.words if self.ordering else ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -135,51 +153,83 @@ def sort_sets(
     known: Known = Known(),
     warn: Warn = lambda message: None,
     apart: Apart = refuse,
+    *,
+    all_cameras: bool = True,
 ) -> Iterator[Sorting]:
     """As `sort_photos`, for sets that are found already, one after the other.
 
     Before the first set, everything is checked that can be checked without decoding a photo.
+
+    Args:
+        all_cameras: whether these are all sets, so that each camera of an offset has to be in one of them.
     """
     from imgorder.inference.cards import known_card, preprocessing_of
 
-    given = sets
-    sets = [_leave_originals(photos, warn) for photos in given]
-    found = {id(left): photos for left, photos in zip(sets, given, strict=True)}
-    sets = [photos for photos in sets if _passes(apart, _check_size, photos)]
-    files = [photos.files for photos in sets]
-    starts, ends = known.starts(files), known.ends(files)
-    told = [_weigh(*each, known) for each in zip(sets, starts, ends, strict=True)]
-    if not sets:
+    left = [_leave_originals(photos, warn) for photos in sets]
+    kept = [pair for pair in zip(sets, left, strict=True) if _passes(apart, _check_size, pair[1])]
+    files = [photos.files for _, photos in kept]
+    ends = zip(known.starts(files), known.ends(files), strict=True)
+    entries = [
+        _Entry(found, photos, *each, _weigh(photos, *each, known))
+        for (found, photos), each in zip(kept, ends, strict=True)
+    ]
+    if not entries:
         return
+    if all_cameras:
+        _refuse_unknown_cameras(entries, known)
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
         likely = preprocessing_of(card) if card else DEFAULT  # as the file will say, unless it is foreign
-        ahead = pool.submit(preprocess_readable, sets[0].files, likely, options.threads)
+        ahead = pool.submit(preprocess_readable, entries[0].photos.files, likely, options.threads)
         model = options.load(card)
-        listed = [
-            each
-            for each in zip(sets, starts, ends, told, strict=True)
-            if _passes(apart, model.check_size, len(each[0].files), each[0].folder)
-        ]
+        listed = [each for each in entries if _passes(apart, model.check_size, each.size, each.photos.folder)]
         spec = model.preprocessing
-        if listed and (spec != likely or listed[0][0] is not sets[0]):
-            ahead = pool.submit(preprocess_readable, listed[0][0].files, spec, options.threads)
-        for (photos, start, end, own), after in zip(listed, (*listed[1:], None), strict=True):
+        if listed and (spec != likely or listed[0] is not entries[0]):
+            ahead = pool.submit(preprocess_readable, listed[0].photos.files, spec, options.threads)
+        for entry, after in zip(listed, (*listed[1:], None), strict=True):
             tensors, bad = ahead.result()
             if after is not None:
-                ahead = pool.submit(preprocess_readable, after[0].files, spec, options.threads)
-            for error in bad.values() if len(bad) < len(photos.files) else [_none_is_readable(bad)]:
+                ahead = pool.submit(preprocess_readable, after.photos.files, spec, options.threads)
+            for error in bad.values() if len(bad) < entry.size else [_none_is_readable(bad)]:
                 apart(error)
-            left = [index for index in range(len(photos.files)) if index not in bad]
-            if bad and (len(left) < 2 or not _passes(apart, model.check_size, len(left), photos.folder)):
+            readable = _leave_out(entry, bad, model, known, apart)
+            if readable is None:
                 continue
-            readable = photos
-            if bad:
-                readable = replace(photos, files=tuple(photos.files[index] for index in left))
-                start, end = (left.index(each) if each in left else None for each in (start, end))
-                own = _weigh(readable, start, end, known)
-            yield replace(_sort_set(readable, tensors, model, own, start, warn), found=found[id(photos)])
+            strays = _find_strays(readable, tensors, model, known, warn)
+            chosen = _leave_out(readable, strays.apart, model, known, apart)
+            if chosen is not None:
+                stay = [index for index in range(readable.size) if index not in strays.apart]
+                files_apart = tuple(readable.photos.files[index] for index in strays.apart)
+                sorting = _sort_set(chosen, tensors[stay], model, strays, warn)
+                yield replace(sorting, result=replace(sorting.result, apart=files_apart))
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A set to sort: as it was given, and what is left of it; the photos that the person calls first and last."""
+
+    found: PhotoSet
+    photos: PhotoSet
+    start: int | None
+    end: int | None
+    told: _Told
+
+    @property
+    def size(self) -> int:
+        return len(self.photos.files)
+
+
+def _leave_out(entry: _Entry, gone: Collection[int], model: OrderingModel, known: Known, apart: Apart) -> _Entry | None:
+    """A set without some of its photos; None if it cannot be sorted then, which has been told."""
+    if not gone:
+        return entry
+    left = [index for index in range(entry.size) if index not in gone]
+    if len(left) < 2 or not _passes(apart, model.check_size, len(left), entry.photos.folder):
+        return None
+    photos = replace(entry.photos, files=tuple(entry.photos.files[index] for index in left))
+    start, end = (left.index(each) if each in left else None for each in (entry.start, entry.end))
+    return _Entry(entry.found, photos, start, end, _weigh(photos, start, end, known))
 
 
 def _none_is_readable(bad: Mapping[int, PhotoError]) -> PhotoError:
@@ -233,8 +283,12 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
         () if start is None else first_of(n, start), () if end is None else {(b, a) for a, b in first_of(n, end)}
     )
     evidence = (
-        None if known.metadata == "ignore" else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime)
+        None
+        if known.metadata == "ignore"
+        else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime, offsets=known.shifts)
     )
+    if known.earliest_first and start is None and evidence:
+        said |= _put_earliest_first(photos, evidence)
     before = said | (evidence.before if evidence else frozenset())
     cure = "the capture times say otherwise; add --metadata ignore, or leave it out"
     if known.reverse and evidence and evidence.directed:
@@ -244,10 +298,14 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
     except ValueError as error:
         if start is not None and start == end:
             raise UsageError(f"{show(photos.files[start])}: cannot be both first and last") from error
+        if start is end is None:
+            raise UsageError(
+                f"--first {EARLIEST}: {show(photos.folder)}: counters say otherwise; leave it out"
+            ) from error
         named = "--last" if start is None else "--first"
         photo = photos.files[end if start is None else start]  # type: ignore[index]
         raise UsageError(f"{named} {show(photo)}: {cure}") from error
-    direction = known.direction(start, end)
+    direction = "given" if known.earliest_first else known.direction(start, end)
     if direction == "unknown" and evidence and evidence.directed:
         direction = "known"
     chains = known.kept_in(photos.files)
@@ -256,6 +314,16 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
     before, loose = _keep(photos, chains, before, known.reverse)
     given = frozenset(image for chain, _ in chains for image in chain)
     return _Told(before, direction, known.reverse, evidence, known.metadata == "only", given, loose)
+
+
+def _put_earliest_first(photos: PhotoSet, evidence: Evidence) -> Pairs:
+    """That the photos with the earliest time come before all others; raises UsageError if that says nothing."""
+    earliest = evidence.earliest
+    others = [image for image in range(len(photos.files)) if image not in earliest]
+    if not (earliest and others):
+        what = "all photos have the same capture time" if earliest else "no photo has a capture time that is trusted"
+        raise UsageError(f"--first {EARLIEST}: {show(photos.folder)}: {what}; give the first photo instead")
+    return frozenset((one, other) for one in earliest for other in others)
 
 
 def _keep(
@@ -291,9 +359,32 @@ def _agree(n: int, pairs: Pairs) -> bool:
     return True
 
 
-def _sort_set(
-    photos: PhotoSet, tensors: Tensor, model: OrderingModel, told: _Told, start: int | None, warn: Warn
-) -> Sorting:
+def _find_strays(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Known, warn: Warn) -> Strays:
+    """The photos to set apart, and whether the others are of one scene; of what is not, a warning tells.
+
+    A photo stays whose place is known among most of those of the scene: nothing has to be guessed for it.
+    """
+    told, n = entry.told, entry.size
+    if known.keep_strays or told.complete or n < SIZES[0]:
+        return Strays((), (tuple(range(n)),), "")
+    strays = find_strays(tensors, model.preprocessing)
+    names = [entry.photos.name(file) for file in entry.photos.files]
+    before = close_pairs(n, told.before)
+    fixed = np.zeros((n, n), dtype=bool) if before is None else before | before.T
+    scene = list(strays.scenes[0])
+    stay = {*told.given, entry.start, entry.end, *np.flatnonzero(2 * fixed[:, scene].sum(axis=1) > len(scene)).tolist()}
+    found = replace(strays, apart=tuple(image for image in strays.apart if image not in stay))
+    where = show(entry.photos.folder)
+    for stray in strays.apart:
+        if stray in stay:
+            warn(f"{where}: {replace(strays, apart=(stray,)).word(names)}; it stays, since its place is known")
+    if (found.apart or found.kind in MIXED) and (said := found.warning(names)):
+        warn(f"{where}: {said}")
+    return found
+
+
+def _sort_set(entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Strays, warn: Warn) -> Sorting:
+    photos, told = entry.photos, entry.told
     lookalikes = find_lookalikes(photos.files, tensors)
     for warning in word_warnings(lookalikes, photos.files):
         warn(warning)
@@ -306,17 +397,24 @@ def _sort_set(
         backward = falls * 4 > len(chain) * (len(chain) - 1)
         before |= frozenset(combinations(chain[::-1] if backward else chain, 2))
     ordering = model.order_tensors([tensors], [before])[0]
+    clocks: tuple[Offset, ...] = ()
+    if told.evidence and not told.complete:
+        ordering, clocks = _heed_clocks(ordering, tensors, model, told.evidence, before)
     if told.reverse:
         ordering = ordering.reversed()
+    ordering = ordering.merged(group_lookalikes(lookalikes))
     if told.complete:
         _require_known(photos, ordering, before)
     reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)
     for image in told.given:
         reasons[image] = "given"
+    doubt = strays.word([photos.name(file) for file in photos.files]) if strays.kind in MIXED else None
+    if doubt and _is_known(ordering.order, before):
+        doubt = None  # nothing was guessed
     result = SortedSet(
         photos,
         ordering.order,
-        round(ordering.confidence, 6),
+        0.0 if doubt else round(ordering.confidence, 6),
         told.direction,
         model.name,
         model.backend,
@@ -324,8 +422,41 @@ def _sort_set(
         ordering,
         tuple(reasons[image] for image in ordering.order),
         tuple(image for image in ordering.order if image in told.given),
+        strays.kind or None,
+        doubt=doubt or "",
+        clocks=clocks,
     )
-    return Sorting(result, ordering, model, tensors, start, lookalikes, photos)
+    return Sorting(result, ordering, model, tensors, entry.start, lookalikes, entry.found)
+
+
+def _heed_clocks(
+    ordering: Ordering, tensors: Tensor, model: OrderingModel, evidence: Evidence, before: Pairs
+) -> tuple[Ordering, tuple[Offset, ...]]:
+    """An order that fits the clocks of several cameras as well, and how far these are apart."""
+    chances = ordering.chances() if before else np.full((len(tensors),) * 2, 0.5)
+    guidance = estimate_offsets(evidence.cameras, evidence.times, chances, evidence.shifts)
+    wanted = before | guidance.pairs
+    if wanted > before and _agree(len(tensors), wanted):
+        place = {image: index for index, image in enumerate(ordering.order)}
+        if ordering.classes:
+            ordering = ordering.constrained(wanted)
+        elif any(place[a] > place[b] for a, b in wanted):
+            ordering = model.order_tensors([tensors], [wanted])[0]
+    return ordering, guidance.offsets
+
+
+def _refuse_unknown_cameras(entries: Sequence[_Entry], known: Known) -> None:
+    """Raise UsageError if an offset is given for a camera that is in no set."""
+    weighed = [entry.told.evidence for entry in entries if entry.told.evidence]
+    for text in known.shifts:
+        if not any(text in evidence.named for evidence in weighed):
+            names = dict.fromkeys(camera.name for evidence in weighed for camera in evidence.cameras)
+            raise UsageError(f"--offset {show(text)}: no photo is of that camera; there are {', '.join(names)}")
+
+
+def _is_known(order: Sequence[int], before: Pairs) -> bool:
+    """Whether nothing of an order comes from the pictures."""
+    return all(pair in before for pair in pairwise(order))
 
 
 def _require_known(photos: PhotoSet, ordering: Ordering, before: Pairs) -> None:

@@ -37,10 +37,16 @@ def moments() -> list[Image.Image]:
     return images
 
 
-def lay_out(folder: Path, moments: Sequence[Image.Image], names: Sequence[str], times: Sequence[str | None]) -> None:
+def lay_out(
+    folder: Path,
+    moments: Sequence[Image.Image],
+    names: Sequence[str],
+    times: Sequence[str | None],
+    models: Sequence[str] = (),
+) -> None:
     """Write photos; a time is ``"12:00:03"``, or ``"12:00:03.25"`` with a part of a second, or None."""
     folder.mkdir(exist_ok=True)
-    for image, name, time in zip(moments, names, times, strict=True):
+    for image, name, time, model in zip(moments, names, times, models or ["Camera"] * len(names), strict=True):
         exif = Image.Exif()
         if time:
             second, _, part = time.partition(".")
@@ -48,7 +54,7 @@ def lay_out(folder: Path, moments: Sequence[Image.Image], names: Sequence[str], 
             fields[TAKEN] = f"2024:05:01 {second}"
             if part:
                 fields[SUBSECONDS] = part
-            exif[MAKE], exif[MODEL] = "Maker", "Camera"
+            exif[MAKE], exif[MODEL] = "Maker", model
         image.save(folder / name, quality=92, exif=exif)
 
 
@@ -126,6 +132,84 @@ def test_only_what_is_known_wants_all_to_be_known(tmp_path: Path, moments: list[
     assert result.exit_code == 2
     assert "nothing but the pictures says which of" in result.stderr
     assert run("sort", tmp_path / "photos", "--metadata", "perhaps").exit_code == 2
+
+
+def test_two_phones_at_one_event(tmp_path: Path, moments: list[Image.Image]) -> None:
+    """One clock is behind by three minutes: the pictures tell how far, and a person can say it."""
+    names = MIXED[:8]
+    second = [place % 3 == 1 for place in range(8)]
+    times = [f"12:{20 - 3 * behind + place // 6:02}:{10 * (place % 6):02}" for place, behind in enumerate(second)]
+    models = ["Pixel 7" if behind else "Galaxy" for behind in second]
+    lay_out(tmp_path / "photos", moments[:8], names, times, models)
+    found = sort(tmp_path / "photos")
+    assert (found["order"], found["direction"], set(found["reasons"])) == (names, "known", {"DateTimeOriginal"})
+    (clock,) = found["clocks"]
+    assert (clock["camera"], clock["reference"], clock["photos"]) == ("Maker Pixel 7", "Maker Galaxy", 3)
+    assert (clock["from"] <= 180 <= clock["to"], abs(clock["offset"] - 180) <= 10, clock["given"]) == (
+        True,
+        True,
+        False,
+    )
+    shown = run("sort", tmp_path / "photos").stdout
+    assert "By the pictures the clocks of Maker Pixel 7 and Maker Galaxy fit with +00:0" in shown
+    fixed = ("--offset", "Pixel 7=+00:03:00")
+    shown = run("sort", tmp_path / "photos", *fixed).stdout
+    assert "+00:03:00 is added to the times of Maker Pixel 7, as given." in shown
+    assert sort(tmp_path / "photos", *fixed, "--metadata", "only")["order"] == names
+    assert run("sort", tmp_path / "photos", "--metadata", "only").exit_code == 2
+    wrong = sort(tmp_path / "photos", "--offset", "Pixel 7=+00:00:00")["order"]
+    assert wrong[:3] == names[1::3]  # what the person says counts more than the pictures
+    assert run("report", tmp_path / "photos", "--out", tmp_path / "page.html").exit_code == 0
+    assert "the clocks of Maker Pixel 7 and Maker Galaxy fit" in (tmp_path / "page.html").read_text("utf-8")
+    assert run("rename", tmp_path / "photos", "--apply").exit_code == 0
+    assert [file.name[4:] for file in sorted((tmp_path / "photos").glob("*.jpg"))] == names
+
+
+def test_a_scanned_film_roll(tmp_path: Path, moments: list[Image.Image]) -> None:
+    """No scan has a time, the names tell how they were fed, and a person knows the first photo and the day."""
+    fed = [2, 0, 4, 1, 3]
+    names = [f"scan{number:04}.jpg" for number in range(5)]
+    lay_out(tmp_path / "roll", [moments[place] for place in fed], names, [None] * 5)
+    true = [names[fed.index(place)] for place in range(5)]
+    found = sort(tmp_path / "roll")
+    assert (found["direction"], found["order"] in (true, true[::-1])) == ("unknown", True)
+    (tmp_path / "order.json").write_text(run("sort", tmp_path / "roll", "--json", "--first", true[0]).stdout)
+    times = ("--start", "1987-07-04 15:00:00", "--step", "1m")
+    assert run("stamp", "--order", tmp_path / "order.json", *times, "--apply").exit_code == 0
+    stamped = sort(tmp_path / "roll", "--metadata", "only")  # from now on the order is known
+    assert (stamped["order"], stamped["direction"]) == (true, "known")
+    assert run("rename", tmp_path / "roll", "--template", "1987-{index:02d}{ext}", "--apply").exit_code == 0
+    assert sort(tmp_path / "roll")["order"] == [f"1987-{number:02}.jpg" for number in range(1, 6)]
+    assert run("undo", tmp_path / "roll").exit_code == 0
+    assert run("undo", tmp_path / "roll").exit_code == 0
+    assert sort(tmp_path / "roll")["direction"] == "unknown"
+
+
+def test_the_earliest_time_is_the_first(tmp_path: Path, moments: list[Image.Image]) -> None:
+    """One photo with a time alone says nothing, unless the person takes it for the first."""
+    names = MIXED[:5]
+    lay_out(tmp_path / "photos", moments[:5], names, ["12:00:00", *[None] * 4])
+    assert sort(tmp_path / "photos")["direction"] == "unknown"
+    found = sort(tmp_path / "photos", "--first", "exif")
+    assert (found["order"], found["direction"]) == (names, "given")
+    lay_out(tmp_path / "burst", moments[:5], names, ["12:00:00", "12:00:00", *[None] * 3])
+    assert sort(tmp_path / "burst", "--first", "exif")["order"] == names
+    lay_out(tmp_path / "none", moments[:5], names, [None] * 5)
+    lay_out(tmp_path / "same", moments[:5], names, ["12:00:00"] * 5)
+    for folder, reason in (
+        ("none", "no photo has a capture time that is trusted"),
+        ("same", "all photos have the same"),
+    ):
+        result = run("sort", tmp_path / folder, "--first", "exif")
+        assert (result.exit_code, reason in result.stderr) == (2, True)
+    (tmp_path / "order.txt").write_text("\n".join(names))
+    for options in (("--first", "exif"), ("--offset", "Camera=+00:00:01"), ("--keep-strays",)):
+        refused = run("rename", tmp_path / "photos", "--order", tmp_path / "order.txt", *options)
+        assert refused.exit_code == 2
+        assert (
+            f"--order FILE takes an order that is there already; leave {' '.join(options).split('Cam')[0].strip()} out"
+            in (refused.stderr)
+        )
 
 
 def test_a_guess_is_not_carried_out_unless_accepted(tmp_path: Path) -> None:

@@ -235,6 +235,48 @@ def test_windows_correct_what_a_path_has_wrong() -> None:
     assert [place for place, chance in enumerate(places) if chance < 0.5] == [2, 3, 4]
 
 
+def test_a_place_of_many_that_is_known_is_sure() -> None:
+    n = 20
+
+    def ask(windows: Sequence[Sequence[int]]) -> Any:
+        return np.full((len(windows), class_count(6)), 1 / class_count(6))
+
+    assert max(window_places(range(n), 6, ask)) < 0.5
+    chain = close_pairs(n, list(pairwise(range(n))))
+    assert window_places(range(n), 6, ask, chain) == pytest.approx([1] * (n - 1))
+    some = window_places(range(n), 6, ask, close_pairs(n, list(pairwise(range(8)))))
+    assert some[:5] == pytest.approx([1] * 5)
+    assert max(some[12:]) < 0.5
+    found = model_of(Line(noise=9.0)).order_tensors([images_at(np.linspace(0, 1, n))], [list(pairwise(range(n)))])[0]
+    assert found.order == tuple(range(n))
+    assert found.words == "sure"
+
+
+@given(st.integers(3, 6), st.integers(0, 10**6), st.data())
+@settings(max_examples=30, deadline=None)
+def test_chances_of_two_images_are_sums_over_the_orders(n: int, seed: int, data: st.DataObject) -> None:
+    row = np.random.default_rng(seed).dirichlet(np.full(class_count(n), 0.3))
+    known = data.draw(known_pairs(shuffled(n, seed)))
+    found = from_probabilities(row, tuple(range(n))).constrained(known)
+    expected = np.zeros((n, n))
+    for order, chance in zip(permutation_classes(n), found.probabilities, strict=True):
+        for way in (order, order[::-1]):
+            fit = all(way.index(a) < way.index(b) for a, b in known)
+            for a, b in combinations(way, 2):
+                expected[a, b] += chance * fit
+    if known:
+        assert found.chances() == pytest.approx(expected)
+    np.fill_diagonal(chances := found.chances().copy(), 0)
+    assert chances + chances.T == pytest.approx(1 - np.eye(n))
+
+
+def test_chances_of_many_images_are_those_of_their_places() -> None:
+    found = from_search(range(10), [0.8] * 9, tuple(range(10)), search="path").chances()
+    assert found[0, 1] == pytest.approx(0.9)
+    assert found[1, 0] == pytest.approx(0.1)
+    assert found[0, 3] == pytest.approx(1 - 0.2**3 / 2)
+
+
 def probabilities(orders: dict[tuple[int, ...], float]) -> Ordering:
     n = len(next(iter(orders)))
     row = np.full(class_count(n), (1 - sum(orders.values())) / class_count(n))
@@ -250,6 +292,15 @@ def test_a_place_is_as_probable_as_the_orders_that_have_it_so() -> None:
     found = probabilities({(0, 1, 2, 3): 0.6, (0, 2, 1, 3): 0.4})
     assert found.places == pytest.approx((0.6, 0.6, 0.6))
     assert found.reversed().places == found.places[::-1]
+
+
+def test_photos_that_look_the_same_may_change_places() -> None:
+    found = probabilities({(0, 1, 2, 3): 0.55, (0, 2, 1, 3): 0.45})
+    assert found.merged([{1, 2}]).confidence == pytest.approx(1)
+    assert found.merged([{1, 2}]).words == "sure"
+    assert found.merged([{0, 1}]).confidence == pytest.approx(0.55)
+    assert found.merged([]) is found
+    assert found.merged([{0, 1, 2, 3}]).confidence == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,8 @@ def test_an_edit_is_not_sorted_but_renamed_and_comes_back(tmp_path: Path) -> Non
     assert shown.exit_code == 0
     assert "another version of IMG_0003.JPG" in shown.stderr
     assert "IMG_E0003.JPG" not in shown.stdout
-    done("rename", "--model", "path", "--first", folder / "IMG_0001.JPG", folder, "--plan", plan)
+    first = ("--first", folder / "IMG_0001.JPG")
+    done("rename", "--model", "path", *first, "--keep-strays", folder, "--plan", plan)
     done("rename", folder, "--plan", plan, "--apply")
     renamed = sorted(each.name for each in folder.iterdir() if not each.name.startswith("."))
     assert renamed == [
@@ -118,3 +119,28 @@ def test_an_edit_is_not_sorted_but_renamed_and_comes_back(tmp_path: Path) -> Non
     ]
     done("undo", folder)
     assert sorted(each.name for each in folder.iterdir() if not each.name.startswith(".")) == before
+
+
+def test_two_edits_of_one_photo_keep_apart(tmp_path: Path) -> None:
+    from tests.renaming import done, snapshot
+
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, shade in {
+        "IMG_0001.JPG": (20, 20, 90),
+        "IMG_E0001.JPG": (200, 20, 90),
+        "IMG_0001-edited.JPG": (20, 200, 90),
+        "IMG_0002.JPG": (30, 30, 90),
+        "IMG_0003.JPG": (40, 40, 90),
+    }.items():
+        Image.new("RGB", (64, 48), shade).save(folder / name)
+    before = {name: data for name, (data, _) in snapshot(folder).items()}
+    done("rename", "--model", "path", "--first", folder / "IMG_0001.JPG", folder, "--apply", "--min-confidence", "0")
+    after = {name: data for name, (data, _) in snapshot(folder).items() if not name.startswith(".")}
+    assert after["001_IMG_0001-edited.JPG"] == before["IMG_0001-edited.JPG"]
+    assert after["001_IMG_0001_edited.JPG"] == before["IMG_E0001.JPG"]
+    assert len(after) == len(before)
+    left, originals = drop_versions(sorted(folder.glob("*.JPG")))
+    assert (len(left), len(originals)) == (3, 2)  # they are versions as before
+    done("undo", folder)
+    assert {name: data for name, (data, _) in snapshot(folder).items() if not name.startswith(".")} == before

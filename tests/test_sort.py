@@ -56,7 +56,17 @@ def test_the_example_is_ordered_right_and_left_alone() -> None:
 def test_json_has_the_documented_shape(photos: Path) -> None:
     result = sort_json(photos, "--classes", "all")
     of_all = {"folder", "order", "confidence", "direction", "model", "backend", "votes", "classes"}
-    assert set(result) == of_all | {"words", "places", "reasons", "given", "search", "proven"}
+    assert set(result) == of_all | {
+        "words",
+        "places",
+        "reasons",
+        "given",
+        "scene",
+        "apart",
+        "clocks",
+        "search",
+        "proven",
+    }
     assert result["votes"] == 1
     assert result["folder"] == str(photos)
     assert result["direction"] == "unknown"

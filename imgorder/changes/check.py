@@ -175,7 +175,7 @@ def _find_changes(planned: PlannedSet, plan: Plan, look: Look) -> Iterator[str]:
     known = {file.old for file in planned.files}
     problems: list[str] = []
     try:
-        more = look(planned.folder).photos - known if planned.whole_folder else ()
+        more = look(planned.folder).photos - known - {*planned.apart} if planned.whole_folder else ()
         belonging = find_belonging(planned.folder, photos, look, problems) if plan.companions else {}
     except PhotoError:  # a folder that is gone: the problems of its files say so
         return

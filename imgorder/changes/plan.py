@@ -46,9 +46,11 @@ class PlannedSet:
 
     Attributes:
         folder: an absolute path.
-        whole_folder: whether the set was all photos of the folder, so that one more makes the plan stale.
+        whole_folder: whether the set was all photos of the folder, with those apart, so that one more makes the plan
+            stale.
         confidence, direction, model, backend: of the order.
         files: photos and companions.
+        apart: photos that belong to another scene, and stay as they are.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class PlannedSet:
     model: str
     backend: str
     files: tuple[PlannedFile, ...]
+    apart: tuple[PathText, ...] = ()
 
     @property
     def photos(self) -> tuple[PlannedFile, ...]:
@@ -90,6 +93,9 @@ class Plan:
     def record(self) -> dict[str, Any]:
         """The stable JSON of ``docs/json.md``."""
         content = {"version": VERSION, **as_record(self)}
+        for each in content["sets"]:
+            if not each["apart"]:
+                del each["apart"]  # plans of former versions have none, and their digests hold
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
         return {**content, "digest": hashlib.blake2b(canonical, digest_size=16).hexdigest()}
 
@@ -176,6 +182,7 @@ def refuse_others(plan: Plan, file: Path, paths: Sequence[Path]) -> None:
     found = {os.path.realpath(path) for photos in find_sets(paths) for path in photos.files}
     planned = {os.path.realpath(each.folder / photo.old) for each in plan.sets for photo in each.photos}
     along = {os.path.realpath(each.folder / file.old) for each in plan.sets for file in each.files}
+    along |= {os.path.realpath(each.folder / name) for each in plan.sets for name in each.apart}
     for path in sorted((found - along) | (planned - found)):
         where = "not in the plan" if path in found else "not given, but in the plan"
         raise ImgorderError(f"{show(path)}: {where} {show(file)}; make a new plan, or give no photos with --plan")
@@ -186,6 +193,7 @@ def _plan_set(
 ) -> PlannedSet:
     folder = ordered.photos.folder
     names = [ordered.photos.name(file) for file in ordered.files]
+    apart = tuple(ordered.photos.name(file) for file in ordered.apart)
     belonging = find_belonging(folder, names, look, problems) if companions else {}
     files = []
     for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
@@ -216,7 +224,7 @@ def _plan_set(
             files.append(_plan_file(folder, old, called, name, copied))
     try:
         along = {file.old for file in files if file.companion_of is not None}
-        whole_folder = look(folder).photos - along == set(names)
+        whole_folder = look(folder).photos - along - set(apart) == set(names)
     except PhotoError:  # it cannot be read, but photos that were named one by one can be
         whole_folder = False
     return PlannedSet(
@@ -227,6 +235,7 @@ def _plan_set(
         ordered.model,
         ordered.backend,
         tuple(files),
+        apart,
     )
 
 

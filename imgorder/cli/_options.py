@@ -120,7 +120,7 @@ First = Annotated[
         "--first",
         metavar="FILE",
         parser=named_path,
-        help="The photo taken first; give one for each set.",
+        help="The photo taken first, for each set; or exif: that with the earliest capture time.",
         show_default=False,
     ),
 ]
@@ -141,6 +141,19 @@ Metadata = Annotated[
 ]
 TrustMtime = Annotated[
     bool, in_panel(_ORDER, "--trust-mtime", help="Take a file's time of change where a photo has no capture time.")
+]
+Offsets = Annotated[
+    list[str],
+    in_panel(
+        _ORDER,
+        "--offset",
+        metavar="CAMERA=TIME",
+        help="Add to the times of a camera: 'Pixel 7=+00:03:12'; may be given again.",
+        show_default=False,
+    ),
+]
+KeepStrays = Annotated[
+    bool, in_panel(_ORDER, "--keep-strays", help="Sort photos that look like another scene with the others.")
 ]
 EitherDirection = Annotated[
     bool, in_panel(_ORDER, "--either-direction", help="Apply also where it is not known which end is the first.")
@@ -248,7 +261,15 @@ _GROUPS: dict[str, tuple[type, dict[str, Any]]] = {
     "options": (ModelOptions, {"model": Model, "backend": Backend, "threads": Threads, "votes": Votes}),
     "known": (
         Known,
-        {"first": First, "last": Last, "reverse": Reverse, "metadata": Metadata, "trust_mtime": TrustMtime},
+        {
+            "first": First,
+            "last": Last,
+            "reverse": Reverse,
+            "metadata": Metadata,
+            "trust_mtime": TrustMtime,
+            "keep_strays": KeepStrays,
+            "offsets": Offsets,
+        },
     ),
     "output": (
         Output,
@@ -339,6 +360,9 @@ def find_orders(
     else:
         if options != ModelOptions():
             raise UsageError("--order FILE takes an order that is there already; leave the options of a model out")
+        if known.keep_strays or known.offsets or known.earliest_first:
+            option = "--keep-strays" if known.keep_strays else "--offset" if known.offsets else "--first exif"
+            raise UsageError(f"--order FILE takes an order that is there already; leave {option} out")
         if not (paths and file.names):  # what a list names is searched for among the photos
             refuse_stale(file, file.files)
         sets = read_order(file, paths, known, exclude, print_warning, apart)

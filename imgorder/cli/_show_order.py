@@ -109,11 +109,14 @@ def set_as_json(result: SortedSet, limit: int | None) -> dict[str, Any]:
         "backend": result.backend,
         "votes": result.votes,
         "reasons": list(result.reasons),
-        "words": result.ordering.words,
+        "words": result.words,
         "places": [round(place, 6) for place in result.ordering.places],
         "search": result.ordering.search,
         "proven": result.ordering.proven,
         "given": result.names(result.given),
+        "scene": result.scene,
+        "apart": [result.photos.name(file) for file in result.apart],
+        "clocks": [clock.as_record() for clock in result.clocks],
         "classes": [
             {"order": result.names(order), "probability": round(probability, 6)}
             for order, probability in result.ordering.ranking()[:limit]
@@ -154,7 +157,9 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     if result.given:
         console.print(f"{len(result.given)} of these photos keep the order that was given.", soft_wrap=True)
     if len(files) > 2:
-        console.print(f"The order is {result.ordering.words}.", soft_wrap=True)
+        console.print(Text(f"The order is {result.words}."), soft_wrap=True)
+    for clock in result.clocks:
+        console.print(Text(clock.words), soft_wrap=True)
     if large and (limit is None or limit > 2):
         console.print(f"Orders are listed for up to {MAX_EXACT} photos.", soft_wrap=True)
     elif limit is None or limit > 2:

@@ -41,8 +41,7 @@ def print_plan(plan: Plan) -> None:
         photos = len(planned.photos)
         others = len(planned.files) - photos
         more = f" and {others} files that belong to them" if others else ""
-        source = f"{_sure(planned.confidence, photos)}, by {planned.model}"
-        heading = f"{photos} photos{more}; {'in the order given' if planned.model == GIVEN else source}"
+        heading = f"{photos} photos{more}; {_source(planned.confidence, photos, planned.model)}"
         numbers = iter(range(1, photos + 1))
         rows = [
             ("" if file.companion_of is not None else str(next(numbers)), file.old, file.new) for file in planned.files
@@ -53,10 +52,10 @@ def print_plan(plan: Plan) -> None:
     console.print(f"Plan {plan.digest}", soft_wrap=True)
 
 
-def print_stamps(plan: StampPlan, confidence: float, direction: str) -> None:
+def print_stamps(plan: StampPlan, confidence: float, direction: str, model: str) -> None:
     """Old and new capture times, and a note where time zones differ."""
     console = Console(highlight=False)
-    heading = f"{len(plan.stamps)} photos; {_sure(confidence, len(plan.stamps))}"
+    heading = f"{len(plan.stamps)} photos; {_source(confidence, len(plan.stamps), model)}"
     rows = [
         (
             str(place),
@@ -143,6 +142,11 @@ def _confirm(what: str) -> bool:
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
         return False
     return typer.confirm(f"{what}. Carry it out?", err=True)
+
+
+def _source(confidence: float, photos: int, model: str) -> str:
+    """Where an order comes from, for people."""
+    return "in the order given" if model == GIVEN else f"{_sure(confidence, photos)}, by {model}"
 
 
 def _sure(confidence: float, photos: int) -> str:

@@ -45,6 +45,7 @@ def heatmap(
     options: ModelOptions = ModelOptions(),
     exclude: _options.Exclude = None,
     skip_bad: _options.SkipBad = False,
+    keep_strays: _options.KeepStrays = False,
 ) -> None:
     """Show where photos differ, as colours over a copy of each. No photo is changed.
 
@@ -62,4 +63,14 @@ def heatmap(
     wanted = Wanted(look, normalise == "photo", raw, layers, decision, force)
     warn_interrupted(paths)
     apart = _options.warn_of_bad if skip_bad else refuse
-    write_heatmaps(paths, out, wanted, options, lambda path: print(show(path)), exclude or (), print_warning, apart)
+    write_heatmaps(
+        paths,
+        out,
+        wanted,
+        options,
+        lambda path: print(show(path)),
+        exclude or (),
+        print_warning,
+        apart,
+        keep_strays,
+    )

@@ -67,7 +67,7 @@ def stamp(
         for given in ([[each] for each in sets] if library.recursive else [sets])
     ]
     for photos, plan in plans:
-        _show_plan.print_stamps(plan, photos.confidence, photos.direction)
+        _show_plan.print_stamps(plan, photos.confidence, photos.direction, photos.model)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is
     consent = _show_plan.Consent(apply, min_confidence, either_direction)
     refused = [

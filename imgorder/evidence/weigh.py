@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 
 from imgorder.evidence.cameras import APART, TURN, Camera, find_cameras, find_runs
 from imgorder.evidence.facts import ZERO, PhotoFacts, Taken
+from imgorder.evidence.offsets import join_clocks, match_offsets
 from imgorder.evidence.relation import Clocks, Relation, second_of
 from imgorder.names import show
 
@@ -36,7 +37,7 @@ class Evidence:
     Attributes:
         before: all pairs (a, b) of which a was taken before b; transitively closed, so free of circles.
         links: the pairs from which the others follow, with what says so.
-        cameras: each photo is in exactly one. Between two cameras nothing is known.
+        cameras: each photo is in exactly one. Between two cameras nothing is known, but for those with an offset.
         times: the time of each photo that is trusted; None where there is none.
         reasons: for each photo what fixes its place, such as ``"SubSecTime .12"`` or ``"counter"``; empty if nothing
             does.
@@ -44,6 +45,9 @@ class Evidence:
         conflicts: what contradicts each other, one sentence each; both sides are named, and which of them counts.
         counted: photos whose names have counters of one family, in the order of these. No more than a hint: a name is
             easily changed, and a messenger counts as it receives.
+        earliest: photos of the earliest second, and before which none is known to be.
+        shifts: offsets of clocks that a person has given, by the camera's index.
+        named: as what the person wrote them.
     """
 
     before: frozenset[tuple[int, int]]
@@ -54,6 +58,9 @@ class Evidence:
     doubts: tuple[str, ...]
     conflicts: tuple[str, ...]
     counted: tuple[tuple[int, ...], ...]
+    earliest: tuple[int, ...] = ()
+    shifts: Mapping[int, timedelta] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
 
     @property
     def directed(self) -> bool:
@@ -61,20 +68,35 @@ class Evidence:
         return bool(self.before)
 
 
-def weigh_facts(facts: Sequence[PhotoFacts], *, trust_mtime: bool = False, now: datetime | None = None) -> Evidence:
+def weigh_facts(
+    facts: Sequence[PhotoFacts],
+    *,
+    trust_mtime: bool = False,
+    offsets: Mapping[str, timedelta] | None = None,
+    now: datetime | None = None,
+) -> Evidence:
     """What the facts of a set say of its order.
 
     Args:
         facts: of each photo.
         trust_mtime: whether a file's time of change counts as the photo's where it has no other.
+        offsets: what has to be added to the times of cameras, by their names, so that all have one clock.
         now: times after it are not trusted, with a zone; the clock of this machine if None.
+
+    Raises:
+        UsageError: if the name of a camera in ``offsets`` means several.
     """
     judged = [_judge_times(each, trust_mtime, _latest(now)) for each in facts]
     times = [trusted[0] if trusted else None for trusted, _ in judged]
     conflicts = [text for each, (trusted, _) in zip(facts, judged, strict=True) for text in _disagree(each, trusted)]
     cameras = find_cameras(facts, times)
     clocks = [Clocks(camera.photos, times) for camera in cameras]
-    order = Relation(len(facts), clocks)
+    meant = match_offsets(offsets or {}, cameras, facts)
+    shifts = {index: shift for index, (_, shift) in meant.items()}
+    joined, shifted = join_clocks(cameras, times, shifts)
+    common = Clocks([photo for index in joined for photo in cameras[index].photos], shifted)
+    common.padded = all(clocks[index].padded for index in joined)
+    order = Relation(len(facts), [common, *(clock for index, clock in enumerate(clocks) if index not in joined)])
     for burst in _find_bursts(facts):
         against = order.add_chain(burst, FRAME)
         conflicts += _contradict(facts, times, against, "the numbers in the burst", "this burst")
@@ -101,6 +123,9 @@ def weigh_facts(facts: Sequence[PhotoFacts], *, trust_mtime: bool = False, now: 
         doubts=tuple(doubts),
         conflicts=tuple(conflicts),
         counted=tuple(_count(facts)),
+        earliest=tuple(_find_earliest(shifted, order)),
+        shifts=shifts,
+        named=frozenset(text for text, _ in meant.values()),
     )
 
 
@@ -115,6 +140,14 @@ def trusted_times(
 def _latest(now: datetime | None) -> datetime:
     """Times after this are not trusted; in UTC, without a zone."""
     return (now or datetime.now(timezone.utc)).astimezone(timezone.utc).replace(tzinfo=None) + _DAY
+
+
+def _find_earliest(times: Sequence[Taken | None], order: Relation) -> Iterator[int]:
+    starts = Clocks(range(len(times)), times).starts
+    first = min(map(second_of, starts.values()), default=0)
+    for photo, start in starts.items():
+        if second_of(start) == first and not any(order.knows(other, photo) for other in starts):
+            yield photo
 
 
 def _judge_times(facts: PhotoFacts, trust_mtime: bool, latest: datetime) -> tuple[list[Taken], str]:

@@ -32,6 +32,7 @@ from imgorder.media.preprocess import (
     to_pixels,
     upright_rgb,
 )
+from imgorder.media.strays import find_strays
 from imgorder.names import short_names, show
 from imgorder.ordering import Ordering, canonical_ranks
 from imgorder.pictures.canvas import convert_to_srgb
@@ -89,6 +90,7 @@ def write_heatmaps(
     exclude: Sequence[str] = (),
     warn: Callable[[str], None] = lambda message: None,
     apart: Callable[[ImgorderError], None] = refuse,
+    keep_strays: bool = False,
 ) -> None:
     """Paint the maps of every set under ``paths`` into a folder; photos are only read.
 
@@ -101,6 +103,7 @@ def write_heatmaps(
         exclude: names and patterns of photos to leave out, as `find_sets` takes them.
         warn: called with each warning.
         apart: called with the error of each photo and set that cannot be sorted; the rest is painted.
+        keep_strays: paint photos that look like another scene as well.
 
     Raises:
         ImgorderError: for photos or a model that cannot be used, a file that exists already, or a folder that
@@ -124,6 +127,13 @@ def write_heatmaps(
             if bad:
                 readable = (file for index, file in enumerate(photos.files) if index not in bad)
                 photos = replace(photos, files=tuple(readable))
+                _check_size(photos, loaded, wanted.decision)
+            strays = find_strays(tensors, loaded.preprocessing)
+            said = None if keep_strays else strays.warning([photos.name(file) for file in photos.files])
+            if said:
+                warn(f"{show(photos.folder)}: {said}")
+                left = [index for index in range(len(photos.files)) if index not in strays.apart]
+                photos, tensors = replace(photos, files=tuple(photos.files[index] for index in left)), tensors[left]
                 _check_size(photos, loaded, wanted.decision)
         except (PhotoError, SetSizeError) as error:
             apart(error)

@@ -189,7 +189,7 @@ class OrderingModel:
             return np.concatenate([self.probabilities(tensors[np.array(part)]) for part in parts])
 
         order = improve_by_windows(start, width, ask, known)
-        return Found(order, window_places(order, width, ask), "windows")
+        return Found(order, window_places(order, width, ask, known), "windows")
 
     def probabilities(self, batch: Tensor) -> npt.NDArray[np.float64]:
         """What the network says of sets just as they are listed.

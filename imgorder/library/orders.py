@@ -6,8 +6,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from functools import cache, cached_property
 from hashlib import sha256
+from itertools import groupby
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -15,9 +17,10 @@ import numpy as np
 
 from imgorder import __version__
 from imgorder.errors import ImgorderError, ModelError
+from imgorder.evidence.offsets import Offset
 from imgorder.fields import as_json, read_value
 from imgorder.inference.options import ModelOptions
-from imgorder.known import Kept, Known
+from imgorder.known import EARLIEST, Kept, Known
 from imgorder.library.jobs import Done, Job
 from imgorder.library.listing import Listed
 from imgorder.library.parts import Parts, Record, cut, digest_of
@@ -122,7 +125,12 @@ class OrderJob:
             places = {own.files[0].parent: photos[0].folder for own, photos in zip(sets, scenes, strict=True)}
             known = _restrict(known, {file for own in sets for file in own.files})
             for sorting in sort_sets(
-                sets, self.options, known, warnings.append, lambda error: problems.append(str(error))
+                sets,
+                self.options,
+                known,
+                warnings.append,
+                lambda error: problems.append(str(error)),
+                all_cameras=False,
             ):
                 folder_ = places[sorting.result.photos.folder]
                 records.append({**_as_record(sorting.result, folder_, self.classes), "warnings": warnings.copy()})
@@ -144,7 +152,7 @@ def _restrict(known: Known, files: set[Path]) -> Known:
     """What is known of just these photos."""
     return replace(
         known,
-        first=tuple(file for file in known.first if file in files),
+        first=tuple(file for file in known.first if file in files or file == EARLIEST),
         last=tuple(file for file in known.last if file in files),
         kept=tuple(kept for kept in known.kept if files.intersection(kept.files)),
     )
@@ -177,25 +185,37 @@ def order_scenes(
     if known.first or known.last:  # each has to be in one of them
         all_scenes = list(listed)
         files = [scene.photos.files for scene in all_scenes]
-        known = replace(known, first=_pick(files, known.starts(files)), last=_pick(files, known.ends(files)))
+        earliest = (EARLIEST,) if known.earliest_first else ()
+        first = (*earliest, *_pick(files, known.starts(files)))
+        known = replace(known, first=first, last=_pick(files, known.ends(files)))
         listed = (scene for scene in all_scenes)
     known = replace(known, kept=tuple(replace(kept, files=_absolute(kept.files)) for kept in known.kept))
 
     def jobs() -> Iterator[Job]:
-        for piece in cut(listed, lambda scene: scene.listed[0].path, LEAST, MOST):
+        pieces = cut(listed, lambda scene: scene.listed[0].path, LEAST, MOST)
+        alike = (tuple(own) for piece in pieces for _, own in groupby(piece, key=lambda scene: scene.decided))
+        for piece in alike:
             photos = tuple(scene.listed for scene in piece)
             here = _restrict(known, {Path(each.path) for listed in photos for each in listed})
             decided = (Kept(tuple(Path(each.path) for each in scene.listed)) for scene in piece if scene.ordered)
-            yield OrderJob(photos, options, replace(here, kept=(*decided, *here.kept)), library.parts, model, classes)
+            # Nobody has to be told that what a person has put together looks like several scenes.
+            strays = known.keep_strays or piece[0].decided
+            here = replace(here, kept=(*decided, *here.kept), keep_strays=strays)
+            yield OrderJob(photos, options, here, library.parts, model, classes)
 
+    shifted = False
     for done in library.engine.run(jobs()):
         for problem in done.problems:
             library.apart(ImgorderError(problem))
         for record in library.read_part(done.part) if done.part else ():
             for warning in record["warnings"]:
                 library.warn(warning)
-            yield _as_sorted(record, library.shown(record["folder"]))
+            result = _as_sorted(record, library.shown(record["folder"]))
+            shifted = shifted or any(clock.given for clock in result.clocks)
+            yield result
         library.seen(done.count)
+    if known.offsets and not shifted:
+        library.warn("--offset: no scene has photos of such a camera and of another one")
 
 
 def _pick(files: Sequence[Sequence[Path]], places: Sequence[int | None]) -> tuple[Path, ...]:
@@ -225,6 +245,10 @@ def join_folders(results: Sequence[SortedSet]) -> list[SortedSet]:
                 ordering=None,
                 reasons=tuple(reason for scene in scenes for reason in scene.reasons),
                 given=(),
+                scene=None,
+                apart=tuple(file for scene in scenes for file in scene.apart),
+                doubt=next((scene.doubt for scene in scenes if scene.doubt), ""),
+                clocks=(),
             )
         )
     return joined
@@ -251,7 +275,10 @@ def _identify(options: ModelOptions) -> str:
         return options.model
 
 
-_OWN = ("photos", "ordering")  # fields that have a form of their own here
+_OWN = ("photos", "ordering", "apart", "clocks")  # fields that have a form of their own here
+
+
+_SPANS = ("shift", "low", "high")  # of an Offset
 
 
 def _as_record(result: SortedSet, folder: str, classes: int | None) -> Record:
@@ -261,6 +288,8 @@ def _as_record(result: SortedSet, folder: str, classes: int | None) -> Record:
         "name": result.photos.files[0].name,
         "files": [file.name for file in result.photos.files],
         "result": plain,
+        "apart": [file.name for file in result.apart],
+        "clocks": [_write_clock(clock) for clock in result.clocks],
         "ordering": None if result.ordering is None else _write_ordering(result.ordering, classes),
     }
 
@@ -270,7 +299,21 @@ def _as_sorted(record: Record, folder: Path) -> SortedSet:
     plain: dict[str, Any] = {name: read_value(hints[name], value, name) for name, value in record["result"].items()}
     photos = PhotoSet(folder, tuple(folder / name for name in record["files"]))
     ordering = None if record["ordering"] is None else _read_ordering(record["ordering"])
-    return SortedSet(photos=photos, ordering=ordering, **plain)
+    apart = tuple(folder / name for name in record["apart"])
+    clocks = tuple(_read_clock(clock) for clock in record["clocks"])
+    return SortedSet(photos=photos, ordering=ordering, apart=apart, clocks=clocks, **plain)
+
+
+def _write_clock(clock: Offset) -> Record:
+    return {
+        each.name: value.total_seconds() if isinstance(value := getattr(clock, each.name), timedelta) else value
+        for each in fields(clock)
+    }
+
+
+def _read_clock(record: Record) -> Offset:
+    spans = {name: None if record[name] is None else timedelta(seconds=record[name]) for name in _SPANS}
+    return Offset(**{**record, **spans})
 
 
 def _write_ordering(ordering: Ordering, classes: int | None) -> Record:

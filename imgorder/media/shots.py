@@ -21,6 +21,7 @@ from imgorder.media.time_texts import choose, gather
 from imgorder.names import fold_name
 
 EDITED = "-edited"  # the end of a new name for what an iPhone calls IMG_E…
+_OTHER_EDIT = "_edited"  # where there is an edit of that name already
 
 _APART = timedelta(seconds=2)  # that times of one shot may be: some programs round them
 
@@ -99,7 +100,8 @@ def _claim(name: str, stem: str, ending: str, stems: Mapping[str, Sequence[str]]
     if match := _EDIT.fullmatch(stem):
         base, tail = match[1], match[2]
     elif match := _IPHONE.fullmatch(stem):
-        base, tail = f"{match[1]}IMG_{match[2]}", EDITED
+        base = f"{match[1]}IMG_{match[2]}"
+        tail = next((end for end in (EDITED, _OTHER_EDIT) if fold_name(base + end) not in stems), EDITED)
     elif match := _COPY.fullmatch(stem):
         there = [each for each in stems.get(fold_name(match[1]), ()) if each.lower().endswith(ending.lower())]
         return Version(name, there[0], match[2] + ending, "bytes") if there else None

@@ -25,6 +25,9 @@ SET = (2.24, -0.91, -5.65)
 LOOSEST = -1.0
 """A set whose photos are more unlike than this at its median gives no more room: it may be no scene at all."""
 
+MIXED = ("several scenes", "no scene")
+"""What a set is that is not one scene, and of which no photo can be set apart."""
+
 _PART = 3  # a scene has at least one of so many photos of the set; fewer that go together are strays
 _NAMED = 5  # photos are named up to so many, and counted above
 
@@ -48,14 +51,27 @@ class Strays:
     def word(self, names: Sequence[str]) -> str | None:
         """One sentence for people, with the photos' names; None for one scene."""
         if self.kind == "strays":
-            listed = _list_names([names[index] for index in self.apart])
-            return f"{listed} {'looks' if len(self.apart) == 1 else 'look'} like another scene than the other photos"
+            return word_strays([names[index] for index in self.apart])
         if self.kind == "several scenes":
             parts = [_list_names([names[index] for index in scene]) for scene in self.scenes if len(scene) > 1]
             return f"{len(parts)} scenes are mixed: {'; '.join(parts)}"
         if self.kind == "no scene":
             return "these photos do not look like one scene"
         return None
+
+    def warning(self, names: Sequence[str]) -> str | None:
+        """`word` for who wants all photos in one order, and what can be done."""
+        cure = "give the photos of one scene, or --keep-strays if they are"
+        if self.kind == "strays":
+            cure = "left out, --keep-strays takes all photos"
+        said = self.word(names)
+        return said and f"{said}; {cure}"
+
+
+def word_strays(names: Sequence[str]) -> str:
+    """One sentence about photos of another scene."""
+    verb = "looks" if len(names) == 1 else "look"
+    return f"{_list_names(names)} {verb} like another scene than the other photos"
 
 
 def find_strays(tensors: Tensor, spec: Preprocessing = DEFAULT) -> Strays:

@@ -67,6 +67,7 @@ def make_page(report: Report) -> str:
         many=" many" if report.large else "",
         photos=join_lines(_photo(report, place) for place in range(len(report.photos))),
         words=_paragraph(words.describe_words(report)),
+        scene=_paragraph(words.describe_scene(report)),
         lookalikes=_paragraph(words.describe_lookalikes(report)),
         second=_paragraph(words.describe_second_choice(report), "Second choice:"),
         choices_of=words.describe_choices(report),
@@ -75,7 +76,11 @@ def make_page(report: Report) -> str:
         ),
         baseline=words.describe_baseline(report),
         times=join_lines(
-            [_paragraph(words.describe_times(report.times)), _paragraph(words.describe_times_direction(report))]
+            [
+                _paragraph(words.describe_times(report.times)),
+                _paragraph(words.describe_times_direction(report)),
+                _paragraph(words.describe_clocks(report)),
+            ]
         ),
         source=words.describe_source(report),
         preprocessing=words.describe_preprocessing(report.preprocessing),

@@ -8,7 +8,8 @@ from itertools import pairwise
 
 from imgorder import __version__
 from imgorder.media.preprocess import Preprocessing
-from imgorder.names import show
+from imgorder.media.strays import word_strays
+from imgorder.names import short_names, show
 from imgorder.permutations import MAX_EXACT
 from imgorder.report.facts import Report
 from imgorder.report.times import Times
@@ -63,6 +64,15 @@ def name_figures(report: Report) -> str:
 def describe_words(report: Report) -> str | None:
     """How sure the order is; None where only shares are known."""
     return None if report.baseline is None else f"The order is {report.words}."
+
+
+def describe_scene(report: Report) -> str | None:
+    """Which photos were left out, or that these are not of one scene; None if there is nothing to say."""
+    if report.result.apart:
+        return f"{word_strays(short_names(report.result.apart))}: left out."
+    if report.result.doubt:
+        return "The photos do not look like one scene, so any order is no more than a guess."
+    return None
 
 
 def describe_choices(report: Report) -> str:
@@ -153,6 +163,11 @@ def describe_times(judged: Times) -> str:
         gaps = [missing] * bool(judged.missing) + ["some share one"] * judged.shared
         return f"The {exif}capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."
     return f"The {exif}capture times agree with this order: every photo has its own, and they run one way."
+
+
+def describe_clocks(report: Report) -> str | None:
+    """How far the clocks of several cameras are apart; None for one camera."""
+    return " ".join(clock.words for clock in report.result.clocks) or None
 
 
 def judge_times(judged: Times) -> str:

@@ -46,7 +46,7 @@ def order_by_path(distances: Distances, before: Before | None = None) -> Found:
         listed = np.array(windows)
         return softmax(path_logits(distances[listed[:, :, None], listed[:, None]]).astype(np.float64))
 
-    return Found(order, window_places(order, min(len(order), max(SIZES)), ask), "path")
+    return Found(order, window_places(order, min(len(order), max(SIZES)), ask, before), "path")
 
 
 def order_by_triples(table: ScoreTable, start: Sequence[int], before: Before | None = None) -> Found:
@@ -87,7 +87,7 @@ def _order_by_windows(table: ScoreTable, start: Sequence[int], before: Before | 
     width = max(SIZES)
     agreed = improve_by_windows(order, width, table.agreement_probabilities, before)
     probable = improve_by_windows(agreed, width, table.class_probabilities, before)
-    return _choose(table, [agreed, probable], "windows")
+    return _choose(table, [agreed, probable], "windows", before)
 
 
 def _order_by_all_triples(table: ScoreTable, start: Sequence[int], before: Before | None) -> Found:
@@ -104,12 +104,13 @@ def _order_by_all_triples(table: ScoreTable, start: Sequence[int], before: Befor
     candidates += [
         improve_by_windows(each, width, table.class_probabilities, before) for each in (agreed, order, begin)
     ]
-    return _choose(table, candidates, "triples")
+    return _choose(table, candidates, "triples", before)
 
 
-def _choose(table: ScoreTable, candidates: Sequence[list[int]], search: str) -> Found:
+def _choose(table: ScoreTable, candidates: Sequence[list[int]], search: str, before: Before | None) -> Found:
     best = max(candidates, key=table.score)
-    return Found(best, window_places(best, min(len(best), max(SIZES)), table.class_probabilities), search)
+    places = window_places(best, min(len(best), max(SIZES)), table.class_probabilities, before)
+    return Found(best, places, search)
 
 
 def _spread_windows(order: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.ordering import place_probabilities
+from imgorder.ordering import fitting_classes, place_probabilities, restrict
 from imgorder.permutations import class_table
 from imgorder.search.constraints import Before
 
@@ -63,13 +63,28 @@ def improve_by_windows(order: Sequence[int], width: int, ask: AskClasses, before
     return order
 
 
-def window_places(order: Sequence[int], width: int, ask: AskClasses) -> list[float]:
-    """For each two neighbours of an order, how probable they are so within the window around them; n − 1 numbers."""
+def window_places(order: Sequence[int], width: int, ask: AskClasses, before: Before | None = None) -> list[float]:
+    """For each two neighbours of an order, how probable they are so within the window around them; n − 1 numbers.
+
+    Args:
+        order: fits what is known.
+        width: images in a window.
+        ask: about windows.
+        before: what is known; a window's orders that break it are impossible.
+    """
     starts = place_windows(len(order), width)
     each = sorted(set(starts))
     rows = dict(zip(each, ask([order[start : start + width] for start in each]), strict=True))
-    inside = {start: place_probabilities(range(width), row) for start, row in rows.items()}
+    inside = {start: _places(order[start : start + width], row, before) for start, row in rows.items()}
     return [inside[start][place - start] for place, start in enumerate(starts)]
+
+
+def _places(window: Sequence[int], row: Probabilities, before: Before | None) -> tuple[float, ...]:
+    n = len(window)
+    known = frozenset[tuple[int, int]]()
+    if before is not None:
+        known = frozenset((int(a), int(b)) for a, b in zip(*np.nonzero(before[np.ix_(window, window)]), strict=True))
+    return place_probabilities(range(n), restrict(row, fitting_classes(n, known)) if known else row, known)
 
 
 def place_windows(n: int, width: int) -> list[int]:

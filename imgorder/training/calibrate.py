@@ -18,7 +18,7 @@ from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore
 
 BATCH = 8
-SPACINGS = tuple(range(1, 9))
+SPACINGS = (1, 2, 3, 4, 6, 8, 12, 16, 24)
 
 # Calibration errors that do not differ by more count as equal.
 AS_GOOD = 0.002
