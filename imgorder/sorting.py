@@ -22,7 +22,7 @@ from imgorder.media.lookalikes import Lookalike, find_lookalikes, group_lookalik
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
 from imgorder.media.preprocess import DEFAULT, preprocess_readable
 from imgorder.media.shots import drop_versions
-from imgorder.media.strays import MIXED, Strays, find_strays
+from imgorder.media.strays import MIXED, NO_SCENE, Strays, find_strays
 from imgorder.names import show
 from imgorder.ordering import Ordering, Pairs, first_of
 from imgorder.permutations import SIZES
@@ -374,6 +374,8 @@ def _find_strays(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Kn
     scene = list(strays.scenes[0])
     stay = {*told.given, entry.start, entry.end, *np.flatnonzero(2 * fixed[:, scene].sum(axis=1) > len(scene)).tolist()}
     found = replace(strays, apart=tuple(image for image in strays.apart if image not in stay))
+    if found.apart and n - len(found.apart) < SIZES[0]:  # two photos have no order, so all are kept, as a guess
+        found = replace(found, apart=(), kind=NO_SCENE)
     where = show(entry.photos.folder)
     for stray in strays.apart:
         if stray in stay:

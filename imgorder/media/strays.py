@@ -25,7 +25,8 @@ SET = (2.24, -0.91, -5.65)
 LOOSEST = -1.0
 """A set whose photos are more unlike than this at its median gives no more room: it may be no scene at all."""
 
-MIXED = ("several scenes", "no scene")
+NO_SCENE = "no scene"
+MIXED = ("several scenes", NO_SCENE)
 """What a set is that is not one scene, and of which no photo can be set apart."""
 
 _PART = 3  # a scene has at least one of so many photos of the set; fewer that go together are strays
@@ -55,7 +56,7 @@ class Strays:
         if self.kind == "several scenes":
             parts = [_list_names([names[index] for index in scene]) for scene in self.scenes if len(scene) > 1]
             return f"{len(parts)} scenes are mixed: {'; '.join(parts)}"
-        if self.kind == "no scene":
+        if self.kind == NO_SCENE:
             return "these photos do not look like one scene"
         return None
 
@@ -126,7 +127,7 @@ def judge_groups(groups: Sequence[Sequence[int]]) -> Strays:
         return Strays((), scenes, "several scenes")
     if 2 * len(scenes[0]) > count:
         return Strays(tuple(sorted(image for group in scenes[1:] for image in group)), scenes, "strays")
-    return Strays((), scenes, "no scene")
+    return Strays((), scenes, NO_SCENE)
 
 
 def _list_names(names: Sequence[str]) -> str:
