@@ -157,7 +157,8 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     strays = json.loads(read(RESULTS / "strays.json"))["rows"]
     yield ROOT / "docs" / "strays.md", "strays", strays_table(strays)
     libraries, groups = ROOT / "docs" / "libraries.md", json.loads(read(RESULTS / "groups.json"))
-    yield libraries, "groups", groups_table(groups)
+    for page in (libraries, albums):
+        yield page, "groups", groups_table(groups)
     yield libraries, "groups-thresholds", thresholds_table(groups)
     trees = json.loads(read(RESULTS / "libraries.json"))
     yield libraries, "libraries", libraries_table(trees)
