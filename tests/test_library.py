@@ -503,6 +503,31 @@ def test_what_a_person_decides_is_heeded_also_under_other_names(tree: Path) -> N
     assert grouped(tree, code=1) == BELOW  # one folder does not stop the others
 
 
+def test_a_decision_stays_with_its_photos_where_they_change_names_among_them(tmp_path: Path) -> None:
+    save(tmp_path, {f"{index}.jpg": pixels for index, pixels in enumerate(scene(1, 4), 1)})
+    imgorder("decide", "--ordered", *(tmp_path / name for name in ("2.jpg", "3.jpg", "1.jpg")))
+    imgorder("decide", "--alone", tmp_path / "4.jpg")
+    imgorder("rename", "-r", "--apply", "--template", "{index}{ext}", tmp_path)
+    assert grouped(tmp_path) == [["1.jpg", "2.jpg", "3.jpg"], ["4.jpg"]]
+    (tmp_path / "2.jpg").unlink()  # called 3.jpg in the decision, as another photo is now
+    imgorder("decide", "--forget", tmp_path / "4.jpg")
+    (tmp_path / "3.jpg").write_bytes((tmp_path / "4.jpg").read_bytes())  # changed, and known by no more than its name
+    imgorder("decide", "--forget", tmp_path / "3.jpg")
+    assert grouped(tmp_path)[0] == ["1.jpg"]
+
+
+@pytest.mark.parametrize("photos", ['"1.jpg"', "1", "{}", "[]"])
+def test_decisions_without_a_list_of_photos_are_refused(tmp_path: Path, photos: str) -> None:
+    save(tmp_path, {"1.jpg": scene(1, 1)[0]})
+    (tmp_path / "imgorder-decisions.json").write_text(f'{{"version": 1, "scenes": [{{"photos": {photos}}}]}}')
+    assert "not decisions of imgorder" in imgorder("group", tmp_path, code=1).stderr
+
+
+def test_a_photo_that_is_given_twice_is_not_decided_on(tree: Path) -> None:
+    assert "given twice" in imgorder("decide", tree / "a1.jpg", tree / "a2.jpg", tree / "a1.jpg", code=2).stderr
+    assert not (tree / "imgorder-decisions.json").exists()
+
+
 def test_the_cache_is_told_and_emptied(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGORDER_CACHE", str(tmp_path / "cache"))
     grouped(tree)

@@ -47,6 +47,8 @@ def decide(
         folders = {os.path.abspath(each.parent) for each in files}
         if len(folders) > 1:
             raise UsageError("decisions are kept folder by folder; give photos of one folder")
+        if len({each.name for each in files}) < len(files):
+            raise UsageError("a photo is given twice; give each once")
         if len(files) < 2 and not (alone or forget):
             raise UsageError(f"{show(files[0])}: one photo alone is no scene; add --alone if it stands alone")
     for files in sets:
