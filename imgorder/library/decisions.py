@@ -135,7 +135,7 @@ def match(folder: Path, decisions: Decisions) -> dict[str, str]:
         alike.setdefault(state, []).append(name)
     found: dict[str, str] = {}
     for photo in wanted:
-        if photo.name in states and photo.size is None or states.get(photo.name) == (photo.size, photo.changed):
+        if (photo.name in states and photo.size is None) or states.get(photo.name) == (photo.size, photo.changed):
             found[photo.name] = photo.name
     for photo in wanted:
         names = alike.get((photo.size, photo.changed), [])
@@ -158,7 +158,10 @@ def _describe(folder: Path, name: str) -> Decided:
 def _write(folder: Path, decisions: Decisions) -> None:
     path = folder / NAME
     if not decisions.scenes:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ImgorderError(f"{show(path)}: cannot be removed ({error.strerror}); check its permissions") from error
         return
     with atomic_write(path) as partial:
         partial.write_text(json.dumps(as_record(decisions), indent=1) + "\n", "ascii")
