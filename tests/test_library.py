@@ -281,15 +281,21 @@ def test_former_parts_are_found_by_the_place_of_a_photo_in_the_listing(tmp_path:
 def test_the_cache_keeps_what_was_used_last_and_can_be_emptied(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "cache")
     for number in range(5):
-        parts.write(f"part-{number}", [{"name": "x" * 1000}])
-        os.utime(parts.path(f"part-{number}"), ns=(number, number))
-    (tmp_path / "cache" / "mine.txt").write_text("not ours")
-    assert parts.has("part-0")
+        parts.write(f"part-{number:032x}", [{"name": "x" * 1000}])
+        os.utime(parts.path(f"part-{number:032x}"), ns=(number, number))
+    mine = [".imgorder-20240501-120000-abcdef.jsonl", "mine.txt", "order.parquet", "part-one.jsonl"]
+    for name in mine:
+        (tmp_path / "cache" / name).write_text("not ours")
+    assert parts.has(f"part-{0:032x}")
     size = measure(parts.folder).bytes // 5
     prune(parts.folder, 2 * size)
-    assert sorted(each.name for each in parts.folder.glob("part-*")) == ["part-0.jsonl", "part-4.jsonl"]
+    assert sorted(each.name for each in parts.folder.glob("part-*")) == [
+        f"part-{0:032x}.jsonl",
+        f"part-{4:032x}.jsonl",
+        "part-one.jsonl",
+    ]
     assert clear(parts.folder).files == 2
-    assert [each.name for each in parts.folder.iterdir()] == ["mine.txt"]
+    assert sorted(each.name for each in parts.folder.iterdir()) == mine
     assert measure(tmp_path / "none").files == 0
 
 
@@ -472,6 +478,19 @@ def test_stamp_takes_a_tree_and_fills_each_scene(tmp_path: Path) -> None:
     )
 
 
+def test_a_scene_without_times_does_not_keep_the_others_from_being_stamped(tmp_path: Path) -> None:
+    start = datetime(2024, 5, 1, 12)
+    save(tmp_path / "one", {f"{index}.jpg": pixels for index, pixels in enumerate(scene(1, 3))}, {"0.jpg": start})
+    save(tmp_path / "two", {f"{index}.jpg": pixels for index, pixels in enumerate(scene(2, 3))})
+    options = ("stamp", "-r", "--fill", "--apply", "--model", "path", "--min-confidence", "0", "--either-direction")
+    refused = imgorder(*options, tmp_path, code=1).stderr
+    assert "two: no photo has a time that can be trusted" in refused
+    assert "--skip-bad" in refused
+    assert not [*tmp_path.rglob(".imgorder-*")]
+    assert "left out: " in imgorder(*options, "--skip-bad", tmp_path).stderr
+    assert Image.open(tmp_path / "one" / "1.jpg").getexif().get_ifd(0x8769)[0x9003].startswith("2024:05:01")
+
+
 def test_what_a_person_knows_of_times_is_heeded_in_a_tree(tmp_path: Path) -> None:
     root = tmp_path / "tree"
     start = datetime(2024, 5, 1, 12)
@@ -526,6 +545,17 @@ def test_decisions_without_a_list_of_photos_are_refused(tmp_path: Path, photos: 
 def test_a_photo_that_is_given_twice_is_not_decided_on(tree: Path) -> None:
     assert "given twice" in imgorder("decide", tree / "a1.jpg", tree / "a2.jpg", tree / "a1.jpg", code=2).stderr
     assert not (tree / "imgorder-decisions.json").exists()
+
+
+def test_decisions_that_cannot_be_removed_are_told_in_a_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imgorder("decide", "--alone", tree / "a1.jpg")
+
+    def refuse_removal(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse_removal)
+    line = imgorder("decide", "--forget", tree / "a1.jpg", code=1).stderr
+    assert "imgorder-decisions.json: cannot be removed (Permission denied)" in line
 
 
 def test_the_cache_is_told_and_emptied(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
