@@ -547,6 +547,18 @@ def test_a_photo_that_is_given_twice_is_not_decided_on(tree: Path) -> None:
     assert not (tree / "imgorder-decisions.json").exists()
 
 
+def test_a_decision_on_an_edit_is_one_on_its_photo(tmp_path: Path) -> None:
+    photos = dict(zip(("IMG_0001.JPG", "IMG_0002.JPG", "IMG_0003.JPG"), scene(1, 3), strict=True))
+    save(tmp_path, {**photos, "IMG_E0002.JPG": photos["IMG_0002.JPG"] // 2})
+    imgorder("decide", "--ordered", *(tmp_path / name for name in ("IMG_E0002.JPG", "IMG_0001.JPG", "IMG_0002.JPG")))
+    assert grouped(tmp_path) == [["IMG_0002.JPG", "IMG_0001.JPG"], ["IMG_0003.JPG"]]
+
+
+def test_what_is_no_photo_is_not_decided_on(tree: Path) -> None:
+    assert "notes.txt: no photo" in imgorder("decide", tree / "notes.txt", tree / "a1.jpg", code=2).stderr
+    assert not (tree / "imgorder-decisions.json").exists()
+
+
 def test_decisions_that_cannot_be_removed_are_told_in_a_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     imgorder("decide", "--alone", tree / "a1.jpg")
 
