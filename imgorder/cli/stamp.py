@@ -70,7 +70,7 @@ def stamp(
         except ProblemsError as error:
             if not library.recursive:
                 raise
-            problems += error.problems
+            problems += (each for each in error.problems if each not in problems)  # of a folder, by each of its scenes
         else:
             plans.append((given[0], plan))
     if problems and not (skip_bad and plans):
