@@ -281,15 +281,21 @@ def test_former_parts_are_found_by_the_place_of_a_photo_in_the_listing(tmp_path:
 def test_the_cache_keeps_what_was_used_last_and_can_be_emptied(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "cache")
     for number in range(5):
-        parts.write(f"part-{number}", [{"name": "x" * 1000}])
-        os.utime(parts.path(f"part-{number}"), ns=(number, number))
-    (tmp_path / "cache" / "mine.txt").write_text("not ours")
-    assert parts.has("part-0")
+        parts.write(f"part-{number:032x}", [{"name": "x" * 1000}])
+        os.utime(parts.path(f"part-{number:032x}"), ns=(number, number))
+    mine = [".imgorder-20240501-120000-abcdef.jsonl", "mine.txt", "order.parquet", "part-one.jsonl"]
+    for name in mine:
+        (tmp_path / "cache" / name).write_text("not ours")
+    assert parts.has(f"part-{0:032x}")
     size = measure(parts.folder).bytes // 5
     prune(parts.folder, 2 * size)
-    assert sorted(each.name for each in parts.folder.glob("part-*")) == ["part-0.jsonl", "part-4.jsonl"]
+    assert sorted(each.name for each in parts.folder.glob("part-*")) == [
+        f"part-{0:032x}.jsonl",
+        f"part-{4:032x}.jsonl",
+        "part-one.jsonl",
+    ]
     assert clear(parts.folder).files == 2
-    assert [each.name for each in parts.folder.iterdir()] == ["mine.txt"]
+    assert sorted(each.name for each in parts.folder.iterdir()) == mine
     assert measure(tmp_path / "none").files == 0
 
 
@@ -472,6 +478,19 @@ def test_stamp_takes_a_tree_and_fills_each_scene(tmp_path: Path) -> None:
     )
 
 
+def test_a_scene_without_times_does_not_keep_the_others_from_being_stamped(tmp_path: Path) -> None:
+    start = datetime(2024, 5, 1, 12)
+    save(tmp_path / "one", {f"{index}.jpg": pixels for index, pixels in enumerate(scene(1, 3))}, {"0.jpg": start})
+    save(tmp_path / "two", {f"{index}.jpg": pixels for index, pixels in enumerate(scene(2, 3))})
+    options = ("stamp", "-r", "--fill", "--apply", "--model", "path", "--min-confidence", "0", "--either-direction")
+    refused = imgorder(*options, tmp_path, code=1).stderr
+    assert "two: no photo has a time that can be trusted" in refused
+    assert "--skip-bad" in refused
+    assert not [*tmp_path.rglob(".imgorder-*")]
+    assert "left out: " in imgorder(*options, "--skip-bad", tmp_path).stderr
+    assert Image.open(tmp_path / "one" / "1.jpg").getexif().get_ifd(0x8769)[0x9003].startswith("2024:05:01")
+
+
 def test_what_a_person_knows_of_times_is_heeded_in_a_tree(tmp_path: Path) -> None:
     root = tmp_path / "tree"
     start = datetime(2024, 5, 1, 12)
@@ -501,6 +520,54 @@ def test_what_a_person_decides_is_heeded_also_under_other_names(tree: Path) -> N
     assert ["b1.jpg", "b2.jpg"] in grouped(tree)
     decided.write_text("{")
     assert grouped(tree, code=1) == BELOW  # one folder does not stop the others
+
+
+def test_a_decision_stays_with_its_photos_where_they_change_names_among_them(tmp_path: Path) -> None:
+    save(tmp_path, {f"{index}.jpg": pixels for index, pixels in enumerate(scene(1, 4), 1)})
+    imgorder("decide", "--ordered", *(tmp_path / name for name in ("2.jpg", "3.jpg", "1.jpg")))
+    imgorder("decide", "--alone", tmp_path / "4.jpg")
+    imgorder("rename", "-r", "--apply", "--template", "{index}{ext}", tmp_path)
+    assert grouped(tmp_path) == [["1.jpg", "2.jpg", "3.jpg"], ["4.jpg"]]
+    (tmp_path / "2.jpg").unlink()  # called 3.jpg in the decision, as another photo is now
+    imgorder("decide", "--forget", tmp_path / "4.jpg")
+    (tmp_path / "3.jpg").write_bytes((tmp_path / "4.jpg").read_bytes())  # changed, and known by no more than its name
+    imgorder("decide", "--forget", tmp_path / "3.jpg")
+    assert grouped(tmp_path)[0] == ["1.jpg"]
+
+
+@pytest.mark.parametrize("photos", ['"1.jpg"', "1", "{}", "[]"])
+def test_decisions_without_a_list_of_photos_are_refused(tmp_path: Path, photos: str) -> None:
+    save(tmp_path, {"1.jpg": scene(1, 1)[0]})
+    (tmp_path / "imgorder-decisions.json").write_text(f'{{"version": 1, "scenes": [{{"photos": {photos}}}]}}')
+    assert "not decisions of imgorder" in imgorder("group", tmp_path, code=1).stderr
+
+
+def test_a_photo_that_is_given_twice_is_not_decided_on(tree: Path) -> None:
+    assert "given twice" in imgorder("decide", tree / "a1.jpg", tree / "a2.jpg", tree / "a1.jpg", code=2).stderr
+    assert not (tree / "imgorder-decisions.json").exists()
+
+
+def test_a_decision_on_an_edit_is_one_on_its_photo(tmp_path: Path) -> None:
+    photos = dict(zip(("IMG_0001.JPG", "IMG_0002.JPG", "IMG_0003.JPG"), scene(1, 3), strict=True))
+    save(tmp_path, {**photos, "IMG_E0002.JPG": photos["IMG_0002.JPG"] // 2})
+    imgorder("decide", "--ordered", *(tmp_path / name for name in ("IMG_E0002.JPG", "IMG_0001.JPG", "IMG_0002.JPG")))
+    assert grouped(tmp_path) == [["IMG_0002.JPG", "IMG_0001.JPG"], ["IMG_0003.JPG"]]
+
+
+def test_what_is_no_photo_is_not_decided_on(tree: Path) -> None:
+    assert "notes.txt: no photo" in imgorder("decide", tree / "notes.txt", tree / "a1.jpg", code=2).stderr
+    assert not (tree / "imgorder-decisions.json").exists()
+
+
+def test_decisions_that_cannot_be_removed_are_told_in_a_line(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imgorder("decide", "--alone", tree / "a1.jpg")
+
+    def refuse_removal(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse_removal)
+    line = imgorder("decide", "--forget", tree / "a1.jpg", code=1).stderr
+    assert "imgorder-decisions.json: cannot be removed (Permission denied)" in line
 
 
 def test_the_cache_is_told_and_emptied(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 
 from imgorder.changes import apply, exclusive, transaction
 from imgorder.changes.apply import apply_plan
-from imgorder.changes.check import find_name_problems, find_problems
+from imgorder.changes.check import _find_duplicates, find_name_problems, find_problems
 from imgorder.changes.companions import Listing, cut_ending, find_belonging, find_companions
 from imgorder.changes.folder import locked
 from imgorder.changes.plan import read_plan, write_plan
@@ -345,6 +345,11 @@ def test_characters_that_windows_refuses_are_refused_there(monkeypatch: pytest.M
     assert list(find_name_problems("a?.jpg")) == []
     monkeypatch.setattr(sys, "platform", "win32")
     assert "Windows takes no '?'" in next(find_name_problems("a?.jpg"))
+
+
+def test_one_name_for_photos_of_two_folders() -> None:
+    names = [("one/a.jpg", "001.jpg"), ("two/a.jpg", "001.jpg")]
+    assert next(_find_duplicates(names)).endswith("use {folder} in --template")
 
 
 def test_one_name_for_two_photos(tmp_path: Path) -> None:

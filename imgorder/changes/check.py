@@ -284,7 +284,8 @@ def _find_duplicates(names: Sequence[tuple[str, str]]) -> Iterator[str]:
     for group in groups.values():
         if len(group) > 1 and any(old != new for old, new in group):
             olds = " and ".join(show(old) for old, _ in group)
-            yield f"{show(group[0][1])}: {olds} would all get this name; use {{index}} or {{stem}} in --template"
+            fields = "{index} or {stem}" if len({os.path.dirname(old) for old, _ in group}) == 1 else "{folder}"
+            yield f"{show(group[0][1])}: {olds} would all get this name; use {fields} in --template"
 
 
 def _find_copy_problems(plan: Plan, target: Path) -> Iterator[str]:

@@ -32,6 +32,7 @@ def decide(
     Decisions stand in imgorder-decisions.json beside the photos; no other command changes that file.
     """
     from imgorder.library import decisions
+    from imgorder.media.photos import SUFFIXES
     from imgorder.order_file import read_file
 
     if ordered + alone + forget + (order is not None) > 1:
@@ -47,6 +48,10 @@ def decide(
         folders = {os.path.abspath(each.parent) for each in files}
         if len(folders) > 1:
             raise UsageError("decisions are kept folder by folder; give photos of one folder")
+        if len({each.name for each in files}) < len(files):
+            raise UsageError("a photo is given twice; give each once")
+        if other := [each for each in files if not forget and not each.name.lower().endswith(SUFFIXES)]:
+            raise UsageError(f"{show(other[0])}: no photo that is read; give photos")
         if len(files) < 2 and not (alone or forget):
             raise UsageError(f"{show(files[0])}: one photo alone is no scene; add --alone if it stands alone")
     for files in sets:

@@ -11,7 +11,7 @@ from imgorder.cli import _options
 from imgorder.cli._library import LibraryOptions
 from imgorder.cli._options import spread_options
 from imgorder.cli._terminal import one_line_errors, or_on_stderr, print_warning, say_if_stopped
-from imgorder.errors import EXIT_UNSURE, UsageError
+from imgorder.errors import EXIT_UNSURE, ProblemsError, UsageError
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 
@@ -62,10 +62,21 @@ def stamp(
     if library.recursive and start is not None:
         raise UsageError("--start is the time of one scene; with -r keep times: give --keep-seconds, --fill or both")
     sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad, library)
-    plans = [
-        (given[0], make_stamps(given, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill))
-        for given in ([[each] for each in sets] if library.recursive else [sets])
-    ]
+    plans = []
+    problems: list[str] = []
+    for given in [[each] for each in sets] if library.recursive else [sets]:
+        try:
+            plan = make_stamps(given, began, between, overwrite=overwrite_times, keep_seconds=keep_seconds, fill=fill)
+        except ProblemsError as error:
+            if not library.recursive:
+                raise
+            problems += (each for each in error.problems if each not in problems)  # of a folder, by each of its scenes
+        else:
+            plans.append((given[0], plan))
+    if problems and not (skip_bad and plans):
+        raise ProblemsError(f"{problem}; --skip-bad leaves the scene out" for problem in problems)
+    for problem in problems:
+        print_warning(f"left out: {problem}")
     for photos, plan in plans:
         _show_plan.print_stamps(plan, photos.confidence, photos.direction, photos.model)
     sys.stdout.flush()  # the plan is seen before it is carried out, or nothing is

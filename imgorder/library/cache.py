@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +19,8 @@ from imgorder.names import show
 VARIABLE = "IMGORDER_CACHE"
 MOST_BYTES = 4 << 30  # about three million photos
 
-_KINDS = (*(f".{ending}" for ending in FORMATS), ".partial", ".run")
+# No other names: whoever names a folder of their own as the cache has other files, perhaps journals of renames, in it.
+_OWN = re.compile(rf"part(ly)?-[0-9a-f]{{32}}\.({'|'.join(FORMATS)})|[0-9a-f]{{32}}\.run|\.[0-9a-f]{{16}}\.partial")
 
 
 def cache_folder() -> Path:
@@ -98,7 +100,7 @@ def _list(folder: Path) -> list[tuple[int, int, Path]]:
     found = []
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(_KINDS):
+            if _OWN.fullmatch(entry.name):
                 with suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
                     found.append((status.st_mtime_ns, status.st_size, Path(entry.path)))

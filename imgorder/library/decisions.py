@@ -1,7 +1,7 @@
 """What a person has decided of the photos of a folder: which are one scene, and in which order; kept beside them.
 
-Runs read the file and never write it; `imgorder decide` does. A photo is known by its name, or, once it has got another
-one, by its size and time of change.
+Runs read the file and never write it; `imgorder decide` does. A photo is known by its size and time of change, so that
+it may get another name, also one that another photo had; once its content has changed, by its name.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def read_decisions(folder: Path) -> Decisions:
     try:
         record = json.loads(content)
         for scene in record["scenes"]:  # a bare name is enough, for a person who writes it
-            scene["photos"] = [{"name": each} if isinstance(each, str) else each for each in scene["photos"]]
+            if isinstance(scene["photos"], list):
+                scene["photos"] = [{"name": each} if isinstance(each, str) else each for each in scene["photos"]]
         found = read_record(Decisions, record)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ImgorderError(f"{show(path)}: not decisions of imgorder; correct it, or move it away") from error
@@ -101,11 +102,16 @@ def forget(folder: Path, names: Sequence[str], *, write: bool = False) -> Decisi
         ImgorderError: if the file cannot be read or written.
     """
     found = read_decisions(folder)
-    there = {name: found_as for found_as, name in match(folder, found).items()}
-    gone = {there.get(name, name) for name in names}
+    now = match(folder, found)
+
+    def keep(photo: Decided) -> tuple[Decided, ...]:
+        """The photo by the name that it has now; none if it goes, or is lost and another one has its name."""
+        name = now.get(photo.name, photo.name)
+        lost = photo.name not in now and name in now.values()
+        return () if name in names or lost else (replace(photo, name=name),)
+
     scenes = [
-        replace(scene, photos=tuple(photo for photo in scene.photos if photo.name not in gone))
-        for scene in found.scenes
+        replace(scene, photos=tuple(kept for photo in scene.photos for kept in keep(photo))) for scene in found.scenes
     ]
     left = replace(found, scenes=tuple(scene for scene in scenes if scene.photos))
     if write and left != found:
@@ -118,24 +124,26 @@ def match(folder: Path, decisions: Decisions) -> dict[str, str]:
     wanted = [photo for scene in decisions.scenes for photo in scene.photos]
     if not wanted:
         return {}
-    found = {}
-    missing = []
+    states: dict[str, tuple[int, int]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file(follow_symlinks=False):
+                status = entry.stat(follow_symlinks=False)
+                states[entry.name] = (status.st_size, status.st_mtime_ns)
+    alike: dict[tuple[int | None, int | None], list[str]] = {}
+    for name, state in states.items():
+        alike.setdefault(state, []).append(name)
+    found: dict[str, str] = {}
     for photo in wanted:
-        if os.path.lexists(folder / photo.name):
+        if (photo.name in states and photo.size is None) or states.get(photo.name) == (photo.size, photo.changed):
             found[photo.name] = photo.name
-        elif photo.size is not None:
-            missing.append(photo)
-    if missing:
-        states: dict[tuple[int, int], list[str]] = {}
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_file(follow_symlinks=False):
-                    status = entry.stat(follow_symlinks=False)
-                    states.setdefault((status.st_size, status.st_mtime_ns), []).append(entry.name)
-        for photo in missing:
-            names = states.get((photo.size or 0, photo.changed or 0), [])
-            if len(names) == 1 and names[0] not in found.values():  # else nobody knows which it is
-                found[photo.name] = names[0]
+    for photo in wanted:
+        names = alike.get((photo.size, photo.changed), [])
+        if photo.name not in found and len(names) == 1 and names[0] not in found.values():  # else nobody knows which
+            found[photo.name] = names[0]
+    for photo in wanted:
+        if photo.name not in found and photo.name in states and photo.name not in found.values():  # it was changed
+            found[photo.name] = photo.name
     return found
 
 
@@ -150,7 +158,10 @@ def _describe(folder: Path, name: str) -> Decided:
 def _write(folder: Path, decisions: Decisions) -> None:
     path = folder / NAME
     if not decisions.scenes:
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ImgorderError(f"{show(path)}: cannot be removed ({error.strerror}); check its permissions") from error
         return
     with atomic_write(path) as partial:
         partial.write_text(json.dumps(as_record(decisions), indent=1) + "\n", "ascii")

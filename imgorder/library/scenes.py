@@ -145,7 +145,8 @@ class Library:
         records = [record for record in records if record["name"] in left]
         places = {record["name"]: place for place, record in enumerate(records)}
         facts = [looking.as_facts(record) for record in records]
-        decided, ordered = self._decide(given, places)
+        versions = {one.name: places[of.name] for one, of in originals.items() if of.name in places}
+        decided, ordered = self._decide(given, {**versions, **places})
         groups = group_photos(facts, looking.as_rows(records), rule, decided=decided, trust_mtime=self.trust_mtime)
         shown = self.shown(folder)
         fixed = {tuple(sorted(group)): tuple(group) for group in decided}
@@ -163,15 +164,21 @@ class Library:
             )
 
     def _decide(self, folder: Path, places: dict[str, int]) -> tuple[list[list[int]], set[tuple[int, ...]]]:
-        """The groups that a person has fixed, and those of them whose order is fixed, too."""
+        """The groups that a person has fixed, and those of them whose order is fixed, too.
+
+        ``places`` has a version at the place of its photo, which may so be named twice; the first time counts.
+        """
         if isinstance(folder, Address):
             return [], set()
         decisions = read_decisions(folder)
         now = match(folder, decisions)
         groups, ordered = [], set()
+        used: set[int] = set()
         for scene in decisions.scenes:
             names = [now[photo.name] for photo in scene.photos if photo.name in now]
-            group = [places[name] for name in names if name in places]
+            there = dict.fromkeys(places[name] for name in names if name in places)
+            group = [place for place in there if place not in used]
+            used.update(group)
             if group:
                 groups.append(group)
                 if scene.ordered and len(group) > 1:
