@@ -57,7 +57,9 @@ def test_a_library_that_does_not_load(tmp_path: Path, name: str, code: str, said
 
 
 def test_a_heic_reader_that_does_not_load_is_named_with_the_photo(tmp_path: Path) -> None:
-    libraries = library(tmp_path, "pillow_heif", "raise ImportError('libheif.so.1: cannot open shared object file')")
+    # Slow enough that all threads want it at once.
+    code = "sum(range(9**7)); raise ImportError('libheif.so.1: cannot open shared object file')"
+    libraries = library(tmp_path, "pillow_heif", code)
     (tmp_path / "photos").mkdir()
     for name in ("1.heic", "2.heic", "3.heic"):
         (tmp_path / "photos" / name).write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")

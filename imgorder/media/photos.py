@@ -45,6 +45,7 @@ HEIF_HINT = "pip install 'imgorder[heif]'"
 _EXIF = 0x8769  # where the Exif directory is
 
 _PILLOWS_LIMIT = 80_000_000  # px; a little below the size at which it warns
+_LOADING = threading.Lock()
 
 
 _opening = threading.Lock()
@@ -408,7 +409,9 @@ def _register_heif(path: Path) -> None:
     if find_spec("pillow_heif") is None:
         raise PhotoError(f"{show(path)}: HEIC needs one more package; run: {HEIF_HINT}")
     try:
-        import pillow_heif
+        # One thread at a time: beside one whose import fails, another gets half a module.
+        with _LOADING:
+            import pillow_heif
     except Exception as error:  # whatever a library raises that does not load
         raise PhotoError(
             f"{show(path)}: pillow-heif, which HEIC needs, is installed but does not start ({first_line(error)}); "
