@@ -16,8 +16,8 @@ from imgorder.inference import predictor
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.triples import list_rows, scores_to_logits
 from imgorder.inference.backends.views import TwoViews
-from imgorder.media.preprocess import Preprocessing, normalise
-from imgorder.media.steady import find_moves, lay_over, to_bytes, two_views
+from imgorder.media.preprocess import Preprocessing, denormalise, normalise
+from imgorder.media.steady import find_moves, lay_over, two_views
 from imgorder.model_format import ModelMetadata
 
 SIDE = 128
@@ -111,7 +111,7 @@ def test_the_second_view_of_a_still_camera_is_the_mirror_image() -> None:
     tensors = normalise(np.stack([np.asarray(pattern().crop((64, 64, 192, 192)))] * 3), SPEC)
     plain, steadied = two_views(tensors, SPEC)
     assert np.array_equal(plain, steadied[..., ::-1])
-    assert np.array_equal(to_bytes(tensors, SPEC), to_bytes(normalise(to_bytes(tensors, SPEC), SPEC), SPEC))
+    assert np.array_equal(denormalise(tensors, SPEC), denormalise(normalise(denormalise(tensors, SPEC), SPEC), SPEC))
 
 
 def test_a_mirrored_set_has_the_same_views() -> None:

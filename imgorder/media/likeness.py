@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgorder.media.preprocess import DEFAULT, Preprocessing
+from imgorder.media.preprocess import DEFAULT, Preprocessing, denormalise
 
 if TYPE_CHECKING:
     from imgorder.media.preprocess import Pixels, Tensor
@@ -35,7 +35,7 @@ def describe(tensors: Tensor, spec: Preprocessing = DEFAULT) -> Rows:
         tensors: ``(n, 3, crop, crop)``, as preprocessed.
         spec: how they were.
     """
-    rows = [_describe(each, spec) for each in tensors]
+    rows = [describe_pixels(denormalise(each, spec)) for each in tensors]
     colours, edges, greys = (np.stack(each) for each in zip(*rows, strict=True))
     return colours, edges, greys
 
@@ -48,12 +48,6 @@ def compare(rows: Rows) -> Floats:
     colours, edges, greys = rows
     apart = [np.sqrt(np.maximum(0, 1 - each @ each.T)) for each in (colours, edges)]
     return np.stack([*apart, 1 - greys @ greys.T], axis=-1)
-
-
-def _describe(tensor: Tensor, spec: Preprocessing) -> Rows:
-    mean, std = (np.array(each, dtype=np.float32)[:, None, None] for each in (spec.mean, spec.std))
-    pixels = np.clip((tensor * std + mean) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return describe_pixels(np.moveaxis(pixels, 0, -1))
 
 
 def describe_pixels(pixels: Pixels) -> Rows:

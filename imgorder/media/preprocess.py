@@ -237,6 +237,13 @@ def normalise(pixels: Pixels, spec: Preprocessing = DEFAULT) -> Tensor:
     return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 
 
+def denormalise(tensors: Tensor, spec: Preprocessing = DEFAULT) -> Pixels:
+    """What `normalise` was given: ``(…, 3, H, W)`` to uint8 ``(…, H, W, 3)``."""
+    mean, std = (np.array(each, dtype=np.float32)[:, None, None] for each in (spec.mean, spec.std))
+    pixels = np.clip((tensors * std + mean) * 255 + 0.5, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(np.moveaxis(pixels, -3, -1))
+
+
 def upright_turn(picture: Image.Image) -> Image.Transpose | None:
     """How to turn a picture, as it was read, so that it is upright by its EXIF orientation; None for not at all."""
     return _UPRIGHT.get(_orientation(picture))

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from imgorder.media.preprocess import SCALING, Pixels, Preprocessing, Tensor, normalise
+from imgorder.media.preprocess import SCALING, Pixels, Preprocessing, Tensor, denormalise, normalise
 
 Floats = npt.NDArray[np.float32]
 Moves = npt.NDArray[np.complex128]
@@ -38,20 +38,13 @@ def two_views(tensors: Tensor, spec: Preprocessing) -> tuple[Tensor, Tensor]:
     half = tensors.shape[-1] // 2
     if tensors[..., :half].sum(dtype=np.float64) < tensors[..., -half:].sum(dtype=np.float64):
         tensors = tensors[..., ::-1]
-    pixels = to_bytes(tensors, spec)
+    pixels = denormalise(tensors, spec)
     moves = find_moves(pixels)
     steadied = tensors.copy()
     for index, move in enumerate(moves):
         if not np.array_equal(move, _STAYS):
             steadied[index] = normalise(lay_over(pixels[index], move), spec)
     return np.ascontiguousarray(tensors), np.ascontiguousarray(steadied[..., ::-1])
-
-
-def to_bytes(tensors: Tensor, spec: Preprocessing) -> Pixels:
-    """What `normalise` was given, uint8 ``(n, crop, crop, 3)``."""
-    mean, std = (np.array(each, dtype=np.float32)[:, None, None] for each in (spec.mean, spec.std))
-    pixels = np.clip((tensors * std + mean) * 255 + 0.5, 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(np.moveaxis(pixels, 1, -1))
 
 
 def find_moves(pixels: Pixels) -> Moves:
