@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,8 @@ from imgorder.names import show
 TURN = 10_000  # a camera's counter has four digits
 APART = 1_000  # photos that one camera leaves out within one scene, at the very most
 
+_LONE = 4  # at most one of so many photos differs from all others where the rest are of several cameras
+_UNKNOWN = "unknown camera"
 _ROLL = re.compile(r"\d{3}[A-Z0-9_]{5}", re.ASCII)  # as cameras name folders: 100APPLE, 101CANON
 
 
@@ -56,7 +58,11 @@ def find_runs(facts: Sequence[PhotoFacts], photos: Iterable[int]) -> list[list[l
 
 
 def find_cameras(facts: Sequence[PhotoFacts], times: Sequence[Taken | None]) -> tuple[Camera, ...]:
-    """The photos of each camera. Two of one model are told apart by serial numbers, folders and counters."""
+    """The photos of each camera.
+
+    Two of one model are told apart by serial numbers, folders and counters; two of unknown model by folders, by the way
+    of naming, and by what their files look like.
+    """
     serials: dict[tuple[str, str], set[str]] = defaultdict(set)
     for each in facts:
         if each.serial:
@@ -75,10 +81,18 @@ def find_cameras(facts: Sequence[PhotoFacts], times: Sequence[Taken | None]) -> 
         groups[(*model, serial, "", "" if serial else _roll(each.folder))].append(photo)
     parts: list[tuple[tuple[str, ...], list[int]]] = []
     for key, photos in groups.items():
-        split = [photos] if key[2] or not any(key[:2]) else _split_by_counters(facts, photos, times)
+        if not any(key[:2]):
+            split = _split_by_files(facts, photos, times)
+        else:
+            split = [photos] if key[2] else _split_by_counters(facts, photos, times)
         parts += [(key, each) for each in split]
     parts.sort(key=lambda part: part[1])
     plain = [_name_camera(facts[photos[0]]) for _, photos in parts]
+    if plain.count(_UNKNOWN) > 1:
+        plain = [
+            name + _show_edges(facts, photos) * (name == _UNKNOWN)
+            for name, (_, photos) in zip(plain, parts, strict=True)
+        ]
     names: list[str] = []
     for (key, photos), name in zip(parts, plain, strict=True):
         if plain.count(name) > 1:
@@ -107,12 +121,54 @@ def _roll(folder: str) -> str:
 def _name_camera(facts: PhotoFacts) -> str:
     make, model = facts.make or "", facts.model or ""
     if not (make or model):
-        return "unknown camera"
+        return _UNKNOWN
     if not model:
         return show(make)
     # "Canon EOS 5D" names its maker already.
     known = not make or model.casefold().startswith(make.split()[0].casefold())
     return show(model if known else f"{make} {model}")
+
+
+def _show_edges(facts: Sequence[PhotoFacts], photos: Sequence[int]) -> str:
+    """`` (4000x3000)``, where all photos have this size."""
+    edges = {facts[photo].edges for photo in photos}
+    only = edges.pop()
+    return f" ({only[1]}x{only[0]})" if only and not edges else ""
+
+
+def _split_by_files(facts: Sequence[PhotoFacts], photos: list[int], times: Sequence[Taken | None]) -> list[list[int]]:
+    """Photos of unknown camera whose files differ in size or coding, as those of several cameras do.
+
+    Their clocks may differ by more than all was taken in, so it does not count whether their times mix. A camera that
+    was set to another size in between is split as well. That does little harm: between its parts the pictures decide,
+    and its clock is taken to be one where they allow that.
+    """
+    parts = [photos]
+    for tell in (lambda each: each.edges, lambda each: each.coding):
+        parts = [each for part in parts for each in _split_by(facts, part, times, tell)]
+    return parts
+
+
+def _split_by(
+    facts: Sequence[PhotoFacts],
+    photos: list[int],
+    times: Sequence[Taken | None],
+    tell: Callable[[PhotoFacts], object],
+) -> list[list[int]]:
+    """The photos that are alike in something, and each of the others alone; all together where that tells no cameras.
+
+    A camera takes several photos. If many differ from all others, they were cropped or scanned one by one, or their
+    camera makes each in its own way.
+    """
+    kinds: dict[object, list[int]] = defaultdict(list)
+    for photo in photos:
+        kinds[tell(facts[photo])].append(photo)
+    counts = {kind: sum(times[photo] is not None for photo in own) for kind, own in kinds.items()}
+    large = [own for kind, own in kinds.items() if kind and counts[kind] > 1]
+    alone = sum(count for kind, count in counts.items() if not kind or count < 2)
+    if len(large) < 2 or alone * _LONE > sum(counts.values()):
+        return [photos]
+    return [*large, *([photo] for photo in photos if not any(photo in own for own in large))]
 
 
 def _split_by_counters(

@@ -89,6 +89,8 @@ class PhotoFacts:
         times: that are written in it or beside it, the most trusted source first; those that are understood.
         unread: the text of the first time that is there but not understood; empty if there is none.
         make, model, serial: of the camera; None where it is not known.
+        edges: of the picture in pixels, the shorter one first; None where that is not known, or the camera is.
+        coding: the format and, for a JPEG, its tables, only to be compared; empty where ``edges`` is None.
         named: what the name tells.
         modified: the file's time of change; None if it is not known.
     """
@@ -100,6 +102,8 @@ class PhotoFacts:
     make: str | None = None
     model: str | None = None
     serial: str | None = None
+    edges: tuple[int, int] | None = None
+    coding: str = ""
     named: NameFacts = field(default_factory=NameFacts)
     modified: Taken | None = None
 

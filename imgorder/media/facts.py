@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+
+from PIL.JpegImagePlugin import JpegImageFile
 
 from imgorder.errors import PhotoError
 from imgorder.evidence.facts import PhotoFacts, Source, Taken
 from imgorder.evidence.photo_names import read_name
 from imgorder.media import xmp
 from imgorder.media.metadata import LONGEST, Metadata, read_metadata
+from imgorder.media.photos import photo_header
 from imgorder.media.sidecars import Sidecars, list_names
 from imgorder.media.time_texts import MAKE, MODEL, SERIAL, Written, clean_text, gather
 
@@ -55,7 +59,7 @@ def read_facts(path: Path, beside: Sidecars | None = None) -> PhotoFacts:
 
 
 def read_all_facts(files: Sequence[Path]) -> list[PhotoFacts]:
-    """The facts of several photos; each folder is listed once.
+    """The facts of several photos, with size and coding of those whose camera is not known; each folder is listed once.
 
     Of a file that cannot be read nothing is known: what wants its picture will say so.
     """
@@ -63,10 +67,33 @@ def read_all_facts(files: Sequence[Path]) -> list[PhotoFacts]:
     found = []
     for file in files:
         try:
-            found.append(read_facts(file, beside[file.parent]))
+            facts = read_facts(file, beside[file.parent])
         except PhotoError:
-            found.append(PhotoFacts(name=file.name, folder=os.path.abspath(file.parent)))
+            facts = PhotoFacts(name=file.name, folder=os.path.abspath(file.parent))
+        found.append(facts if facts.make or facts.model else _add_making(facts, file))
     return found
+
+
+def _add_making(facts: PhotoFacts, file: Path) -> PhotoFacts:
+    """The facts with what else may tell cameras apart. It is the same for a photo that was turned without loss."""
+    try:
+        with photo_header(file) as image:
+            short, long = sorted(image.size)
+            coding = image.format or ""
+            if isinstance(image, JpegImageFile):
+                coding = min(_describe_coding(image, turned=turned) for turned in (False, True))
+    except PhotoError:
+        return facts
+    return replace(facts, edges=(short, long), coding=coding)
+
+
+def _describe_coding(image: JpegImageFile, *, turned: bool) -> str:
+    """The quantisation tables of a JPEG, and how finely its components are sampled, as a text."""
+    tables = [
+        [table[8 * (place % 8) + place // 8] for place in range(64)] if turned else list(table)
+        for _, table in sorted(image.quantization.items())
+    ]
+    return f"JPEG {tables} {[(tall, wide) if turned else (wide, tall) for _, wide, tall, _ in image.layer]}"
 
 
 def _understand(written: Written, source: Source) -> Taken | None:
