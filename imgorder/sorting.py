@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 
 from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
-from imgorder.evidence.offsets import Offset, estimate_offsets
+from imgorder.evidence.cameras import UNKNOWN
+from imgorder.evidence.offsets import Offset, estimate_offsets, find_odd_clock
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import EARLIEST, Known
+from imgorder.media.casts import part_by_cast
 from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, group_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
@@ -112,6 +115,7 @@ class Sorting:
         start: index of the photo that is known to be first, or None.
         lookalikes: photos that the model cannot tell apart.
         found: the set as it was given; that of ``result`` has the same photos without those that were set apart.
+        evidence: what is known beside the pictures; None where that does not count.
     """
 
     result: SortedSet
@@ -121,6 +125,7 @@ class Sorting:
     start: int | None
     lookalikes: list[Lookalike]
     found: PhotoSet
+    evidence: Evidence | None = None
 
 
 def sort_photos(
@@ -175,8 +180,7 @@ def sort_sets(
     ]
     if not entries:
         return
-    if all_cameras:
-        _refuse_unknown_cameras(entries, known)
+    missing = _find_missing_cameras(entries, known) if all_cameras else set()
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
@@ -201,8 +205,13 @@ def sort_sets(
             if chosen is not None:
                 stay = [index for index in range(readable.size) if index not in strays.apart]
                 files_apart = tuple(readable.photos.files[index] for index in strays.apart)
-                sorting = _sort_set(chosen, tensors[stay], model, strays, warn)
+                part = _part_cameras(chosen, tensors[stay], model, known)
+                sorting = _sort_set(chosen, tensors[stay], model, strays, part, warn)
+                if sorting.evidence:
+                    missing -= sorting.evidence.named
                 yield replace(sorting, result=replace(sorting.result, apart=files_apart))
+        for text in missing:
+            raise UsageError(f"--offset {show(text)}: {_NO_CAMERA}, nor do the pictures show one")
 
 
 @dataclass(frozen=True)
@@ -272,8 +281,10 @@ class _Told:
     loose: tuple[tuple[int, ...], ...] = ()
 
 
-def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -> _Told:
-    """Put together what metadata and the person say.
+def _weigh(
+    photos: PhotoSet, start: int | None, end: int | None, known: Known, looks: Mapping[int, int] | None = None
+) -> _Told:
+    """Put together what metadata and the person say, and of which camera the photos are by their looks, if that counts.
 
     Raises:
         UsageError: if they contradict each other.
@@ -282,11 +293,11 @@ def _weigh(photos: PhotoSet, start: int | None, end: int | None, known: Known) -
     said = frozenset().union(
         () if start is None else first_of(n, start), () if end is None else {(b, a) for a, b in first_of(n, end)}
     )
-    evidence = (
-        None
-        if known.metadata == "ignore"
-        else weigh_facts(read_all_facts(photos.files), trust_mtime=known.trust_mtime, offsets=known.shifts)
-    )
+    evidence = None
+    if known.metadata != "ignore":
+        facts = read_all_facts(photos.files)
+        facts = [replace(each, look=(looks or {}).get(image, 0)) for image, each in enumerate(facts)]
+        evidence = weigh_facts(facts, trust_mtime=known.trust_mtime, offsets=known.shifts)
     if known.earliest_first and start is None and evidence:
         said |= _put_earliest_first(photos, evidence)
     before = said | (evidence.before if evidence else frozenset())
@@ -385,23 +396,38 @@ def _find_strays(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Kn
     return found
 
 
-def _sort_set(entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Strays, warn: Warn) -> Sorting:
+def _part_cameras(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Known) -> _Told | None:
+    """What is known of a set if photos of one unknown camera that look different are of two; None if none do."""
+    told = entry.told
+    looks: dict[int, int] = {}
+    for camera in told.evidence.cameras if told.evidence and not told.complete else ():
+        timed = [image for image in camera.photos if told.evidence and told.evidence.times[image]]
+        if not camera.known and (found := part_by_cast(tensors[timed], model.preprocessing) if timed else None):
+            looks |= {timed[place]: look for look, places in enumerate(found, 1) for place in places}
+    return _weigh(entry.photos, entry.start, entry.end, known, looks) if looks else None
+
+
+def _sort_set(
+    entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Strays, part: _Told | None, warn: Warn
+) -> Sorting:
     photos, told = entry.photos, entry.told
     lookalikes = find_lookalikes(photos.files, tensors)
     for warning in word_warnings(lookalikes, photos.files):
         warn(warning)
     for conflict in told.evidence.conflicts if told.evidence else ():
         warn(f"{show(photos.folder)}: {conflict}")
-    before = told.before
-    for chain in told.loose:
-        order = model.order_tensors([tensors], [before])[0].order
-        falls = sum(order.index(a) > order.index(b) for a, b in combinations(chain, 2))
-        backward = falls * 4 > len(chain) * (len(chain) - 1)
-        before |= frozenset(combinations(chain[::-1] if backward else chain, 2))
-    ordering = model.order_tensors([tensors], [before])[0]
-    clocks: tuple[Offset, ...] = ()
-    if told.evidence and not told.complete:
-        ordering, clocks = _heed_clocks(ordering, tensors, model, told.evidence, before)
+    ordering, clocks, before = _find_order(told, tensors, model)
+    if part and told.evidence and part.evidence:
+        other = _find_order(part, tensors, model)
+        new = [each for each in part.evidence.cameras if each not in told.evidence.cameras]
+        odd = find_odd_clock([camera.name for camera in new], other[1])
+        if odd or part.evidence.named > told.evidence.named:
+            told, (ordering, clocks, before) = part, other
+        if odd:
+            warn(
+                f"{show(photos.folder)}: {odd} counts as a camera of its own, since its photos have other colours, and "
+                f"the pictures contradict its times; if it is none, add --offset {shlex.quote(f'{odd}=+00:00:00')}"
+            )
     if told.reverse:
         ordering = ordering.reversed()
     ordering = ordering.merged(group_lookalikes(lookalikes))
@@ -428,7 +454,21 @@ def _sort_set(entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Stra
         doubt=doubt or "",
         clocks=clocks,
     )
-    return Sorting(result, ordering, model, tensors, entry.start, lookalikes, entry.found)
+    return Sorting(result, ordering, model, tensors, entry.start, lookalikes, entry.found, told.evidence)
+
+
+def _find_order(told: _Told, tensors: Tensor, model: OrderingModel) -> tuple[Ordering, tuple[Offset, ...], Pairs]:
+    """The order that fits the pictures and all that is known, how far clocks are apart, and what is known."""
+    before = told.before
+    for chain in told.loose:
+        order = model.order_tensors([tensors], [before])[0].order
+        falls = sum(order.index(a) > order.index(b) for a, b in combinations(chain, 2))
+        backward = falls * 4 > len(chain) * (len(chain) - 1)
+        before |= frozenset(combinations(chain[::-1] if backward else chain, 2))
+    ordering = model.order_tensors([tensors], [before])[0]
+    if told.evidence and not told.complete:
+        return *_heed_clocks(ordering, tensors, model, told.evidence, before), before
+    return ordering, (), before
 
 
 def _heed_clocks(
@@ -447,13 +487,24 @@ def _heed_clocks(
     return ordering, guidance.offsets
 
 
-def _refuse_unknown_cameras(entries: Sequence[_Entry], known: Known) -> None:
-    """Raise UsageError if an offset is given for a camera that is in no set."""
+_NO_CAMERA = "no photo is of that camera"
+
+
+def _find_missing_cameras(entries: Sequence[_Entry], known: Known) -> set[str]:
+    """The cameras for which an offset is given that are in no set, but may be found by the pictures.
+
+    Raises:
+        UsageError: if they cannot show one of that name.
+    """
     weighed = [entry.told.evidence for entry in entries if entry.told.evidence]
-    for text in known.shifts:
-        if not any(text in evidence.named for evidence in weighed):
+    files = {show(file.name).casefold() for entry in entries for file in entry.photos.files}
+    missing = {text for text in known.shifts if not any(text in evidence.named for evidence in weighed)}
+    for text in missing:
+        first, _, name = text.casefold().partition(", ")
+        if not (first.startswith(UNKNOWN) and name in files):
             names = dict.fromkeys(camera.name for evidence in weighed for camera in evidence.cameras)
-            raise UsageError(f"--offset {show(text)}: no photo is of that camera; there are {', '.join(names)}")
+            raise UsageError(f"--offset {show(text)}: {_NO_CAMERA}; there are {', '.join(names)}")
+    return missing
 
 
 def _is_known(order: Sequence[int], before: Pairs) -> bool:

@@ -16,7 +16,9 @@ TURN = 10_000  # a camera's counter has four digits
 APART = 1_000  # photos that one camera leaves out within one scene, at the very most
 
 _LONE = 4  # at most one of so many photos differs from all others where the rest are of several cameras
-_UNKNOWN = "unknown camera"
+UNKNOWN = "unknown camera"
+"""The name of a camera of which nothing is known, and the beginning of its name where there are several."""
+
 _ROLL = re.compile(r"\d{3}[A-Z0-9_]{5}", re.ASCII)  # as cameras name folders: 100APPLE, 101CANON
 
 
@@ -61,7 +63,7 @@ def find_cameras(facts: Sequence[PhotoFacts], times: Sequence[Taken | None]) -> 
     """The photos of each camera.
 
     Two of one model are told apart by serial numbers, folders and counters; two of unknown model by folders, by the way
-    of naming, and by what their files look like.
+    of naming, and by size, coding and looks.
     """
     serials: dict[tuple[str, str], set[str]] = defaultdict(set)
     for each in facts:
@@ -82,17 +84,17 @@ def find_cameras(facts: Sequence[PhotoFacts], times: Sequence[Taken | None]) -> 
     parts: list[tuple[tuple[str, ...], list[int]]] = []
     for key, photos in groups.items():
         if not any(key[:2]):
-            split = _split_by_files(facts, photos, times)
+            split = _split_unknown(facts, photos, times)
         else:
             split = [photos] if key[2] else _split_by_counters(facts, photos, times)
         parts += [(key, each) for each in split]
     parts.sort(key=lambda part: part[1])
     plain = [_name_camera(facts[photos[0]]) for _, photos in parts]
-    if plain.count(_UNKNOWN) > 1:
-        plain = [
-            name + _show_edges(facts, photos) * (name == _UNKNOWN)
-            for name, (_, photos) in zip(plain, parts, strict=True)
-        ]
+    sizes = [
+        _show_edges(facts, photos) if name == UNKNOWN else "" for name, (_, photos) in zip(plain, parts, strict=True)
+    ]
+    if len({size for name, size in zip(plain, sizes, strict=True) if name == UNKNOWN}) > 1:
+        plain = [name + size for name, size in zip(plain, sizes, strict=True)]
     names: list[str] = []
     for (key, photos), name in zip(parts, plain, strict=True):
         if plain.count(name) > 1:
@@ -121,7 +123,7 @@ def _roll(folder: str) -> str:
 def _name_camera(facts: PhotoFacts) -> str:
     make, model = facts.make or "", facts.model or ""
     if not (make or model):
-        return _UNKNOWN
+        return UNKNOWN
     if not model:
         return show(make)
     # "Canon EOS 5D" names its maker already.
@@ -136,15 +138,15 @@ def _show_edges(facts: Sequence[PhotoFacts], photos: Sequence[int]) -> str:
     return f" ({only[1]}x{only[0]})" if only and not edges else ""
 
 
-def _split_by_files(facts: Sequence[PhotoFacts], photos: list[int], times: Sequence[Taken | None]) -> list[list[int]]:
-    """Photos of unknown camera whose files differ in size or coding, as those of several cameras do.
+def _split_unknown(facts: Sequence[PhotoFacts], photos: list[int], times: Sequence[Taken | None]) -> list[list[int]]:
+    """Photos of unknown camera that differ in size, coding or looks, as those of several cameras do.
 
     Their clocks may differ by more than all was taken in, so it does not count whether their times mix. A camera that
     was set to another size in between is split as well. That does little harm: between its parts the pictures decide,
     and its clock is taken to be one where they allow that.
     """
     parts = [photos]
-    for tell in (lambda each: each.edges, lambda each: each.coding):
+    for tell in (lambda each: each.edges, lambda each: each.coding, lambda each: each.look):
         parts = [each for part in parts for each in _split_by(facts, part, times, tell)]
     return parts
 

@@ -237,6 +237,23 @@ def estimate_offsets(
     return Guidance(tuple(offsets), frozenset(pairs))
 
 
+def find_odd_clock(cameras: Sequence[str], offsets: Sequence[Offset]) -> str:
+    """The first of some cameras whose clock by the pictures is another than that of the reference, or of one before."""
+    found = {each.reference: Offset(each.reference, "", 0, _NOTHING, _NOTHING, _NOTHING) for each in offsets}
+    found |= {each.camera: each for each in offsets}  # the reference first
+    limits: list[tuple[timedelta, timedelta]] = []
+    for name, own in found.items():
+        if name not in cameras or own.shift is None or own.given:
+            continue
+        low, high = (
+            end if each is None else each for each, end in ((own.low, timedelta.min), (own.high, timedelta.max))
+        )
+        if any(low > other[1] or high < other[0] for other in limits):
+            return name
+        limits.append((low, high))
+    return ""
+
+
 def _count(camera: Camera, times: Sequence[Taken | None]) -> int:
     return sum(times[photo] is not None for photo in camera.photos)
 

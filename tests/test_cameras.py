@@ -1,0 +1,164 @@
+"""Photos of two cameras that lost make and model: told apart by their files, else by their looks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imgorder.media.casts import part_by_cast
+from imgorder.media.facts import read_all_facts
+from imgorder.media.preprocess import preprocess_set
+from tests.conftest import ROOT, load_script
+from tests.renaming import command, done
+
+N = 8
+NAMES = [f"{letter}.jpg" for letter in "hbfdacge"]
+SECOND = [place % 3 == 1 for place in range(N)]  # which photos are of the second camera
+EXIF, TAKEN = 0x8769, 0x9003
+
+
+@pytest.fixture(scope="module")
+def moments() -> list[Image.Image]:
+    """Photos of one scene in temporal order."""
+    images: list[Image.Image] = load_script(ROOT / "examples" / "render_scene.py").render_set(N, 3, 320, 240)
+    return images
+
+
+def lay_out(
+    folder: Path, moments: Sequence[Image.Image], late: int = 0, qualities: Sequence[int] = (92,) * N, gap: int = 10
+) -> Path:
+    """Photos without make and model; the second camera's clock is ``late`` seconds behind."""
+    folder.mkdir()
+    for place, (image, name, quality) in enumerate(zip(moments, NAMES, qualities, strict=False)):
+        minutes, seconds = divmod(1800 + gap * place - late * SECOND[place], 60)
+        exif = Image.Exif()
+        exif.get_ifd(EXIF)[TAKEN] = f"2024:05:01 12:{minutes:02}:{seconds:02}"
+        image.save(folder / name, quality=quality, exif=exif)
+    return folder
+
+
+def sort(folder: Path, *options: str) -> tuple[dict[str, Any], str]:
+    result = command("sort", folder, *options, "--json")
+    assert result.exit_code == 0, result.stderr
+    (only,) = json.loads(result.stdout)["sets"]
+    return only, result.stderr
+
+
+def as_second(moments: Sequence[Image.Image], change: Any) -> list[Image.Image]:
+    return [change(image) if second else image for image, second in zip(moments, SECOND, strict=True)]
+
+
+def warm(image: Image.Image) -> Image.Image:
+    """As a camera that sees more red and less blue."""
+    return Image.fromarray((np.asarray(image) * np.array([0.98, 0.88, 0.78])).astype(np.uint8))
+
+
+def is_one_camera(folder: Path) -> bool:
+    """Whether the times alone fix the order."""
+    found, _ = sort(folder)
+    result = command("sort", folder, "--metadata", "only")
+    return (found["order"], found["clocks"], result.exit_code) == (NAMES[: len(found["order"])], [], 0)
+
+
+def test_two_sizes_are_two_cameras_with_clocks_of_their_own(tmp_path: Path, moments: list[Image.Image]) -> None:
+    folder = lay_out(tmp_path / "photos", as_second(moments, lambda image: image.resize((240, 180))), late=600)
+    found, _ = sort(folder)
+    assert (found["order"], found["direction"], set(found["reasons"])) == (NAMES, "known", {"DateTimeOriginal"})
+    (clock,) = found["clocks"]
+    assert (clock["camera"], clock["reference"]) == ("unknown camera (240x180)", "unknown camera (320x240)")
+    assert clock["from"] <= 600 <= clock["to"]
+    given = f"{clock['camera']}=+00:10:00"
+    assert sort(folder, "--offset", given, "--metadata", "only")[0]["order"] == NAMES
+    assert f"--offset '{clock['camera']}=+00:" in done("sort", folder)
+    assert command("sort", folder, "--metadata", "only").exit_code == 2
+
+
+def test_upright_and_lying_photos_are_of_one_camera(tmp_path: Path, moments: list[Image.Image]) -> None:
+    upright = as_second(moments, lambda image: image.crop((70, 0, 250, 240)).resize((240, 320)))
+    assert is_one_camera(lay_out(tmp_path / "photos", upright))
+
+
+def test_a_single_crop_is_of_the_camera_of_the_others(tmp_path: Path, moments: list[Image.Image]) -> None:
+    cropped = [*moments[:3], moments[3].crop((10, 10, 300, 220)), *moments[4:]]
+    assert is_one_camera(lay_out(tmp_path / "photos", cropped))
+
+
+def test_photos_cropped_one_by_one_tell_no_cameras(tmp_path: Path, moments: list[Image.Image]) -> None:
+    edges = [2, 4, 6, 8, 2, 4, 10, 12]  # two sizes are there twice
+    cropped = [image.crop((0, 0, 320 - edge, 240 - edge)) for image, edge in zip(moments, edges, strict=True)]
+    assert is_one_camera(lay_out(tmp_path / "photos", cropped))
+
+
+def test_a_crop_among_two_cameras_is_of_neither(tmp_path: Path, moments: list[Image.Image]) -> None:
+    sizes = as_second(moments, lambda image: image.resize((240, 180)))
+    sizes[3] = sizes[3].crop((4, 4, 300, 220))
+    found, _ = sort(lay_out(tmp_path / "photos", sizes, late=600))
+    assert found["order"] == NAMES
+    assert {each["camera"] for each in found["clocks"]} == {"unknown camera (240x180)", "unknown camera (296x216)"}
+
+
+def test_ways_of_coding_are_two_cameras(tmp_path: Path, moments: list[Image.Image]) -> None:
+    folder = lay_out(tmp_path / "photos", moments, late=600, qualities=[80 if each else 92 for each in SECOND])
+    found, _ = sort(folder)
+    assert found["order"] == NAMES
+    assert [(each["camera"], each["reference"]) for each in found["clocks"]] == [
+        ("unknown camera, a.jpg", "unknown camera, c.jpg")
+    ]
+    # A camera that makes each photo in its own way, and an edited photo, are none of their own.
+    assert is_one_camera(lay_out(tmp_path / "each", moments, qualities=[80, 81, 82, 83, 84, 85, 85, 80]))
+    assert is_one_camera(lay_out(tmp_path / "edit", moments, qualities=[92] * 7 + [80]))
+
+
+def test_a_photo_turned_without_loss_is_coded_alike(tmp_path: Path, moments: list[Image.Image]) -> None:
+    table = np.arange(1, 65).reshape(8, 8)
+    for name, image, each in (
+        ("lying.jpg", moments[0], table),
+        ("upright.jpg", moments[0].transpose(Image.Transpose.ROTATE_90), table.T),
+        ("other.jpg", moments[0], table[::-1]),
+    ):
+        image.save(tmp_path / name, qtables=[each.ravel().tolist()] * 2)
+    lying, upright, other = read_all_facts([tmp_path / f"{name}.jpg" for name in ("lying", "upright", "other")])
+    assert (lying.edges, lying.coding) == (upright.edges, upright.coding) == ((240, 320), lying.coding)
+    assert lying.coding != other.coding
+
+
+def test_other_colours_and_a_wrong_clock_are_another_camera(tmp_path: Path, moments: list[Image.Image]) -> None:
+    folder = lay_out(tmp_path / "photos", as_second(moments, warm), late=600)
+    found, told = sort(folder)
+    assert (found["order"], len(found["clocks"])) == (NAMES, 1)
+    camera = found["clocks"][0]["camera"]
+    assert camera == "unknown camera, a.jpg"
+    assert f"{camera} counts as a camera of its own, since its photos have other colours" in told
+    # The person knows better, either way.
+    given, told = sort(folder, "--offset", f"{camera}=+00:10:00")
+    assert (given["order"], "counts as a camera" in told, given["clocks"][0]["given"]) == (NAMES, False, True)
+    given, told = sort(folder, "--offset", f"{camera}=+00:00:00")
+    first, last = [[name for name, each in zip(NAMES, SECOND, strict=True) if each is other] for other in (True, False)]
+    assert (given["order"], "counts as a camera" in told) == (first + last, False)
+    wrong = command("sort", folder, "--offset", "unknown camera, h.jpg=+00:00:00")
+    assert (wrong.exit_code, "nor do the pictures show one" in wrong.stderr) == (2, True)
+
+
+def test_other_colours_alone_are_no_other_camera(tmp_path: Path, moments: list[Image.Image]) -> None:
+    coloured = as_second(moments, warm)
+    assert part_by_cast(preprocess_set(coloured)) is not None
+    assert is_one_camera(lay_out(tmp_path / "mixed", coloured))
+    halves = [*moments[:4], *map(warm, moments[4:])]
+    folder = lay_out(tmp_path / "halves", halves)
+    assert is_one_camera(folder)
+    assert "counts as a camera" not in sort(folder)[1]
+
+
+def test_a_gap_between_casts_is_wide_and_has_two_photos_on_each_side(moments: list[Image.Image]) -> None:
+    assert part_by_cast(preprocess_set(moments)) is None
+    assert part_by_cast(preprocess_set([*moments[:-1], warm(moments[-1])])) is None
+    assert part_by_cast(preprocess_set(moments[:1])) is None
+    parts = part_by_cast(preprocess_set(as_second(moments, warm)))
+    assert parts is not None
+    assert sorted(parts) == [[0, 2, 3, 5, 6], [1, 4, 7]]
