@@ -19,7 +19,7 @@ from imgorder.evidence.offsets import Offset, estimate_offsets, find_odd_clock
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import EARLIEST, Known
-from imgorder.media.casts import part_by_cast
+from imgorder.media.casts import even_casts, part_by_cast
 from imgorder.media.facts import read_all_facts
 from imgorder.media.lookalikes import Lookalike, find_lookalikes, group_lookalikes, word_warnings
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
@@ -205,8 +205,8 @@ def sort_sets(
             if chosen is not None:
                 stay = [index for index in range(readable.size) if index not in strays.apart]
                 files_apart = tuple(readable.photos.files[index] for index in strays.apart)
-                part = _part_cameras(chosen, tensors[stay], model, known)
-                sorting = _sort_set(chosen, tensors[stay], model, strays, part, warn)
+                parted = _part_cameras(chosen, tensors[stay], model, known)
+                sorting = _sort_set(chosen, tensors[stay], model, strays, parted, warn)
                 if sorting.evidence:
                     missing -= sorting.evidence.named
                 yield replace(sorting, result=replace(sorting.result, apart=files_apart))
@@ -396,19 +396,28 @@ def _find_strays(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Kn
     return found
 
 
-def _part_cameras(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Known) -> _Told | None:
-    """What is known of a set if photos of one unknown camera that look different are of two; None if none do."""
+def _part_cameras(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Known) -> tuple[_Told, Tensor] | None:
+    """What is known of a set if photos of one unknown camera that look different are of two, and the photos with even
+    colours; None if none look so.
+    """
     told = entry.told
     looks: dict[int, int] = {}
     for camera in told.evidence.cameras if told.evidence and not told.complete else ():
         timed = [image for image in camera.photos if told.evidence and told.evidence.times[image]]
         if not camera.known and (found := part_by_cast(tensors[timed], model.preprocessing) if timed else None):
-            looks |= {timed[place]: look for look, places in enumerate(found, 1) for place in places}
-    return _weigh(entry.photos, entry.start, entry.end, known, looks) if looks else None
+            groups = [[timed[place] for place in places] for places in found]
+            tensors = even_casts(tensors, groups)
+            looks |= {image: look for look, group in enumerate(groups, 1) for image in group}
+    return (_weigh(entry.photos, entry.start, entry.end, known, looks), tensors) if looks else None
 
 
 def _sort_set(
-    entry: _Entry, tensors: Tensor, model: OrderingModel, strays: Strays, part: _Told | None, warn: Warn
+    entry: _Entry,
+    tensors: Tensor,
+    model: OrderingModel,
+    strays: Strays,
+    parted: tuple[_Told, Tensor] | None,
+    warn: Warn,
 ) -> Sorting:
     photos, told = entry.photos, entry.told
     lookalikes = find_lookalikes(photos.files, tensors)
@@ -417,8 +426,9 @@ def _sort_set(
     for conflict in told.evidence.conflicts if told.evidence else ():
         warn(f"{show(photos.folder)}: {conflict}")
     ordering, clocks, before = _find_order(told, tensors, model)
+    part, even = parted or (None, tensors)
     if part and told.evidence and part.evidence:
-        other = _find_order(part, tensors, model)
+        other = _find_order(part, even, model)
         new = [each for each in part.evidence.cameras if each not in told.evidence.cameras]
         odd = find_odd_clock([camera.name for camera in new], other[1])
         if odd or part.evidence.named > told.evidence.named:

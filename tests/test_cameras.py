@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgorder.media.casts import part_by_cast
+from imgorder.media.casts import even_casts, part_by_cast
 from imgorder.media.facts import read_all_facts
 from imgorder.media.preprocess import preprocess_set
 from tests.conftest import ROOT, load_script
@@ -162,3 +162,12 @@ def test_a_gap_between_casts_is_wide_and_has_two_photos_on_each_side(moments: li
     parts = part_by_cast(preprocess_set(as_second(moments, warm)))
     assert parts is not None
     assert sorted(parts) == [[0, 2, 3, 5, 6], [1, 4, 7]]
+
+
+def test_colours_are_made_even_channel_by_channel(moments: list[Image.Image]) -> None:
+    tensors = preprocess_set(as_second(moments, warm))
+    groups = [[0, 2, 3, 5, 6], [1, 4, 7]]
+    even = even_casts(tensors, groups)
+    assert np.array_equal(even[groups[0]], tensors[groups[0]])
+    true = preprocess_set(moments)  # in which the balloon is elsewhere, so a little is left
+    assert np.abs(even - true).mean() < np.abs(tensors - true).mean() / 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,8 @@ from imgorder.media.preprocess import DEFAULT, Preprocessing, denormalise
 if TYPE_CHECKING:
     from imgorder.media.preprocess import Tensor
 
-# Chosen on development photos and clips, of which every second photo was given another white balance and saturation: with
-# a wider gap more cameras are missed, with a narrower one a change of light is taken for a camera more often.
+# Chosen on development photos and clips, half of whose photos were given another white balance and saturation: with a
+# wider gap more cameras are missed, with a narrower one a change of light is taken for a camera more often.
 _FEWEST = 2  # photos of a camera
 _WIDER = 1.5  # the gap between two cameras over what the photos of one differ by
 _DRIFT = 0.02  # what photos of one camera may differ by at least: a hundredth is one per cent of red or blue
@@ -31,6 +32,24 @@ def part_by_cast(tensors: Tensor, spec: Preprocessing = DEFAULT) -> tuple[list[i
     means = np.stack([denormalise(each, spec).mean(axis=(0, 1)) + 1 for each in tensors])
     casts = np.log(means[:, [0, 2]] / means[:, [1]])
     return max((_find_gap(cast) for cast in casts.T), default=(0.0, None), key=lambda found: found[0])[1]
+
+
+def even_casts(tensors: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
+    """The photos, with the colours of each group moved and stretched to those of the first one, channel by channel.
+
+    Else a network takes the photos of one camera for neighbours.
+    """
+    even = tensors.copy()
+    middle, spread = _measure(tensors[list(groups[0])])
+    for group in groups[1:]:
+        own, wide = _measure(tensors[list(group)])
+        even[list(group)] = (tensors[list(group)] - own) * (spread / np.maximum(wide, 1e-3)) + middle
+    return even
+
+
+def _measure(tensors: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and spread of each channel over some photos."""
+    return tensors.mean(axis=(0, 2, 3))[:, None, None], tensors.std(axis=(0, 2, 3))[:, None, None]
 
 
 def _find_gap(cast: npt.NDArray[np.float64]) -> tuple[float, tuple[list[int], list[int]] | None]:
