@@ -155,9 +155,9 @@ def test_other_colours_alone_are_no_other_camera(tmp_path: Path, moments: list[I
     assert "counts as a camera" not in sort(folder)[1]
 
 
-def test_a_gap_between_casts_is_wide_and_has_two_photos_on_each_side(moments: list[Image.Image]) -> None:
+def test_a_gap_between_casts_is_wide_and_has_three_photos_on_each_side(moments: list[Image.Image]) -> None:
     assert part_by_cast(preprocess_set(moments)) is None
-    assert part_by_cast(preprocess_set([*moments[:-1], warm(moments[-1])])) is None
+    assert part_by_cast(preprocess_set([*moments[:-2], *map(warm, moments[-2:])])) is None
     assert part_by_cast(preprocess_set(moments[:1])) is None
     parts = part_by_cast(preprocess_set(as_second(moments, warm)))
     assert parts is not None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Chosen on development photos and clips, half of whose photos were given another white balance and saturation: with a
 # wider gap more cameras are missed, with a narrower one a change of light is taken for a camera more often.
-_FEWEST = 2  # photos of a camera
+_FEWEST = 3  # photos of a camera; of two the pictures say too little
 _WIDER = 1.5  # the gap between two cameras over what the photos of one differ by
 _DRIFT = 0.02  # what photos of one camera may differ by at least: a hundredth is one per cent of red or blue
 
