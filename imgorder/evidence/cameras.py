@@ -142,8 +142,8 @@ def _split_unknown(facts: Sequence[PhotoFacts], photos: list[int], times: Sequen
     """Photos of unknown camera that differ in size, coding or looks, as those of several cameras do.
 
     Their clocks may differ by more than all was taken in, so it does not count whether their times mix. A camera that
-    was set to another size in between is split as well. That does little harm: between its parts the pictures decide,
-    and its clock is taken to be one where they allow that.
+    was set to another size in between is split as well: between its parts the pictures decide, and its clock is taken
+    to be one where they allow that. Not to split two cameras would fix an order that is wrong.
     """
     parts = [photos]
     for tell in (lambda each: each.edges, lambda each: each.coding, lambda each: each.look):
