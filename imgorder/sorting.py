@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 
 from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
-from imgorder.evidence.cameras import UNKNOWN
+from imgorder.evidence.cameras import UNKNOWN, part_by_file
 from imgorder.evidence.offsets import Offset, estimate_offsets, find_odd_clock
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
@@ -57,7 +57,8 @@ class SortedSet:
         given: indices of the photos whose order among themselves a person has fixed.
         scene: what the photos are, as `Strays` has it; None where that was not asked.
         apart: photos of the set that belong to another scene, and have no place in the order.
-        doubt: why the order is no more than a guess, though the model may be sure: the photos are not of one scene.
+        doubt: why the order is no more than a guess, though the model may be sure: the photos are not of one scene, or
+            a camera is one only by the pictures.
             The confidence is 0 then. Empty if there is no such reason.
         clocks: how far the clocks of several cameras are apart.
     """
@@ -397,17 +398,21 @@ def _find_strays(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Kn
 
 
 def _part_cameras(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Known) -> tuple[_Told, Tensor] | None:
-    """What is known of a set if photos of one unknown camera that look different are of two, and the photos with even
-    colours; None if none look so.
+    """What is known of a set if photos of one unknown camera are of several, as size and coding hint, or else colours;
+    and the photos, with even colours in the second case. None if nothing hints at it.
     """
-    told = entry.told
+    told, evidence = entry.told, entry.told.evidence
     looks: dict[int, int] = {}
-    for camera in told.evidence.cameras if told.evidence and not told.complete else ():
-        timed = [image for image in camera.photos if told.evidence and told.evidence.times[image]]
-        if not camera.known and (found := part_by_cast(tensors[timed], model.preprocessing) if timed else None):
+    for camera in evidence.cameras if evidence and not told.complete else ():
+        timed = [image for image in camera.photos if evidence and evidence.times[image]]
+        if camera.known or not evidence or not timed:
+            continue
+        groups = part_by_file(read_all_facts(entry.photos.files), camera.photos, evidence.times)
+        if len(groups) < 2 and (found := part_by_cast(tensors[timed], model.preprocessing)):
             groups = [[timed[place] for place in places] for places in found]
             tensors = even_casts(tensors, groups)
-            looks |= {image: look for look, group in enumerate(groups, 1) for image in group}
+        if len(groups) > 1:
+            looks |= {image: look for look, group in enumerate(groups, len(looks) + 1) for image in group}
     return (_weigh(entry.photos, entry.start, entry.end, known, looks), tensors) if looks else None
 
 
@@ -427,6 +432,7 @@ def _sort_set(
         warn(f"{show(photos.folder)}: {conflict}")
     ordering, clocks, before = _find_order(told, tensors, model)
     part, even = parted or (None, tensors)
+    odd = ""
     if part and told.evidence and part.evidence:
         other = _find_order(part, even, model)
         new = [each for each in part.evidence.cameras if each not in told.evidence.cameras]
@@ -435,7 +441,7 @@ def _sort_set(
             told, (ordering, clocks, before) = part, other
         if odd:
             warn(
-                f"{show(photos.folder)}: {odd} counts as a camera of its own, since its photos have other colours, and "
+                f"{show(photos.folder)}: {odd} counts as a camera of its own, since its photos look different, and "
                 f"the pictures contradict its times; if it is none, add --offset {shlex.quote(f'{odd}=+00:00:00')}"
             )
     if told.reverse:
@@ -449,6 +455,8 @@ def _sort_set(
     doubt = strays.word([photos.name(file) for file in photos.files]) if strays.kind in MIXED else None
     if doubt and _is_known(ordering.order, before):
         doubt = None  # nothing was guessed
+    if odd:
+        doubt = f"{odd} is only by the pictures a camera of its own"
     result = SortedSet(
         photos,
         ordering.order,
@@ -511,7 +519,7 @@ def _find_missing_cameras(entries: Sequence[_Entry], known: Known) -> set[str]:
     missing = {text for text in known.shifts if not any(text in evidence.named for evidence in weighed)}
     for text in missing:
         first, _, name = text.casefold().partition(", ")
-        if not (first.startswith(UNKNOWN) and name in files):
+        if not (first.startswith(UNKNOWN) and (name in files or first != UNKNOWN)):
             names = dict.fromkeys(camera.name for evidence in weighed for camera in evidence.cameras)
             raise UsageError(f"--offset {show(text)}: {_NO_CAMERA}; there are {', '.join(names)}")
     return missing

@@ -63,7 +63,7 @@ def find_cameras(facts: Sequence[PhotoFacts], times: Sequence[Taken | None]) -> 
     """The photos of each camera.
 
     Two of one model are told apart by serial numbers, folders and counters; two of unknown model by folders, by the way
-    of naming, and by size, coding and looks.
+    of naming, and by looks.
     """
     serials: dict[tuple[str, str], set[str]] = defaultdict(set)
     for each in facts:
@@ -84,7 +84,7 @@ def find_cameras(facts: Sequence[PhotoFacts], times: Sequence[Taken | None]) -> 
     parts: list[tuple[tuple[str, ...], list[int]]] = []
     for key, photos in groups.items():
         if not any(key[:2]):
-            split = _split_unknown(facts, photos, times)
+            split = _split_by(facts, photos, times, lambda each: each.look)
         else:
             split = [photos] if key[2] else _split_by_counters(facts, photos, times)
         parts += [(key, each) for each in split]
@@ -138,15 +138,14 @@ def _show_edges(facts: Sequence[PhotoFacts], photos: Sequence[int]) -> str:
     return f" ({only[1]}x{only[0]})" if only and not edges else ""
 
 
-def _split_unknown(facts: Sequence[PhotoFacts], photos: list[int], times: Sequence[Taken | None]) -> list[list[int]]:
-    """Photos of unknown camera that differ in size, coding or looks, as those of several cameras do.
+def part_by_file(facts: Sequence[PhotoFacts], photos: Sequence[int], times: Sequence[Taken | None]) -> list[list[int]]:
+    """Photos of unknown camera in groups of one size and coding, as those of several cameras are.
 
-    Their clocks may differ by more than all was taken in, so it does not count whether their times mix. A camera that
-    was set to another size in between is split as well: between its parts the pictures decide, and its clock is taken
-    to be one where they allow that. Not to split two cameras would fix an order that is wrong.
+    A camera that was set to another size in between makes such groups, too, so this is no more than a hint. The clocks
+    of two cameras may differ by more than all was taken in, so it does not count whether the times mix.
     """
-    parts = [photos]
-    for tell in (lambda each: each.edges, lambda each: each.coding, lambda each: each.look):
+    parts = [list(photos)]
+    for tell in (lambda each: each.edges, lambda each: each.coding):
         parts = [each for part in parts for each in _split_by(facts, part, times, tell)]
     return parts
 

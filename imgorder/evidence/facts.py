@@ -91,7 +91,7 @@ class PhotoFacts:
         make, model, serial: of the camera; None where it is not known.
         edges: of the picture in pixels, the shorter one first; None where that is not known, or the camera is.
         coding: the format and, for a JPEG, its tables, only to be compared; empty where ``edges`` is None.
-        look: which of two groups of photos that look different it belongs to, 1 or 2; 0 where that is not known.
+        look: which group of photos it belongs to that may be of one camera, from 1; 0 where there are no groups.
         named: what the name tells.
         modified: the file's time of change; None if it is not known.
     """
