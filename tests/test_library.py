@@ -392,7 +392,7 @@ def test_group_shows_scenes_and_what_other_thresholds_would_make(tree: Path) -> 
     assert grouped(tree) == SCENES + BELOW
     shown = imgorder("group", tree).stdout
     assert "4 photos: a1.jpg, a3.jpg, b2.jpg, b3.jpg" in shown
-    assert shown.endswith("11 photos: 3 scenes, and 1 photos that stand alone\n")
+    assert shown.endswith("11 photos: 3 scenes, and 1 photo that stands alone\n")
     preview = imgorder("group", "--preview", "--gap", "7s", tree).stdout
     assert "3 + 1" in preview
     assert " 7s " in preview
@@ -516,6 +516,8 @@ def test_what_a_person_decides_is_heeded_also_under_other_names(tree: Path) -> N
     assert decided.read_bytes() == content
     imgorder("decide", "--forget", *(tree / name for name in ("b1.jpg", "other.jpg", "a10.jpg", "a2.jpg")))
     assert not decided.exists()
+    again = imgorder("decide", "--forget", tree / "a2.jpg")
+    assert again.stdout == f"{decided}: nothing was decided of 1 photo\n"
     decided.write_text('{"version": 1, "scenes": [{"photos": ["b1.jpg", "b2.jpg"]}]}')  # by hand
     assert ["b1.jpg", "b2.jpg"] in grouped(tree)
     decided.write_text("{")

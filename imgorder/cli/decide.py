@@ -57,14 +57,20 @@ def decide(
     for files in sets:
         folder, names = files[0].parent, [each.name for each in files]
         if forget:
-            decisions.forget(folder, names, write=True)
+            if not decisions.forget(folder, names):
+                print(f"{show(folder / decisions.NAME)}: nothing was decided of {_count(len(names))}")
+                continue
         else:
             decisions.decide(folder, names, ordered=ordered or order is not None, alone=alone)
         print(f"{show(folder / decisions.NAME)}: {_say(len(names), forget, alone, ordered or order is not None)}")
 
 
+def _count(number: int) -> str:
+    return f"{number} photo{'s' * (number > 1)}"
+
+
 def _say(count: int, forget: bool, alone: bool, ordered: bool) -> str:
-    photos = f"{count} photo{'s' * (count > 1)}"
+    photos = _count(count)
     if forget:
         return f"what was decided of {photos} is forgotten"
     if alone:

@@ -80,7 +80,9 @@ def _print_tables(library: Library, rule: Rule) -> None:
             folder = scene.photos.folder
             print(f"{show(folder)}:")
         print(f"  {_describe(scene)}")
-    print(f"{photos} photos: {scenes} scenes, and {alone} photos that stand alone")
+    one = alone == 1
+    alone_text = f"{alone} photo{'s' * (not one)} that stand{'s' * one} alone"
+    print(f"{photos} photo{'s' * (photos != 1)}: {scenes} scene{'s' * (scenes != 1)}, and {alone_text}")
 
 
 def _describe(scene: Scene) -> str:

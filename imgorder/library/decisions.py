@@ -89,20 +89,29 @@ def decide(folder: Path, names: Sequence[str], *, ordered: bool = False, alone: 
     Raises:
         ImgorderError: if the file cannot be read or written.
     """
-    left = forget(folder, names)
+    left = _leave_out(folder, read_decisions(folder), names)
     photos = [_describe(folder, name) for name in names]
     new = [Decision((photo,)) for photo in photos] if alone else [Decision(tuple(photos), ordered)]
     _write(folder, replace(left, scenes=(*left.scenes, *new)))
 
 
-def forget(folder: Path, names: Sequence[str], *, write: bool = False) -> Decisions:
-    """The decisions of a folder without those on some photos; a scene that loses one keeps the others.
+def forget(folder: Path, names: Sequence[str]) -> bool:
+    """Take back what was decided of some photos of a folder; whether anything was.
 
     Raises:
         ImgorderError: if the file cannot be read or written.
     """
     found = read_decisions(folder)
-    now = match(folder, found)
+    left = _leave_out(folder, found, names)
+    if left != found:
+        _write(folder, left)
+    before, after = (sum(len(scene.photos) for scene in each.scenes) for each in (found, left))
+    return after < before
+
+
+def _leave_out(folder: Path, decisions: Decisions, names: Sequence[str]) -> Decisions:
+    """The decisions without those on some photos; a scene that loses one keeps the others."""
+    now = match(folder, decisions)
 
     def keep(photo: Decided) -> tuple[Decided, ...]:
         """The photo by the name that it has now; none if it goes, or is lost and another one has its name."""
@@ -111,12 +120,10 @@ def forget(folder: Path, names: Sequence[str], *, write: bool = False) -> Decisi
         return () if name in names or lost else (replace(photo, name=name),)
 
     scenes = [
-        replace(scene, photos=tuple(kept for photo in scene.photos for kept in keep(photo))) for scene in found.scenes
+        replace(scene, photos=tuple(kept for photo in scene.photos for kept in keep(photo)))
+        for scene in decisions.scenes
     ]
-    left = replace(found, scenes=tuple(scene for scene in scenes if scene.photos))
-    if write and left != found:
-        _write(folder, left)
-    return left
+    return replace(decisions, scenes=tuple(scene for scene in scenes if scene.photos))
 
 
 def match(folder: Path, decisions: Decisions) -> dict[str, str]:
