@@ -311,6 +311,18 @@ def albums_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def no_order_table(rows: Sequence[dict[str, Any]]) -> str:
+    """How sure models are of sets that have no order: a line for each kind, a column for each model."""
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    lines = [f"| n | photos | sets | chance | {' | '.join(models)} |", "|" + " --- |" * (4 + len(models))]
+    for n, kind in dict.fromkeys((row["seq_len"], row["kind"]) for row in rows):
+        own = {row["model"]: row for row in rows if (row["seq_len"], row["kind"]) == (n, kind)}
+        first = next(iter(own.values()))
+        cells = [f"{own[each]['confidence']:.1f} ({own[each]['sure']:.0f})" if each in own else "–" for each in models]
+        lines.append(f"| {n} | {kind} | {first['sets']} | {first['chance']:.1f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def known_table(rows: Sequence[dict[str, Any]]) -> str:
     """What capture times add: a line for each case and model."""
     if not rows:

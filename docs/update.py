@@ -39,6 +39,7 @@ from tables import (
     known_table,
     libraries_table,
     many_photos_table,
+    no_order_table,
     paper_table,
     permutations_table,
     places_text,
@@ -101,6 +102,8 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     yield accuracy, "path-views", accuracy_table(views, with_paper=False)
     yield accuracy, "held-out-pooled", pooled_markdown(PooledRow(**row) for row in of_clips)
     yield accuracy, "all-rows", results_markdown(davis)
+    yield accuracy, "far", results_markdown(read_results(RESULTS / "far.json"))
+    yield accuracy, "no-order", no_order_table(json.loads(read(RESULTS / "no-order.json"))["rows"])
     seconds = json.loads(read(RESULTS / "cold-start.json"))
     yield accuracy, "timing", timing_table(seconds)
     yield readme, "timing", timing_sentence(seconds)
