@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, ParamSpec
 import numpy as np
 
 from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
-from imgorder.evidence.cameras import UNKNOWN, part_by_file
-from imgorder.evidence.offsets import Offset, estimate_offsets, find_odd_clock
+from imgorder.evidence.cameras import UNKNOWN, Camera, part_by_file
+from imgorder.evidence.facts import PhotoFacts
+from imgorder.evidence.offsets import Chances, Offset, estimate_offsets, find_odd_clock
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import EARLIEST, Known
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Warn = Callable[[str], None]
 Apart = Callable[[ImgorderError], None]
+
+_TWO_CAMERAS = 4  # photos with a time; of fewer none says that they are of two cameras
 
 
 @dataclass(frozen=True)
@@ -182,6 +185,7 @@ def sort_sets(
     if not entries:
         return
     missing = _find_missing_cameras(entries, known) if all_cameras else set()
+    cameras: dict[str, None] = {}  # of all sets, by name
     with ThreadPoolExecutor(1) as pool:
         # Photos are decoded while the model's runtime is imported, and the next set while one is sorted.
         card = known_card(options.model)
@@ -210,9 +214,11 @@ def sort_sets(
                 sorting = _sort_set(chosen, tensors[stay], model, strays, parted, warn)
                 if sorting.evidence:
                     missing -= sorting.evidence.named
+                    cameras |= dict.fromkeys(camera.name for camera in sorting.evidence.cameras)
                 yield replace(sorting, result=replace(sorting.result, apart=files_apart))
         for text in missing:
-            raise UsageError(f"--offset {show(text)}: {_NO_CAMERA}, nor do the pictures show one")
+            there = ", ".join(cameras)
+            raise UsageError(f"--offset {show(text)}: {_NO_CAMERA}, nor do the pictures show one; there are {there}")
 
 
 @dataclass(frozen=True)
@@ -283,9 +289,9 @@ class _Told:
 
 
 def _weigh(
-    photos: PhotoSet, start: int | None, end: int | None, known: Known, looks: Mapping[int, int] | None = None
+    photos: PhotoSet, start: int | None, end: int | None, known: Known, facts: Sequence[PhotoFacts] | None = None
 ) -> _Told:
-    """Put together what metadata and the person say, and of which camera the photos are by their looks, if that counts.
+    """Put together what metadata and the person say; the facts of the photos are read if they are not given.
 
     Raises:
         UsageError: if they contradict each other.
@@ -296,8 +302,7 @@ def _weigh(
     )
     evidence = None
     if known.metadata != "ignore":
-        facts = read_all_facts(photos.files)
-        facts = [replace(each, look=(looks or {}).get(image, 0)) for image, each in enumerate(facts)]
+        facts = facts or read_all_facts(photos.files)
         evidence = weigh_facts(facts, trust_mtime=known.trust_mtime, offsets=known.shifts)
     if known.earliest_first and start is None and evidence:
         said |= _put_earliest_first(photos, evidence)
@@ -400,20 +405,31 @@ def _find_strays(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Kn
 def _part_cameras(entry: _Entry, tensors: Tensor, model: OrderingModel, known: Known) -> tuple[_Told, Tensor] | None:
     """What is known of a set if photos of one unknown camera are of several, as size and coding hint, or else colours;
     and the photos, with even colours in the second case. None if nothing hints at it.
+
+    Who gives an offset for a camera says that it is one.
     """
-    told, evidence = entry.told, entry.told.evidence
-    looks: dict[int, int] = {}
-    for camera in evidence.cameras if evidence and not told.complete else ():
-        timed = [image for image in camera.photos if evidence and evidence.times[image]]
-        if camera.known or not evidence or not timed:
+    evidence = entry.told.evidence
+    if not evidence or entry.told.complete:
+        return None
+    hints: list[Sequence[int]] = []
+    facts: list[PhotoFacts] = []
+    for index, camera in enumerate(evidence.cameras):
+        timed = [image for image in camera.photos if evidence.times[image]]
+        if camera.known or index in evidence.shifts or len(timed) < _TWO_CAMERAS:
             continue
-        groups = part_by_file(read_all_facts(entry.photos.files), camera.photos, evidence.times)
+        facts = facts or read_all_facts(entry.photos.files)
+        groups = part_by_file(facts, camera.photos, evidence.times)
         if len(groups) < 2 and (found := part_by_cast(tensors[timed], model.preprocessing)):
             groups = [[timed[place] for place in places] for places in found]
             tensors = even_casts(tensors, groups)
-        if len(groups) > 1:
-            looks |= {image: look for look, group in enumerate(groups, len(looks) + 1) for image in group}
-    return (_weigh(entry.photos, entry.start, entry.end, known, looks), tensors) if looks else None
+        hints += groups if len(groups) > 1 else []
+    for look, group in enumerate(hints, 1):
+        for image in group:
+            facts[image] = replace(facts[image], look=look)
+    part = _weigh(entry.photos, entry.start, entry.end, known, facts) if hints else None
+    if part and part.evidence and part.evidence.named >= evidence.named and part.evidence.cameras != evidence.cameras:
+        return part, tensors
+    return None
 
 
 def _sort_set(
@@ -430,20 +446,18 @@ def _sort_set(
         warn(warning)
     for conflict in told.evidence.conflicts if told.evidence else ():
         warn(f"{show(photos.folder)}: {conflict}")
-    ordering, clocks, before = _find_order(told, tensors, model)
-    part, even = parted or (None, tensors)
-    odd = ""
-    if part and told.evidence and part.evidence:
+    ordering, clocks, before, _ = _find_order(told, tensors, model)
+    odd: Camera | None = None
+    if parted and told.evidence:
+        part, even = parted
         other = _find_order(part, even, model)
-        new = [each for each in part.evidence.cameras if each not in told.evidence.cameras]
-        odd = find_odd_clock([camera.name for camera in new], other[1])
-        if odd or part.evidence.named > told.evidence.named:
-            told, (ordering, clocks, before) = part, other
-        if odd:
-            warn(
-                f"{show(photos.folder)}: {odd} counts as a camera of its own, since its photos look different, and "
-                f"the pictures contradict its times; if it is none, add --offset {shlex.quote(f'{odd}=+00:00:00')}"
-            )
+        found = _find_odd_camera(told.evidence, part.evidence, other[3]) if part.evidence else None
+        alone = len(told.evidence.cameras) == 1
+        if found or _named(part) > _named(told):
+            told, (ordering, clocks, before, _) = part, other
+        if found:
+            warn(f"{show(photos.folder)}: {_tell_of(*found, alone)}")
+            odd = found[1]
     if told.reverse:
         ordering = ordering.reversed()
     ordering = ordering.merged(group_lookalikes(lookalikes))
@@ -456,7 +470,7 @@ def _sort_set(
     if doubt and _is_known(ordering.order, before):
         doubt = None  # nothing was guessed
     if odd:
-        doubt = f"{odd} is only by the pictures a camera of its own"
+        doubt = "; ".join([*([doubt] if doubt else []), f"{odd.name} is only by the pictures a camera of its own"])
     result = SortedSet(
         photos,
         ordering.order,
@@ -475,8 +489,27 @@ def _sort_set(
     return Sorting(result, ordering, model, tensors, entry.start, lookalikes, entry.found, told.evidence)
 
 
-def _find_order(told: _Told, tensors: Tensor, model: OrderingModel) -> tuple[Ordering, tuple[Offset, ...], Pairs]:
-    """The order that fits the pictures and all that is known, how far clocks are apart, and what is known."""
+def _find_odd_camera(one: Evidence, parted: Evidence, chances: Chances) -> tuple[Camera, Camera] | None:
+    """A camera that was parted, and the part of it whose clock is another one; None if there is none."""
+    for whole in one.cameras:
+        parts = [index for index, each in enumerate(parted.cameras) if {*each.photos} < {*whole.photos}]
+        given = {place: parted.shifts[index] for place, index in enumerate(parts) if index in parted.shifts}
+        odd = parts and find_odd_clock([parted.cameras[index] for index in parts], parted.times, chances, given)
+        if odd:
+            return whole, odd
+    return None
+
+
+def _named(told: _Told) -> frozenset[str]:
+    return told.evidence.named if told.evidence else frozenset()
+
+
+def _find_order(
+    told: _Told, tensors: Tensor, model: OrderingModel
+) -> tuple[Ordering, tuple[Offset, ...], Pairs, Chances]:
+    """The order that fits the pictures and all that is known, how far clocks are apart, what is known, and how probable
+    it is by both that one photo was taken before another, ``(n, n)``.
+    """
     before = told.before
     for chain in told.loose:
         order = model.order_tensors([tensors], [before])[0].order
@@ -484,16 +517,17 @@ def _find_order(told: _Told, tensors: Tensor, model: OrderingModel) -> tuple[Ord
         backward = falls * 4 > len(chain) * (len(chain) - 1)
         before |= frozenset(combinations(chain[::-1] if backward else chain, 2))
     ordering = model.order_tensors([tensors], [before])[0]
+    chances = ordering.chances() if before else np.full((len(tensors),) * 2, 0.5)
+    clocks: tuple[Offset, ...] = ()
     if told.evidence and not told.complete:
-        return *_heed_clocks(ordering, tensors, model, told.evidence, before), before
-    return ordering, (), before
+        ordering, clocks = _heed_clocks(ordering, tensors, model, told.evidence, before, chances)
+    return ordering, clocks, before, chances
 
 
 def _heed_clocks(
-    ordering: Ordering, tensors: Tensor, model: OrderingModel, evidence: Evidence, before: Pairs
+    ordering: Ordering, tensors: Tensor, model: OrderingModel, evidence: Evidence, before: Pairs, chances: Chances
 ) -> tuple[Ordering, tuple[Offset, ...]]:
     """An order that fits the clocks of several cameras as well, and how far these are apart."""
-    chances = ordering.chances() if before else np.full((len(tensors),) * 2, 0.5)
     guidance = estimate_offsets(evidence.cameras, evidence.times, chances, evidence.shifts)
     wanted = before | guidance.pairs
     if wanted > before and _agree(len(tensors), wanted):
@@ -503,6 +537,15 @@ def _heed_clocks(
         elif any(place[a] > place[b] for a, b in wanted):
             ordering = model.order_tensors([tensors], [wanted])[0]
     return ordering, guidance.offsets
+
+
+def _tell_of(whole: Camera, odd: Camera, alone: bool) -> str:
+    """A warning; where there are further cameras, saying that this one is one takes an offset to their clock."""
+    option = f"--offset {shlex.quote(whole.name + ('=+00:00:00' if alone else '=TIME'))}"
+    return (
+        f"{odd.name} counts as a camera of its own, since its photos look different, and the pictures contradict its "
+        f"times; if it is none, add {option}"
+    )
 
 
 _NO_CAMERA = "no photo is of that camera"
@@ -519,7 +562,7 @@ def _find_missing_cameras(entries: Sequence[_Entry], known: Known) -> set[str]:
     missing = {text for text in known.shifts if not any(text in evidence.named for evidence in weighed)}
     for text in missing:
         first, _, name = text.casefold().partition(", ")
-        if not (first.startswith(UNKNOWN) and (name in files or first != UNKNOWN)):
+        if known.metadata == "only" or not (first.startswith(UNKNOWN) and (name in files or first != UNKNOWN)):
             names = dict.fromkeys(camera.name for evidence in weighed for camera in evidence.cameras)
             raise UsageError(f"--offset {show(text)}: {_NO_CAMERA}; there are {', '.join(names)}")
     return missing

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imgorder.evidence.cameras import part_by_file
+from imgorder.evidence.weigh import trusted_times
 from imgorder.media.casts import even_casts, part_by_cast
 from imgorder.media.facts import read_all_facts
 from imgorder.media.preprocess import preprocess_set
@@ -20,7 +22,7 @@ from tests.renaming import command, done
 N = 8
 NAMES = [f"{letter}.jpg" for letter in "hbfdacge"]
 SECOND = [place % 3 == 1 for place in range(N)]  # which photos are of the second camera
-EXIF, TAKEN = 0x8769, 0x9003
+EXIF, TAKEN, MODEL = 0x8769, 0x9003, 0x0110
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,14 @@ def is_one_camera(folder: Path) -> bool:
     return (found["order"], found["clocks"], result.exit_code) == (NAMES[: len(found["order"])], [], 0)
 
 
+def parts(folder: Path) -> list[list[str]]:
+    """The names of the photos in each group that size and coding make."""
+    files = sorted(folder.iterdir())
+    facts = read_all_facts(files)
+    found = part_by_file(facts, range(len(files)), trusted_times(facts))
+    return sorted(sorted(files[photo].name for photo in own) for own in found)
+
+
 def test_two_sizes_are_two_cameras_with_clocks_of_their_own(tmp_path: Path, moments: list[Image.Image]) -> None:
     folder = lay_out(tmp_path / "photos", as_second(moments, lambda image: image.resize((240, 180))), late=600)
     found, told = sort(folder)
@@ -95,18 +105,59 @@ def test_two_sizes_with_one_clock_are_one_camera(tmp_path: Path, moments: list[I
 
 def test_upright_and_lying_photos_are_of_one_camera(tmp_path: Path, moments: list[Image.Image]) -> None:
     upright = as_second(moments, lambda image: image.crop((70, 0, 250, 240)).resize((240, 320)))
-    assert is_one_camera(lay_out(tmp_path / "photos", upright))
+    assert parts(lay_out(tmp_path / "photos", upright)) == [sorted(NAMES)]
 
 
 def test_a_single_crop_is_of_the_camera_of_the_others(tmp_path: Path, moments: list[Image.Image]) -> None:
     cropped = [*moments[:3], moments[3].crop((10, 10, 300, 220)), *moments[4:]]
-    assert is_one_camera(lay_out(tmp_path / "photos", cropped))
+    assert parts(lay_out(tmp_path / "photos", cropped)) == [sorted(NAMES)]
+
+
+def test_a_camera_that_was_set_to_another_size_stays_one(tmp_path: Path, moments: list[Image.Image]) -> None:
+    # A model may think that the later half came first; the times say otherwise.
+    halves = [*moments[:4], *(image.resize((240, 180)) for image in moments[3::-1])]
+    folder = lay_out(tmp_path / "photos", halves)
+    assert len(parts(folder)) == 2
+    found, told = sort(folder, "--model", "path")
+    assert (found["order"], found["clocks"], "counts as a camera" in told) == (NAMES, [], False)
+
+
+def test_an_offset_for_the_whole_camera_says_that_it_is_one(tmp_path: Path, moments: list[Image.Image]) -> None:
+    folder = lay_out(tmp_path / "photos", as_second(moments, lambda image: image.resize((240, 180))), late=600)
+    _, told = sort(folder)
+    assert "--offset 'unknown camera=+00:00:00'" in told
+    by_time = [name for second in (True, False) for name, own in zip(NAMES, SECOND, strict=True) if own is second]
+    for camera in ("unknown camera", "photos"):
+        found, told = sort(folder, "--offset", f"{camera}=+00:00:00")
+        assert (found["order"], "counts as a camera" in told) == (by_time, False)
+
+
+def test_a_part_beside_a_known_camera_is_doubted_until_it_has_an_offset(
+    tmp_path: Path, moments: list[Image.Image]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for place, (image, name) in enumerate(zip(moments, NAMES, strict=True)):
+        kind = place % 3
+        exif = Image.Exif()
+        exif.get_ifd(EXIF)[TAKEN] = f"2024:05:01 12:{30 - 10 * (kind == 2):02}:{5 * place:02}"
+        if kind == 0:
+            exif[MODEL] = "Canon"
+        (image.resize((240, 180)) if kind == 2 else image).save(folder / name, exif=exif)
+    doubted = "unknown camera (240x180) counts as a camera of its own"
+    assert doubted in sort(folder)[1]
+    one = ("--offset", "unknown camera (320x240)=+00:00:00")  # says nothing of the other part
+    assert doubted in sort(folder, *one)[1]
+    assert command("rename", folder, "--apply", *one).exit_code == 3
+    found, told = sort(folder, "--offset", "unknown camera (240x180)=+00:10:00")
+    assert (found["order"], "counts as a camera" in told) == (NAMES, False)
+    assert "a camera of its own" not in found["words"]
 
 
 def test_photos_cropped_one_by_one_tell_no_cameras(tmp_path: Path, moments: list[Image.Image]) -> None:
     edges = [2, 4, 6, 8, 2, 4, 10, 12]  # two sizes are there twice
     cropped = [image.crop((0, 0, 320 - edge, 240 - edge)) for image, edge in zip(moments, edges, strict=True)]
-    assert is_one_camera(lay_out(tmp_path / "photos", cropped))
+    assert parts(lay_out(tmp_path / "photos", cropped)) == [sorted(NAMES)]
 
 
 def test_a_crop_among_two_cameras_is_of_neither(tmp_path: Path, moments: list[Image.Image]) -> None:
@@ -125,8 +176,9 @@ def test_ways_of_coding_are_two_cameras(tmp_path: Path, moments: list[Image.Imag
         ("unknown camera, a.jpg", "unknown camera, c.jpg")
     ]
     # A camera that makes each photo in its own way, and an edited photo, are none of their own.
-    assert is_one_camera(lay_out(tmp_path / "each", moments, qualities=[80, 81, 82, 83, 84, 85, 85, 80]))
-    assert is_one_camera(lay_out(tmp_path / "edit", moments, qualities=[92] * 7 + [80]))
+    assert len(parts(folder)) == 2
+    assert len(parts(lay_out(tmp_path / "each", moments, qualities=[80, 81, 82, 83, 84, 85, 85, 80]))) == 1
+    assert len(parts(lay_out(tmp_path / "edit", moments, qualities=[92] * 7 + [80]))) == 1
 
 
 def test_a_photo_turned_without_loss_is_coded_alike(tmp_path: Path, moments: list[Image.Image]) -> None:

@@ -518,6 +518,10 @@ def test_what_a_person_decides_is_heeded_also_under_other_names(tree: Path) -> N
     assert not decided.exists()
     again = imgorder("decide", "--forget", tree / "a2.jpg")
     assert again.stdout == f"{decided}: nothing was decided of 1 photo\n"
+    assert "no such folder" in imgorder("decide", "--forget", tree / "nowhere" / "a.jpg", code=2).stderr
+    imgorder("decide", tree / "other.jpg", tree / "b1.jpg")
+    imgorder("decide", "--forget", tree / "b1.jpg")
+    assert not decided.exists()  # nobody said that the other one stands alone
     decided.write_text('{"version": 1, "scenes": [{"photos": ["b1.jpg", "b2.jpg"]}]}')  # by hand
     assert ["b1.jpg", "b2.jpg"] in grouped(tree)
     decided.write_text("{")

@@ -17,7 +17,7 @@ from PIL import Image
 
 from imgorder.errors import UsageError
 from imgorder.evidence.facts import PhotoFacts
-from imgorder.evidence.offsets import Chances, Guidance, Offset, estimate_offsets, spell_shift
+from imgorder.evidence.offsets import Chances, Guidance, Offset, estimate_offsets, find_odd_clock, spell_shift
 from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
@@ -232,3 +232,26 @@ def test_an_offset_in_json_has_seconds() -> None:
         "given": False,
     }
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("cameras", "clocks", "order", "odd"),
+    [
+        (CAMERAS, (0, 600), None, True),
+        (CAMERAS, (0, 0), None, False),
+        # Halves, of which the pictures take the second one for the first: a camera that was set otherwise in between.
+        ((0,) * 4 + (1,) * 4, (0, 0), [4, 5, 6, 7, 0, 1, 2, 3], False),
+        # One photo that the pictures put elsewhere is no plain contradiction.
+        (CAMERAS, (0, 0), [0, 2, 1, 3, 4, 5, 6, 7, 8], False),
+    ],
+)
+def test_a_clock_is_odd_where_the_pictures_say_so_plainly(
+    cameras: Sequence[int], clocks: Sequence[float], order: Sequence[int] | None, odd: bool
+) -> None:
+    n = len(cameras)
+    evidence = weigh_facts(shots([10 * place for place in range(n)], cameras, clocks), now=NOW)
+    found = find_odd_clock(evidence.cameras, evidence.times, believe(n, order), {})
+    assert (found is not None) is odd
+    if found:
+        given = {evidence.cameras.index(found): timedelta(seconds=600)}
+        assert find_odd_clock(evidence.cameras, evidence.times, believe(n, order), given) is None

@@ -52,6 +52,8 @@ def decide(
             raise UsageError("a photo is given twice; give each once")
         if other := [each for each in files if not forget and not each.name.lower().endswith(SUFFIXES)]:
             raise UsageError(f"{show(other[0])}: no photo that is read; give photos")
+        if not files[0].parent.is_dir():
+            raise UsageError(f"{show(files[0].parent)}: there is no such folder; check the path")
         if len(files) < 2 and not (alone or forget):
             raise UsageError(f"{show(files[0])}: one photo alone is no scene; add --alone if it stands alone")
     for files in sets:

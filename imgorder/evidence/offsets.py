@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from imgorder.names import show
 
 _NEARLY = 1.0  # pairs by which an offset may agree less with the pictures than the best one, and still be possible
 _MOST_AGAINST = 0.25  # part of the pairs of two cameras that the pictures may contradict; else they say nothing
+_PLAINLY = 0.25  # part of the pairs that have to fit better with another offset than with none, to say it is another
 _NOTHING = timedelta(0)
 
 Chances = npt.NDArray[np.float64]
@@ -237,21 +239,39 @@ def estimate_offsets(
     return Guidance(tuple(offsets), frozenset(pairs))
 
 
-def find_odd_clock(cameras: Sequence[str], offsets: Sequence[Offset]) -> str:
-    """The first of some cameras whose clock by the pictures is another than that of the reference, or of one before."""
-    found = {each.reference: Offset(each.reference, "", 0, _NOTHING, _NOTHING, _NOTHING) for each in offsets}
-    found |= {each.camera: each for each in offsets}  # the reference first
-    limits: list[tuple[timedelta, timedelta]] = []
-    for name, own in found.items():
-        if name not in cameras or own.shift is None or own.given:
+def find_odd_clock(
+    cameras: Sequence[Camera],
+    times: Sequence[Taken | None],
+    chances: Chances,
+    given: Mapping[int, timedelta],
+) -> Camera | None:
+    """Of cameras that may be one, the first whose clock is not that of the others, as the pictures say plainly.
+
+    With another clock many pairs of photos have to fit better, and the photos of both cameras then have to mix: one
+    camera that was set otherwise in between takes one part after the other, and of two parts a model easily says the
+    wrong one is the first.
+
+    Args:
+        cameras: those that may be one.
+        times: as for `estimate_offsets`, and so is ``chances``.
+        given: offsets that a person has fixed, by the index in ``cameras``; such a clock is none to doubt.
+    """
+    _, shifted = join_clocks(cameras, times, given)
+    timed = [[photo for photo in camera.photos if shifted[photo] is not None] for camera in cameras]
+    starts = {photo: start.total_seconds() for photo, start in Clocks(list(chain(*timed)), shifted).starts.items()}
+    groups = [[photo for photo in own if photo in starts] for own in timed]
+    first = max(range(len(cameras)), key=lambda index: (index in given, len(groups[index])))
+    for index, own in enumerate(groups):
+        if index == first or index in given or not own:
             continue
-        low, high = (
-            end if each is None else each for each, end in ((own.low, timedelta.min), (own.high, timedelta.max))
-        )
-        if any(low > other[1] or high < other[0] for other in limits):
-            return name
-        limits.append((low, high))
-    return ""
+        turns, against = _contradict(groups[first], own, starts, chances)
+        pairs = len(groups[first]) * len(own)
+        best = int(against.argmin())
+        as_it_is = against[np.searchsorted(turns, 0, "left") : np.searchsorted(turns, 0, "right") + 1].min()
+        plain = as_it_is - against[best] > _PLAINLY * pairs and against[best] <= _MOST_AGAINST * pairs
+        if plain and 0 < best < len(turns):
+            return cameras[index]
+    return None
 
 
 def _count(camera: Camera, times: Sequence[Taken | None]) -> int:
@@ -264,18 +284,27 @@ def _find_limits(
     """From which to which offset the pictures are contradicted least, or nearly so; None if they say nothing."""
     if len(known) < 2 and len(own) < 2:
         return None  # there is no direction
+    places, against = _contradict(known, own, starts, chances)
+    if against.min() > _MOST_AGAINST * len(known) * len(own):
+        return None
+    possible = np.flatnonzero(against <= against.min() + _NEARLY)
+    ends = np.concatenate([[-np.inf], places, [np.inf]])
+    return float(ends[possible[0]]), float(ends[possible[-1] + 1])
+
+
+def _contradict(
+    known: Sequence[int], own: Sequence[int], starts: Mapping[int, float], chances: Chances
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """The offsets at which two photos come to the same time, ascending, and below, between and above them the number of
+    pairs that the pictures contradict.
+    """
     turns = np.array([starts[one] - starts[other] for one in known for other in own])
     before = chances[np.ix_(known, own)].ravel()
     places, which = np.unique(np.round(turns, 6), return_inverse=True)
     # Below a turn the own photo comes first, above it the known one.
     below = np.bincount(which, weights=before)
     above = np.bincount(which, weights=1 - before)
-    against = np.concatenate([[0], np.cumsum(above)]) + np.concatenate([[0], np.cumsum(below[::-1])])[::-1]
-    if against.min() > _MOST_AGAINST * len(turns):
-        return None
-    possible = np.flatnonzero(against <= against.min() + _NEARLY)
-    ends = np.concatenate([[-np.inf], places, [np.inf]])
-    return float(ends[possible[0]]), float(ends[possible[-1] + 1])
+    return places, np.concatenate([[0], np.cumsum(above)]) + np.concatenate([[0], np.cumsum(below[::-1])])[::-1]
 
 
 def _choose(low: float, high: float, inner_low: float, inner_high: float) -> float:

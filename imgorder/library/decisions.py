@@ -102,15 +102,17 @@ def forget(folder: Path, names: Sequence[str]) -> bool:
         ImgorderError: if the file cannot be read or written.
     """
     found = read_decisions(folder)
+    now = match(folder, found)
     left = _leave_out(folder, found, names)
     if left != found:
         _write(folder, left)
-    before, after = (sum(len(scene.photos) for scene in each.scenes) for each in (found, left))
-    return after < before
+    return any(now.get(photo.name, photo.name) in names for scene in found.scenes for photo in scene.photos)
 
 
 def _leave_out(folder: Path, decisions: Decisions, names: Sequence[str]) -> Decisions:
-    """The decisions without those on some photos; a scene that loses one keeps the others."""
+    """The decisions without those on some photos. A scene that loses one keeps the others, if there are two at least:
+    nobody has said that the last one stands alone.
+    """
     now = match(folder, decisions)
 
     def keep(photo: Decided) -> tuple[Decided, ...]:
@@ -119,11 +121,12 @@ def _leave_out(folder: Path, decisions: Decisions, names: Sequence[str]) -> Deci
         lost = photo.name not in now and name in now.values()
         return () if name in names or lost else (replace(photo, name=name),)
 
-    scenes = [
-        replace(scene, photos=tuple(kept for photo in scene.photos for kept in keep(photo)))
-        for scene in decisions.scenes
-    ]
-    return replace(decisions, scenes=tuple(scene for scene in scenes if scene.photos))
+    scenes = []
+    for scene in decisions.scenes:
+        kept = tuple(each for photo in scene.photos for each in keep(photo))
+        if len(kept) > 1 or len(kept) == len(scene.photos):
+            scenes.append(replace(scene, photos=kept))
+    return replace(decisions, scenes=tuple(scenes))
 
 
 def match(folder: Path, decisions: Decisions) -> dict[str, str]:
