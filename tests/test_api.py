@@ -18,6 +18,7 @@ from imgorder.inference.predictor import OrderingModel
 from imgorder.media.preprocess import preprocess_set
 from imgorder.ordering import canonical_ranks, from_probabilities
 from imgorder.permutations import order_to_class, permutation_classes
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +125,9 @@ def test_a_first_image_that_is_not_there_is_an_index_error(image: int) -> None:
         from_probabilities(np.array([1, 2, 5]) / 8, (0, 1, 2)).with_end(image)
 
 
-def test_any_number_of_sets_takes_the_memory_of_a_few(model: OrderingModel) -> None:
+def test_any_number_of_sets_takes_the_memory_of_a_few() -> None:
     """No network sees more than a few images at once, and nothing is kept for each shape that it has seen."""
-    backend = model.networks[6].backend
-    assert isinstance(backend, OnnxBackend)
+    backend = OnnxBackend.open(ROOT / "models" / "tridab-s.onnx")
     options = backend.session.get_session_options()
     assert not options.enable_cpu_mem_arena
     assert not options.enable_mem_pattern

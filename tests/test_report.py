@@ -23,8 +23,8 @@ from typer.testing import CliRunner, Result
 from imgorder.cli import app
 from imgorder.heatmaps.heatmap import maps_in_order
 from imgorder.heatmaps.overlay import Look
-from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.path import PathBackend
+from imgorder.inference.backends.views import TwoViews
 from imgorder.inference.checksum import describe_file
 from imgorder.inference.options import ModelOptions
 from imgorder.inference.predictor import OrderingModel, load_model
@@ -657,8 +657,8 @@ def test_with_a_first_photo_only_its_orders_are_possible(photos: Path, page_of: 
 
 def test_votes_decide_and_are_told(photos: Path, page_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    logits = OnnxBackend.logits
-    monkeypatch.setattr(OnnxBackend, "logits", lambda self, tensors: asked.append(tensors) or logits(self, tensors))
+    logits = TwoViews.logits
+    monkeypatch.setattr(TwoViews, "logits", lambda self, tensors: asked.append(tensors) or logits(self, tensors))
     assert "listings" not in page_of(photos, "--backend", "onnx").text
     assert len(asked) == 1
     asked.clear()
