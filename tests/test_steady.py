@@ -114,6 +114,16 @@ def test_the_second_view_of_a_still_camera_is_the_mirror_image() -> None:
     assert np.array_equal(denormalise(tensors, SPEC), denormalise(normalise(denormalise(tensors, SPEC), SPEC), SPEC))
 
 
+def test_a_very_large_set_is_mirrored_alone() -> None:
+    tensors = normalise(shaken(), SPEC)
+    many = np.concatenate([tensors] * (30 // len(tensors) + 1))
+    assert not np.array_equal(
+        *(view[..., ::step] for view, step in zip(two_views(tensors, SPEC), (1, -1), strict=True))
+    )
+    plain, mirrored = two_views(many, SPEC)
+    assert np.array_equal(plain, mirrored[..., ::-1])
+
+
 def test_a_mirrored_set_has_the_same_views() -> None:
     tensors = normalise(shaken(), SPEC)
     for one, other in zip(two_views(tensors, SPEC), two_views(tensors[..., ::-1], SPEC), strict=True):

@@ -27,19 +27,21 @@ _FARTHEST = 0.3  # largest shift, in units of the side, and largest zoom or turn
 _LEAST = 0.004  # shift, zoom or turn; with less, half a pixel, a photo is left as it is
 _BETTER = 0.9  # a transform has to bring the difference of most pixels below this share of what it was
 _OVERLAP = 0.6  # and so much of the photos has to be seen in both
+_MOST = 30  # photos of a set; of more, such as a whole walk, too many do not overlap the one that all are laid over
 _ENOUGH = 1e-3  # a round that changes less is the last one
 
 
 def two_views(tensors: Tensor, spec: Preprocessing) -> tuple[Tensor, Tensor]:
     """A set as networks are shown it: as it is, and steadied and mirrored; each float32 ``(n, 3, crop, crop)``.
 
-    A set and its mirror image give the same two views: the first one is that whose left half is the brighter one.
+    A set and its mirror image give the same two views: the first one is that whose left half is the brighter one. A
+    very large set is mirrored alone.
     """
     half = tensors.shape[-1] // 2
     if tensors[..., :half].sum(dtype=np.float64) < tensors[..., -half:].sum(dtype=np.float64):
         tensors = tensors[..., ::-1]
     pixels = denormalise(tensors, spec)
-    moves = find_moves(pixels)
+    moves = find_moves(pixels) if len(pixels) <= _MOST else np.tile(_STAYS, (len(pixels), 1))
     steadied = tensors.copy()
     for index, move in enumerate(moves):
         if not np.array_equal(move, _STAYS):
