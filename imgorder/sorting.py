@@ -61,8 +61,7 @@ class SortedSet:
         scene: what the photos are, as `Strays` has it; None where that was not asked.
         apart: photos of the set that belong to another scene, and have no place in the order.
         doubt: why the order is no more than a guess, though the model may be sure: the photos are not of one scene, or
-            a camera is one only by the pictures.
-            The confidence is 0 then. Empty if there is no such reason.
+            a camera is one only by the pictures. The confidence is 0 then. Empty if there is no such reason.
         clocks: how far the clocks of several cameras are apart.
     """
 
