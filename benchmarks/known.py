@@ -29,7 +29,8 @@ from imgorder.evaluation.metrics import kendall_tau
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.media.photos import find_sets
-from imgorder.sorting import SortedSet, sort_sets
+from imgorder.sorting.sort import sort_sets
+from imgorder.sorting.sorted_set import SortedSet
 
 RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results" / "known.json"
 SEED = 24

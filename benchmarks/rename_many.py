@@ -55,7 +55,7 @@ def measure(files: int, where: Path | None) -> dict[str, float]:
     from imgorder.changes.template import parse_template
     from imgorder.changes.undo import undo
     from imgorder.media.photos import find_sets
-    from imgorder.sorting import SortedSet
+    from imgorder.sorting.sorted_set import SortedSet
 
     with tempfile.TemporaryDirectory(dir=where) as home:
         folder = Path(home) / "photos"

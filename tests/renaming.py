@@ -19,7 +19,7 @@ from imgorder.changes.records import FileState
 from imgorder.changes.stamp import StampPlan, make_stamps
 from imgorder.cli import app
 from imgorder.media.photos import PhotoSet
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 
 Snapshot = dict[str, tuple[bytes, int]]
 

@@ -224,7 +224,7 @@ def test_too_little_memory_anywhere_is_one_line(
     def failing(*arguments: Any) -> Any:
         raise error
 
-    monkeypatch.setattr("imgorder.sorting.find_lookalikes", failing)
+    monkeypatch.setattr("imgorder.sorting.sort.find_lookalikes", failing)
     line = "imgorder: error: too little memory is left; close other programs, or give fewer photos at once\n"
     assert fails(photos) == line
 

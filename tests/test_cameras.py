@@ -71,7 +71,7 @@ def is_one_camera(folder: Path) -> bool:
 def parts(folder: Path) -> list[list[str]]:
     """The names of the photos in each group that size and coding make."""
     files = sorted(folder.iterdir())
-    facts = read_all_facts(files)
+    facts = read_all_facts(files, making=True)
     found = part_by_file(facts, range(len(files)), trusted_times(facts))
     return sorted(sorted(files[photo].name for photo in own) for own in found)
 
@@ -189,7 +189,9 @@ def test_a_photo_turned_without_loss_is_coded_alike(tmp_path: Path, moments: lis
         ("other.jpg", moments[0], table[::-1]),
     ):
         image.save(tmp_path / name, qtables=[each.ravel().tolist()] * 2)
-    lying, upright, other = read_all_facts([tmp_path / f"{name}.jpg" for name in ("lying", "upright", "other")])
+    lying, upright, other = read_all_facts(
+        [tmp_path / f"{name}.jpg" for name in ("lying", "upright", "other")], making=True
+    )
     assert (lying.edges, lying.coding) == (upright.edges, upright.coding) == ((240, 320), lying.coding)
     assert lying.coding != other.coding
 

@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from imgorder import sorting
 from imgorder.cli import app
+from imgorder.sorting import sort as sorting
 from tests.conftest import EXAMPLE, is_one_error
 
 

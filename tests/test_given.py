@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from imgorder.cli import app
 from imgorder.errors import PhotoError
 from imgorder.media.photos import find_sets
-from imgorder.sorting import sort_photos
+from imgorder.sorting.sort import sort_photos
 from tests.conftest import is_one_error
 from tests.renaming import START, command, done, fill, jpegs, refused, shoot, snapshot, write_order
 

@@ -22,7 +22,7 @@ from imgorder.evidence.weigh import Evidence, weigh_facts
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
 from imgorder.media.facts import read_all_facts
-from imgorder.sorting import sort_photos
+from imgorder.sorting.sort import sort_photos
 from tests.renaming import command, done
 from tests.test_evidence import NOW, in_line, photo, time
 from tests.test_journeys import lay_out
@@ -209,7 +209,7 @@ def test_no_order_breaks_what_is_known_of_the_cameras(tmp_path: Path, seed: int)
         ("Two=+00:01:00",) if "Two" in {one for one, when in zip(models, times, strict=True) if when} else (),
     ):
         (found,) = sort_photos([tmp_path / "photos"], options, Known(keep_strays=True, offsets=said))
-        facts = read_all_facts(found.photos.files)
+        facts = read_all_facts(found.photos.files, making=True)
         evidence = weigh_facts(facts, offsets=Known(offsets=said).shifts)
         place = {image: index for index, image in enumerate(found.order)}
         assert all(place[a] < place[b] for a, b in evidence.before)

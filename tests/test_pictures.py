@@ -28,7 +28,8 @@ from imgorder.pictures import animation, lettering, picture_job
 from imgorder.pictures.canvas import LIMIT, canvas_size, letterbox, load_small, measure
 from imgorder.pictures.outputs import name_targets, write_all
 from imgorder.pictures.sheet import choose_layout, count_pages, draw_sheet
-from imgorder.sorting import SortedSet, Sorting
+from imgorder.sorting.sort import Sorting
+from imgorder.sorting.sorted_set import SortedSet
 from tests.conftest import EXAMPLE, open_the_way
 from tests.test_bad_input import as_nobody
 
@@ -86,7 +87,7 @@ def coloured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     for index in range(4):
         plain(COLOURS[index]).save(folder / f"{index + 1}.png")
-    monkeypatch.setattr("imgorder.sorting.sort_sets", in_fixed_order)
+    monkeypatch.setattr("imgorder.sorting.sort.sort_sets", in_fixed_order)
     return folder
 
 
@@ -195,7 +196,7 @@ def test_an_mp4_where_opencv_is_missing_is_one_line_before_the_sorting(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
-    monkeypatch.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.sorting.sort.sort_sets", lambda *a, **k: pytest.fail("sorted"))
     result = run("sort", photos, "--animate", tmp_path / "out.mp4")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
     assert "out.mp4: an mp4 needs OpenCV; run: pip install 'imgorder[train]', or name" in result.stderr
@@ -423,7 +424,7 @@ def test_what_does_not_fit_is_a_usage_error_before_anything_is_sorted(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.sorting.sort.sort_sets", lambda *a, **k: pytest.fail("sorted"))
     before = files_in(tmp_path)
     result = run("sort", photos, *options)
     assert (result.exit_code, result.stdout) == (2, ""), result.stderr
@@ -434,7 +435,7 @@ def refused(photos: Path, monkeypatch: pytest.MonkeyPatch, *options: str | Path)
     """The one line of an error that comes before the sorting and leaves everything as it was."""
     before = {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()}
     with monkeypatch.context() as patched:
-        patched.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
+        patched.setattr("imgorder.sorting.sort.sort_sets", lambda *a, **k: pytest.fail("sorted"))
         result = run("sort", photos, *options)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1), result.stderr
     assert {path: path.read_bytes() for path in photos.parent.rglob("*") if path.is_file()} == before
@@ -640,7 +641,7 @@ def test_a_photo_that_vanished_meanwhile_is_one_line(
         (coloured / "4.png").unlink()
         return results
 
-    monkeypatch.setattr("imgorder.sorting.sort_sets", vanishing)
+    monkeypatch.setattr("imgorder.sorting.sort.sort_sets", vanishing)
     result = run("sort", coloured, "--sheet", tmp_path / "out.png")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "4.png: no such file" in result.stderr

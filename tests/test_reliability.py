@@ -78,7 +78,7 @@ def test_the_fuzz_finds_planted_faults_and_keeps_the_input(tmp_path: Path) -> No
     options = ["--seed", "2", "--only", "order:1", "--faults", str(tmp_path / "faults")]
     script = """
 import sys
-from imgorder import order_file
+from imgorder.sorting import order_file
 from imgorder.errors import ImgorderError
 from tests import fuzzing
 from tests.fuzzing import main

@@ -86,7 +86,7 @@ def test_first_reverse_and_model_are_those_of_sort(photos: Path) -> None:
 
 def test_an_order_from_a_file_sorts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, order = shoot(tmp_path, NAMES)
-    monkeypatch.delattr("imgorder.sorting.sort_photos")
+    monkeypatch.delattr("imgorder.sorting.sort.sort_photos")
     for paths in ((), (folder,)):
         shown = json.loads(done("rename", *paths, "--order", order, "--json"))
         assert [file["new"] for file in shown["sets"][0]["files"]] == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]
@@ -456,7 +456,7 @@ def test_a_plan_is_carried_out_as_it_was_written(tmp_path: Path, monkeypatch: py
     assert plan.read_bytes() == written
     assert names_in(folder) == sorted(NAMES)
     (tmp_path / "order.json").unlink()
-    monkeypatch.delattr("imgorder.sorting.sort_photos")
+    monkeypatch.delattr("imgorder.sorting.sort.sort_photos")
     monkeypatch.chdir(tmp_path)
     done("rename", "photos", "--plan", "plan.json", *APPLY)
     assert names_in(folder) == ["001_c.jpg", "002_a.jpg", "003_b.jpg"]

@@ -45,7 +45,7 @@ from imgorder.report.facts import Report
 from imgorder.report.markup import Html, fill
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
-from imgorder.sorting import Sorting, sort_sets
+from imgorder.sorting.sort import Sorting, sort_sets
 from tests.conftest import ROOT
 
 CHROMIUM = shutil.which("chromium")

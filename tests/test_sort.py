@@ -20,7 +20,7 @@ from imgorder.cli._show_order import print_tables
 from imgorder.inference.cards import cards
 from imgorder.media.photos import PhotoSet
 from imgorder.ordering import from_search
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 from tests.conftest import EXAMPLE, ROOT, is_one_error
 
 TRUE_ORDER = re.findall(r"photo-\w\.jpg", (ROOT / "examples" / "README.md").read_text("utf-8").split("rue order")[1])[

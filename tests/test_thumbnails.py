@@ -183,7 +183,7 @@ def test_nothing_of_it_goes_into_a_pipe(photos: Path, monkeypatch: pytest.Monkey
 def test_what_does_not_fit_is_a_usage_error(
     photos: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], message: str
 ) -> None:
-    monkeypatch.setattr("imgorder.sorting.sort_sets", lambda *a, **k: pytest.fail("sorted"))
+    monkeypatch.setattr("imgorder.sorting.sort.sort_sets", lambda *a, **k: pytest.fail("sorted"))
     result = sort(photos, *options)
     assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr

@@ -18,7 +18,7 @@ from imgorder.errors import ImgorderError, PhotoError, ProblemsError
 from imgorder.fields import Check, Inline, PathText, Probability, as_record, read_record
 from imgorder.media.photos import find_sets
 from imgorder.names import first_line, show
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 
 VERSION = 1
 

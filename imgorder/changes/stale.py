@@ -13,7 +13,7 @@ from imgorder.changes.records import find_grain
 from imgorder.changes.undo import UNDONE, list_runs
 from imgorder.errors import ImgorderError
 from imgorder.names import show
-from imgorder.order_file import OrderFile
+from imgorder.sorting.order_file import OrderFile
 
 
 def refuse_stale(order: OrderFile, files: Iterable[Path]) -> None:

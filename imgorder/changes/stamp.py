@@ -25,7 +25,7 @@ from imgorder.media import exif
 from imgorder.media.tiff import ExifError
 from imgorder.media.time_texts import choose, parse_offset, spell
 from imgorder.names import show
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 
 _STEP = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", re.ASCII)
 _UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours"}

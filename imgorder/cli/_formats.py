@@ -17,7 +17,7 @@ from imgorder.names import show
 
 if TYPE_CHECKING:
     from imgorder.media.photos import PhotoSet
-    from imgorder.sorting import SortedSet
+    from imgorder.sorting.sorted_set import SortedSet
 
 Write = Callable[["SortedSet"], None]
 Row = dict[str, Any]

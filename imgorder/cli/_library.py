@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from imgorder.library.grouping import Rule
     from imgorder.library.scenes import Library, Scene
     from imgorder.media.photos import PhotoSet
-    from imgorder.sorting import SortedSet
+    from imgorder.sorting.sorted_set import SortedSet
 
 ENGINES = ("local", "ray")
 FORMATS = ("jsonl", "parquet")

@@ -24,7 +24,7 @@ from imgorder.names import show, undo_command
 from imgorder.permutations import SIZES
 
 if TYPE_CHECKING:
-    from imgorder.sorting import SortedSet
+    from imgorder.sorting.sorted_set import SortedSet
 
 R = TypeVar("R")
 
@@ -334,7 +334,7 @@ def find_orders(
     """
     from imgorder.changes.apply import refuse_interrupted
     from imgorder.changes.stale import refuse_stale
-    from imgorder.order_file import read_file, read_order
+    from imgorder.sorting.order_file import read_file, read_order
 
     library.check()
     if not paths and order is None:
@@ -354,7 +354,7 @@ def find_orders(
             sets = list(tree.sort(known, options))
         refuse_interrupted((each.photos.folder for each in sets), read_only=read_only)
     elif file is None:
-        from imgorder.sorting import sort_photos
+        from imgorder.sorting.sort import sort_photos
 
         sets = sort_photos(paths, options, known, print_warning, exclude, apart)
     else:

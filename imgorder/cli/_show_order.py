@@ -18,7 +18,7 @@ from imgorder.errors import UsageError
 from imgorder.names import show
 from imgorder.ordering import LIKELY
 from imgorder.permutations import MAX_EXACT
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 
 UNKNOWN_DIRECTION = (
     "Whether this runs forward or backward is not known from the pictures; --first FILE or --reverse tells."

@@ -20,9 +20,9 @@ from imgorder.changes.plan import Plan
 from imgorder.cli._show_order import UNKNOWN_DIRECTION
 from imgorder.cli._terminal import print_message
 from imgorder.names import show, undo_command
-from imgorder.order_file import GIVEN
 from imgorder.ordering import LIKELY
 from imgorder.permutations import MAX_EXACT
+from imgorder.sorting.order_file import GIVEN
 
 if TYPE_CHECKING:
     from imgorder.changes.stamp import StampPlan

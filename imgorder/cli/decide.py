@@ -33,7 +33,7 @@ def decide(
     """
     from imgorder.library import decisions
     from imgorder.media.photos import SUFFIXES
-    from imgorder.order_file import read_file
+    from imgorder.sorting.order_file import read_file
 
     if ordered + alone + forget + (order is not None) > 1:
         raise UsageError("--ordered, --alone, --forget and --order say different things; give one of them")

@@ -22,7 +22,7 @@ from imgorder.known import Kept, Known
 if TYPE_CHECKING:
     from imgorder.media.photos import PhotoSet
     from imgorder.pictures.picture_job import PictureJob
-    from imgorder.sorting import SortedSet
+    from imgorder.sorting.sorted_set import SortedSet
 
 
 _PICTURES = "Pictures"
@@ -94,7 +94,7 @@ def sort(
     # Imported here, so that `--help` does not wait for them.
     from imgorder.cli import _show_order
     from imgorder.media.photos import find_sets
-    from imgorder.sorting import sort_sets
+    from imgorder.sorting.sort import sort_sets
 
     limit = number_or_all(classes, "--classes")
     library.check()
@@ -161,7 +161,7 @@ def sort(
 def _read_kept(file: Path, sets: Sequence[PhotoSet]) -> tuple[Kept, ...]:
     """What an earlier order says of these photos; raises ImgorderError."""
     from imgorder.changes.stale import refuse_stale
-    from imgorder.order_file import find_kept, read_file
+    from imgorder.sorting.order_file import find_kept, read_file
 
     order = read_file(file)
     kept = find_kept(order, sets, print_warning)

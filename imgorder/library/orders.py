@@ -29,7 +29,8 @@ from imgorder.library.scenes import Library, Scene
 from imgorder.media.photos import PhotoSet
 from imgorder.names import first_line, show
 from imgorder.ordering import Ordering
-from imgorder.sorting import SortedSet, sort_sets
+from imgorder.sorting.sort import sort_sets
+from imgorder.sorting.sorted_set import SortedSet
 
 LEAST, MOST = 4, 16  # scenes of a piece
 

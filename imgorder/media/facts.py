@@ -58,10 +58,14 @@ def read_facts(path: Path, beside: Sidecars | None = None) -> PhotoFacts:
     )
 
 
-def read_all_facts(files: Sequence[Path]) -> list[PhotoFacts]:
-    """The facts of several photos, with size and coding of those whose camera is not known; each folder is listed once.
+def read_all_facts(files: Sequence[Path], *, making: bool = False) -> list[PhotoFacts]:
+    """The facts of several photos; each folder is listed once.
 
     Of a file that cannot be read nothing is known: what wants its picture will say so.
+
+    Args:
+        files: the photos.
+        making: whether size and coding are asked for of those whose camera is not known.
     """
     beside = {folder: Sidecars(list_names(folder)) for folder in dict.fromkeys(file.parent for file in files)}
     found = []
@@ -70,7 +74,7 @@ def read_all_facts(files: Sequence[Path]) -> list[PhotoFacts]:
             facts = read_facts(file, beside[file.parent])
         except PhotoError:
             facts = PhotoFacts(name=file.name, folder=os.path.abspath(file.parent))
-        found.append(facts if facts.make or facts.model else _add_making(facts, file))
+        found.append(_add_making(facts, file) if making and not (facts.make or facts.model) else facts)
     return found
 
 

@@ -19,7 +19,7 @@ from imgorder.pictures import animation
 from imgorder.pictures.canvas import Size, load_small, measure
 from imgorder.pictures.outputs import check_ending, check_targets, name_targets, save_marked, write_all
 from imgorder.pictures.sheet import choose_layout, count_pages, draw_sheet
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 
 DEFAULT_FPS = 3.0
 

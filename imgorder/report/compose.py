@@ -32,7 +32,7 @@ from imgorder.report.embed import choose_size, encode_picture
 from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import judge
-from imgorder.sorting import Apart, Sorting, sort_sets
+from imgorder.sorting.sort import Apart, Sorting, sort_sets
 
 SUFFIXES = (".html", ".htm")
 

@@ -9,7 +9,7 @@ from imgorder.heatmaps.overlay import Look
 from imgorder.media.preprocess import Preprocessing
 from imgorder.permutations import MAX_EXACT
 from imgorder.report.times import Times
-from imgorder.sorting import SortedSet
+from imgorder.sorting.sorted_set import SortedSet
 
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""

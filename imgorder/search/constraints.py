@@ -29,6 +29,15 @@ def close_pairs(n: int, pairs: Collection[tuple[int, int]]) -> Before | None:
     return before
 
 
+def agree(n: int, pairs: Collection[tuple[int, int]]) -> bool:
+    """Whether known pairs do not contradict each other."""
+    try:
+        close_pairs(n, pairs)
+    except ValueError:
+        return False
+    return True
+
+
 def obey(order: Sequence[int], before: Before | None) -> list[int]:
     """An order, or its reverse, changed as little as is needed to fit what is known.
 

@@ -21,7 +21,8 @@ from imgorder.files import same_file
 from imgorder.known import Kept, Known
 from imgorder.media.photos import Exclusion, PhotoSet, check_there, find_sets, list_photos, refuse, sort_out
 from imgorder.names import is_inside, quote_path, show
-from imgorder.sorting import Apart, SortedSet, Warn
+from imgorder.sorting.sort import Apart, Warn
+from imgorder.sorting.sorted_set import SortedSet
 
 GIVEN = "given"  # the model and the backend of an order that a person wrote
 
