@@ -867,3 +867,18 @@ def test_a_mistake_is_one_line(
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_frozen_parts_stay_as_they_were(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    trainer = make_trainer(clips, frames, tmp_path / "run", **TRIDAB, frozen=("trunk",))
+    before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    trainer.train()
+    after = trainer.network.state_dict()
+    changed = {name.split(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert "trunk" not in changed
+    assert {"accumulate", "matcher", "triple_head", "pair_head"} <= changed
+
+
+def test_a_part_that_is_not_there_cannot_be_frozen(clips: Path, frames: dict[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="frozen: the network has no part trunck; it has trunk, accumulate"):
+        make_trainer(clips, frames, tmp_path / "run", **TRIDAB, frozen=("trunck",))

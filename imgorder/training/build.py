@@ -60,7 +60,7 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
     """Settings of the network, with n where a network serves one n only.
 
     Raises:
-        UsageError: if the network has no such settings, or does not take the sets of the config.
+        UsageError: if the network has no such settings or parts, or does not take the sets of the config.
     """
     if FAMILIES[config.family].sizes is None and len(config.seq_len) > 1:
         raise UsageError(f"{config.backbone} has one set size; give one --seq-len, for example --seq-len 4")
@@ -82,12 +82,28 @@ def network_settings(config: TrainConfig) -> dict[str, object]:
             raise ValueError(f"its images are of image_size; give --set image_size={own} alone")
         sizes = sizes_of(config.family, settings)
         with torch.device("meta"):
-            build_network(config.family, **settings)
+            freeze_parts(build_network(config.family, **settings), config.frozen)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise UsageError(f"{config.backbone}: {str(error).splitlines()[0]}") from error
     if not set(config.seq_len) <= set(sizes):
         raise UsageError(f"{config.backbone} takes sets of {sizes}, seq_len is {list(config.seq_len)}")
     return settings
+
+
+def freeze_parts(network: nn.Module, names: Sequence[str]) -> list[nn.Module]:
+    """Take parts of a network out of its training, and return them.
+
+    Raises:
+        UsageError: if the network has no such part.
+    """
+    parts = dict(network.named_modules())
+    missing = [name for name in names if name not in parts]
+    if missing:
+        there = ", ".join(name for name, _ in network.named_children())
+        raise UsageError(f"frozen: the network has no part {missing[0]}; it has {there}")
+    for name in names:
+        parts[name].requires_grad_(requires_grad=False)
+    return [parts[name] for name in names]
 
 
 def describe_network(config: TrainConfig, network: nn.Module, name: str) -> ModelMetadata:

@@ -48,6 +48,7 @@ class TrainConfig:
         network: fields of its config, such as ``width``, ``dab`` and ``window``.
         init: weights to begin with, a safetensors file or the name of a model; tensors are taken whose
             names and shapes are those of the network. Drawn from the seed if empty.
+        frozen: parts of the network, such as ``trunk``, that stay as ``init`` has them.
         seq_len: set sizes n; more than one only for TriDAB.
         shares: n -> share of the steps, where several n are trained; equal if empty.
 
@@ -115,6 +116,7 @@ class TrainConfig:
     backbone: Backbone = "resnet18"
     network: dict[str, Any] = field(default_factory=dict)
     init: str = ""
+    frozen: tuple[str, ...] = ()
     seq_len: tuple[int, ...] = (4,)
     shares: Shares = field(default_factory=dict)
 

@@ -24,7 +24,14 @@ from imgorder.names import show
 from imgorder.networks.families import build_network
 from imgorder.networks.weights import write_network
 from imgorder.training.batch_plan import BatchPlan, plan_batch, plan_held_out
-from imgorder.training.build import describe_network, make_accelerator, make_average, make_optimizer, network_settings
+from imgorder.training.build import (
+    describe_network,
+    freeze_parts,
+    make_accelerator,
+    make_average,
+    make_optimizer,
+    network_settings,
+)
 from imgorder.training.checkpoint import WEIGHTS, Progress, load_checkpoint, read_config, save_checkpoint
 from imgorder.training.config import TrainConfig
 from imgorder.training.metrics_log import MetricsLog
@@ -84,6 +91,7 @@ class Trainer:
         torch.manual_seed(config.seed % SEEDS)
         network = build_network(config.family, **settings)
         self.taken = take_weights(network, config.init) if config.init and not (run / STATE).exists() else ""
+        self.frozen = freeze_parts(network, config.frozen)
         network = network.to(self.device)
         if config.channels_last:
             network = network.to(memory_format=torch.channels_last)
@@ -288,6 +296,8 @@ class Trainer:
         rate_step = self.progress.step
         self.schedule.before(rate_step)
         self.model.train()
+        for part in self.frozen:
+            part.eval()  # nor do the averages of its normalisation change
         # Dropout, alike after a resume and unlike in each process.
         seed = (self.config.seed * 1_000_003 + rate_step) * self.processes + self.accelerator.process_index
         torch.manual_seed(seed % SEEDS)
