@@ -49,8 +49,8 @@ class Strays:
     scenes: tuple[tuple[int, ...], ...]
     kind: str
 
-    def word(self, names: Sequence[str]) -> str | None:
-        """One sentence for people, with the photos' names; None for one scene."""
+    def word(self, names: Sequence[str]) -> str:
+        """One sentence for people, with the photos' names; empty for one scene."""
         if self.kind == "strays":
             return word_strays([names[index] for index in self.apart])
         if self.kind == "several scenes":
@@ -58,15 +58,15 @@ class Strays:
             return f"{len(parts)} scenes are mixed: {'; '.join(parts)}"
         if self.kind == NO_SCENE:
             return "these photos do not look like one scene"
-        return None
+        return ""
 
-    def warning(self, names: Sequence[str]) -> str | None:
+    def warning(self, names: Sequence[str]) -> str:
         """`word` for who wants all photos in one order, and what can be done."""
         cure = "give the photos of one scene, or --keep-strays if they are"
         if self.kind == "strays":
             cure = "left out, --keep-strays takes all photos"
         said = self.word(names)
-        return said and f"{said}; {cure}"
+        return f"{said}; {cure}" if said else ""
 
 
 def word_strays(names: Sequence[str]) -> str:

@@ -221,17 +221,15 @@ def _sort_set(
     reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)
     for image in told.given:
         reasons[image] = "given"
-    doubt = strays.word([photos.name(file) for file in photos.files]) if strays.kind in MIXED else None
-    if doubt and _is_known(ordering.order, before):
-        doubt = None  # nothing was guessed
+    doubts = []
+    if strays.kind in MIXED and not _is_known(ordering.order, before):  # else nothing was guessed
+        doubts.append(strays.word([photos.name(file) for file in photos.files]))
     if decision.odd:
-        doubt = "; ".join(
-            [*([doubt] if doubt else []), f"{decision.odd.name} is only by the pictures a camera of its own"]
-        )
+        doubts.append(f"{decision.odd.name} is only by the pictures a camera of its own")
     result = SortedSet(
         photos,
         ordering.order,
-        0.0 if doubt else round(ordering.confidence, 6),
+        0.0 if doubts else round(ordering.confidence, 6),
         told.direction,
         model.name,
         model.backend,
@@ -240,7 +238,7 @@ def _sort_set(
         tuple(reasons[image] for image in ordering.order),
         tuple(image for image in ordering.order if image in told.given),
         strays.kind or None,
-        doubt=doubt or "",
+        doubt="; ".join(doubts),
         clocks=decision.clocks,
     )
     return Sorting(result, ordering, model, tensors, told.start, lookalikes, found, told.evidence)
