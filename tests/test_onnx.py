@@ -17,7 +17,7 @@ from imgorder.inference.backends.torch import TorchBackend  # noqa: E402
 from imgorder.media.preprocess import DEFAULT, Preprocessing  # noqa: E402
 from imgorder.model_format import CLASS_ORDER, ModelMetadata  # noqa: E402
 from imgorder.networks.families import build_network, settings_of, sizes_of  # noqa: E402
-from imgorder.networks.weights import read_network, round_kernels, write_network  # noqa: E402
+from imgorder.networks.weights import fold_norms, read_network, round_kernels, write_network  # noqa: E402
 from imgorder.permutations import class_count  # noqa: E402
 from imgorder.training.export import export_onnx  # noqa: E402
 
@@ -37,6 +37,10 @@ def drawn(family: str, **settings: Any) -> nn.Module:
     for parameter in network.parameters():
         if parameter.ndim < 2:
             parameter.data += 0.1 * torch.randn_like(parameter)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.running_mean += 0.1 * torch.randn_like(part.running_mean)
+            part.running_var *= torch.exp(0.3 * torch.randn_like(part.running_var))
     return network.eval()
 
 
@@ -45,6 +49,7 @@ def exported(
 ) -> tuple[Path, Path]:
     network = drawn(family, **settings)
     if rounded:
+        fold_norms(network)
         round_kernels(network)
     full = settings_of(network)
     metadata = ModelMetadata(
@@ -65,7 +70,7 @@ SIDE = 144
 def tridab(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     spec = Preprocessing(SIDE, SIDE)
     folder = tmp_path_factory.mktemp("tridab")
-    return exported(folder, "tridab", spec, image_size=SIDE, match_levels=2, head_blocks=2, **TRIDAB)
+    return exported(folder, "tridab", spec, rounded=True, image_size=SIDE, match_levels=2, head_blocks=2, **TRIDAB)
 
 
 @pytest.fixture(scope="module")
@@ -96,11 +101,32 @@ def test_rounded_kernels_take_half_the_bytes_and_nothing_else_changes(dab_resnet
     network, metadata = read_network(dab_resnet[0])
     for file in dab_resnet:
         assert file.stat().st_size < 0.65 * 4 * sum(each.numel() for each in network.state_dict().values())
-    exact = drawn("dab-resnet18", **metadata.settings).state_dict()
+    same = drawn("dab-resnet18", **metadata.settings)
+    fold_norms(same)
+    exact = same.state_dict()
     for name, value in network.state_dict().items():
         assert value.dtype == exact[name].dtype
         wanted = exact[name].half().float() if exact[name].ndim > 1 else exact[name]
         assert torch.equal(value, wanted), name
+
+
+def test_folded_and_rounded_kernels_are_halves_in_onnx_too(tridab: tuple[Path, Path]) -> None:
+    constants = onnx.load(tridab[1]).graph.initializer
+    kernels = [each for each in constants if np.prod(each.dims) >= 256 and each.data_type != onnx.TensorProto.INT64]
+    assert len(kernels) > 5
+    assert {each.data_type for each in kernels} == {onnx.TensorProto.FLOAT16}
+
+
+@pytest.mark.parametrize(("family", "settings"), [("tridab", TRIDAB), ("dab-resnet18", {"seq_len": 3, "width": 0.1})])
+def test_folding_changes_no_answer(family: str, settings: dict[str, Any]) -> None:
+    network = drawn(family, **settings)
+    images = torch.randn(2, 3, 3, 112, 112)
+    with torch.inference_mode():
+        expected = network(images)
+        fold_norms(network)
+        torch.testing.assert_close(network(images), expected, rtol=1e-4, atol=1e-4)
+    folded = [name for name, value in network.named_buffers() if name.endswith("running_mean") and not value.any()]
+    assert folded
 
 
 def test_the_file_says_what_it_is(tridab: tuple[Path, Path]) -> None:

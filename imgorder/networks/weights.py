@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -49,6 +50,26 @@ def read_network(file: Path | bytes) -> tuple[nn.Module, ModelMetadata]:
     network = build_network(metadata.family, **metadata.settings)
     network.load_state_dict(tensors)
     return network.eval(), metadata
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Move the factors of each normalisation that follows a convolution into its kernels; the answers stay.
+
+    What is left of it adds a number to each channel. An exporter that folds it then changes no kernel, and kernels
+    that were rounded for half precision stay so.
+    """
+    with torch.no_grad():
+        for part in network.modules():
+            steps = list(part) if isinstance(part, nn.Sequential) else []
+            for conv, norm in pairwise(steps):
+                if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and conv.bias is None:
+                    mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
+                    factor = norm.weight / torch.sqrt(variance + norm.eps)
+                    conv.weight *= factor[:, None, None, None]
+                    norm.bias.sub_(mean * factor)
+                    mean.zero_()
+                    variance.fill_(1 - norm.eps)  # so that its factor is exactly one
+                    norm.weight.fill_(1)
 
 
 def round_kernels(network: nn.Module) -> None:

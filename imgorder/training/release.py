@@ -19,7 +19,7 @@ from imgorder.inference.checksum import describe_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, is_line, show
 from imgorder.networks.families import build_network
-from imgorder.networks.weights import read_network, round_kernels, write_network
+from imgorder.networks.weights import fold_norms, read_network, round_kernels, write_network
 from imgorder.training.build import describe_network, network_settings
 from imgorder.training.calibrate import compute_held_out_logits, fit_temperature
 from imgorder.training.checkpoint import read_config, read_ema_weights, read_step
@@ -87,6 +87,7 @@ def release_run(
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"these settings do not fit the weights of the run ({first_line(error)})") from error
     make_folder(to.folder, UsageError)
+    fold_norms(network)
     round_kernels(network)
     metadata = describe_network(config, network, to.name)
     facts = {"steps": read_step(state), "recipe": config.recipe, "settings": _own_settings(trained)}
