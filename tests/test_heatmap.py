@@ -537,6 +537,10 @@ def test_maps_are_not_put_among_the_photos(photos: Path, tmp_path: Path) -> None
         assert (result.exit_code, result.stdout) == (1, "")
         assert "holds the photos, and their maps would be taken for photos next time" in result.stderr
     assert heatmap(*sorted(photos.glob("*.jpg")), "--out", photos).exit_code == 1
+    (tmp_path / "links").mkdir()
+    for photo in photos.glob("*.jpg"):
+        (tmp_path / "links" / photo.name).symlink_to(photo)
+    assert heatmap(tmp_path / "links", "--out", photos).exit_code == 1
     assert sorted(photos.iterdir()) == before
     assert heatmap(photos, "--out", photos / "maps").exit_code == 0
 

@@ -202,6 +202,11 @@ def test_the_earliest_time_is_the_first(tmp_path: Path, moments: list[Image.Imag
     ):
         result = run("sort", tmp_path / folder, "--first", "exif")
         assert (result.exit_code, reason in result.stderr) == (2, True)
+    named = [f"IMG_20240501_12000{second}.jpg" for second in range(5)]
+    lay_out(tmp_path / "zones", moments[:5], named, [None] * 5)
+    (tmp_path / "zones" / f"{named[2]}.json").write_text('{"photoTakenTime": {"timestamp": "1714557602"}}')
+    result = run("sort", tmp_path / "zones", "--first", "exif")
+    assert (result.exit_code, "only some capture times have a time zone" in result.stderr) == (2, True)
     (tmp_path / "order.txt").write_text("\n".join(names))
     for options in (("--first", "exif"), ("--offset", "Camera=+00:00:01"), ("--keep-strays",)):
         refused = run("rename", tmp_path / "photos", "--order", tmp_path / "order.txt", *options)
@@ -210,6 +215,30 @@ def test_the_earliest_time_is_the_first(tmp_path: Path, moments: list[Image.Imag
             f"--order FILE takes an order that is there already; leave {' '.join(options).split('Cam')[0].strip()} out"
             in (refused.stderr)
         )
+
+
+def test_a_direction_that_times_told_is_not_turned_round(tmp_path: Path, moments: list[Image.Image]) -> None:
+    names = MIXED[:4]
+    lay_out(tmp_path / "photos", moments[:4], names, [f"12:00:{second:02}" for second in range(0, 8, 2)])
+    written = tmp_path / "order.json"
+    written.write_text(run("sort", tmp_path / "photos", "--json").stdout)
+    for options in (("--reverse",), ("--first", names[-1]), ("--last", names[0])):
+        result = run("rename", "--order", written, *options)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "the capture times said otherwise as this order was made" in result.stderr
+    assert run("rename", "--order", written, "--first", names[0]).exit_code == 0
+
+
+def test_a_list_of_a_guess_is_warned_of(tmp_path: Path) -> None:
+    from tests.test_strays import scene
+
+    (tmp_path / "photos").mkdir()
+    for place, pixels in enumerate([*scene(1, 4), *scene(2, 4)]):
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{place}.png")
+    result = run("sort", tmp_path / "photos", "--plain")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 8)
+    assert "a guess: 2 scenes are mixed" in result.stderr
+    assert "a list of photos does not say so" in result.stderr
 
 
 def test_a_guess_is_not_carried_out_unless_accepted(tmp_path: Path) -> None:

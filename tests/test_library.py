@@ -64,6 +64,20 @@ SCENES = [["a1.jpg", "a3.jpg", "b2.jpg", "b3.jpg"], ["a2.jpg", "b1.jpg", "b4.jpg
 BELOW = [["0.jpg", "1.jpg", "2.jpg"]]
 
 
+def test_a_tree_without_photos_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    for command in (("group",), ("sort", "-r"), ("rename", "-r")):
+        result = imgorder(*command, tmp_path / "tree", code=1)
+        assert "tree: no photos there or in folders below" in result.stderr
+
+
+def test_times_in_names_are_those_of_a_scene(tmp_path: Path) -> None:
+    names = [f"IMG_20240501_12000{second}.jpg" for second in range(3)]
+    save(tmp_path / "tree", dict(zip(names, scene(3, 3), strict=True)))
+    (found,) = json.loads(imgorder("group", tmp_path / "tree", "--json").stdout)["scenes"]
+    assert (found["first"], found["last"]) == ("2024-05-01T12:00:00", "2024-05-01T12:00:02")
+
+
 def imgorder(*arguments: str | Path, code: int = 0) -> Result:
     done = CliRunner().invoke(app, list(map(str, arguments)))
     assert done.exit_code == code, done.stderr

@@ -547,6 +547,15 @@ def test_options_that_make_a_plan_do_not_fit_one_that_is_made(tmp_path: Path) ->
     assert "in the plan" in line
 
 
+def test_what_a_plan_does_not_know_is_said_when_it_is_made(tmp_path: Path) -> None:
+    folder, plan = planned(tmp_path)
+    before = snapshot(folder)
+    result = command("rename", "--plan", plan, "--apply")
+    assert (result.exit_code, snapshot(folder)) == (3, before)
+    (line,) = result.stderr.splitlines()
+    assert "add --either-direction if it does not matter, or make the plan again with --first FILE" in line
+
+
 # Companions.
 
 

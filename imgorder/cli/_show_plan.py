@@ -101,11 +101,13 @@ class Consent:
         apply: whether it is; a plan that is only shown has to be as sure as the user asks for, and no more.
         least: ``--min-confidence``; None if it was not given.
         either: ``--either-direction``.
+        made: whether the plan is one of a file, which is carried out as it is.
     """
 
     apply: bool
     least: float | None
     either: bool
+    made: bool = False
 
     def refuses_any(self, plan: Plan) -> bool:
         """As `refuses`, for each set of a plan."""
@@ -127,7 +129,8 @@ class Consent:
         if not self.apply:
             return False
         if direction == "unknown" and not self.either:
-            cure = "add --first FILE, --last FILE or --reverse, or --either-direction if it does not matter"
+            tell, anyway = "--first FILE, --last FILE or --reverse", "--either-direction if it does not matter"
+            cure = f"add {anyway}, or make the plan again with {tell}" if self.made else f"add {tell}, or {anyway}"
             print_message("unsure", f"{title}: which end is the first is not known; {changed}; {cure}")
             return True
         guess = f"{title}: a guess, confidence {confidence:g}"

@@ -87,7 +87,7 @@ def rename(
             sets = join_folders(sets)
         plan = make_plan(sets, parsed, copy_to=copy_to, companions=not no_companions)
     check(plan)
-    consent = _show_plan.Consent(apply, min_confidence, either_direction)
+    consent = _show_plan.Consent(apply, min_confidence, either_direction, made=plan_file is not None and apply)
     unsure = not apply and consent.refuses_any(plan)
     if not unsure and plan_file is not None and not apply:
         write_plan(plan, plan_file)

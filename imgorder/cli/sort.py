@@ -148,6 +148,10 @@ def sort(
         print(_show_order.as_json(results, limit, problems))
     elif form is None:
         _show_order.print_tables(results, limit, written, strips)
+    if form in ("--plain", "--print0"):
+        for result in results:
+            if result.guessed:
+                print_warning(f"{result.title}: {result.words}; a list of photos does not say so")
     least = min_confidence or 0.0
     unsure = [result for result in results if result.confidence < least]
     for result in unsure:

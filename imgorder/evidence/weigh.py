@@ -45,7 +45,8 @@ class Evidence:
         conflicts: what contradicts each other, one sentence each; both sides are named, and which of them counts.
         counted: photos whose names have counters of one family, in the order of these. No more than a hint: a name is
             easily changed, and a messenger counts as it receives.
-        earliest: photos of the earliest second, and before which none is known to be.
+        earliest: photos of the earliest second, and before which none is known to be; none where times with a time zone
+            and times without one cannot be compared.
         shifts: offsets of clocks that a person has given, by the camera's index.
         named: as what the person wrote them.
     """
@@ -143,7 +144,10 @@ def _latest(now: datetime | None) -> datetime:
 
 
 def _find_earliest(times: Sequence[Taken | None], order: Relation) -> Iterator[int]:
-    starts = Clocks(range(len(times)), times).starts
+    clocks = Clocks(range(len(times)), times)
+    if all(clocks.axes):
+        return  # some times are known by their zone and some are not, so that nobody knows which is the earliest
+    starts = clocks.starts
     first = min(map(second_of, starts.values()), default=0)
     for photo, start in starts.items():
         if second_of(start) == first and not any(order.knows(other, photo) for other in starts):

@@ -147,7 +147,8 @@ def write_heatmaps(
         names = (os.path.basename(os.path.abspath(photos.folder)) for photos in sets)
         folders = [out / f"{number:02d}-{name}" for number, name in enumerate(names, start=1)]
     targets = [_name_targets(photos, folder, wanted) for photos, folder in zip(sets, folders, strict=True)]
-    photo_folders = {file.parent for photos in sets for file in photos.files}
+    places = (each for photos in sets for file in photos.files for each in (file, Path(os.path.realpath(file))))
+    photo_folders = {each.parent for each in places}
     for folder, files in zip(folders, targets, strict=True):
         _check_folder(folder, photo_folders)
         for file in chain(*files.values()):

@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from imgorder.errors import ImgorderError
+from imgorder.errors import ImgorderError, PhotoError
+from imgorder.evidence.weigh import trusted_times
 from imgorder.library import looking
 from imgorder.library.cache import Runs
 from imgorder.library.decisions import match, read_decisions
@@ -36,7 +37,7 @@ class Scene:
         ordered: whether they are in the order that a person has decided.
         decided: whether a person has decided that they belong together.
         versions: further files of the same shots, which go along.
-        taken: the first and the last time that is written in the photos; empty if there is none.
+        taken: the first and the last capture time that is trusted; empty if there is none.
     """
 
     photos: PhotoSet
@@ -75,6 +76,7 @@ class Library:
     kept: int = 0
     count: int = 0
     _looks: list[str] | None = field(default=None, repr=False)
+    _failed: bool = False
 
     def look(self) -> Sequence[str]:
         """Look at all photos, once; gives the names of the parts in the order of the listing.
@@ -90,13 +92,15 @@ class Library:
         firsts: list[str] = []
 
         def jobs() -> Iterator[Job]:
-            for photos in cut_photos(list_tree(self.roots, excluded, self.apart)):
+            for photos in cut_photos(list_tree(self.roots, excluded, self._set_apart)):
                 firsts.append(photos[0].path)
                 yield LookJob(photos, self.parts, runs.former(photos))
 
         for place, done in enumerate(self.engine.run(jobs())):
             self._tell(done)
             rows.append((firsts[place], done.part))
+        if not rows and not self._failed:
+            self._set_apart(PhotoError(f"{show(self.roots[0])}: no photos there or in folders below; check the path"))
         excluded.check_used(self.warn)
         runs.write(rows)
         self._looks = [part for _, part in rows if part]
@@ -104,10 +108,14 @@ class Library:
 
     def _tell(self, done: Done) -> None:
         for problem in done.problems:
-            self.apart(ImgorderError(problem))
+            self._set_apart(ImgorderError(problem))
         self.count += done.count
         self.kept += done.kept
         self.seen(self.count)
+
+    def _set_apart(self, error: ImgorderError) -> None:
+        self._failed = True
+        self.apart(error)
 
     def folders(self) -> Iterator[tuple[str, list[Record]]]:
         """Each folder with what was seen of its photos."""
@@ -148,19 +156,20 @@ class Library:
         versions = {one.name: places[of.name] for one, of in originals.items() if of.name in places}
         decided, ordered = self._decide(given, {**versions, **places})
         groups = group_photos(facts, looking.as_rows(records), rule, decided=decided, trust_mtime=self.trust_mtime)
+        times = trusted_times(facts, trust_mtime=self.trust_mtime)
         shown = self.shown(folder)
         fixed = {tuple(sorted(group)): tuple(group) for group in decided}
         for group in groups:
             order = fixed.get(tuple(group), tuple(group))
             listed = tuple(looking.as_listed(records[place]) for place in order)
-            times = sorted(taken.clock for place in group if (taken := facts[place].taken))
+            clocks = sorted(time.clock for place in group if (time := times[place]))
             yield Scene(
                 PhotoSet(shown, tuple(shown / each.name for each in listed)),
                 listed,
                 order in ordered,
                 tuple(group) in fixed,
                 tuple(version for each in listed for version in along.get(each.name, ())),
-                (times[0], times[-1]) if times else (),
+                (clocks[0], clocks[-1]) if clocks else (),
             )
 
     def _decide(self, folder: Path, places: dict[str, int]) -> tuple[list[list[int]], set[tuple[int, ...]]]:

@@ -362,13 +362,19 @@ def _direct(each: SortedSet, start: int | None, last: int | None, known: Known) 
         last: the same of the photo that is known to be last.
 
     Raises:
-        UsageError: if one photo is known to be both.
+        UsageError: if one photo is known to be both, or capture times have said otherwise.
     """
     if known.direction(start, last) == "unknown":
         return each
     if start is not None and start == last:
         raise UsageError(f"{show(each.files[-start])}: cannot be both first and last")
     turned = known.reverse or start == 1 or last == 0
+    if turned and each.direction == "known":
+        option = "--reverse" if known.reverse else "--last" if start is None else "--first"
+        raise UsageError(
+            f"{option}: {each.title}: the capture times said otherwise as this order was made; leave it out, or sort "
+            "again with --metadata ignore"
+        )
     return replace(each, order=each.order[::-1] if turned else each.order, direction="given")
 
 

@@ -261,7 +261,7 @@ def _leave_originals(photos: PhotoSet, warn: Warn) -> PhotoSet:
     """A set without further versions of its photos, each of which is named."""
     files, originals = drop_versions(photos.files)
     for version, original in originals.items():
-        warn(f"{show(version)}: another version of {show(original.name)}, not sorted; rename lets it go along")
+        warn(f"{show(version)}: another version of {show(original.name)}, not sorted by itself")
     return replace(photos, files=tuple(files)) if originals else photos
 
 

@@ -56,6 +56,11 @@ class SortedSet:
         return f"a guess: {self.doubt}" if self.doubt else self.ordering.words if self.ordering else ""
 
     @property
+    def guessed(self) -> bool:
+        """Whether the order is no more than a guess."""
+        return bool(self.doubt) or (self.ordering is not None and self.words.startswith("a guess"))
+
+    @property
     def files(self) -> tuple[Path, ...]:
         """The photos in temporal order."""
         return tuple(self.photos.files[index] for index in self.order)

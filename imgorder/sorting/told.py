@@ -117,6 +117,8 @@ def _put_earliest_first(photos: PhotoSet, evidence: Evidence) -> Pairs:
     others = [image for image in range(len(photos.files)) if image not in earliest]
     if not (earliest and others):
         what = "all photos have the same capture time" if earliest else "no photo has a capture time that is trusted"
+        if not earliest and any(evidence.times):
+            what = "only some capture times have a time zone, so they cannot be compared"
         raise UsageError(f"--first {EARLIEST}: {show(photos.folder)}: {what}; give the first photo instead")
     return frozenset((one, other) for one in earliest for other in others)
 
