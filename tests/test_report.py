@@ -612,6 +612,8 @@ def test_photos_that_look_the_same_are_named(photos: Path, tmp_path: Path, page_
         shutil.copy(photos / IN_ORDER[0], photos / name)
     found = page_of(photos)
     assert "Photos 1, 2, 3 and 4 look the same, so their order" in found.text
+    assert "is arbitrary and does not count for the figures." in found.text
+    assert "Probability 100.0%" in found.text
     assert "Photos that look the same are in the order of their names." in found.text
     assert "Shortest path a tie" in found.text
     assert not [each for each in found.all("li") if each.get("class") == "good"]

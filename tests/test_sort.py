@@ -452,3 +452,15 @@ def test_long_names_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines if line.startswith("│")) <= 80
     assert sum("? 50%" in line for line in lines) == 8
+
+
+def test_photos_that_look_the_same_make_no_order_doubtful(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "same"))
+    shutil.copy(folder / "photo-a.jpg", folder / "zz.jpg")
+    found = sort_json(folder)
+    assert found["confidence"] == found["classes"][0]["probability"] > 0.9
+    said = run("sort", folder, "--min-confidence", "0.8")
+    assert said.exit_code == 0
+    assert f"order ({found['confidence']:.1%})" in said.stdout
+    assert "The order is sure." in said.stdout
+    assert "? " not in said.stdout.split("The order is")[0]

@@ -144,11 +144,13 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     table = Table()
     table.add_column("", justify="right")
     large = len(files) > MAX_EXACT
-    table.add_column("order" if large else f"order ({ranking[0][1]:.1%})", overflow="fold", style="bold")
+    table.add_column("order" if large else f"order ({result.confidence:.1%})", overflow="fold", style="bold")
     if len(files) > 2:
         table.add_column("sure", justify="right")
     if len(ranking) > 1:
-        table.add_column(f"runner-up ({ranking[1][1]:.1%})", overflow="fold", style="dim")
+        # Where the order is a guess for another reason, the confidence is 0, and the model's figures tell nothing.
+        figure = "" if result.doubt else f" ({ranking[1][1]:.1%})"
+        table.add_column(f"runner-up{figure}", overflow="fold", style="dim")
     sure = [Text(), *map(_show_place, result.ordering.places)]
     for place, row in enumerate(zip(*(result.names(order) for order, _ in ranking[:2]), strict=True), start=1):
         first, *other = (Text(show(name)) for name in row)

@@ -91,7 +91,8 @@ def describe_lookalikes(report: Report) -> str | None:
     if not report.lookalikes:
         return None
     groups = ", and photos ".join(f"{join_items(group[:-1])} and {group[-1]}" for group in report.lookalikes)
-    return f"Photos {groups} look the same, so their order among themselves is arbitrary."
+    counts = "" if report.large else " and does not count for the figures"
+    return f"Photos {groups} look the same, so their order among themselves is arbitrary{counts}."
 
 
 def describe_second_choice(report: Report) -> str | None:
