@@ -64,6 +64,11 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
+def word_count(number: int, noun: str, plural: str = "") -> str:
+    """``1 photo``, ``2 photos``; where the plural is not the noun with an s, it is given."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def common_folder(files: list[Path]) -> Path:
     """The folder that holds all files, directly or below."""
     return Path(os.path.commonpath([os.path.abspath(file.parent) for file in files]))

@@ -145,16 +145,27 @@ class Ordering:
     def merged(self, alike: Sequence[Collection[int]]) -> Ordering:
         """The same set when it does not matter in which order images of one group come, since they look the same.
 
-        The confidence is then that of all orders that differ in nothing else; of more than `MAX_EXACT` images it stays.
+        Of the classes that differ in nothing else, the one nearest to the winner has the probability of all, the others
+        have none. So the confidence and the places do not count what nobody could tell. Of more than `MAX_EXACT` images
+        all stays as it is.
         """
         if not alike or not self.classes:
             return self
-        name = np.arange(len(self.order))
+        n = len(self.order)
+        name = np.arange(n)
         for group in alike:
             name[list(group)] = min(group)
-        listed, own = name[class_table(len(self.order))], name[list(self.order)]
-        same = (listed == own).all(axis=1) | (listed == own[::-1]).all(axis=1)
-        return replace(self, confidence=min(1.0, float(self.probabilities[same].sum())))
+        listed, digits = name[class_table(n)], n ** np.arange(n)
+        _, same = np.unique(np.minimum(listed @ digits, listed[:, ::-1] @ digits), return_inverse=True)
+        total = np.bincount(same, self.probabilities).round(12)  # else a sum would depend on the listing
+        among = np.where(total[same] == total.max(), self.probabilities, 0.0)
+        winner = _from_probabilities(among, self.ranks, self.before).order
+        near = np.abs(_agreement(winner, np.argsort(class_table(n), axis=1)))
+        # The last of each group in this order is the one that stands for all.
+        by_group = np.lexsort((self.probabilities, near, fitting_classes(n, self.before), same))
+        kept = np.zeros(len(same))
+        kept[by_group[np.searchsorted(same[by_group], np.arange(len(total)), "right") - 1]] = np.minimum(total, 1.0)
+        return _from_probabilities(kept, self.ranks, self.before, self.backwards)
 
     def chances(self) -> npt.NDArray[np.float64]:
         """How probable it is that image a was taken before image b, ``(n, n)``.
@@ -303,7 +314,11 @@ def _agree(order: Sequence[int], place: npt.NDArray[np.int64]) -> npt.NDArray[np
     Args:
         place: of each image in each class, ``(n!/2, n)``.
     """
+    return np.asarray((np.sign(_agreement(order, place)) + 1) / 2, dtype=np.float64)
+
+
+def _agreement(order: Sequence[int], place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """For each class, how many pairs of images are in it as in an order, less those that are not."""
     own = place[:, list(order)]
     pairs = np.array(list(combinations(range(len(order)), 2)))
-    agreement = np.sign(own[:, pairs[:, 1]] - own[:, pairs[:, 0]]).sum(axis=1)
-    return np.asarray((np.sign(agreement) + 1) / 2, dtype=np.float64)
+    return np.asarray(np.sign(own[:, pairs[:, 1]] - own[:, pairs[:, 0]]).sum(axis=1))

@@ -74,7 +74,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
 
 def test_a_folder_of_folders(tmp_path: Path) -> None:
     (tmp_path / "inside").mkdir()
-    assert names(fails(tmp_path), tmp_path, "give one of its 1 sub-folders")
+    assert names(fails(tmp_path), tmp_path, "give its sub-folder")
 
 
 def test_a_single_photo(tmp_path: Path, scene: list[Image.Image]) -> None:

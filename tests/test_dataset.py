@@ -592,7 +592,7 @@ def test_read_set_says_what_is_not_there(ucf: Path, tmp_path: Path) -> None:
     with pytest.raises(ImgorderError, match="No such file"):
         read_set(manifest, SetEntry("Archery/gone.avi", (0, 4, 8), "train", "g02", 4))
     photo(tmp_path / "1.jpg", None)
-    with pytest.raises(ImgorderError, match="has 1 photos"):
+    with pytest.raises(ImgorderError, match="has 1 photo, "):
         read_set(Manifest("photos", tmp_path, 3, 0, ()), SetEntry(".", (0, 1, 2), "test", ".", 1))
 
 

@@ -106,6 +106,8 @@ def test_names_that_are_no_utf_8_are_found(tmp_path: Path) -> None:
         ("c.jpg\na.jpg\nb.jpg\n\n./c.jpg", ("list.txt: line 5: c.jpg stands in line 1 already", "remove")),
         ("c.jpg\na.jpg\nb.jpg\nphotos/c.jpg", ("list.txt: line 4: photos/c.jpg stands in line 1 already", "remove")),
         ("c.jpg\na.jpg", ("b.jpg: not in ", "list.txt", "--exclude")),
+        ("c.jpg", ("a.jpg: not in ", "list.txt, nor is 1 other; write it there")),
+        ("x.jpg\ny.jpg\nz.jpg", ("line 1: x.jpg is not there, nor are 2 others; correct",)),
         ("# nothing\n\n", ("list.txt: not an order", "one a line")),
         ("c.jpg\0\na.jpg", ("list.txt: line 1 is not the name of a file",)),
         ("x" * 5000, ("list.txt: line 1: xxx", "is not there")),

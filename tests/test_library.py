@@ -520,7 +520,7 @@ def test_what_a_person_decides_is_heeded_also_under_other_names(tree: Path) -> N
     decided = tree / "imgorder-decisions.json"
     order = ["b1.jpg", "a1.jpg", "a10.jpg"]
     imgorder("decide", "--ordered", *(tree / name for name in order))
-    imgorder("decide", "--alone", tree / "a2.jpg")
+    assert "1 photo stands alone" in imgorder("decide", "--alone", tree / "a2.jpg").stdout
     content = decided.read_bytes()
     assert grouped(tree) == [order, ["a2.jpg"], ["a3.jpg", "b2.jpg", "b3.jpg"], ["b4.jpg"], *BELOW]
     found = json.loads(imgorder("sort", "-r", "--json", "--model", "path", tree).stdout)["sets"]

@@ -505,7 +505,7 @@ def test_a_companion_of_a_nameless_photo_is_shown_as_one(tmp_path: Path) -> None
     photo, other = planned.files
     planned = replace(planned, files=(photo, replace(other, companion_of="")))
     write_plan(replace(plan, sets=(planned,)), tmp_path / "plan.json")
-    assert "1 photos and 1 files that belong to them" in done("rename", "--plan", tmp_path / "plan.json", *APPLY)
+    assert "1 photo and 1 file that belongs to it;" in done("rename", "--plan", tmp_path / "plan.json", *APPLY)
 
 
 def test_a_plan_that_is_stale(tmp_path: Path) -> None:

@@ -386,6 +386,39 @@ def test_capture_times_are_held_against_the_order(
     assert bool(re.search(r"\bagree", said)) == (verdict == "agree")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "clocks", "verdict", "forward"),
+    [
+        ([0, 60, 1, 61, 2], [(0, 2, 4), (1, 3)], "partly", True),
+        ([2, 61, 1, 60, 0], [(0, 2, 4), (1, 3)], "partly", False),
+        ([0, 61, 1, 60, 2], [(0, 2, 4), (1, 3)], "differ", None),  # one runs forward, the other back
+        ([0, 60, 2, 61, 1], [(0, 2, 4), (1, 3)], "differ", None),
+        ([0, 60, 1, 70, 80], [(0, 2), (1,), (3,), (4,)], "few", True),
+        ([0, 60, None, 70, None], [(0, 2), (1,), (3, 4)], "few", None),
+        ([0, 60, 1, None, 2], [(0, 2, 4), (1, 3)], "partly", True),
+        ([0, None, 1, None, 2], [(0, 2, 4), (1, 3)], "partly", True),
+    ],
+)
+def test_times_of_several_clocks_are_compared_only_within_each(
+    seconds: list[float | None], clocks: list[tuple[int, ...]], verdict: str, forward: bool | None
+) -> None:
+    judged = judge([None if each is None else NOON + timedelta(seconds=each) for each in seconds], clocks=clocks)
+    assert (judged.verdict, judged.forward) == (verdict, forward)
+    assert ("of one camera" in words.describe_times(judged)) == judged.apart
+
+
+def test_orders_of_several_clocks_are_told_one_by_one() -> None:
+    taken = [NOON + timedelta(seconds=each) for each in (0, 60, 2, 61, 1)]
+    said = words.describe_times(judge(taken, clocks=[(0, 2, 4), (1, 3)]))
+    assert "contradict this order: by them it is 1, 5, 3, and of another camera 2, 4; only those of one" in said
+    many = [NOON + timedelta(seconds=each) for each in (0, 90, 1, 91, 3, 93, 2, 92, 4, 94)]
+    said = words.describe_times(judge(many, clocks=[range(0, 10, 2), range(1, 10, 2)]))
+    assert "time runs the other way between photos 5 and 7, and 6 and 8; only those" in said
+    shifts = [timedelta(0), timedelta(seconds=-89)] * 5
+    assert judge(many[:4], clocks=[range(4)], shifts=shifts[:4]).verdict == "partly"  # 0, 1, 1, 2
+    assert judge(many[:4], clocks=[range(4)]).verdict == "differ"
+
+
 def zoned(hours: float, offset: int | None) -> datetime:
     """A time on a camera's clock so many hours after noon, with its zone in hours east of Greenwich."""
     zone = None if offset is None else timezone(timedelta(hours=offset))
@@ -612,6 +645,8 @@ def test_photos_that_look_the_same_are_named(photos: Path, tmp_path: Path, page_
         shutil.copy(photos / IN_ORDER[0], photos / name)
     found = page_of(photos)
     assert "Photos 1, 2, 3 and 4 look the same, so their order" in found.text
+    assert "is arbitrary and does not count for the figures." in found.text
+    assert "Probability 100.0%" in found.text
     assert "Photos that look the same are in the order of their names." in found.text
     assert "Shortest path a tie" in found.text
     assert not [each for each in found.all("li") if each.get("class") == "good"]
@@ -647,6 +682,76 @@ def test_it_says_what_the_order_comes_from(photos: Path, page_of: Any) -> None:
     first = page_of(photos, "--first", photos / "img1.jpg").text
     assert "img1.jpg was given as the first photo. The rest of the order comes from the pictures, not from" in first
     assert "from the pictures alone" not in first
+
+
+def set_cameras(photos: Path, clocks: Sequence[tuple[str, float] | None]) -> None:
+    """Camera and capture time, in seconds after noon, of the photos in their order."""
+    for name, told in zip(IN_ORDER, clocks, strict=True):
+        if told is not None:
+            exif = Image.Exif()
+            exif[0x010F], exif[0x0110] = "Maker", told[0]
+            exif[0x8769] = {0x9003: f"{NOON + timedelta(seconds=told[1]):%Y:%m:%d %H:%M:%S}"}
+            Image.open(photos / name).save(photos / name, exif=exif, quality=92)
+
+
+@pytest.mark.parametrize(
+    ("clocks", "options", "source"),
+    [
+        ([("A", 0), ("A", 9), ("A", 10), ("A", 20)], (), "The order comes from capture times, not from the pictures."),
+        (
+            [("A", 0), ("A", 9), None, None],
+            (),
+            "The order comes from capture times where they tell it, and else from the pictures.",
+        ),
+        (
+            [None, ("A", 9), None, None],
+            ("--first", "exif"),
+            "The order comes from capture times where they tell it, and else from the pictures.",
+        ),
+        (
+            [("A", 0), ("A", 9), None, None],
+            ("--last", "img1.jpg"),
+            "img1.jpg was given as the last photo. The rest of the order comes from capture times where",
+        ),
+        ([None] * 4, ("--last", "img1.jpg"), "last photo. The rest of the order comes from the pictures, not from"),
+        ([None] * 4, (), "The order comes from the pictures alone, not from file names or capture times."),
+        (
+            [("A", 0), ("A", 9), ("A", 10), ("A", 20)],
+            ("--metadata", "ignore"),
+            "The order comes from the pictures alone",
+        ),
+    ],
+)
+def test_it_says_what_capture_times_had_to_do_with_the_order(
+    photos: Path, page_of: Any, clocks: list[Any], options: tuple[str, ...], source: str
+) -> None:
+    set_cameras(photos, clocks)
+    text = page_of(photos, *options, *(("--metadata", "auto") if "--metadata" not in options else ())).text
+    assert source in text
+    assert ("Which end is the first is known from the photos' capture times" in text) == (
+        "times" in source.split(",")[0] and "--last" not in options
+    )
+
+
+def test_it_says_that_names_told_the_order(photos: Path, page_of: Any) -> None:
+    for second, name in enumerate(IN_ORDER):
+        (photos / name).rename(photos / f"IMG_20240501_12000{second}.jpg")
+    text = page_of(photos, "--metadata", "auto").text
+    assert "The order comes from times in file names, not from the pictures." in text
+
+
+def test_clocks_of_two_cameras_are_compared_as_they_are_known(photos: Path, page_of: Any) -> None:
+    set_cameras(photos, [("A", 0), ("B", 187), ("A", 14), ("B", 201)])
+    text = page_of(photos, "--metadata", "auto", "--offset", "Maker B=-00:03:00").text
+    assert "The EXIF capture times agree with this order" in text
+    assert "The order comes from capture times, not from the pictures." in text
+    assert "2024-05-01 12:03:07" in text  # as it stands in the photo
+    text = page_of(photos, "--metadata", "auto").text
+    assert "capture times contradict" not in text
+    assert "only those of one camera were compared, since how far the clocks of the cameras are apart" in text
+    assert "where they tell it, and else from the pictures." in text
+    # Without a look at what is known beside the pictures they are all of one clock.
+    assert "contradict this order: by them it is" in page_of(photos, "--first", photos / IN_ORDER[0]).text
 
 
 def test_with_a_first_photo_only_its_orders_are_possible(photos: Path, page_of: Any) -> None:

@@ -301,6 +301,24 @@ def test_photos_that_look_the_same_may_change_places() -> None:
     assert found.merged([{0, 1}]).confidence == pytest.approx(0.55)
     assert found.merged([]) is found
     assert found.merged([{0, 1, 2, 3}]).confidence == pytest.approx(1)
+    # Their places are as sure as the order, and the runner-up differs in more than them.
+    found = probabilities({(0, 1, 2, 3): 0.45, (0, 2, 1, 3): 0.45, (1, 2, 0, 3): 0.05, (2, 1, 0, 3): 0.05})
+    merged = found.merged([{1, 2}])
+    assert merged.places == pytest.approx((0.9, 1.0, 0.9))
+    assert [(order, round(p, 6)) for order, p in merged.ranking()[:3]] == [
+        ((0, 1, 2, 3), 0.9),
+        ((1, 2, 0, 3), 0.1),
+        ((0, 1, 3, 2), 0),
+    ]
+    assert merged.reversed().order == found.reversed().merged([{1, 2}]).order == (3, 2, 1, 0)
+
+
+def test_photos_that_look_the_same_are_no_two_candidates() -> None:
+    found = probabilities({(0, 1, 2, 3): 0.4, (0, 3, 1, 2): 0.3, (0, 3, 2, 1): 0.3})
+    assert (found.order, found.merged([{1, 2}]).order) == ((0, 1, 2, 3), (0, 3, 1, 2))
+    # What is known of them holds all the same.
+    known = found.constrained([(2, 1), (0, 3)])
+    assert known.merged([{1, 2}]).ranking()[0] == ((0, 3, 2, 1), pytest.approx(1))
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,22 @@ def test_two_photos_are_nothing_to_order(tmp_path: Path, scene: list[Image.Image
     assert sort_json(tmp_path, "--first", "b.png")["order"] == ["b.png", "a.png"]
 
 
+def test_of_two_photos_it_is_told_what_decides(tmp_path: Path, scene: list[Image.Image]) -> None:
+    for second, (name, image) in enumerate(zip("ba", scene, strict=False)):
+        exif = Image.Exif()
+        exif[0x0110], exif[0x8769] = "Camera", {0x9003: f"2024:05:01 12:00:0{second}"}
+        image.save(tmp_path / f"{name}.png", exif=exif)
+    for command in ("sort", "rename"):
+        told = run(command, tmp_path).stdout
+        assert "their capture times or counters tell which was the first" in told
+        assert "nothing to order" not in told
+        assert "tridab" not in told
+        told = run(command, tmp_path, "--metadata", "ignore", "--reverse").stdout
+        assert "it was said which was the first" in told
+        assert "nothing to order" not in told
+        assert "nothing to order" in run(command, tmp_path, "--metadata", "ignore").stdout
+
+
 def test_folders_are_sets_of_their_own_and_loose_files_one_set(photos: Path) -> None:
     files = sorted(photos.iterdir())[:3]
     result = run("sort", "--json", photos, *files, EXAMPLE)
@@ -452,3 +468,15 @@ def test_long_names_are_folded(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert max(len(line) for line in lines if line.startswith("│")) <= 80
     assert sum("? 50%" in line for line in lines) == 8
+
+
+def test_photos_that_look_the_same_make_no_order_doubtful(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(EXAMPLE, tmp_path / "same"))
+    shutil.copy(folder / "photo-a.jpg", folder / "zz.jpg")
+    found = sort_json(folder)
+    assert found["confidence"] == found["classes"][0]["probability"] > 0.9
+    said = run("sort", folder, "--min-confidence", "0.8")
+    assert said.exit_code == 0
+    assert f"order ({found['confidence']:.1%})" in said.stdout
+    assert "The order is sure." in said.stdout
+    assert "? " not in said.stdout.split("The order is")[0]

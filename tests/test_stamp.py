@@ -296,7 +296,7 @@ def test_what_is_saved_while_a_photo_is_stamped_is_not_lost(tmp_path: Path, monk
     assert result.exit_code == 1
     (line,) = result.stderr.splitlines()
     assert "1.jpg: changed in the meantime by another program" in line
-    assert "taken back, except for 1 files; 1.jpg: changed or gone since; left alone" in line
+    assert "taken back, except for 1 file; 1.jpg: changed or gone since; left alone" in line
     after = without_journals(snapshot(folder))
     assert after.pop("1.jpg")[0] == b"saved by an editor"
     assert after == {name: value for name, value in before.items() if name != "1.jpg"}

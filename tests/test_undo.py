@@ -88,7 +88,7 @@ def test_a_certain_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = renamed(folder, {"a": "x"})
     second = renamed(folder, {"b": "y"})
     monkeypatch.chdir(folder)
-    assert "1 of 1 files" in done("undo", first)  # a run's id alone means the current folder
+    assert "1 of 1 file of" in done("undo", first)  # a run's id alone means the current folder
     assert sorted(without_journals(snapshot(folder))) == ["a", "y"]
     assert f"{first} is undone already" in refused(folder, "undo", folder, first)[0]
     assert "no run nonsense here" in refused(folder, "undo", folder, "nonsense")[0]
@@ -637,7 +637,7 @@ def test_where_the_journal_is_still_the_same_file_a_time_may_be_cut_but_not_rise
         os.utime(folder / "b", ns=(0, changed))
         assert "b: changed since" in command("undo", folder).stderr
     os.utime(folder / "b", ns=(0, time // SECOND * SECOND))
-    assert "1 of 1 files" in done("undo", folder)
+    assert "1 of 1 file of" in done("undo", folder)
 
 
 def test_a_time_that_is_cut_after_the_plan_was_made_is_no_change(tmp_path: Path) -> None:
@@ -758,7 +758,7 @@ def test_names_only_is_for_renames(tmp_path: Path) -> None:
     (line,) = refused(folder, "undo", folder, "--names-only")
     assert "is a stamp, which changed no names; leave --names-only out" in line
     (folder / "0.jpg").rename(folder / "9.jpg")
-    assert "1 of 1 files" in done("undo", folder, run, "--names-only")
+    assert "1 of 1 file of" in done("undo", folder, run, "--names-only")
     for option in ("--list", "--recover"):
         assert command("undo", folder, option, "--names-only").exit_code == 2
 

@@ -12,7 +12,7 @@ from imgorder.changes.journal import BACK, BEGUN, DONE, UNBEGUN, Change, History
 from imgorder.changes.moving import MoveRecovery
 from imgorder.changes.rewriting import RewriteRecovery
 from imgorder.errors import ImgorderError, ProblemsError
-from imgorder.names import show, undo_command
+from imgorder.names import show, undo_command, word_count
 
 
 def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: History, of: str | None = None) -> Run:
@@ -47,7 +47,9 @@ def carry_out(folder: Folder, kind: str, changes: Sequence[Change], history: His
         if ended.status == DONE:
             outcome = "it could not be taken back any more (is an old name taken?), so the run was finished"
         elif ended.left_alone:
-            outcome = "; ".join((f"taken back, except for {len(ended.left_alone)} files", *ended.left_alone))
+            outcome = "; ".join(
+                (f"taken back, except for {word_count(len(ended.left_alone), 'file')}", *ended.left_alone)
+            )
         else:
             outcome = "nothing was changed"
         if isinstance(error, OSError | ImgorderError):

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from imgorder.cli._terminal import print_warning
 from imgorder.errors import UsageError
-from imgorder.names import show
+from imgorder.names import show, word_count
 from imgorder.ordering import LIKELY
 from imgorder.permutations import MAX_EXACT
 from imgorder.sorting.sorted_set import SortedSet
@@ -23,6 +23,12 @@ from imgorder.sorting.sorted_set import SortedSet
 UNKNOWN_DIRECTION = (
     "Whether this runs forward or backward is not known from the pictures; --first FILE or --reverse tells."
 )
+
+DIRECTIONS = {
+    "known": "their capture times or counters tell which was the first",
+    "given": "it was said which was the first",
+}
+"""What decides the order of two photos, by the direction of a `SortedSet`."""
 
 
 def as_json(results: Sequence[SortedSet], limit: int | None, problems: Sequence[str] = ()) -> str:
@@ -134,9 +140,10 @@ def _show_place(probability: float) -> Text:
 def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     files = result.photos.files
     listing = f": {', '.join(show(result.photos.name(file)) for file in files)}" if len(files) <= MAX_EXACT else ""
-    console.print(Text(f"{result.title}: {len(files)} photos{listing}"), soft_wrap=True)
+    console.print(Text(f"{result.title}: {word_count(len(files), 'photo')}{listing}"), soft_wrap=True)
     if len(files) == 2:
-        console.print("Two photos: nothing to order, since an order and its reverse are one.")
+        nothing = "nothing to order, since an order and its reverse are one"
+        console.print(f"Two photos: {DIRECTIONS.get(result.direction, nothing)}.", soft_wrap=True)
         if result.direction == "unknown":
             return
     assert result.ordering is not None  # it was sorted now
@@ -144,11 +151,13 @@ def _print_set(console: Console, result: SortedSet, limit: int | None) -> None:
     table = Table()
     table.add_column("", justify="right")
     large = len(files) > MAX_EXACT
-    table.add_column("order" if large else f"order ({ranking[0][1]:.1%})", overflow="fold", style="bold")
+    table.add_column("order" if large else f"order ({result.confidence:.1%})", overflow="fold", style="bold")
     if len(files) > 2:
         table.add_column("sure", justify="right")
     if len(ranking) > 1:
-        table.add_column(f"runner-up ({ranking[1][1]:.1%})", overflow="fold", style="dim")
+        # Where the order is a guess for another reason, the confidence is 0, and the model's figures tell nothing.
+        figure = "" if result.doubt else f" ({ranking[1][1]:.1%})"
+        table.add_column(f"runner-up{figure}", overflow="fold", style="dim")
     sure = [Text(), *map(_show_place, result.ordering.places)]
     for place, row in enumerate(zip(*(result.names(order) for order, _ in ranking[:2]), strict=True), start=1):
         first, *other = (Text(show(name)) for name in row)

@@ -17,9 +17,9 @@ from rich.text import Text
 
 from imgorder.changes.journal import Run
 from imgorder.changes.plan import Plan
-from imgorder.cli._show_order import UNKNOWN_DIRECTION
+from imgorder.cli._show_order import DIRECTIONS, UNKNOWN_DIRECTION
 from imgorder.cli._terminal import print_message
-from imgorder.names import show, undo_command
+from imgorder.names import show, undo_command, word_count
 from imgorder.ordering import LIKELY
 from imgorder.permutations import MAX_EXACT
 from imgorder.sorting.order_file import GIVEN
@@ -40,8 +40,12 @@ def print_plan(plan: Plan) -> None:
     for planned in plan.sets:
         photos = len(planned.photos)
         others = len(planned.files) - photos
-        more = f" and {others} files that belong to them" if others else ""
-        heading = f"{photos} photos{more}; {_source(planned.confidence, photos, planned.model)}"
+        belongs = "belongs" if others == 1 else "belong"
+        more = (
+            f" and {word_count(others, 'file')} that {belongs} to {'it' if photos == 1 else 'them'}" if others else ""
+        )
+        source = _source(planned.confidence, photos, planned.model, planned.direction)
+        heading = f"{word_count(photos, 'photo')}{more}; {source}"
         numbers = iter(range(1, photos + 1))
         rows = [
             ("" if file.companion_of is not None else str(next(numbers)), file.old, file.new) for file in planned.files
@@ -55,7 +59,8 @@ def print_plan(plan: Plan) -> None:
 def print_stamps(plan: StampPlan, confidence: float, direction: str, model: str) -> None:
     """Old and new capture times, and a note where time zones differ."""
     console = Console(highlight=False)
-    heading = f"{len(plan.stamps)} photos; {_source(confidence, len(plan.stamps), model)}"
+    photos = len(plan.stamps)
+    heading = f"{word_count(photos, 'photo')}; {_source(confidence, photos, model, direction)}"
     rows = [
         (
             str(place),
@@ -78,12 +83,14 @@ def describe_outcome(plan: Plan, runs: Sequence[Run] | None, plan_file: Path | N
         how = "--apply carries it out" if plan_file is None else f"written to {show(plan_file)}, --apply carries it out"
         return [f"Nothing was changed; {how}."]
     if plan.copy_to is not None:
-        return [f"Copied {sum(len(planned.files) for planned in plan.sets)} files to {show(plan.copy_to)}."]
+        return [
+            f"Copied {word_count(sum(len(planned.files) for planned in plan.sets), 'file')} to {show(plan.copy_to)}."
+        ]
     if not runs:
         return ["All files have these names already; nothing was changed."]
     changed = [planned for planned in plan.sets if planned.changing]
     return [
-        f"Renamed {len(run.changes)} files; taken back by: {undo_command(planned.folder, run.id)}"
+        f"Renamed {word_count(len(run.changes), 'file')}; taken back by: {undo_command(planned.folder, run.id)}"
         for planned, run in zip(changed, runs, strict=True)
     ]
 
@@ -147,13 +154,17 @@ def _confirm(what: str) -> bool:
     return typer.confirm(f"{what}. Carry it out?", err=True)
 
 
-def _source(confidence: float, photos: int, model: str) -> str:
-    """Where an order comes from, for people."""
-    return "in the order given" if model == GIVEN else f"{_sure(confidence, photos)}, by {model}"
+def _source(confidence: float, photos: int, model: str, direction: str) -> str:
+    """Where an order comes from, for people. Of two photos nothing but the direction is asked, which no model knows."""
+    if model == GIVEN:
+        return "in the order given"
+    if photos == 2 and direction in DIRECTIONS:
+        return DIRECTIONS[direction]
+    return f"{_sure(confidence, photos)}, by {model}"
 
 
 def _sure(confidence: float, photos: int) -> str:
-    """How sure an order is, for people. Of two photos nothing but the direction is asked, which nobody knows."""
+    """How sure an order is, for people."""
     if photos == 2:
         return "two photos, nothing to order"
     return f"order {confidence:.1%} sure" if photos <= MAX_EXACT else f"least sure place {confidence:.1%}"

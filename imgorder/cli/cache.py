@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from imgorder.cli._options import Commands
 from imgorder.cli._terminal import one_line_errors
-from imgorder.names import show
+from imgorder.names import show, word_count
 
 cache = Commands(name="cache", help="What runs over trees of photos keep, so that photos are read once.")
 
@@ -18,7 +18,8 @@ def info() -> None:
     folder = cache_folder()
     usage = measure(folder)
     print(
-        f"{show(folder)}: {usage.files} files, {usage.bytes / 1e6:.1f} MB; at most {MOST_BYTES / 1e9:.1f} GB are kept"
+        f"{show(folder)}: {word_count(usage.files, 'file')}, {usage.bytes / 1e6:.1f} MB; "
+        f"at most {MOST_BYTES / 1e9:.1f} GB are kept"
     )
 
 
@@ -31,4 +32,4 @@ def clear() -> None:
 
     folder = cache_folder()
     usage = clear_cache(folder)
-    print(f"{show(folder)}: {usage.files} files removed, {usage.bytes / 1e6:.1f} MB")
+    print(f"{show(folder)}: {word_count(usage.files, 'file')} removed, {usage.bytes / 1e6:.1f} MB")

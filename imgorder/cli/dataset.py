@@ -15,7 +15,7 @@ from imgorder.cli._options import Commands, named_path, parse_any_sizes, parse_s
 from imgorder.cli._terminal import counting, one_line_errors, print_warning, say_if_stopped
 from imgorder.errors import ImgorderError
 from imgorder.files import make_folder
-from imgorder.names import show
+from imgorder.names import show, word_count
 from imgorder.permutations import SIZES, SIZES_TEXT
 
 if TYPE_CHECKING:
@@ -174,5 +174,5 @@ def _write(built: DataSet, out: Path, sources: str) -> None:
         write_manifest(manifest, path)
         splits = Counter(entry.split for entry in manifest.sets)
         parts = ", ".join(f"{name} {splits[name]}" for name in ("train", "validation", "test") if splits[name])
-        print(f"{show(path)}: {len(manifest.sets)} sets{f' ({parts})' if parts else ''}")
+        print(f"{show(path)}: {word_count(len(manifest.sets), 'set')}{f' ({parts})' if parts else ''}")
     print(f"{built.sources} {sources} read, {len(built.skipped)} left out")

@@ -13,7 +13,7 @@ from imgorder.cli import _options
 from imgorder.cli._options import named_path
 from imgorder.cli._terminal import one_line_errors
 from imgorder.errors import UsageError
-from imgorder.names import show
+from imgorder.names import show, word_count
 
 
 @one_line_errors
@@ -60,21 +60,17 @@ def decide(
         folder, names = files[0].parent, [each.name for each in files]
         if forget:
             if not decisions.forget(folder, names):
-                print(f"{show(folder / decisions.NAME)}: nothing was decided of {_count(len(names))}")
+                print(f"{show(folder / decisions.NAME)}: nothing was decided of {word_count(len(names), 'photo')}")
                 continue
         else:
             decisions.decide(folder, names, ordered=ordered or order is not None, alone=alone)
         print(f"{show(folder / decisions.NAME)}: {_say(len(names), forget, alone, ordered or order is not None)}")
 
 
-def _count(number: int) -> str:
-    return f"{number} photo{'s' * (number > 1)}"
-
-
 def _say(count: int, forget: bool, alone: bool, ordered: bool) -> str:
-    photos = _count(count)
+    photos = word_count(count, "photo")
     if forget:
         return f"what was decided of {photos} is forgotten"
     if alone:
-        return f"{photos} stand alone"
+        return f"{photos} {'stands' if count == 1 else 'stand'} alone"
     return f"{photos} are one scene" + (", in this order" if ordered else "")

@@ -16,7 +16,7 @@ from imgorder.cli._library import TreeOptions, open_library, say_left_out
 from imgorder.cli._options import named_path, spread_options
 from imgorder.cli._terminal import one_line_errors, print_message
 from imgorder.errors import EXIT_INPUT, ImgorderError, UsageError
-from imgorder.names import show
+from imgorder.names import show, word_count
 
 if TYPE_CHECKING:
     from imgorder.library.grouping import Rule
@@ -80,9 +80,8 @@ def _print_tables(library: Library, rule: Rule) -> None:
             folder = scene.photos.folder
             print(f"{show(folder)}:")
         print(f"  {_describe(scene)}")
-    one = alone == 1
-    alone_text = f"{alone} photo{'s' * (not one)} that stand{'s' * one} alone"
-    print(f"{photos} photo{'s' * (photos != 1)}: {scenes} scene{'s' * (scenes != 1)}, and {alone_text}")
+    alone_text = word_count(alone, "photo that stands alone", "photos that stand alone")
+    print(f"{word_count(photos, 'photo')}: {word_count(scenes, 'scene')}, and {alone_text}")
 
 
 def _describe(scene: Scene) -> str:

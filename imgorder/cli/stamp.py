@@ -54,7 +54,7 @@ def stamp(
     # Imported here, so that `--help` does not wait for them.
     from imgorder.changes.stamp import apply_stamps, make_stamps, parse_start, parse_step
     from imgorder.cli import _show_plan
-    from imgorder.names import undo_command
+    from imgorder.names import undo_command, word_count
 
     if (start is None) != (keep_seconds or fill):
         raise UsageError("give the time of the first photo with --start, or keep times with --keep-seconds or --fill")
@@ -97,6 +97,6 @@ def stamp(
             continue
         for line in run.refused:
             print_warning(line)
-        outcome = f"Stamped {len(run.changes)} photos; taken back by: {undo_command(plan.folder, run.id)}"
+        outcome = f"Stamped {word_count(len(run.changes), 'photo')}; taken back by: {undo_command(plan.folder, run.id)}"
         with or_on_stderr([outcome]):
             print(outcome)

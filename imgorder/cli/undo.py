@@ -12,7 +12,7 @@ import typer
 from imgorder.cli._options import named_path
 from imgorder.cli._terminal import one_line_errors, print_message, print_warning, say_if_stopped
 from imgorder.errors import EXIT_INPUT, UsageError
-from imgorder.names import show
+from imgorder.names import show, word_count
 
 if TYPE_CHECKING:
     from imgorder.changes.undo import Listed
@@ -67,7 +67,7 @@ def undo(
             return
         undone = undoing.undo(folder, run, names_only=names_only)
         taken, left = len(undone.changes), len(undone.left_alone)
-        print(f"{show(folder)}: {taken} of {taken + left} files of {undone.id} taken back")
+        print(f"{show(folder)}: {taken} of {word_count(taken + left, 'file')} of {undone.id} taken back")
         for line in undone.refused:
             print_warning(line)
         for line in undone.left_alone:
@@ -91,7 +91,11 @@ def _recover(folder: Path) -> None:
         print(f"{show(folder)}: nothing to recover")
     for run in runs:
         left = len(run.left_alone)
-        way = f"taken back, except for {left} files" if left and run.status == journal.BACK else ways[run.status]
+        way = (
+            f"taken back, except for {word_count(left, 'file')}"
+            if left and run.status == journal.BACK
+            else ways[run.status]
+        )
         print(f"{show(folder)}: the interrupted {run.title}: {way}")
         for line in run.refused:
             print_warning(line)
@@ -111,6 +115,7 @@ def _print_list(runs: list[Listed]) -> None:
         what = f"undo of {run.of}" if run.of else run.kind
         partly = each.state == "done" and run.kind != "undo" and each.left < len(run.changes)
         state = f"{each.state}, {each.left} not undone yet" if partly else each.state
-        state += f", except for {len(run.left_alone)} files" if run.left_alone else ""
+        state += f", except for {word_count(len(run.left_alone), 'file')}" if run.left_alone else ""
         state += f", by another user, {run.owner}" if run.owner else ""
-        print(show(f"{run.id}  {run.time.replace('T', ' '):19}  {what}: {len(run.changes)} files, {state}"))
+        what += f": {word_count(len(run.changes), 'file')}, {state}"
+        print(show(f"{run.id}  {run.time.replace('T', ' '):19}  {what}"))

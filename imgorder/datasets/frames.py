@@ -16,7 +16,7 @@ from imgorder.datasets.manifest import Manifest, SetEntry
 from imgorder.errors import ImgorderError
 from imgorder.media.photos import find_sets
 from imgorder.media.video import VideoError, open_video
-from imgorder.names import show
+from imgorder.names import show, word_count
 
 Frame = npt.NDArray[np.uint8]
 
@@ -110,6 +110,7 @@ def _photos(folder: Path, places: Sequence[int]) -> list[Path]:
     files = find_sets([folder])[0].files
     if not all(0 <= place < len(files) for place in places):
         raise ImgorderError(
-            f"{show(folder)}: has {len(files)} photos, the manifest names number {max(places)}; make it anew"
+            f"{show(folder)}: has {word_count(len(files), 'photo')}, the manifest names number {max(places)}; "
+            "make it anew"
         )
     return [files[place] for place in places]

@@ -34,7 +34,7 @@ from imgorder.inference.cards import (
 )
 from imgorder.inference.hub.cache import cached_file
 from imgorder.media.preprocess import DEFAULT, ImageLike, Preprocessing, Tensor, preprocess_set
-from imgorder.names import show
+from imgorder.names import show, word_count
 from imgorder.ordering import Ordering, Pairs
 from imgorder.permutations import MAX_EXACT, SIZES
 from imgorder.search.albums import Found, order_by_path, order_by_triples
@@ -238,7 +238,7 @@ class OrderingModel:
             SetSizeError: if n is too small, too large, or not one of the sizes.
             ModelError: if the network for n cannot be had.
         """
-        what = f"a set of {n}" if folder is None else f"{show(folder)}: {n} photo{'s' * (n != 1)}"
+        what = f"a set of {n}" if folder is None else f"{show(folder)}: {word_count(n, 'photo')}"
         if n < 2:
             raise SetSizeError(f"{what}; at least 2 photos are needed, 3 for an order that says something")
         if n == 2:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imgorder.media import kinds
-from imgorder.names import show
+from imgorder.names import show, word_count
 
 # fmt: off
 RAW = (
@@ -53,7 +53,7 @@ def word_leftovers(files: Sequence[tuple[Path, str | None]], folders: Sequence[P
     left = len(files) + len(folders)
     where = show((*(file for file, _ in files), *folders)[0].parent)
     are = "is no photo and is" if left == 1 else "are no photos and are"
-    return f"{where}: {left} of {left + photos} names {are} left out: {', '.join(counted)}"
+    return f"{where}: {left} of {word_count(left + photos, 'name')} {are} left out: {', '.join(counted)}"
 
 
 def _sort_out(name: str, kind: str | None) -> int:

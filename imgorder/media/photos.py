@@ -373,7 +373,11 @@ def _list_photos(folder: Path, excluded: Exclusion, apart: Callable[[ImgorderErr
         if os.path.isdir(file):  # unlike Path.is_dir, never an error
             folders += 1
     if not photos and not seen:
-        cure = f"; give one of its {folders} sub-folders" if folders else f"; known are {', '.join(SUFFIXES)}"
+        cure = (
+            f"; give {'its sub-folder' if folders == 1 else f'one of its {folders} sub-folders'}"
+            if folders
+            else f"; known are {', '.join(SUFFIXES)}"
+        )
         raise NoPhotosError(f"{show(folder)}: no photos in this folder{cure}")
     if not photos:
         raise PhotoError(f"{show(folder)}: no photo is left in this folder; give another one")

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from imgorder.media.photos import PhotoSet
-from imgorder.names import short_names, show
+from imgorder.names import short_names, show, word_count
 from imgorder.permutations import MAX_EXACT
 from imgorder.pictures import animation
 from imgorder.pictures.canvas import Size, load_small, measure
@@ -140,7 +140,9 @@ def _save_sheet(sheet: Image.Image, suffix: str, file: BinaryIO) -> None:
 def _describe(result: SortedSet) -> str:
     n = len(result.photos.files)
     what = "confidence" if n <= MAX_EXACT else "least sure place"
-    parts = [f"{n} photos", f"{what} {result.confidence:.1%}" if n > 2 else "nothing to order"]
+    parts = [word_count(n, "photo")]
+    if n > 2 or result.direction == "unknown":
+        parts.append(f"{what} {result.confidence:.1%}" if n > 2 else "nothing to order")
     if result.ordering is not None and n > 2:
         parts.append(result.ordering.words)
     if result.direction == "unknown":

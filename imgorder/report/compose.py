@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import combinations
+from itertools import combinations, pairwise
 from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
@@ -31,7 +31,7 @@ from imgorder.pictures.outputs import check_ending, check_targets, name_targets,
 from imgorder.report.embed import choose_size, encode_picture
 from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
-from imgorder.report.times import judge
+from imgorder.report.times import align, judge
 from imgorder.sorting.sort import Apart, Sorting, sort_sets
 
 SUFFIXES = (".html", ".htm")
@@ -107,9 +107,6 @@ def write_reports(
     return written
 
 
-_GIVEN: dict[str, Given] = {"unknown": "nothing", "known": "times", "given": "direction"}
-
-
 def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Report:
     """Collect the facts about one set.
 
@@ -123,10 +120,12 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
     ranking = sorting.ordering.ranking()
     baseline, tied = _ask_baseline(sorting, number, threads)
     groups = group_lookalikes(sorting.lookalikes)
+    clocks, shifts = align(sorting.evidence, order)
     return Report(
         result=result,
         photos=_load_photos(sorting, look),
-        given="first" if start is not None else _GIVEN[result.direction],
+        given=_find_given(sorting),
+        known=_is_known(sorting),
         lookalikes=tuple(tuple(sorted(number[image] for image in group)) for group in groups),
         candidates=tuple(
             Candidate(_number_order(candidate, number, start), probability)
@@ -142,11 +141,27 @@ def make_report(sorting: Sorting, look: Look, threads: int | None = None) -> Rep
             [time.zoned if time else None for time in taken],
             [each.not_understood for each in facts],
             elsewhere=any(time is not None and time.source != "EXIF" for time in taken),
+            clocks=clocks,
+            shifts=shifts,
         ),
         look=look,
         preprocessing=sorting.model.preprocessing,
         sha256=_hash_model(sorting),
     )
+
+
+def _find_given(sorting: Sorting) -> Given:
+    result, first, last = sorting.result, sorting.start is not None, sorting.end is not None
+    if first or last:
+        return "ends" if first and last else "first" if first else "last"
+    # That the first photo has the earliest time is given; which one that is, its time says.
+    by_times = not result.given and result.reasons[0] != "content"
+    return "nothing" if result.direction == "unknown" else "times" if by_times else "direction"
+
+
+def _is_known(sorting: Sorting) -> bool:
+    estimated = any(clock.shift is not None and not clock.given for clock in sorting.result.clocks)
+    return not estimated and all(pair in sorting.ordering.before for pair in pairwise(sorting.ordering.order))
 
 
 def _load_photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:

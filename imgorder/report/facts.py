@@ -14,8 +14,9 @@ from imgorder.sorting.sorted_set import SortedSet
 Numbers = tuple[int, ...]
 """Photos by their place in the predicted order, from 1."""
 
-Given = Literal["nothing", "first", "direction", "times"]
-"""What fixed the direction: nothing, the user with the first photo or the other direction, or the capture times."""
+Given = Literal["nothing", "first", "last", "ends", "direction", "times"]
+"""What fixed the direction: nothing, the user with the first photo, the last, both, or in another way, or the capture
+times."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ class Report:
     Attributes:
         result: the sorted set.
         photos: in the predicted order.
-        given: what the user said of the order.
+        given: what fixed the direction.
+        known: whether the order of each two neighbours is known without the pictures.
         lookalikes: groups of photos that the model cannot tell apart.
         candidates: the most probable orders, the winner first; only the winner of more than `MAX_EXACT` photos.
         classes: how many orders are possible; 0 of more photos.
@@ -84,6 +86,7 @@ class Report:
     result: SortedSet
     photos: tuple[Photo, ...]
     given: Given
+    known: bool
     lookalikes: tuple[Numbers, ...]
     candidates: tuple[Candidate, ...]
     classes: int

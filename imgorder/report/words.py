@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from imgorder import __version__
+from imgorder.evidence.weigh import COUNTER, FRAME
 from imgorder.media.preprocess import Preprocessing
 from imgorder.media.strays import word_strays
 from imgorder.names import short_names, show
@@ -35,14 +36,36 @@ def join_items(items: Iterable[object]) -> str:
     return ", ".join(map(str, items))
 
 
+_KINDS = {
+    COUNTER: "counters in file names",
+    FRAME: "numbers in bursts",
+    "time in the name": "times in file names",
+    "time of change": "times of change",
+}
+
+
 def describe_source(report: Report) -> str:
     """Where the order comes from."""
-    other = "not from file names or capture times."
-    text = f"The order comes from the pictures alone, {other}"
-    if report.given == "first":
-        first = report.photos[0].name
-        text = f"{first} was given as the first photo. The rest of the order comes from the pictures, {other}"
-    return f"{text} Photos that look the same are in the order of their names." if report.lookalikes else text
+    said = [f"{report.photos[0].name} was given as the first photo."] * (report.given in ("first", "ends"))
+    said += [f"{report.photos[-1].name} was given as the last photo."] * (report.given in ("last", "ends"))
+    kept = len(report.result.given)
+    said += [f"{kept} photos keep the order that was given."] * bool(kept)
+    whole = "The rest of the order comes" if said else "The order comes"
+    others = {reason for reason in report.result.reasons if reason not in ("content", "given")}
+    kinds = dict.fromkeys(
+        next((kind for start, kind in _KINDS.items() if reason.startswith(start)), "capture times")
+        for reason in sorted(others)
+    )
+    if kinds:
+        where = ", not from the pictures" if report.known else " where they tell it, and else from the pictures"
+        said.append(f"{whole} from {' and '.join(kinds)}{where}.")
+    elif not report.known:
+        alone = "" if said else " alone"
+        said.append(f"{whole} from the pictures{alone}, not from file names or capture times.")
+    if report.lookalikes and not report.known:
+        more = ", where nothing else tells" * bool(kinds)
+        said.append(f"Photos that look the same are in the order of their names{more}.")
+    return " ".join(said)
 
 
 def describe_direction(report: Report) -> str:
@@ -82,7 +105,7 @@ def describe_choices(report: Report) -> str:
         listed = min(len(report.places), WEAKEST)
         return f"The least sure places between two photos, {listed} of {len(report.places)}, with {figures}:"
     what = "The orders with the largest shares" if report.baseline is None else "The most probable orders"
-    which = " that begin with photo 1" if report.given == "first" else ""
+    which = " that begin with photo 1" if report.given in ("first", "ends") else ""
     return f"{what}, {len(report.candidates)} of {report.classes}{which}:"
 
 
@@ -91,7 +114,8 @@ def describe_lookalikes(report: Report) -> str | None:
     if not report.lookalikes:
         return None
     groups = ", and photos ".join(f"{join_items(group[:-1])} and {group[-1]}" for group in report.lookalikes)
-    return f"Photos {groups} look the same, so their order among themselves is arbitrary."
+    counts = "" if report.large else " and does not count for the figures"
+    return f"Photos {groups} look the same, so their order among themselves is arbitrary{counts}."
 
 
 def describe_second_choice(report: Report) -> str | None:
@@ -145,22 +169,29 @@ def describe_times(judged: Times) -> str:
     if judged.verdict == "equal":
         which = f"The {known} photos with {an_exif}capture time{understood}" if judged.missing else "All photos"
         return f"{which} have the same one, which says nothing about the order."
+    clocks = "how far the clocks of the cameras are apart is not known"
+    if judged.verdict == "few" and judged.apart:
+        return f"There are too few {exif}capture times of one camera to compare the order with, and {clocks}."
     if judged.verdict == "few":
         only = "Only one photo has" if known == 1 else "Only two photos have"
         return f"{only} {an_exif}capture time{understood}: too few to compare the order with."
     if judged.verdict == "differ":
-        order = join_items(_EQUAL.join(str(place + 1) for place in equal) for equal in judged.places())
+        orders = [
+            join_items(_EQUAL.join(str(place + 1) for place in equal) for equal in clock) for clock in judged.places()
+        ]
         if len(judged.taken) > MAX_EXACT:
             back = judged.turns()
             shown = ", and ".join(f"{first + 1} and {then + 1}" for first, then in back[:_SHOWN_TURNS])
             more = f", and in {len(back) - _SHOWN_TURNS} more places" if len(back) > _SHOWN_TURNS else ""
             order = f"time runs the other way between photos {shown}{more}"
         else:
-            order = f"by them it is {order}"
+            order = f"by them it is {', and of another camera '.join(orders)}"
         rest = f"; {missing}" if judged.missing else ""
+        rest += f"; only those of one camera were compared, since {clocks}" * judged.apart
         return f"The {exif}capture times contradict this order: {order}{rest}."
     if judged.verdict == "partly":
         gaps = [missing] * bool(judged.missing) + ["some share one"] * judged.shared
+        gaps += [f"only those of one camera were compared, since {clocks}"] * judged.apart
         return f"The {exif}capture times do not contradict this order, but cannot confirm it: {' and '.join(gaps)}."
     return f"The {exif}capture times agree with this order: every photo has its own, and they run one way."
 

@@ -20,7 +20,7 @@ from imgorder.fields import Check, Probability, read_record
 from imgorder.files import same_file
 from imgorder.known import Kept, Known
 from imgorder.media.photos import Exclusion, PhotoSet, check_there, find_sets, list_photos, refuse, sort_out
-from imgorder.names import is_inside, quote_path, show
+from imgorder.names import is_inside, quote_path, show, word_count
 from imgorder.sorting.sort import Apart, Warn
 from imgorder.sorting.sorted_set import SortedSet
 
@@ -314,7 +314,7 @@ def _follow_list(
             if (number, index) not in lines]  # fmt: skip
     left += [path for path in beside if os.path.abspath(path) not in ours and not excluded.covers(path)]
     if left:
-        more = f", nor are {len(left) - 1} others" if len(left) > 1 else ""
+        more = _nor(left)
         raise ImgorderError(
             f"{show(left[0])}: not in {show(order.path)}{more}; write it there, or leave it out with --exclude"
         )
@@ -330,11 +330,17 @@ def _follow_list(
 def _refuse_missing(order: OrderFile, missing: Sequence[tuple[int, str]]) -> None:
     if missing:
         line, name = missing[0]
-        more = f", nor are {len(missing) - 1} others" if len(missing) > 1 else ""
+        more = _nor(missing)
         raise ImgorderError(
             f"{show(order.path)}: line {line}: {_shorten(name)} is not there{more}; "
             "correct the name, or remove the line"
         )
+
+
+def _nor(names: Sequence[object]) -> str:
+    """What follows the first of names that are not there."""
+    others = len(names) - 1
+    return f", nor {'is' if others == 1 else 'are'} {word_count(others, 'other')}" if others else ""
 
 
 def _shorten(name: str) -> str:
@@ -381,7 +387,10 @@ def _direct(each: SortedSet, start: int | None, last: int | None, known: Known) 
 def _match_sets(file: Path, sets: Sequence[SortedSet], found: Sequence[PhotoSet]) -> list[SortedSet]:
     """The sets of a file with the photos that were given; each has to be there."""
     if len(sets) != len(found):
-        raise ImgorderError(f"{show(file)}: {len(sets)} sets, but {len(found)} were given; give the same ones")
+        raise ImgorderError(
+            f"{show(file)}: {word_count(len(sets), 'set')}, but {word_count(len(found), 'was', 'were')} given; "
+            "give the same ones"
+        )
     left = list(found)
     partners: dict[int, PhotoSet] = {}
     for choose in (_find_in_folder, _find_moved):

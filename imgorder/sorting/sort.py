@@ -46,7 +46,7 @@ class Sorting:
         ordering: all that the model said.
         model: what gave the order.
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``.
-        start: index of the photo that is known to be first, or None.
+        start, end: index of the photo that a person calls first, or last, or None.
         lookalikes: photos that the model cannot tell apart.
         found: the set as it was given; that of ``result`` has the same photos without those that were set apart.
         evidence: what is known beside the pictures; None where that does not count.
@@ -60,6 +60,7 @@ class Sorting:
     lookalikes: list[Lookalike]
     found: PhotoSet
     evidence: Evidence | None = None
+    end: int | None = None
 
 
 def sort_photos(
@@ -219,6 +220,9 @@ def _sort_set(
     if told.complete:
         _require_known(photos, ordering, before)
     reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)
+    for image in told.evidence.earliest if told.evidence and known.earliest_first else ():
+        time = told.evidence.times[image]
+        reasons[image] = time.words if reasons[image] == "content" and time else reasons[image]
     for image in told.given:
         reasons[image] = "given"
     doubts = []
@@ -241,7 +245,7 @@ def _sort_set(
         doubt="; ".join(doubts),
         clocks=decision.clocks,
     )
-    return Sorting(result, ordering, model, tensors, told.start, lookalikes, found, told.evidence)
+    return Sorting(result, ordering, model, tensors, told.start, lookalikes, found, told.evidence, told.end)
 
 
 def _is_known(order: Sequence[int], before: Pairs) -> bool:
