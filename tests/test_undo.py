@@ -257,6 +257,21 @@ def test_an_undo_that_a_later_run_prevents_names_that_run(tmp_path: Path) -> Non
     assert without_journals(snapshot(folder)) == before
 
 
+def test_an_old_name_that_a_later_run_gave_away_names_that_run(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    before = snapshot(folder)
+    first, second = renamed(folder, {"a": "x"}), renamed(folder, {"b": "a"})
+    (line,) = command("undo", folder, first).stderr.splitlines()
+    assert "its old name a is taken; move that file elsewhere first, or undo the later rename (" in line
+    assert line.endswith(f" first: {undo_command(folder, second)}")
+    undo(folder, second)
+    (folder / "a").write_bytes(b"somebody else's")
+    assert command("undo", folder, first).stderr.endswith("move that file elsewhere first\n")
+    (folder / "a").unlink()
+    undo(folder, first)
+    assert without_journals(snapshot(folder)) == before
+
+
 def _refusals(folder: Path, run: str) -> dict[str, str]:
     """The lines of an undo that is refused for all files, by file."""
     before = snapshot(folder)

@@ -165,7 +165,7 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: b
             refused.append(problems[0])
             staying.setdefault(back.group, back.old)
     names = folder.names()
-    spellings = find_spellings(names)
+    spellings, givers = find_spellings(names), _find_givers(run, runs)
     while True:  # each file that has to stay may keep another from its name, and all that belong to it
         leaving = {change.old: change.state.inode for change in possible}
         blocked = [
@@ -175,10 +175,12 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: b
             and (status := folder.status(each.new)) is not None
             and not is_other_spelling(each.new, status.st_ino, spellings, leaving)
         ]
-        refused += [
-            f"{show(folder.at(each.old))}: its old name {show(each.new)} is taken; move that file elsewhere first"
-            for each in blocked
-        ]
+        for each in blocked:
+            giver = givers.get(each.new)
+            refused.append(
+                f"{show(folder.at(each.old))}: its old name {show(each.new)} is taken; move that file elsewhere first"
+                + (f", or {_name_cure(folder, giver)}" if giver else "")
+            )
         for each in blocked:
             staying.setdefault(each.group, each.old)
         kept = [each for each in possible if each not in blocked and each.group is not None and each.group in staying]
@@ -190,6 +192,13 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: b
         if not blocked and not kept:
             return possible, refused
         possible = [each for each in possible if each not in blocked and each not in kept]
+
+
+def _find_givers(run: Run, runs: Sequence[Run]) -> dict[str, Run]:
+    """For each name the last rename after a run that gave it to a file, and is not undone for that file."""
+    undone = _find_undone(runs)
+    later = (each for each in runs[runs.index(run) + 1 :] if each.kind == "rename")
+    return {change.new: each for each in later for change in _find_left(each, undone)}
 
 
 def _find_names(back: Change, fate: Fate) -> list[Change]:
