@@ -95,6 +95,29 @@ def test_a_burst_whose_seconds_are_equal(tmp_path: Path, moments: list[Image.Ima
     assert run("rename", tmp_path / "photos", "--apply").exit_code == 0
 
 
+def test_a_burst_of_a_single_second(tmp_path: Path, moments: list[Image.Image]) -> None:
+    """Nothing tells which end is the first, until a person does."""
+    lay_out(tmp_path / "photos", moments[:6], MIXED[:6], ["12:00:00"] * 6)
+    stamp = ("stamp", tmp_path / "photos", "--keep-seconds", "--apply")
+    assert run(*stamp).exit_code == 3
+    assert run(*stamp, "--first", MIXED[0]).exit_code == 0
+    found = sort(tmp_path / "photos", "--metadata", "only")
+    assert (found["order"], found["direction"]) == (MIXED[:6], "known")
+
+
+def test_times_that_were_filled_in_are_of_another_camera_unless_told(
+    tmp_path: Path, moments: list[Image.Image]
+) -> None:
+    times = [None if place % 2 else f"12:00:{3 * place:02d}" for place in range(7)]
+    lay_out(tmp_path / "photos", moments[:7], MIXED[:7], times)  # without a time, without make and model
+    assert run("stamp", tmp_path / "photos", "--fill", "--apply").exit_code == 0
+    (clock,) = sort(tmp_path / "photos")["clocks"]
+    assert (clock["camera"], clock["given"]) == ("unknown camera", False)
+    assert run("sort", tmp_path / "photos", "--metadata", "only").exit_code == 2
+    told = ("--offset", "unknown camera=+00:00:00")
+    assert sort(tmp_path / "photos", "--metadata", "only", *told)["order"] == MIXED[:7]
+
+
 def test_photos_without_a_time_find_their_place_among_those_with_one(
     tmp_path: Path, moments: list[Image.Image]
 ) -> None:

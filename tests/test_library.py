@@ -503,6 +503,14 @@ def test_a_scene_without_times_does_not_keep_the_others_from_being_stamped(tmp_p
     assert not [*tmp_path.rglob(".imgorder-*")]
     assert "left out: " in imgorder(*options, "--skip-bad", tmp_path).stderr
     assert Image.open(tmp_path / "one" / "1.jpg").getexif().get_ifd(0x8769)[0x9003].startswith("2024:05:01")
+    for more in ((), ("--skip-bad",)):  # where no scene is left, that is no cure
+        line = imgorder(*options, *more, tmp_path / "two", code=1).stderr
+        assert line.endswith(
+            "two: no photo has a time that can be trusted; stamp this scene alone, with --start instead of --fill\n"
+        )
+    alone = [each for each in options if each not in ("-r", "--fill")]
+    imgorder(*alone, "--start", "2024-05-02 12:00:00", tmp_path / "two")
+    assert "with -r keep times" in imgorder("stamp", "-r", tmp_path, code=2).stderr
 
 
 def test_what_a_person_knows_of_times_is_heeded_in_a_tree(tmp_path: Path) -> None:

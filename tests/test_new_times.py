@@ -164,6 +164,20 @@ def test_times_that_run_the_other_way_say_so(tmp_path: Path) -> None:
     assert [line.count("turn the order round with --reverse") for line in lines] == [1, 1]
     done("stamp", "--order", order, "--keep-seconds", "--reverse", *APPLY)
     assert written(folder, order) == ["12:00:05.500", "12:00:05.000", "12:00:02", "12:00:01"]
+    done("undo", folder)
+    lines = refused(folder, "stamp", "--order", order, "--keep-seconds", "--first", "d0.jpg", "--apply")
+    assert all(line.endswith("(or without it, or exchange --first and --last)") for line in lines)
+    done("stamp", "--order", order, "--keep-seconds", "--last", "d0.jpg", "--apply")
+    assert written(folder, order) == ["12:00:05.500", "12:00:05.000", "12:00:02", "12:00:01"]
+
+
+def test_clocks_of_two_cameras_that_differ_have_a_cure_of_their_own(tmp_path: Path) -> None:
+    shots = [shot(f"12:{minute}:0{second}") for second, minute in enumerate(["00", "09", "00", "09", "00"])]
+    folder, order = album(tmp_path, *(data.replace(b"Acme", b"Bcme") if b":09:" in data else data for data in shots))
+    lines = refused(folder, "stamp", "--order", order, "--keep-seconds", *APPLY)
+    names_each(lines, [(name, "with new times: --start TIME --overwrite-times") for name in ("b1.jpg", "c3.jpg")])
+    done("stamp", "--order", order, "--start", "2024-05-01 12:00:00", "--overwrite-times", *APPLY)
+    assert written(folder, order) == [f"12:00:0{second}.0" for second in range(5)]
 
 
 def test_photos_without_a_time_get_one_between_their_neighbours(tmp_path: Path) -> None:
@@ -238,8 +252,13 @@ def test_a_time_that_is_not_understood_is_not_filled_in_unless_told(tmp_path: Pa
 
 def test_without_any_time_nothing_can_be_filled_in(tmp_path: Path) -> None:
     folder, order = album(tmp_path, shot(None), shot(None))
-    (line,) = refused(folder, "stamp", "--order", order, "--fill", *APPLY)
-    assert "no photo has a time that can be trusted; give --start" in line
+    for options in (["--fill"], ["--keep-seconds", "--fill"]):
+        (line,) = refused(folder, "stamp", "--order", order, *options, *APPLY)
+        assert line.endswith(
+            "no photo has a time that can be trusted; stamp this scene alone, with --start instead of "
+            + " and ".join(options)
+        )
+    done("stamp", "--order", order, "--start", "2024-05-01 12:00:00", *APPLY)
 
 
 def test_a_photo_of_another_kind_may_stay_but_gets_no_time(tmp_path: Path) -> None:
@@ -314,6 +333,7 @@ def test_one_way_to_choose_the_times_has_to_be_given(tmp_path: Path) -> None:
         result = command("stamp", "--order", order, *options)
         assert result.exit_code == 2
         assert "--keep-seconds" in result.stderr
+        assert ("give --start or those" in result.stderr) == bool(options)
 
 
 def test_a_step_beyond_the_year_9999_is_told(tmp_path: Path) -> None:

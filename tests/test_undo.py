@@ -10,8 +10,9 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,15 @@ from tests.conftest import APPLY, EXAMPLE, is_one_error
 from tests.killing import Kill, killed, reached
 from tests.renaming import (
     START,
+    STEP,
     command,
     done,
     fill,
     grouped,
+    jpeg,
     jpegs,
     names_each,
+    ordered,
     plan_of,
     refused,
     shoot,
@@ -220,6 +224,152 @@ def test_renames_are_undone_through_a_stamp_and_its_undo(tmp_path: Path) -> None
         undo(folder)
     undo(folder)
     assert without_journals(snapshot(folder)) == before
+
+
+def stamped(folder: Path, names: Sequence[str], *, hours: int = 0) -> str:
+    """Carry out a stamp; gives the run's id."""
+    from imgorder.changes.stamp import apply_stamps, make_stamps
+
+    plan = make_stamps([ordered(folder, [*names])], START + timedelta(hours=hours), STEP, overwrite=True)
+    run = apply_stamps(plan)
+    assert run is not None
+    return run.id
+
+
+SWAPPED = {"0.jpg": "1.jpg", "1.jpg": "0.jpg", "2.jpg": "3.jpg"}
+
+
+def test_an_undo_that_a_later_run_prevents_names_that_run(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    first = renamed(folder, {"0.jpg": "a.jpg", "1.jpg": "b.jpg", "2.jpg": "c.jpg"})
+    second = renamed(folder, {"a.jpg": "b.jpg", "b.jpg": "a.jpg"})
+    third = renamed(folder, {"a.jpg": "x.jpg"})
+    stamp = stamped(folder, ["c.jpg"])
+    refusals = _refusals(folder, first)
+    cures = {"a.jpg": second, "b.jpg": third, "c.jpg": stamp}
+    assert {name: line.split(" first: ")[1] for name, line in refusals.items()} == {
+        name: undo_command(folder, run) for name, run in cures.items()
+    }
+    assert "renamed to x.jpg since; 1.jpg is not given back" in refusals["b.jpg"]
+    for run in (stamp, third, second, first):
+        undo(folder, run)
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_an_old_name_that_a_later_run_gave_away_names_that_run(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "photos", {"a": b"a", "b": b"b"})
+    before = snapshot(folder)
+    first, second = renamed(folder, {"a": "x"}), renamed(folder, {"b": "a"})
+    (line,) = command("undo", folder, first).stderr.splitlines()
+    assert "its old name a is taken; move that file elsewhere first, or undo the later rename (" in line
+    assert line.endswith(f" first: {undo_command(folder, second)}")
+    undo(folder, second)
+    (folder / "a").write_bytes(b"somebody else's")
+    assert command("undo", folder, first).stderr.endswith("move that file elsewhere first\n")
+    (folder / "a").unlink()
+    undo(folder, first)
+    assert without_journals(snapshot(folder)) == before
+
+
+def _refusals(folder: Path, run: str) -> dict[str, str]:
+    """The lines of an undo that is refused for all files, by file."""
+    before = snapshot(folder)
+    result = command("undo", folder, run)
+    assert (result.exit_code, ": 0 of 3 files" in result.stdout, snapshot(folder)) == (1, True, before)
+    return {line.split("photos/", 1)[1].partition(": ")[0]: line for line in result.stderr.splitlines()}
+
+
+def test_a_stamp_goes_back_under_the_names_that_later_runs_gave(tmp_path: Path) -> None:
+    """Through a swap and a chain, whose content goes on to be told apart by the journals."""
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    stamp = stamped(folder, ["0.jpg", "1.jpg", "2.jpg"])
+    renames = [renamed(folder, SWAPPED), renamed(folder, {"3.jpg": "4.jpg", "0.jpg": "9.jpg"})]
+    assert len(undo(folder, stamp).changes) == 3
+    assert states(folder) == ["undone", "done", "done", "done"]
+    assert contents_of(folder) == {
+        {"0.jpg": "1.jpg", "1.jpg": "9.jpg", "2.jpg": "4.jpg"}.get(name, name): content
+        for name, (content, _) in before.items()
+    }
+    with pytest.raises(ImgorderError, match="is undone already"):
+        undo(folder, stamp)
+    for run in renames[::-1]:  # the undo of the stamp is no change that keeps a file from its old name
+        assert undo(folder).id == run
+    assert without_journals(snapshot(folder)) == before
+
+
+def test_a_rename_that_is_undone_before_a_later_stamp_is_no_dead_end(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = snapshot(folder)
+    rename = renamed(folder, SWAPPED)
+    stamp = stamped(folder, ["0.jpg", "1.jpg", "3.jpg"])
+    undo(folder, rename, names_only=True)
+    assert undo(folder).id == stamp
+    assert without_journals(snapshot(folder)) == before
+    assert states(folder) == ["undone", "undone", "done", "done"]
+
+
+def test_parts_of_a_stamp_go_back_under_different_names(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = contents_of(folder)
+    stamp = stamped(folder, ["0.jpg", "1.jpg", "2.jpg"])
+    then = contents_of(folder)
+    renamed(folder, SWAPPED)
+    (folder / "1.jpg").write_bytes(b"edited")
+    result = command("undo", folder, stamp)
+    assert "2 of 3 files" in result.stdout
+    assert result.stderr.count("\n") == 1
+    assert "1.jpg: changed since; its old time is not given back" in result.stderr
+    assert "1 not undone yet" in done("undo", folder, "--list")
+    now = contents_of(folder)
+    assert [now[name] for name in ("0.jpg", "1.jpg", "3.jpg")] == [before["1.jpg"], b"edited", before["2.jpg"]]
+    (folder / "1.jpg").write_bytes(then["0.jpg"])
+    renamed(folder, {"1.jpg": "a.jpg"})
+    assert len(undo(folder, stamp).changes) == 1
+    assert contents_of(folder)["a.jpg"] == before["0.jpg"]
+    assert states(folder)[0] == "undone"
+
+
+def test_a_stamped_file_that_somebody_moved_back_is_found(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    before = contents_of(folder)
+    stamp = stamped(folder, ["0.jpg", "1.jpg", "2.jpg"])
+    renamed(folder, SWAPPED)
+    for old, new in (("0.jpg", "x"), ("1.jpg", "0.jpg"), ("x", "1.jpg"), ("3.jpg", "2.jpg")):
+        (folder / old).rename(folder / new)
+    undo(folder, stamp)
+    assert contents_of(folder) == before
+
+
+def test_a_later_stamp_is_undone_first_also_after_a_rename(tmp_path: Path) -> None:
+    folder = jpegs(tmp_path / "photos")
+    names = ["0.jpg", "1.jpg", "2.jpg"]
+    first, second = stamped(folder, names), stamped(folder, names, hours=1)
+    renamed(folder, SWAPPED)
+    refusals = _refusals(folder, first)
+    assert sorted(refusals) == ["0.jpg", "1.jpg", "3.jpg"]
+    assert all(line.endswith(f" first: {undo_command(folder, second)}") for line in refusals.values())
+    undo(folder, second)
+    undo(folder, first)
+    assert states(folder)[:3] == ["undone", "undone", "done"]
+
+
+@pytest.mark.parametrize("at", range(0, 24, 3))
+def test_an_undo_under_later_names_that_is_interrupted_is_recovered(tmp_path: Path, at: int) -> None:
+    folder = jpegs(tmp_path / "photos")
+    stamp = stamped(folder, ["0.jpg", "1.jpg", "2.jpg"])
+    renamed(folder, SWAPPED)
+    before = contents_of(folder)
+    with killed(Kill(at)):
+        undo(folder, stamp)
+    recover(folder)
+    if states(folder)[0] != "undone":
+        assert contents_of(folder) == before
+        undo(folder, stamp)
+    assert states(folder)[0] == "undone"
+    assert contents_of(folder)["1.jpg"] == jpeg(0)
+    assert contents_of(folder)["3.jpg"] == jpeg(2)
 
 
 def test_clocks_that_go_back_do_not_confuse_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

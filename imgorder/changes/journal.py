@@ -80,6 +80,7 @@ class Rewrite:
         before, after: SHA-256 of the whole file.
         state: before.
         digits: decimals of the time that are written at least.
+        was: in an undo, the name in the run that it takes back; None if that is still the same.
         old, new, group: as of a `Move`.
     """
 
@@ -92,6 +93,7 @@ class Rewrite:
     after: str
     state: Annotated[FileState, Inline]
     digits: _Digits = 1
+    was: BareName | None = None
 
     group = None
     old = new = property(lambda self: self.name)

@@ -67,9 +67,10 @@ def find_new_times(
         if times[place].source != "EXIF" and abs(times[place].clock - times[other].clock) < ACROSS:
             del times[place]  # another moment of the same shot
         else:
-            problems.append(_describe(files, times, place, other))
+            problems.append(_describe(files, times, evidence.cameras, place, other))
     if fill and not keep_seconds:
-        problems += (_describe(files, times, *pair) for second in _group(times) for pair in _find_falls(times, second))
+        falls = (pair for second in _group(times) for pair in _find_falls(times, second))
+        problems += (_describe(files, times, evidence.cameras, *pair) for pair in falls)
     if problems:
         raise ProblemsError(problems)
     if fill:
@@ -164,7 +165,13 @@ def _fill(files: Sequence[Path], times: Mapping[int, Taken], step: timedelta, ke
     """Times for all photos. Whole seconds where there is room for them; where they are parted later, anyway."""
     known, problems = sorted(times), []
     if not known:
-        raise ProblemsError([f"{show(files[0].parent)}: no photo has a time that can be trusted; give --start"])
+        options = "--keep-seconds and --fill" if keep_seconds else "--fill"
+        raise ProblemsError(
+            [
+                f"{show(files[0].parent)}: no photo has a time that can be trusted; stamp this scene alone, "
+                f"with --start instead of {options}"
+            ]
+        )
     filled = dict(times)
     for place in range(len(files)):
         if place in times:
@@ -288,12 +295,22 @@ def _spread(texts: Sequence[str], digits: int) -> list[int] | None:
     return given
 
 
-def _describe(files: Sequence[Path], times: Mapping[int, Taken], place: int, other: int) -> str:
+def _describe(
+    files: Sequence[Path], times: Mapping[int, Taken], cameras: Sequence[Camera], place: int, other: int
+) -> str:
     """One line about a photo whose time contradicts the order."""
     ends = "before" if other < place else "after"
     turned = {-each: time for each, time in times.items()}
     fits = not _find_contradictions(turned) and not any([*_find_falls(turned, each)] for each in _group(turned))
-    cure = "turn the order round with --reverse" if fits else "put the order right, or leave it out"
+    if fits:
+        cure = "turn the order round with --reverse (or without it, or exchange --first and --last)"
+    elif any(place in camera.photos and other in camera.photos for camera in cameras):
+        cure = "put the order right, or leave it out"
+    else:
+        cure = (
+            "put the order right, or leave it out; if the two cameras' clocks differ, stamp this scene alone with new "
+            "times: --start TIME --overwrite-times"
+        )
     return (
         f"{show(files[place])}: its time, {_spell(times[place])}, contradicts the order: {show(files[other].name)} "
         f"comes {ends} it, with {_spell(times[other])}; {cure}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from imgorder.changes import journal, transaction
 from imgorder.changes.check import find_file_problems, find_folder_problems
 from imgorder.changes.folder import Folder, describe_error, locked
+from imgorder.changes.following import Fate, follow
 from imgorder.changes.journal import BACK, DONE, Change, History, Move, Rewrite, Run
 from imgorder.changes.records import FileState, find_spellings, is_other_spelling
 from imgorder.changes.rewriting import sha256
@@ -108,7 +109,9 @@ def _find_left(run: Run, undone: _Undone) -> list[Change]:
 
 
 def _key(change: Change) -> tuple[str, ...]:
-    return (change.old, change.new) if isinstance(change, Move) else (change.name, change.before, change.after)
+    if isinstance(change, Move):
+        return (change.old, change.new)
+    return (change.was or change.name, change.before, change.after)  # an undo may know the file by a later name
 
 
 def _choose(path: Path, runs: Sequence[Run], wanted: str | None) -> Run:
@@ -142,20 +145,27 @@ def _find_successors(runs: Sequence[Run]) -> dict[int, set[int]]:
 
 def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: bool) -> tuple[list[Change], list[str]]:
     """The reversed changes that can be made, and why the others cannot."""
-    successors = _find_successors(runs)
+    successors, fates = _find_successors(runs), follow(run, runs)
     possible: list[Change] = []
     refused = []
     staying: dict[str | None, str] = {}  # for each group that cannot go back as a whole, the file that is the reason
+    used: set[str] = set()
     for change in _find_left(run, _find_undone(runs)):
-        back = change.reversed()
-        state = _check_file(folder, back, successors[back.state.inode] if run.stable else None, names_only)
-        if isinstance(state, str):
-            refused.append(state)
-            staying.setdefault(back.group, back.old)
+        back, fate = change.reversed(), fates[change.stage]
+        inodes = successors[back.state.inode] if run.stable else None
+        problems = []
+        for each in _find_names(back, fate):
+            checked = _check_file(folder, each, inodes, names_only, fate, used)
+            if not isinstance(checked, str):
+                used.add(checked.old)
+                possible.append(checked)
+                break
+            problems.append(checked)
         else:
-            possible.append(replace(back, state=state))
+            refused.append(problems[0])
+            staying.setdefault(back.group, back.old)
     names = folder.names()
-    spellings = find_spellings(names)
+    spellings, givers = find_spellings(names), _find_givers(run, runs)
     while True:  # each file that has to stay may keep another from its name, and all that belong to it
         leaving = {change.old: change.state.inode for change in possible}
         blocked = [
@@ -165,10 +175,12 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: b
             and (status := folder.status(each.new)) is not None
             and not is_other_spelling(each.new, status.st_ino, spellings, leaving)
         ]
-        refused += [
-            f"{show(folder.at(each.old))}: its old name {show(each.new)} is taken; move that file elsewhere first"
-            for each in blocked
-        ]
+        for each in blocked:
+            giver = givers.get(each.new)
+            refused.append(
+                f"{show(folder.at(each.old))}: its old name {show(each.new)} is taken; move that file elsewhere first"
+                + (f", or {_name_cure(folder, giver)}" if giver else "")
+            )
         for each in blocked:
             staying.setdefault(each.group, each.old)
         kept = [each for each in possible if each not in blocked and each.group is not None and each.group in staying]
@@ -182,31 +194,74 @@ def _choose_changes(folder: Folder, run: Run, runs: Sequence[Run], names_only: b
         possible = [each for each in possible if each not in blocked and each not in kept]
 
 
-def _check_file(folder: Folder, back: Change, inodes: set[int] | None, names_only: bool) -> FileState | str:
-    """The state of a file that can be changed back, or why it cannot.
+def _find_givers(run: Run, runs: Sequence[Run]) -> dict[str, Run]:
+    """For each name the last rename after a run that gave it to a file, and is not undone for that file."""
+    undone = _find_undone(runs)
+    later = (each for each in runs[runs.index(run) + 1 :] if each.kind == "rename")
+    return {change.new: each for each in later for change in _find_left(each, undone)}
+
+
+def _find_names(back: Change, fate: Fate) -> list[Change]:
+    """A change with each name that its file may have now, the likeliest first.
+
+    A stamp goes back under whatever name later renames gave: its content shows that it is the right file.
+    """
+    if isinstance(back, Move):
+        return [back]
+    names = dict.fromkeys(filter(None, (fate.name, back.name)))
+    return [back if name == back.name else replace(back, name=name, was=back.name) for name in names]
+
+
+def _check_file(
+    folder: Folder, back: Change, inodes: set[int] | None, names_only: bool, fate: Fate, used: Set[str]
+) -> Change | str:
+    """The change of a file that can be changed back, with the file's state, or why it cannot.
 
     Args:
         inodes: those that a file that was moved may have; None for any, in a copy of the folder.
         names_only: whether a file that was moved may be any.
+        fate: what later runs have done with it.
+        used: names of files that are changed back already.
     """
     path = show(folder.at(back.old))
     moved = isinstance(back, Move)
     lost = f"{show(back.new)} is not given back" if moved else "its old time is not given back"
     try:
         status = folder.status(back.old)
+        elsewhere = ""  # for a file that a later rename has moved on
+        if moved and fate.standing and fate.name not in (None, back.old) and folder.status(fate.name) is not None:
+            elsewhere = f"{path}: renamed to {show(fate.name)} since; {lost}; {_name_cure(folder, fate.standing[-1])}"
         if status is None:
-            return f"{path}: gone since ({show(back.new)} before)" if moved else f"{path}: gone since"
+            return elsewhere or f"{path}: gone since" + (f" ({show(back.new)} before)" if moved else "")
         state = FileState.of(status)
         if isinstance(back, Rewrite):
-            if not stat.S_ISREG(status.st_mode):
+            if back.name in used or not stat.S_ISREG(status.st_mode):
                 return f"{path}: another file by now; {lost}"
-            if sha256(folder.read(back.name)) != back.before:
-                return f"{path}: changed since; {lost}"
+            content = sha256(folder.read(back.name))
+            if content != back.before:
+                run = _find_stamp(fate, content)
+                return f"{path}: changed since; {lost}" + (f"; {_name_cure(folder, run)}" if run else "")
         elif not names_only and not back.state.like(state, copied=inodes is None):
-            return f"{path}: changed since (its size or time differs); {lost} without --names-only"
+            content = sha256(folder.read(back.old)) if fate.content and stat.S_ISREG(status.st_mode) else ""
+            run = _find_stamp(fate, content)
+            if run or not content or content != fate.content:  # what the undo of an earlier stamp wrote is no change
+                cure = f", or {_name_cure(folder, run)}" if run else ""
+                changed = f"{path}: changed since (its size or time differs); {lost} without --names-only{cure}"
+                return elsewhere or changed
         elif not names_only and inodes is not None and state.inode not in inodes:
-            return f"{path}: another file by now; {lost} without --names-only"
-        return next(find_file_problems(folder.path, back.old), state)
+            return elsewhere or f"{path}: another file by now; {lost} without --names-only"
+        return next(find_file_problems(folder.path, back.old), replace(back, state=state))
     except (OSError, ValueError) as error:  # a foreign journal may name what no file can be called
         reason = error.strerror if isinstance(error, OSError) else error
         return f"{path}: cannot be looked at ({reason}); check its permissions"
+
+
+def _find_stamp(fate: Fate, content: str) -> Run | None:
+    """The later stamp that wrote what a file holds, if it is not undone."""
+    if content != fate.content:
+        return None
+    return next((run for run in reversed(fate.standing) if run.kind == "stamp"), None)
+
+
+def _name_cure(folder: Folder, run: Run) -> str:
+    return f"undo the later {run.title} first: {undo_command(folder.path, run.id)}"

@@ -56,11 +56,16 @@ def stamp(
     from imgorder.cli import _show_plan
     from imgorder.names import undo_command, word_count
 
-    if (start is None) != (keep_seconds or fill):
+    keeps = keep_seconds or fill
+    if library.recursive and (start is not None or not keeps):
+        raise UsageError("--start is the time of one scene; with -r keep times: give --keep-seconds, --fill or both")
+    if start is not None and keeps:
+        raise UsageError(
+            "--start gives all photos new times, --keep-seconds and --fill keep them; give --start or those"
+        )
+    if start is None and not keeps:
         raise UsageError("give the time of the first photo with --start, or keep times with --keep-seconds or --fill")
     began, between = None if start is None else parse_start(start), parse_step(step)
-    if library.recursive and start is not None:
-        raise UsageError("--start is the time of one scene; with -r keep times: give --keep-seconds, --fill or both")
     sets = _options.find_orders(paths or [], order, known, options, exclude or (), skip_bad, library)
     plans = []
     problems: list[str] = []
@@ -74,7 +79,8 @@ def stamp(
         else:
             plans.append((given[0], plan))
     if problems and not (skip_bad and plans):
-        raise ProblemsError(f"{problem}; --skip-bad leaves the scene out" for problem in problems)
+        way_out = "; --skip-bad leaves the scene out" if plans else ""  # for the others, where there are any
+        raise ProblemsError(problem + way_out for problem in problems)
     for problem in problems:
         print_warning(f"left out: {problem}")
     for photos, plan in plans:

@@ -1,0 +1,52 @@
+"""Where later runs have left the files of a run, and which of these runs stand in the way of its undo."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from imgorder.changes.journal import DONE, Rewrite, Run
+
+
+@dataclass
+class Fate:
+    """What later runs have done with a file.
+
+    Attributes:
+        name: that it has since the last of them; None if they gave its name to another file: somebody had moved it.
+        content: SHA-256 of what the last of them wrote; None if none wrote anything.
+        standing: the renames and stamps among them that are not undone for it, oldest first.
+    """
+
+    name: str | None
+    content: str | None = None
+    standing: list[Run] = field(default_factory=list)
+
+
+def follow(run: Run, runs: Sequence[Run]) -> dict[str, Fate]:
+    """For each change of a run, by its hidden name, what later runs have done with the file.
+
+    Only journals are read: what somebody else does with a file is not seen.
+
+    Args:
+        run: one of ``runs``.
+        runs: of one folder, oldest first.
+    """
+    fates = {change.stage: Fate(change.new) for change in run.changes}
+    for later in runs[runs.index(run) + 1 :]:
+        if later.status != DONE:
+            continue
+        changes = {change.old: change for change in later.changes}
+        given = {change.new for change in later.changes}
+        for fate in fates.values():
+            change = changes.get(fate.name or "")
+            if change is None:
+                fate.name = None if fate.name in given else fate.name
+                continue
+            fate.name = change.new
+            if isinstance(change, Rewrite):
+                fate.content = change.after
+            fate.standing = [each for each in fate.standing if each.id != later.of]
+            if later.of is None:
+                fate.standing.append(later)
+    return fates
