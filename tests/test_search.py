@@ -318,7 +318,8 @@ def test_photos_that_look_the_same_are_no_two_candidates() -> None:
     assert (found.order, found.merged([{1, 2}]).order) == ((0, 1, 2, 3), (0, 3, 1, 2))
     # What is known of them holds all the same.
     known = found.constrained([(2, 1), (0, 3)])
-    assert known.merged([{1, 2}]).ranking()[0] == ((0, 3, 2, 1), pytest.approx(1))
+    (order, probability), *_ = known.merged([{1, 2}]).ranking()
+    assert (order, probability) == ((0, 3, 2, 1), pytest.approx(1))
 
 
 @pytest.mark.parametrize(

@@ -219,12 +219,7 @@ def _sort_set(
     ordering = ordering.merged(group_lookalikes(lookalikes))
     if told.complete:
         _require_known(photos, ordering, before)
-    reasons = [text or "content" for text in told.evidence.reasons] if told.evidence else ["content"] * len(tensors)
-    for image in told.evidence.earliest if told.evidence and known.earliest_first else ():
-        time = told.evidence.times[image]
-        reasons[image] = time.words if reasons[image] == "content" and time else reasons[image]
-    for image in told.given:
-        reasons[image] = "given"
+    reasons = _find_reasons(told, known)
     doubts = []
     if strays.kind in MIXED and not _is_known(ordering.order, before):  # else nothing was guessed
         doubts.append(strays.word([photos.name(file) for file in photos.files]))
@@ -246,6 +241,19 @@ def _sort_set(
         clocks=decision.clocks,
     )
     return Sorting(result, ordering, model, tensors, told.start, lookalikes, found, told.evidence, told.end)
+
+
+def _find_reasons(told: Told, known: Known) -> list[str]:
+    """For each photo what fixes its place."""
+    evidence = told.evidence
+    reasons = [text or "content" for text in evidence.reasons] if evidence else ["content"] * told.size
+    if evidence and known.earliest_first:
+        for image in evidence.earliest:
+            time = evidence.times[image]
+            reasons[image] = time.words if reasons[image] == "content" and time else reasons[image]
+    for image in told.given:
+        reasons[image] = "given"
+    return reasons
 
 
 def _is_known(order: Sequence[int], before: Pairs) -> bool:
