@@ -373,7 +373,7 @@ def test_what_libtiff_says_by_itself_is_not_passed_on(tmp_path: Path, scene: lis
 
 def test_a_folder_named_like_a_photo(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").mkdir()
-    assert "sub-folders" in fails(tmp_path)
+    assert "give its sub-folder" in fails(tmp_path)
 
 
 def test_photos_that_look_the_same_are_a_warning(photos: Path) -> None:

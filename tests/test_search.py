@@ -319,7 +319,8 @@ def test_photos_that_look_the_same_are_no_two_candidates() -> None:
     # What is known of them holds all the same.
     known = found.constrained([(2, 1), (0, 3)])
     (order, probability), *_ = known.merged([{1, 2}]).ranking()
-    assert (order, probability) == ((0, 3, 2, 1), pytest.approx(1))
+    assert order == (0, 3, 2, 1)
+    assert probability == pytest.approx(1)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_several_levels(tmp_path: Path) -> None:
         renamed(folder, names)
         levels.append(without_journals(snapshot(folder)))
     for level in levels[-2::-1]:
-        assert "files of" in done("undo", folder)
+        assert " taken back" in done("undo", folder)
         assert without_journals(snapshot(folder)) == level
     assert states(folder) == ["undone"] * 3 + ["done"] * 3
     (line,) = refused(folder, "undo", folder)
