@@ -97,7 +97,7 @@ class Trial:
         """Run a command, and look at how it ended.
 
         Args:
-            lines: how many lines stderr may have if the command fails; None: one for each problem.
+            lines: how many errors stderr may have if the command fails, beside warnings; None: one for each problem.
             shown: whether something may have been printed before an error.
             usage: the error that may end with 2.
         """
@@ -112,7 +112,9 @@ class Trial:
         if usage and usage in ended.errors:
             require(ended.code == 2 and len(told) == 1, f"exit code {ended.code}", ended)
             return ended
-        require(ended.code in ((0,) if self.plain else (0, 1)), f"exit code {ended.code}", ended)
+        unsure = [line for line in told if line.startswith("imgorder: unsure: ")]
+        require(bool(unsure) == (ended.code == 3), f"exit code {ended.code}, and {len(unsure)} are unsure", ended)
+        require(ended.code in ((0,) if self.plain else (0, 1, 3)), f"exit code {ended.code}", ended)
         require(all(line.startswith("imgorder: ") for line in told), "a line on stderr that is not ours", ended)
         require(len(told) == len(set(told)), "the same line twice", ended)
         unsafe = [char for char in ended.out + ended.errors if not char.isprintable() and char != "\n"]
@@ -120,7 +122,7 @@ class Trial:
         wrong = [line for line in told if line.startswith("imgorder: error: ")]
         require(bool(wrong) == (ended.code == 1), f"exit code {ended.code}, and stderr has {len(wrong)} errors", ended)
         if ended.code == 1:
-            require(lines is None or len(told) <= lines, f"{len(told)} lines on stderr", ended)
+            require(lines is None or len(wrong) <= lines, f"{len(wrong)} errors on stderr", ended)
             require(shown or not ended.out, "something on stdout", ended)
         return ended
 
@@ -655,7 +657,7 @@ class Worker:
     def counts(self) -> dict[str, int]:
         """How many inputs were carried out and refused."""
         codes = Counter(record["code"] for record in self._records() if "ended" in record and not record["wrong"])
-        return {"done": codes[0], "refused": codes[1]}
+        return {"done": codes[0], "refused": codes[1] + codes[3]}
 
     def faults(self) -> list[tuple[int, str]]:
         """The number of each faulty input, and what is wrong."""

@@ -305,6 +305,22 @@ def test_the_list_shows_texts_as_they_are(models: Path) -> None:
     assert data in result.stdout
 
 
+def test_the_list_shows_no_character_that_a_terminal_obeys(models: Path) -> None:
+    file = models / "dab.json"
+    card = json.loads(file.read_text("utf-8"))
+    odd = {
+        "about": "one \u202egpj",
+        "licence": "two \u202egpj",
+        "data": "three \u202egpj",
+        "limits": ["four \u202egpj"],
+    }
+    file.write_text(json.dumps({**card, **odd}), "utf-8")
+    result = run("models", "--verbose")
+    assert (result.exit_code, "\u202e" in result.stdout) == (0, False)
+    assert all(f"{word} \\u202egpj" in result.stdout for word in ("one", "two", "three", "four"))
+    assert "\u202e" not in run("models").stdout
+
+
 def test_a_card_has_the_name_of_its_file(models: Path) -> None:
     line = broken(models, "dab-resnet18-n4", (models / "dab-resnet18-n3.json").read_text("utf-8"))
     assert "its name is 'dab-resnet18-n3', and its file has another; make them the same" in line

@@ -228,7 +228,8 @@ def _find_shared_folders(plan: Plan) -> Iterator[str]:
             continue
         key = (status.st_dev, status.st_ino)
         if key in seen and plan.copy_to is None:
-            yield f"{show(planned.folder)}: holds two of the sets; give an order of one of them, or rename -r for all scenes"
+            cure = "give an order of one of them, or rename -r for all scenes"
+            yield f"{show(planned.folder)}: holds two of the sets; {cure}"
         seen[key] = planned.folder
 
 

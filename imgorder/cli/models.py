@@ -78,7 +78,7 @@ def _print_list(shown: list[Card], known: set[str]) -> None:
         files = ", ".join(backend for backend, here in kinds.items() if here)
         files = files or ("not here" if kinds else "none needed")
         name = f"{card.name} (default)" if card.name == DEFAULT_MODEL else card.name
-        row = (name, sizes_in_words(card.sizes), f"{size / 1e6:.1f} MB" if size else "–", files, card.about)
+        row = (name, sizes_in_words(card.sizes), f"{size / 1e6:.1f} MB" if size else "–", files, show(card.about))
         table.add_row(*map(Text, row))
     console = Console(highlight=False)
     console.print(table)
@@ -97,16 +97,16 @@ def _print_details(shown: list[Card]) -> None:
     console = Console(highlight=False)
     for card in shown:
         mark = " (default)" if card.name == DEFAULT_MODEL else ""
-        console.print(Text.assemble((card.name, "bold"), f"{mark}: {card.about}"))
+        console.print(Text.assemble((card.name, "bold"), f"{mark}: {show(card.about)}"))
         files = "a network for each number of photos" if card.members else _files(card)
         console.print(Text(f"  family {card.family}, {card.photos}, {files}"))
         for each in networks(card) if card.members else ():
             console.print(Text(f"  {each.name}: {each.photos}, {_files(each)}"))
         for title, text in (("licence", card.licence), ("data", card.data)):
             if text:
-                console.print(Text(f"  {title}: {text}"))
+                console.print(Text(f"  {title}: {show(text)}"))
         for limit in card.limits:
-            console.print(Text(f"  limit: {limit}"))
+            console.print(Text(f"  limit: {show(limit)}"))
         if card.figures:
             table = Table("data", "n", "spacing", "sets", "exact match", "path baseline")
             for row in card.figures:
