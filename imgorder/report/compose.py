@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import combinations
 from math import factorial, isclose
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +32,7 @@ from imgorder.report.embed import choose_size, encode_picture
 from imgorder.report.facts import Candidate, Given, Numbers, Photo, Report
 from imgorder.report.page import make_page
 from imgorder.report.times import align, judge
-from imgorder.sorting.sort import Apart, Sorting, sort_sets
+from imgorder.sorting.sort import Apart, Sorting, is_known, sort_sets
 
 SUFFIXES = (".html", ".htm")
 
@@ -161,7 +161,7 @@ def _find_given(sorting: Sorting) -> Given:
 
 def _is_known(sorting: Sorting) -> bool:
     estimated = any(clock.shift is not None and not clock.given for clock in sorting.result.clocks)
-    return not estimated and all(pair in sorting.ordering.before for pair in pairwise(sorting.ordering.order))
+    return not estimated and is_known(sorting.ordering.order, sorting.ordering.before)
 
 
 def _load_photos(sorting: Sorting, look: Look) -> tuple[Photo, ...]:

@@ -221,7 +221,7 @@ def _sort_set(
         _require_known(photos, ordering, before)
     reasons = _find_reasons(told, known)
     doubts = []
-    if strays.kind in MIXED and not _is_known(ordering.order, before):  # else nothing was guessed
+    if strays.kind in MIXED and not is_known(ordering.order, before):  # else nothing was guessed
         doubts.append(strays.word([photos.name(file) for file in photos.files]))
     if decision.odd:
         doubts.append(f"{decision.odd.name} is only by the pictures a camera of its own")
@@ -256,7 +256,7 @@ def _find_reasons(told: Told, known: Known) -> list[str]:
     return reasons
 
 
-def _is_known(order: Sequence[int], before: Pairs) -> bool:
+def is_known(order: Sequence[int], before: Pairs) -> bool:
     """Whether nothing of an order comes from the pictures."""
     return all(pair in before for pair in pairwise(order))
 
