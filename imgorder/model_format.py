@@ -33,6 +33,7 @@ class ModelMetadata:
         temperatures: set size -> divisor of the logits, fitted so that of sets ordered with 80 % confidence
             80 % come out right.
         steady: whether each set is shown twice, the second time steadied; see `imgorder.media.steady`.
+        votes: in how many listings each set is shown where nobody asks for another number; the mean counts.
         place_temperature: divisor of the log-odds of a place, in sets of more than `MAX_EXACT`; fitted in the same way.
         training_commit: commit of imgorder with which it was trained.
         held_out_groups: groups of videos that were kept out of training, where they are known.
@@ -47,6 +48,7 @@ class ModelMetadata:
     preprocessing: Preprocessing = DEFAULT
     temperatures: dict[int, float] = field(default_factory=dict)
     steady: bool = False
+    votes: int = 1
     place_temperature: float = 1.0
     training_commit: str = "unknown"
     held_out_groups: tuple[str, ...] = ()
@@ -65,6 +67,7 @@ class ModelMetadata:
             "class_order": CLASS_ORDER,
             "temperatures": json.dumps(self.temperatures),
             "steady": json.dumps(self.steady),
+            "votes": json.dumps(self.votes),
             "place_temperature": json.dumps(self.place_temperature),
             "training_commit": self.training_commit,
             "held_out_groups": json.dumps(self.held_out_groups),
@@ -93,6 +96,9 @@ class ModelMetadata:
             LEAST_TEMPERATURE <= t <= 1 / LEAST_TEMPERATURE for t in (*temperatures.values(), place_temperature)
         ):
             raise ValueError(f"temperatures {temperatures}, of places {place_temperature}")
+        votes = json.loads(properties.get("votes", "1"))
+        if type(votes) is not int or votes < 1:
+            raise ValueError(f"votes {votes!r}")
         return cls(
             name=properties["name"],
             family=properties["family"],
@@ -101,6 +107,7 @@ class ModelMetadata:
             preprocessing=Preprocessing.from_json(properties["preprocessing"]),
             temperatures=temperatures,
             steady=json.loads(properties.get("steady", "false")) is True,
+            votes=votes,
             place_temperature=place_temperature,
             training_commit=properties["training_commit"],
             held_out_groups=tuple(map(str, json.loads(properties.get("held_out_groups", "[]")))),

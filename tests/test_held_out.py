@@ -12,6 +12,9 @@ pytest.importorskip("torch")
 
 from imgorder.inference.predictor import Network, load_model
 from imgorder.media.preprocess import DEFAULT, Preprocessing, centre, normalise
+from imgorder.networks.families import build_network
+from imgorder.training import batch_plan
+from imgorder.training.calibrate import compute_held_out_logits
 from imgorder.training.held_out import make_held_out_sets, measure_held_out
 from imgorder.training.sources import find_even_windows
 from imgorder.training.store import FrameStore, StoreWriter
@@ -73,3 +76,26 @@ def test_whole_clips_are_one_set_each_and_any_size_is_measured(store: FrameStore
     assert list(make_held_out_sets(store, [0, 1], None, 8)) == []  # two frames have no order
     measured = measure_held_out([load_model("path")], store, [0, 1], [4, 9, None], [1])
     assert [(each.row.seq_len, each.row.sets) for each in measured] == [(4, 4), (9, 2), (None, 2)]
+
+
+def test_temperatures_are_fitted_to_the_mean_over_the_listings(
+    store: FrameStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    network = build_network("dab-resnet18", seq_len=3, width=0.0625).eval()
+    draw_orders = batch_plan.draw_orders
+
+    def right_logits(votes: int, turned: int) -> np.ndarray:
+        def turn(rng: np.random.Generator, n: int, count: int) -> np.ndarray:
+            return (draw_orders(rng, n, count) + turned) % n
+
+        monkeypatch.setattr(batch_plan, "draw_orders", turn)
+        spec = Preprocessing(48, 48)
+        logits, target = compute_held_out_logits(network, store, [0, 1], 3, spec, (1, 2), steady=True, votes=votes)
+        return logits[np.arange(len(target)), target].numpy()
+
+    # The mean over all six listings does not depend on how the sets were listed; that of one listing does.
+    assert np.abs(right_logits(9, 0) - right_logits(9, 1)).max() < 1e-4
+    assert np.abs(right_logits(1, 0) - right_logits(1, 1)).max() > 1e-3

@@ -15,7 +15,7 @@ from imgorder import load_model
 from imgorder.inference import predictor
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.triples import list_rows, scores_to_logits
-from imgorder.inference.backends.views import TwoViews
+from imgorder.inference.backends.views import TwoViewsOfTriples
 from imgorder.media.preprocess import Preprocessing, denormalise, normalise
 from imgorder.media.steady import find_moves, lay_over, two_views
 from imgorder.model_format import ModelMetadata
@@ -157,7 +157,7 @@ class Seen:
 def test_both_ways_to_ask_give_the_mean_over_both_views() -> None:
     tensors = normalise(shaken(), SPEC)
     network = Seen()
-    both = TwoViews(network, SPEC)
+    both = TwoViewsOfTriples(network, SPEC)
     (logits,) = both.logits(tensors[None])
     views = [network.logits(view[None])[0] for view in two_views(tensors, SPEC)]
     assert np.abs(views[0] - views[1]).max() > 0.1
@@ -176,7 +176,7 @@ def test_the_file_says_whether_a_model_is_shown_both_views(monkeypatch: pytest.M
         again = ModelMetadata.from_properties(metadata.to_properties())
         assert again.steady == steady
         found = predictor._network_of(replace(opened, metadata=again))
-        assert isinstance(found.backend, TwoViews) == steady
+        assert isinstance(found.backend, TwoViewsOfTriples) == steady
     former = opened.metadata.to_properties()
     del former["steady"]  # as files of before are
     assert not ModelMetadata.from_properties(former).steady

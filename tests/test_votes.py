@@ -19,10 +19,13 @@ from imgorder.cli import app
 from imgorder.evaluation.evaluate import evaluate_models
 from imgorder.evaluation.sets import draw_listings
 from imgorder.inference import predictor
+from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.voting import choose_listings, mean_logits
 from imgorder.inference.predictor import Network, OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
+from imgorder.media.steady import two_views
+from imgorder.model_format import ModelMetadata
 from imgorder.permutations import SIZES, class_count, order_to_class, permutation_classes
 from tests.conftest import APPLY
 from tests.stand_in import StandIn
@@ -95,7 +98,7 @@ def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int
         for index, order in enumerate(permutation_classes(n)):
             as_shown = [listing.index(image) for image in order]
             expected[:, index] += logits[:, order_to_class(as_shown)] / votes
-    voted = mean_logits(network, batch, votes)
+    voted = mean_logits(network.logits, batch, votes)
     assert voted.dtype == np.float32
     assert np.allclose(voted, expected, atol=1e-5)
     assert not np.allclose(voted, network.logits(batch), atol=1e-2)
@@ -103,7 +106,7 @@ def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int
 
 def test_the_mean_is_taken_before_the_temperature(by_place: OrderingModel, network: ByPlace) -> None:
     batch = images(4)
-    scaled = mean_logits(network, batch, 3).astype(float) / 0.5
+    scaled = mean_logits(network.logits, batch, 3).astype(float) / 0.5
     expected = np.exp(scaled) / np.exp(scaled).sum(axis=1, keepdims=True)
     assert np.allclose(by_place.with_votes(3).probabilities(batch), expected)
 
@@ -127,6 +130,33 @@ def test_one_vote_is_the_model_as_it_was(by_place: OrderingModel) -> None:
     assert baseline.with_votes(24) is baseline
     with pytest.raises(imgorder.UsageError, match="at least 1"):
         by_place.with_votes(0)
+
+
+def test_a_network_is_asked_as_often_as_it_was_released_with(by_place: OrderingModel, network: ByPlace) -> None:
+    released = replace(by_place, networks=dict.fromkeys(SIZES, Network(network, {4: 0.5}, votes=3)))
+    batch = images(4)
+    assert [released.votes(n) for n in (2, 3, 4)] == [1, 3, 3]
+    assert np.allclose(released.probabilities(batch), by_place.with_votes(3).probabilities(batch))
+    assert np.allclose(released.with_votes(1).probabilities(batch), by_place.probabilities(batch))
+    assert released.with_votes(99).votes(3) == 6
+
+
+def test_the_file_says_how_often_a_network_is_asked(scene: list[Image.Image]) -> None:
+    opened = OnnxBackend.open(Path(str(imgorder.load_model("dab-resnet18-n4", "onnx").networks[4].file)))
+    again = ModelMetadata.from_properties(replace(opened.metadata, votes=5, steady=True).to_properties())
+    found = predictor._network_of(replace(opened, metadata=again))
+    assert found.votes == again.votes == 5
+    # It is shown whole sets, and these in two views.
+    spec = again.preprocessing
+    batch = preprocess_set(scene[:4], spec)[None]
+    views = [opened.logits(view[None]) for view in two_views(batch[0], spec)]
+    assert np.allclose(found.backend.logits(batch), np.mean(views, axis=0), atol=1e-4)
+    former = again.to_properties()
+    del former["votes"]  # as files of before are
+    assert ModelMetadata.from_properties(former).votes == 1
+    for wrong in ("0", "-3", "2.5", "true", '"4"'):
+        with pytest.raises(ValueError, match="votes"):
+            ModelMetadata.from_properties({**former, "votes": wrong})
 
 
 @pytest.mark.parametrize("n", [3, 4, 5])

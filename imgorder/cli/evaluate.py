@@ -41,9 +41,9 @@ def evaluate(
     ] = "auto",
     threads: Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads (default: all cores).")] = None,
     votes: Annotated[
-        int,
+        int | None,
         typer.Option("--votes", metavar="K", min=1, help="Show the networks each set in K listings; judge the mean."),
-    ] = 1,
+    ] = None,
     together: Annotated[
         bool, typer.Option("--pooled", help="Also list each model's figures over all spacings together.")
     ] = False,

@@ -19,8 +19,10 @@ Name = Annotated[str, typer.Option("--name", help="Name of the new model.")]
 About = Annotated[str, typer.Option("--about", metavar="TEXT", help="One line for `imgorder models`.")]
 Licence = Annotated[str, typer.Option("--licence", metavar="ID", help="Of the weights, an SPDX identifier.")]
 Data = Annotated[str, typer.Option("--data", metavar="TEXT", help="What it was trained on, in words.")]
-Steady = Annotated[
-    bool, typer.Option("--steady", help="Show each set twice, the second time steadied and mirrored: for TriDABs.")
+Steady = Annotated[bool, typer.Option("--steady", help="Show each set twice, the second time steadied and mirrored.")]
+Votes = Annotated[
+    int,
+    typer.Option("--votes", metavar="K", min=1, help="Show each set in K listings, for DAB-ResNets; the mean counts."),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=named_path, help="Folder for the files.")]
 MODELS = Path("models")
@@ -49,6 +51,7 @@ def release(
     data: Data = "",
     out: Out = MODELS,
     steady: Steady = False,
+    votes: Votes = 1,
     network: Annotated[
         str, typer.Option("--network", metavar="JSON", help='Network settings to change: {"mirror": true}.')
     ] = "{}",
@@ -61,7 +64,7 @@ def release(
     from imgorder.training.release import Release, release_run
     from imgorder.training.store import FrameStore
 
-    to = Release(name, about, out, licence, data, steady)
+    to = Release(name, about, out, licence, data, steady, votes)
     release_run(run, FrameStore(frames), to, *changes)
 
 

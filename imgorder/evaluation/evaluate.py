@@ -16,7 +16,7 @@ from imgorder.evaluation.sets import DavisWindows, TimedSet
 from imgorder.inference.cards import BASELINE
 from imgorder.inference.predictor import OrderingModel, load_model
 from imgorder.media.preprocess import Preprocessing, preprocess_set
-from imgorder.names import short_names, show
+from imgorder.names import short_names, show, word_count
 from imgorder.permutations import MAX_EXACT
 
 
@@ -69,7 +69,7 @@ def evaluate_models(
     split: str = "test",
     backend: str = "auto",
     threads: int | None = None,
-    votes: int = 1,
+    votes: int | None = None,
     track: Callable[[Iterable[Job], int, str], Iterable[Job]] = pass_on,
 ) -> list[Measured]:
     """Measure every model, and the shortest-path baseline, on every case.
@@ -84,8 +84,8 @@ def evaluate_models(
         stride: on DAVIS, a window begins at every so many frames; the data set's name says so if not at each.
         permutations: in how many listings each set is shown; None for all n!.
         split: of the manifests.
-        votes: in how many listings, all n! at most, a network is shown each set for one answer; its rows
-            then say in the model's name how many there were. The baseline has no use for it.
+        votes: in how many listings, all n! at most, a network is shown each set for one answer; if it was released
+            with another number, its rows say in the model's name how many there were. The baseline has no use for it.
         track: wraps the work for a progress bar.
 
     Raises:
@@ -202,9 +202,11 @@ def _load_all(names: Sequence[str], backend: str, threads: int | None) -> list[O
     return [model for _, model in loaded.values()]
 
 
-def _voting(model: OrderingModel, votes: int, n: int) -> OrderingModel:
-    asked = model.with_votes(votes)
-    return model if asked.votes(n) == model.votes(n) else replace(asked, name=f"{model.name} ({asked.votes(n)} votes)")
+def _voting(model: OrderingModel, votes: int | None, n: int) -> OrderingModel:
+    asked = model if votes is None else model.with_votes(votes)
+    if asked.votes(n) == model.votes(n):
+        return model
+    return replace(asked, name=f"{model.name} ({word_count(asked.votes(n), 'vote')})")
 
 
 def _manifest_sets(manifest: Manifest, entries: Sequence[SetEntry], spec: Preprocessing) -> Iterator[TimedSet]:

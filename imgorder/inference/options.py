@@ -18,7 +18,8 @@ class ModelOptions:
         model: a name from `imgorder models`, ``"default"``, or the path of a model file.
         backend: ``"auto"``, ``"onnx"`` or ``"torch"``, as `load_model` takes it.
         threads: CPU threads; all cores if None.
-        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`; one if None.
+        votes: in how many listings the network is shown each set, see `OrderingModel.with_votes`; if None, as
+            many as it was released with.
     """
 
     model: str = "default"

@@ -20,7 +20,7 @@ from imgorder.inference import model_files
 from imgorder.inference.backends import AnySize, Backend
 from imgorder.inference.backends.path import PathBackend
 from imgorder.inference.backends.triples import TripleBackend
-from imgorder.inference.backends.views import TwoViews
+from imgorder.inference.backends.views import TwoViews, TwoViewsOfTriples
 from imgorder.inference.backends.voting import mean_logits
 from imgorder.inference.cards import (
     BASELINE,
@@ -60,12 +60,14 @@ class Network:
         backend: computes the logits.
         temperatures: set size -> divisor of the logits; 1 for a size that has none.
         place_temperature: divisor of the log-odds of a place in a larger set.
+        votes: in how many listings a set is shown where nobody asks for another number.
         file: that it was read from; None if it has none.
     """
 
     backend: Backend
     temperatures: Mapping[int, float] = field(default_factory=dict)
     place_temperature: float = 1.0
+    votes: int = 1
     file: Path | None = None
 
 
@@ -94,7 +96,8 @@ class OrderingModel:
         sizes: set sizes that it takes; sets of two need no network.
         preprocessing: how photos become its input.
         networks: set size -> what answers for sets of that size; the same for all sizes, or one for each.
-        listings: in how many listings each set is shown, at most; None where nobody asked for votes, which is one.
+        listings: in how many listings each set is shown, at most; None where nobody asked for votes: as many as each
+            network was released with.
     """
 
     name: str
@@ -205,7 +208,7 @@ class OrderingModel:
         """
         n = batch.shape[1]
         network = self._network(n)
-        logits = mean_logits(network.backend, batch, self.votes(n))
+        logits = mean_logits(network.backend.logits, batch, self.votes(n))
         scaled = logits.astype(np.float64) / network.temperatures.get(min(n, max(SIZES)), 1.0)
         return softmax(scaled)
 
@@ -225,7 +228,7 @@ class OrderingModel:
 
     def votes(self, n: int) -> int:
         """In how many listings a set of n is shown: there are n! at most, and two photos need but one."""
-        return 1 if n == 2 else min(self.listings or 1, factorial(n))
+        return 1 if n == 2 else min(self.listings or self._network(n).votes, factorial(n))
 
     def check_size(self, n: int, folder: Path | None = None) -> None:
         """Make sure that a set of n images can be ordered; a network for this n alone is opened now.
@@ -350,9 +353,10 @@ def _model_of(opened: OnnxBackend | TorchBackend) -> OrderingModel:
 def _network_of(opened: OnnxBackend | TorchBackend) -> Network:
     metadata = opened.metadata
     backend: Backend = opened
-    if metadata.steady and isinstance(opened, TripleBackend):
-        backend = TwoViews(opened, metadata.preprocessing)
-    return Network(backend, metadata.temperatures, metadata.place_temperature, opened.path)
+    if metadata.steady:
+        spec = metadata.preprocessing
+        backend = TwoViewsOfTriples(opened, spec) if isinstance(opened, TripleBackend) else TwoViews(opened, spec)
+    return Network(backend, metadata.temperatures, metadata.place_temperature, metadata.votes, opened.path)
 
 
 def _open_file(path: Path, content: bytes | None, backend: str, threads: int | None) -> OnnxBackend | TorchBackend:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import factorial
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from imgorder.evaluation.metrics import expected_calibration_error
+from imgorder.inference.backends.voting import mean_logits
 from imgorder.media.preprocess import DEFAULT, Preprocessing
 from imgorder.media.steady import two_views
 from imgorder.permutations import class_count
@@ -32,6 +35,7 @@ def compute_held_out_logits(
     spec: Preprocessing = DEFAULT,
     spacings: Sequence[int] = SPACINGS,
     steady: bool = False,
+    votes: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """What a network says of evenly spaced sets of clips kept out of training, in one random listing each.
 
@@ -43,19 +47,25 @@ def compute_held_out_logits(
         spec: how photos become the network's input.
         spacings: in frames.
         steady: whether it is shown each set twice; see `imgorder.media.steady`.
+        votes: in how many listings it is shown each set, for one answer.
 
     Returns:
         Logits ``(N, n!/2)`` and the right classes, int64 ``(N,)``.
     """
+
+    def ask(view: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        with torch.inference_mode():
+            return network(torch.from_numpy(view)).numpy()  # type: ignore[no-any-return]
+
     sets = np.concatenate([find_even_windows(store, clips, n, spacing) for spacing in spacings])
     logits, target = [torch.empty(0, class_count(n))], [torch.empty(0, dtype=torch.int64)]  # where there are no sets
     for plan in plan_held_out(store, sets, spec, BATCH):
-        views = [normalise(torch.from_numpy(crop_images(store, plan)))]
+        views = [normalise(torch.from_numpy(crop_images(store, plan))).numpy()]
         if steady:
-            both = zip(*(two_views(images, spec) for images in views[0].numpy()), strict=True)
-            views = [torch.from_numpy(np.stack(each)) for each in both]
-        with torch.inference_mode():
-            logits.append(torch.stack([network(each) for each in views]).mean(0))
+            both = zip(*(two_views(images, spec) for images in views[0]), strict=True)
+            views = [np.stack(each) for each in both]
+        asked = [mean_logits(ask, view, min(votes, factorial(n))) for view in views]
+        logits.append(torch.from_numpy(np.mean(asked, axis=0)))
         target.append(torch.from_numpy(plan.target))
     return torch.cat(logits), torch.cat(target)
 

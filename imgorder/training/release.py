@@ -41,6 +41,7 @@ class Release:
         licence: of the weights, an SPDX identifier.
         data: what it was trained on, in words.
         steady: whether it is shown each set twice; see `imgorder.media.steady`.
+        votes: in how many listings it is shown each set, for one answer.
 
     Raises:
         UsageError: for a text that is not one line.
@@ -52,6 +53,7 @@ class Release:
     licence: str = ""
     data: str = ""
     steady: bool = False
+    votes: int = 1
 
     def __post_init__(self) -> None:
         for option in ("name", "about", "licence", "data"):
@@ -113,7 +115,7 @@ def write_release(
     network.eval()
     held_out = set(metadata.held_out_groups)
     clips = find_clips(store, held_out)
-    metadata = replace(metadata, steady=to.steady)
+    metadata = replace(metadata, steady=to.steady, votes=to.votes)
     temperatures = fit_temperatures(network, store, clips, metadata)
     metadata = replace(metadata, temperatures=temperatures)
     # Made aside, so that a failed check leaves the released files as they were.
@@ -164,7 +166,7 @@ def fit_temperatures(
     found = {}
     for n in metadata.sizes:
         logits, target = compute_held_out_logits(
-            network, store, clips, n, metadata.preprocessing, steady=metadata.steady
+            network, store, clips, n, metadata.preprocessing, steady=metadata.steady, votes=metadata.votes
         )
         if not len(target):
             raise UsageError(f"no clip that was kept out of training has sets of {n}, so no temperature can be fitted")

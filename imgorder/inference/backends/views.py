@@ -26,42 +26,50 @@ class TripleNetwork(Backend, Protocol):
         ...
 
 
-class TwoViews(TripleBackend):
-    """See `imgorder.media.steady`. Heat maps are of the set as it is.
+class TwoViews:
+    """Of a network that is shown whole sets; see `imgorder.media.steady`. Heat maps are of the set as it is.
 
     Args:
         backend: what is shown the views.
         spec: of its input.
     """
 
-    def __init__(self, backend: TripleNetwork, spec: Preprocessing) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, spec: Preprocessing) -> None:
+        self._whole = backend
         self._spec = spec
         self.name = backend.name
 
     def logits(self, tensors: Array) -> Array:
         """See `Backend`."""
         views = [two_views(images, self._spec) for images in tensors]
-        plain, steadied = (self._backend.logits(np.stack(each)) for each in zip(*views, strict=True))
+        plain, steadied = (self._whole.logits(np.stack(each)) for each in zip(*views, strict=True))
         return np.asarray((plain + steadied) / 2, dtype=np.float32)
+
+    def activations(self, tensors: Array) -> dict[str, Array]:
+        """See `Backend`."""
+        return self._whole.activations(tensors)
+
+    def decision(self, tensors: Array, winner: Sequence[int], other: Sequence[int]) -> Array:
+        """See `Backend`."""
+        return self._whole.decision(tensors, winner, other)
+
+
+class TwoViewsOfTriples(TwoViews, TripleBackend):
+    """Of a network that scores triples."""
+
+    def __init__(self, backend: TripleNetwork, spec: Preprocessing) -> None:
+        super().__init__(backend, spec)
+        self._parts = backend
 
     def encode(self, images: Array) -> Array:
         """Features of both views of one set, side by side, ``(n, 2 · F)``."""
-        return np.concatenate([self._backend.encode(view) for view in two_views(images, self._spec)], axis=1)
+        return np.concatenate([self._parts.encode(view) for view in two_views(images, self._spec)], axis=1)
 
     def score(self, features: Array, triples: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> Scores:
         """See `TripleBackend`."""
         views = np.split(features, 2, axis=1)
-        plain, steadied = (self._backend.score(np.ascontiguousarray(view), triples, pairs) for view in views)
+        plain, steadied = (self._parts.score(np.ascontiguousarray(view), triples, pairs) for view in views)
         t_adj, t_all, p = (
             np.asarray((one + other) / 2, dtype=np.float32) for one, other in zip(plain, steadied, strict=True)
         )
         return t_adj, t_all, p
-
-    def activations(self, tensors: Array) -> dict[str, Array]:
-        """See `Backend`."""
-        return self._backend.activations(tensors)
-
-    def decision(self, tensors: Array, winner: Sequence[int], other: Sequence[int]) -> Array:
-        """See `Backend`."""
-        return self._backend.decision(tensors, winner, other)

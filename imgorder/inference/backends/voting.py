@@ -6,6 +6,7 @@ over several listings depends less on how the photos were listed; over all n! it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from itertools import permutations
 from math import factorial
@@ -13,14 +14,16 @@ from math import factorial
 import numpy as np
 import numpy.typing as npt
 
-from imgorder.inference.backends import Backend
 from imgorder.permutations import Order, class_count, relabel_classes
 
 
-def mean_logits(backend: Backend, tensors: npt.NDArray[np.float32], votes: int) -> npt.NDArray[np.float32]:
-    """The mean of a backend's logits over several listings of each set.
+def mean_logits(
+    ask: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]], tensors: npt.NDArray[np.float32], votes: int
+) -> npt.NDArray[np.float32]:
+    """The mean of a network's logits over several listings of each set.
 
     Args:
+        ask: gives them, ``(B, n, 3, H, W) -> (B, n!/2)``.
         tensors: float32 ``(B, n, 3, H, W)``.
         votes: in how many listings a set is shown, at most n!; 1 is as it is listed.
 
@@ -28,13 +31,13 @@ def mean_logits(backend: Backend, tensors: npt.NDArray[np.float32], votes: int) 
         float32 ``(B, n!/2)``, of the classes of the set as it is listed.
     """
     if votes == 1:
-        return backend.logits(tensors)
+        return ask(tensors)
     chosen = choose_listings(tensors.shape[1], votes)
     # One listing after the other, so that no more is in memory than without votes.
     total = np.zeros((len(tensors), class_count(tensors.shape[1])))
     for listing in chosen:
         # What the network calls image i is image listing[i].
-        total[:, relabel_classes(listing)] += backend.logits(tensors[:, list(listing)])
+        total[:, relabel_classes(listing)] += ask(tensors[:, list(listing)])
     return np.asarray(total / len(chosen), dtype=np.float32)
 
 
