@@ -158,6 +158,33 @@ def test_names_that_are_there_already_are_nothing_to_do(tmp_path: Path) -> None:
     assert snapshot(folder) == before
 
 
+def test_a_second_rename_does_not_count_the_photos_twice(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    fill(folder, {"a.xmp": b"of a", "z.jpg": b"one more"})
+    done("rename", "--order", order, *APPLY)
+    first = ["001_c.jpg", "002_a.jpg", "002_a.xmp", "003_b.jpg", "z.jpg"]
+    assert names_in(folder) == first
+    again = write_order(tmp_path, folder, ["001_c.jpg", "002_a.jpg", "003_b.jpg"])
+    assert "have these names already" in done("rename", "--order", again, *APPLY)
+    # A photo that came later moves the numbers, and the photos keep their own names behind them.
+    longer = write_order(tmp_path, folder, ["001_c.jpg", "z.jpg", "002_a.jpg", "003_b.jpg"])
+    done("rename", "--order", longer, *APPLY)
+    assert names_in(folder) == ["001_c.jpg", "002_z.jpg", "003_a.jpg", "003_a.xmp", "004_b.jpg"]
+    done("undo", folder)
+    assert names_in(folder) == first
+    again = write_order(tmp_path, folder, ["001_c.jpg", "002_a.jpg", "003_b.jpg"])
+    done("rename", "--order", again, "--template", "{stem}-{index}{ext}", *APPLY)
+    assert names_in(folder) == ["a-2.jpg", "a-2.xmp", "b-3.jpg", "c-1.jpg", "z.jpg"]
+
+
+def test_a_name_that_has_nothing_of_the_old_one_is_a_new_name(tmp_path: Path) -> None:
+    folder, order = shoot(tmp_path, NAMES)
+    done("rename", "--order", order, "--template", "{folder}{index}{ext}", *APPLY)
+    again = write_order(tmp_path, folder, ["photos1.jpg", "photos3.jpg", "photos2.jpg"])
+    done("rename", "--order", again, *APPLY)
+    assert names_in(folder) == ["001_photos1.jpg", "002_photos3.jpg", "003_photos2.jpg"]
+
+
 def test_swaps_and_shifts_in_place(tmp_path: Path) -> None:
     folder, order = shoot(tmp_path, ["2.jpg", "3.jpg", "1.jpg"])
     done("rename", "--order", order, "--template", "{index}{ext}", *APPLY)

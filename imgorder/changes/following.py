@@ -1,7 +1,8 @@
-"""Where later runs have left the files of a run, and which of these runs stand in the way of its undo."""
+"""Where later runs have left the files of a run, what stands in the way of its undo, and what names were made of."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -50,3 +51,21 @@ def follow(run: Run, runs: Sequence[Run]) -> dict[str, Fate]:
             if later.of is None:
                 fate.standing.append(later)
     return fates
+
+
+def find_stems(runs: Sequence[Run]) -> dict[str, str]:
+    """For each name that renames gave: the stem that it was made of, so that the next one does not count twice.
+
+    A name that has nothing of the former one in it is not there: it is a new name.
+
+    Args:
+        runs: of one folder, oldest first. Those that were taken back, and those that did so, do not count.
+    """
+    undone = {run.of for run in runs if run.status == DONE}
+    stems: dict[str, str] = {}
+    for run in runs:
+        if run.status != DONE or run.of is not None or run.id in undone:
+            continue
+        former = [stems.pop(move.old, os.path.splitext(move.old)[0]) for move in run.moves]
+        stems |= {move.new: stem for move, stem in zip(run.moves, former, strict=True) if stem in move.new}
+    return stems

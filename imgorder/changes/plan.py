@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from imgorder.changes.companions import Look, find_belonging, list_folder
+from imgorder.changes.following import find_stems
+from imgorder.changes.journal import read_history
 from imgorder.changes.records import FileState
 from imgorder.changes.template import Template
 from imgorder.errors import ImgorderError, PhotoError, ProblemsError
@@ -195,9 +197,11 @@ def _plan_set(
     names = [ordered.photos.name(file) for file in ordered.files]
     apart = tuple(ordered.photos.name(file) for file in ordered.apart)
     belonging = find_belonging(folder, names, look, problems) if companions else {}
+    stems = cache(_find_stems)
     files = []
     for index, (file, name) in enumerate(zip(ordered.files, names, strict=True), start=1):
         stem, ending = os.path.splitext(file.name)
+        stem = stems(file.parent).get(file.name, stem)
         values: dict[str, object] = {
             "index": index,
             "stem": stem,
@@ -237,6 +241,13 @@ def _plan_set(
         tuple(files),
         apart,
     )
+
+
+def _find_stems(folder: Path) -> dict[str, str]:
+    try:
+        return find_stems(read_history(folder).runs)
+    except ImgorderError:  # photos of a folder that cannot be read can be copied
+        return {}
 
 
 def _plan_file(folder: Path, old: str, new: str, companion_of: str | None, copied: bool) -> PlannedFile:
