@@ -28,6 +28,7 @@ QUALITY = 30
 SHIFT, TURN, ZOOM = 0.02, 2.0, 0.03  # up or down; the turn in degrees
 MARGIN = 1.15  # a shaken frame is enlarged by this much, so that no border comes into sight
 DARKER = 1.5  # EV
+BESIDE, LENS = 0.05, 0.2  # how far away the second camera's picture is, and how much nearer, at most
 REFERENCE = 136  # the noise is that of a frame of this shorter edge, whatever its size
 
 
@@ -44,6 +45,8 @@ class Condition:
         about: for people, one line.
         change: one frame, uint8 ``(H, W, 3)``, to another; called once for each photo of a set.
         uneven: whether the gaps of a set are drawn.
+        second: the same for the photos of a second camera, which takes about half of them: it draws alike for each of a
+            set. None where there is one camera.
         crop: width over height of a crop from the middle, which comes first; None for the whole frame.
     """
 
@@ -51,6 +54,7 @@ class Condition:
     about: str
     change: Change = _same
     uneven: bool = False
+    second: Change | None = None
     crop: float | None = None
 
     def places(self, rng: np.random.Generator, n: int, spacing: int) -> Places:
@@ -60,7 +64,11 @@ class Condition:
     def photos(self, rng: np.random.Generator, frames: Sequence[Pixels]) -> list[Pixels]:
         """The photos of a set in temporal order."""
         shaped = frames if self.crop is None else [cropped(frame, self.crop) for frame in frames]
-        return [self.change(rng, frame) for frame in shaped]
+        if self.second is None:
+            return [self.change(rng, frame) for frame in shaped]
+        taken_by, seed = rng.permutation(len(shaped)) % 2, int(rng.integers(2**32))
+        second = [self.second(np.random.default_rng(seed), frame) for frame in shaped]
+        return [(frame, other)[which] for which, frame, other in zip(taken_by, shaped, second, strict=True)]
 
     def applies(self, frame: Pixels) -> bool:
         """False for a crop to the shape that a frame has already."""
@@ -133,6 +141,21 @@ def _shaken(rng: np.random.Generator, frame: Pixels) -> Pixels:
     return np.asarray(moved)
 
 
+def _from_beside(rng: np.random.Generator, frame: Pixels) -> Pixels:
+    """As a phone beside the first one takes it: another view, light, white balance and number of pixels."""
+    height, width = frame.shape[:2]
+    zoom = 1 + LENS * rng.random()
+    high, wide = height / zoom, width / zoom
+    down, right = (BESIDE * min(height, width) * np.array([-1, 1]))[rng.integers(2, size=2)] * rng.uniform(0.5, 1, 2)
+    top = min(max((height - high) / 2 + down, 0.0), height - high)
+    left = min(max((width - wide) / 2 + right, 0.0), width - wide)
+    seen = Image.fromarray(frame).resize(
+        (round(0.75 * width), round(0.75 * height)), Image.Resampling.BICUBIC, (left, top, left + wide, top + high)
+    )
+    ev, warmer = rng.uniform(-EXPOSURE, EXPOSURE), rng.uniform(-BALANCE, BALANCE)
+    return exposed(np.asarray(seen), [ev + warmer, ev, ev - warmer])
+
+
 def _low_light(rng: np.random.Generator, frame: Pixels) -> Pixels:
     """Darker, and with the noise of few photons and of the sensor."""
     dark = exposed(frame, [-DARKER] * 3).astype(np.float32)
@@ -172,6 +195,12 @@ CONDITIONS = (
         "hand-held",
         f"each photo shifted by up to {100 * SHIFT:g} %, turned by up to {TURN:g}°, zoomed by up to {100 * ZOOM:g} %",
         _shaken,
+    ),
+    Condition(
+        "two cameras",
+        f"half of the photos from a camera beside: {50 * BESIDE:g} to {100 * BESIDE:g} % away each way, up to "
+        f"{100 * LENS:g} % nearer, exposure and balance as above but alike, three quarters of the size",
+        second=_from_beside,
     ),
     Condition("low light", f"{DARKER} EV darker, with noise", _low_light),
 )

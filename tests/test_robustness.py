@@ -108,7 +108,7 @@ def test_pixels_change_as_each_condition_says(frames: list[Pixels]) -> None:
         return float(np.abs(np.diff(image.astype(np.float32), axis=1)).mean())
 
     for condition in conditions.CONDITIONS:
-        if condition.crop or condition.uneven or condition is conditions.PLAIN:
+        if condition.crop or condition.uneven or condition.second or condition is conditions.PLAIN:
             continue
         one, again = (condition.photos(_rng(), frames[:2]) for _ in range(2))
         assert all((a == b).all() for a, b in zip(one, again, strict=True)), condition.name
@@ -122,6 +122,33 @@ def test_pixels_change_as_each_condition_says(frames: list[Pixels]) -> None:
     assert 5 < noise.std() < 40
     jpeg = _condition("JPEG 30").change(_rng(), frames[0])
     assert 0 < np.abs(jpeg - frame).mean() < 10
+
+
+def test_of_two_cameras_each_takes_half_and_is_always_the_same_one(frames: list[Pixels]) -> None:
+    two = _condition("two cameras")
+    grey = np.full((240, 427, 3), 118, np.uint8)
+    marked = [grey.copy() for _ in range(4)]
+    for at, each in enumerate(marked):
+        each[100:140, 200:220] = 20 * at
+    whose = set()
+    for seed in range(12):
+        photos = two.photos(np.random.default_rng(seed), marked)
+        second = [photo.shape != grey.shape for photo in photos]
+        whose.add(tuple(second))
+        assert sum(second) == 2
+        colours = {tuple(photo[0, 0]) for photo, other in zip(photos, second, strict=True) if other}
+        assert len(colours) == 1 != len({*colours, tuple(grey[0, 0])})
+        first = [at for at, other in enumerate(second) if not other]
+        assert all((photos[at] == marked[at]).all() for at in first)
+        # The same place of the scene is at the same place of both, near to where the first camera has it.
+        middle = [
+            np.argwhere(np.abs(photo[..., 1].astype(int) - int(photo[0, 0, 1])) > 15).mean(0) / photo.shape[0] * 240
+            for photo, other in zip(photos, second, strict=True)
+            if other
+        ]
+        assert np.abs(middle[0] - middle[1]).max() < 2
+        assert 3 < np.abs(middle[0] - [119.5, 209.5]).max() < 40
+    assert len(whose) > 3
 
 
 def test_a_shaken_camera_moves_little_and_sees_no_border() -> None:

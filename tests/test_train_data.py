@@ -462,6 +462,65 @@ def test_a_box_that_is_turned_shows_what_the_turned_frame_does(
     assert np.abs(seen[2] - seen[1]).mean() > 2
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("make", [HostPixels, DevicePixels])
+def test_a_box_that_is_tilted_is_seen_in_perspective(
+    make: type[HostPixels] | type[DevicePixels], flip: bool, store: FrameStore
+) -> None:
+    """Against Pillow, which is told where the four corners of the image lie in the frame."""
+    tilts = ((0.2, 0.0), (0.0, 0.0), (-0.1, 0.25))
+    same = np.repeat(store.first[:1], 3)[None]
+    spec = Preprocessing(squeeze=1.2)
+    plan = plan_validation(same, np.array([[0, 1, 2]]), store.height[:1], store.width[:1], spec)
+    plan = replace(plan, tilt=np.array([tilts], dtype=np.float32), flip=np.array([flip]))
+    top, left, height, width = (float(each[0, 0]) for each in (plan.top, plan.left, plan.height, plan.width))
+    frame = Image.fromarray(store.frame(int(same[0, 0])))
+    seen = make(store, CPU)(plan)[0].numpy().astype(float)
+    for image, (across, down) in zip(seen, tilts, strict=True):
+        rows, values = [], []
+        for u, v in ((-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5)):
+            nearer = 1 + across * u + down * v
+            x, y = left + width / 2 + width * u / nearer, top + height / 2 + height * v / nearer
+            right, below = 112 * (u + 0.5), 112 * (v + 0.5)
+            rows += [
+                [right, below, 1, 0, 0, 0, -x * right, -x * below],
+                [0, 0, 0, right, below, 1, -y * right, -y * below],
+            ]
+            values += [x, y]
+        data = tuple(np.linalg.solve(np.array(rows), np.array(values)).tolist())
+        there = frame.transform((112, 112), Image.Transform.PERSPECTIVE, data, resample=Image.Resampling.BILINEAR)
+        square = np.asarray(there).astype(float)[:, :: -1 if flip else 1]
+        inside = square.max(axis=2) > 0  # Pillow shows nothing where the frame ends
+        assert inside.mean() > 0.8
+        assert np.abs(image - square)[inside].mean() < 1.5
+    assert np.abs(seen[0] - seen[1]).mean() > 2
+    assert np.abs(seen[2] - seen[1]).mean() > 2
+
+
+def test_of_two_cameras_each_sees_and_lights_a_set_in_its_own_way(store: FrameStore, tmp_path: Path) -> None:
+    settings = {"backbone": "resnet18", "seq_len": 4, "batch_size": 64, "shift": 0.0, "exposure": 0.0, "light": False}
+    (plan,) = plans(clip_source(store, cameras=0.5, **settings), tmp_path / "run", 1)
+    views = [set(map(tuple, rows)) for rows in np.stack([plan.top, plan.left, plan.height, plan.width], -1).tolist()]
+    lights = [set(map(tuple, rows)) for rows in plan.gain.tolist()]
+    assert {len(each) for each in views} == {len(each) for each in lights} == {1, 2}
+    two = np.array([len(each) == 2 for each in lights])
+    assert 0.25 < two.mean() < 0.6  # half of the sets, but for those whose images fell to one camera
+    assert [len(each) == 2 for each in views] == two.tolist()
+    for start, edge, whole in ((plan.top, plan.height, store.height), (plan.left, plan.width, store.width)):
+        assert start.min() >= 0
+        assert (start + edge <= whole[plan.frames]).all()
+    assert (plan.gain[~two] == 1).mean() > 0.6
+
+
+def test_a_tilt_is_drawn_for_shaken_sets(store: FrameStore, tmp_path: Path) -> None:
+    settings = {"backbone": "resnet18", "seq_len": 4, "batch_size": 32, "shift": 0.5}
+    (plan,) = plans(clip_source(store, tilt=0.1, **settings), tmp_path / "run", 1)
+    tilted = plan.tilt.any(axis=(1, 2))
+    assert 0 < tilted.sum() < 32
+    assert (plan.tilt[tilted].std(axis=1) > 0).all()  # each image by itself
+    assert 0.05 < np.abs(plan.tilt).max() <= 0.1
+
+
 def test_light_varies_between_sets_more_than_within(store: FrameStore, tmp_path: Path) -> None:
     source = clip_source(store, backbone="resnet18", seq_len=4, batch_size=64)
     (plan,) = plans(source, tmp_path / "run", 1)

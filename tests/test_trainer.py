@@ -559,9 +559,10 @@ def test_what_cannot_grow_is_one_line(
     assert not Path("grown.safetensors").exists()
 
 
-def test_a_turn_without_shaken_sets_is_refused() -> None:
-    with pytest.raises(UsageError, match="shift is 0"):
-        TrainConfig(turn=3.0)
+@pytest.mark.parametrize("setting", ["turn", "tilt"])
+def test_a_turn_or_tilt_without_shaken_sets_is_refused(setting: str) -> None:
+    with pytest.raises(UsageError, match=f"{setting} is for .* shift is 0"):
+        make_config({setting: 0.1})
 
 
 # --- settings

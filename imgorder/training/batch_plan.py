@@ -25,6 +25,9 @@ Box = tuple[int, int, int, int]
 # Share of the boxes other than squares whose longer edge is that of their frame.
 ALONG = 0.8
 
+# How far away from the first camera's view the second one's is, as a share of it, and the log of how much nearer.
+BESIDE, LENS = 0.08, 0.2
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -51,6 +54,8 @@ class BatchPlan:
         top, left, height, width: each image's box in px, ``(B, n)``; it is scaled to a square of ``size``.
         turn: radians by which each box is turned about its middle, float32 ``(B, n)``; a corner that
             then lies outside the frame shows the nearest pixel of it.
+        tilt: across and down, float32 ``(B, n, 2)``: what is seen at (u, v) from the middle of the image, in units of
+            its side, lies at (u, v) / (1 + tilt · (u, v)) of the box, so that one edge is nearer than the other.
         flip: whether a set is mirrored, bool ``(B,)``.
         gain: factor on each channel of each image, float32 ``(B, n, 3)``.
         offset: added to a set's values in 0…255, float32 ``(B,)``.
@@ -64,6 +69,7 @@ class BatchPlan:
     height: Indices
     width: Indices
     turn: npt.NDArray[np.float32]
+    tilt: npt.NDArray[np.float32]
     flip: Flags
     gain: npt.NDArray[np.float32]
     offset: npt.NDArray[np.float32]
@@ -131,13 +137,23 @@ def plan_batch(
     tall, wide = tall + zoom, wide + zoom
     top = np.clip(top + moves[..., 0], 0, height[:, None] - tall)
     left = np.clip(left + moves[..., 1], 0, width[:, None] - wide)
-    turn = np.zeros((count, n), np.float32)
+    turn, tilt = np.zeros((count, n), np.float32), np.zeros((count, n, 2), np.float32)
     if config.turn:  # a run without it draws what it always drew
         turn = np.deg2rad(rng.uniform(-config.turn, config.turn, (count, n)) * shaken[:, None]).astype(np.float32)
+    if config.tilt:
+        tilt = (rng.uniform(-config.tilt, config.tilt, (count, n, 2)) * shaken[:, None, None]).astype(np.float32)
     flip: Flags = rng.random((count,)) < config.flip
     gain, offset = np.ones((count, n, 3), np.float32), np.zeros(count, np.float32)
     if config.light:
         gain, offset = draw_light(rng, count, n, config.exposure)
+    if config.cameras:
+        second = (rng.random((count, 1)) < config.cameras) & (rng.random((count, n)) < 0.5)
+        nearer = np.where(second, np.exp(-rng.uniform(0, LENS, (count, 1))), 1.0)
+        down, right = rng.uniform(-BESIDE, BESIDE, (2, count, 1)) * second
+        top, tall = _moved(top, tall, height[:, None], nearer, down)
+        left, wide = _moved(left, wide, width[:, None], nearer, right)
+        light = _around_one(rng, (count, 1, 1), 0.35) * _around_one(rng, (count, 1, 3), 0.12)
+        gain = np.where(second[..., None], gain * light, gain).astype(np.float32)
     shown = np.argsort(drawn.orders, axis=1)
     rows = np.arange(count)[:, None]
     return BatchPlan(
@@ -147,6 +163,7 @@ def plan_batch(
         height=tall[rows, shown],
         width=wide[rows, shown],
         turn=turn[rows, shown],
+        tilt=tilt[rows, shown],
         flip=flip,
         gain=gain,
         offset=offset,
@@ -197,17 +214,26 @@ def draw_light(
     Returns:
         gains ``(count, n, 3)`` and offsets ``(count,)``.
     """
-
-    def around_one(shape: tuple[int, ...], spread: float) -> npt.NDArray[np.float64]:
-        return np.exp(rng.uniform(-spread, spread, shape))
-
-    gain = around_one((count, 1, 1), 0.35) * around_one((count, 1, 3), 0.12)
+    gain = _around_one(rng, (count, 1, 1), 0.35) * _around_one(rng, (count, 1, 3), 0.12)
     each = rng.random((count, 1, 1)) < 0.4
-    gain = gain * np.where(each, around_one((count, n, 1), exposure), 1.0)
+    gain = gain * np.where(each, _around_one(rng, (count, n, 1), exposure), 1.0)
     # A camera that balances white from photo to photo must not be taken for time that passes.
     each = rng.random((count, 1, 1)) < 0.4
-    gain = gain * np.where(each, around_one((count, n, 3), 0.1), 1.0)
+    gain = gain * np.where(each, _around_one(rng, (count, n, 3), 0.1), 1.0)
     return gain.astype(np.float32), rng.uniform(-20, 20, count).astype(np.float32)
+
+
+def _moved(
+    start: Indices, edge: Indices, whole: Indices, factor: npt.NDArray[np.float64], aside: npt.NDArray[np.float64]
+) -> tuple[Indices, Indices]:
+    """Starts and lengths of boxes' edges, scaled about their middle, moved by a share, and kept inside the frame."""
+    length = np.rint(edge * factor).astype(np.int64)
+    place = np.rint(start + (edge - length) / 2 + aside * edge).astype(np.int64)
+    return np.clip(place, 0, whole - length), length
+
+
+def _around_one(rng: np.random.Generator, shape: tuple[int, ...], spread: float) -> npt.NDArray[np.float64]:
+    return np.exp(rng.uniform(-spread, spread, shape))
 
 
 def find_classes(orders: Indices) -> Indices:

@@ -81,6 +81,9 @@ class TrainConfig:
         flip: share of sets that are mirrored.
         shift: share of sets whose images are shifted and zoomed a little each, as from a hand.
         turn: degrees by which each image of those sets is turned as well, at most, either way.
+        tilt: how much nearer one edge of such an image is than the opposite one, at most, as a share: a camera that
+            looks up, down or aside a little.
+        cameras: share of sets that two cameras took, whose views and light differ, each about half of the images.
         light: whether exposure, white balance and a brightness offset vary.
         exposure: of four sets in ten, the log of the largest factor by which each image of its own is brighter or
             darker; 0.35 is half an exposure value.
@@ -141,6 +144,8 @@ class TrainConfig:
     flip: Share = 0.0
     shift: Share = 0.0
     turn: Annotated[float, within(0, 45)] = 0.0
+    tilt: Annotated[float, within(0, 0.5)] = 0.0
+    cameras: Share = 0.0
     light: bool = False
     exposure: Annotated[float, within(0, 2)] = 0.08
 
@@ -183,8 +188,9 @@ class TrainConfig:
             raise UsageError("crop_min and crop_max are sides from 16 to 136 px, crop_min the smaller one")
         if self.image_size > self.shorter_edge:
             raise UsageError(f"image_size is cut out of shorter_edge; it is at most {self.shorter_edge}")
-        if self.turn and not self.shift:
-            raise UsageError("turn is for the sets that shift shakes, and shift is 0; raise it, to 0.3 for example")
+        if (self.turn or self.tilt) and not self.shift:
+            name = "turn" if self.turn else "tilt"
+            raise UsageError(f"{name} is for the sets that shift shakes, and shift is 0; raise it, to 0.3 for example")
         if self.schedule == "plateau" and self.min_learning_rate > self.learning_rate:
             raise UsageError("min_learning_rate, below which the run ends, is above learning_rate; lower it")
         if not all(spacing > 0 for spacing in self.validation_spacings):

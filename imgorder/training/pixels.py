@@ -59,7 +59,7 @@ class DevicePixels:
         """float32 ``(B, n, size, size, 3)``; bilinear where a box is scaled or turned, and exact where not."""
         offset = self._put(self._store.offset[plan.frames])  # (B, n, 1, 1)
         width = self._put(self._store.width[plan.frames])
-        if plan.turn.any():
+        if plan.turn.any() or plan.tilt.any():
             return self._turned(plan, offset, width)
         top, left = self._put(plan.top), self._put(plan.left)
         low, high, down = self._along(plan.height, plan.size)
@@ -128,6 +128,9 @@ class DevicePixels:
         right = from_middle * self._put(across.astype(np.float32))
         turn = self._put(plan.turn)
         cos, sin = turn.cos(), turn.sin()
+        tilt = [self._put(plan.tilt[..., along]) for along in (0, 1)]
+        nearer = 1 + tilt[0] * right / self._put(plan.width) + tilt[1] * down / self._put(plan.height)
+        right, down = right / nearer, down / nearer
         x = self._put((plan.left + (plan.width - 1) / 2).astype(np.float32)) + cos * right - sin * down
         y = self._put((plan.top + (plan.height - 1) / 2).astype(np.float32)) + sin * right + cos * down
         # What lies outside the frame shows its border.
@@ -150,8 +153,8 @@ def crop_images(store: FrameStore, plan: BatchPlan) -> Frames:
         for i in range(n):
             top, left, height, width = (int(each[b, i]) for each in (plan.top, plan.left, plan.height, plan.width))
             frame = store.frame(int(plan.frames[b, i]))
-            if plan.turn[b, i]:
-                square = _turned(frame, (top, left, height, width), float(plan.turn[b, i]), plan.size)
+            if plan.turn[b, i] or plan.tilt[b, i].any():
+                square = _turned(frame, (top, left, height, width), float(plan.turn[b, i]), plan.tilt[b, i], plan.size)
             else:
                 square = frame[top : top + height, left : left + width]
                 if (height, width) != (plan.size, plan.size):
@@ -183,18 +186,21 @@ def _imagenet(device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]
         return mean.to(device), std.to(device)
 
 
-def _turned(frame: Frames, box: Box, turn: float, size: int) -> Frames:
+def _turned(frame: Frames, box: Box, turn: float, tilt: npt.NDArray[np.float32], size: int) -> Frames:
     import cv2
 
     top, left, height, width = box
     cos, sin = np.cos(turn), np.sin(turn)
     # Scaled to the box first, turned then: in the frame, where a box is no square yet, the turn is one.
     to_frame = np.array([[cos, -sin], [sin, cos]]) @ np.diag([width / size, height / size])
-    middle = np.array([left + (width - 1) / 2, top + (height - 1) / 2]) - to_frame @ np.full(2, (size - 1) / 2)
-    to_frame = np.column_stack([to_frame, middle])
+    middle = np.array([left + (width - 1) / 2, top + (height - 1) / 2])
+    nearer = tilt / size
+    from_middle = np.eye(3)
+    from_middle[:2, 2] = -(size - 1) / 2
+    whole = np.block([[to_frame + np.outer(middle, nearer), middle[:, None]], [nearer, np.ones(1)]]) @ from_middle
     how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    square = cv2.warpAffine(
-        np.ascontiguousarray(frame), to_frame, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE
+    square = cv2.warpPerspective(
+        np.ascontiguousarray(frame), whole, (size, size), flags=how, borderMode=cv2.BORDER_REPLICATE
     )
     return np.asarray(square, dtype=np.uint8)
 
