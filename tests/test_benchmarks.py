@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from tests.conftest import ROOT
@@ -75,3 +77,36 @@ def test_many_photos_are_timed_beside_reading_them(tmp_path: Path) -> None:
     (row,) = json.loads(results.read_text("utf-8"))["rows"]
     assert (row["photos"], row["search"], row["right"]) == (9, "path", True)
     assert min(row["read_s"], row["order_s"], row["read_mib"], row["order_mib"]) > 0
+
+
+def test_rows_of_a_model_that_is_measured_anew_take_the_places_of_the_former_ones() -> None:
+    sys.path.insert(0, str(FOLDER))
+    try:
+        from remeasure import replace_rows
+    finally:
+        sys.path.remove(str(FOLDER))
+
+    def results(model: str, right: float, n: tuple[int, ...] = (3, 4), **more: float) -> dict[str, Any]:
+        rows = [
+            {"model": each, "dataset": "d", "seq_len": size, "accuracy": figure, **more}
+            for size in n
+            for each, figure in (("path", 50.0), (model, right))
+        ]
+        return {"version": 1, "rows": rows}
+
+    former = results("one", 60.0)
+    former["rows"].insert(2, {"model": "other", "dataset": "d", "seq_len": 3, "accuracy": 1.0})
+    merged = replace_rows(former, results("one", 70.0, (3, 4, 5), kind=0), "one")
+    assert [(row["model"], row["seq_len"], row["accuracy"]) for row in merged["rows"]] == [
+        *(("path", 3, 50.0), ("one", 3, 70.0), ("other", 3, 1.0)),
+        *(("path", 4, 50.0), ("one", 4, 70.0)),
+    ]
+    assert all(row.keys() == former["rows"][0].keys() for row in merged["rows"])
+    added = replace_rows(former, results("new", 80.0), "new")
+    assert added["rows"] == former["rows"] + [row for row in results("new", 80.0)["rows"] if row["model"] == "new"]
+    with pytest.raises(SystemExit, match="was not measured"):
+        replace_rows(former, results("one", 70.0, (3,)), "one")
+    elsewhere = results("one", 70.0)
+    elsewhere["rows"][0]["accuracy"] = 51.0
+    with pytest.raises(SystemExit, match="the baseline is another"):
+        replace_rows(former, elsewhere, "one")
