@@ -62,7 +62,12 @@ class Ordering:
         """
         if self.confidence >= SURE or len(self.order) < 3:
             return "sure"
-        return "likely" if self.confidence >= LIKELY else f"a guess: {self._doubt()}"
+        return f"a guess: {self._doubt()}" if self.guessed else "likely"
+
+    @property
+    def guessed(self) -> bool:
+        """Whether the order is no more than a guess. Two photos have one class, so theirs is none."""
+        return len(self.order) > 2 and self.confidence < LIKELY
 
     def _doubt(self) -> str:
         if self.classes:

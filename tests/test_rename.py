@@ -177,8 +177,9 @@ def test_a_second_rename_does_not_count_the_photos_twice(tmp_path: Path) -> None
     assert names_in(folder) == ["a-2.jpg", "a-2.xmp", "b-3.jpg", "c-1.jpg", "z.jpg"]
 
 
-def test_a_name_that_has_nothing_of_the_old_one_is_a_new_name(tmp_path: Path) -> None:
-    folder, order = shoot(tmp_path, NAMES)
+@pytest.mark.parametrize("names", [NAMES, ["2.jpg", "photos.jpg", "1.jpg"]])
+def test_a_name_that_has_nothing_of_the_old_one_is_a_new_name(tmp_path: Path, names: list[str]) -> None:
+    folder, order = shoot(tmp_path, names)
     done("rename", "--order", order, "--template", "{folder}{index}{ext}", *APPLY)
     again = write_order(tmp_path, folder, ["photos1.jpg", "photos3.jpg", "photos2.jpg"])
     done("rename", "--order", again, *APPLY)

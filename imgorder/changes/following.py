@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -56,7 +57,7 @@ def follow(run: Run, runs: Sequence[Run]) -> dict[str, Fate]:
 def find_stems(runs: Sequence[Run]) -> dict[str, str]:
     """For each name that renames gave: the stem that it was made of, so that the next one does not count twice.
 
-    A name that has nothing of the former one in it is not there: it is a new name.
+    A name that has not the former one in it, as words of its own, is not there: it is a new name.
 
     Args:
         runs: of one folder, oldest first. Those that were taken back, and those that did so, do not count.
@@ -67,5 +68,10 @@ def find_stems(runs: Sequence[Run]) -> dict[str, str]:
         if run.status != DONE or run.of is not None or run.id in undone:
             continue
         former = [stems.pop(move.old, os.path.splitext(move.old)[0]) for move in run.moves]
-        stems |= {move.new: stem for move, stem in zip(run.moves, former, strict=True) if stem in move.new}
+        stems |= {move.new: stem for move, stem in zip(run.moves, former, strict=True) if _has(move.new, stem)}
     return stems
+
+
+def _has(name: str, stem: str) -> bool:
+    """Whether a stem is in a name, and not as a part of another word or number."""
+    return re.search(rf"(?<![^\W_]){re.escape(stem)}(?![^\W_])", os.path.splitext(name)[0]) is not None

@@ -58,7 +58,7 @@ class SortedSet:
     @property
     def guessed(self) -> bool:
         """Whether the order is no more than a guess."""
-        return bool(self.doubt) or (self.ordering is not None and self.words.startswith("a guess"))
+        return bool(self.doubt) or (self.ordering is not None and self.ordering.guessed)
 
     @property
     def files(self) -> tuple[Path, ...]:
