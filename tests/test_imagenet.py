@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,8 @@ pytest.importorskip("cv2")
 from torch import Tensor  # noqa: E402
 
 from imgorder.cli import app  # noqa: E402
-from imgorder.media.preprocess import Preprocessing  # noqa: E402
-from imgorder.model_format import ModelMetadata  # noqa: E402
 from imgorder.networks.imagenet import ImageNetFeatures  # noqa: E402
 from imgorder.networks.tridab import TriDAB, TriDABConfig  # noqa: E402
-from imgorder.networks.weights import read_network, write_network  # noqa: E402
-from imgorder.training.export import export_onnx  # noqa: E402
 from imgorder.training.grow import _read_imagenet, grow_network  # noqa: E402
 
 SMALL = TriDABConfig((4, 6, 8), (0, 1), head_width=8, match_width=4, match_radius=2, image_size=64)
@@ -73,17 +69,6 @@ def test_only_how_its_features_are_added_is_trained(grown: TriDAB) -> None:
     changed = {name for name, value in grown.imagenet.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.split(".")[0] for name in changed} == {"fine", "coarse"}
     assert {"fine.1.weight", "coarse.1.weight", "coarse.0.running_mean"} <= changed
-
-
-def test_a_grown_network_is_the_same_in_onnx(grown: TriDAB, tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    for part in (grown.imagenet.fine, grown.imagenet.coarse):  # type: ignore[union-attr]
-        torch.nn.init.normal_(part[1].weight, std=0.1)
-    sizes = (3, 4, 5, 6)
-    about = ModelMetadata("x", "tridab", asdict(grown.config), sizes, Preprocessing(64, 64), dict.fromkeys(sizes, 1.0))
-    write_network(grown, about, tmp_path / "x.safetensors")
-    network, read = read_network(tmp_path / "x.safetensors")
-    assert export_onnx(network, read, tmp_path / "x.safetensors", tmp_path / "x.onnx") < 1e-4
 
 
 def grow(out: Path) -> Result:
