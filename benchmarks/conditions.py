@@ -45,8 +45,8 @@ class Condition:
         about: for people, one line.
         change: one frame, uint8 ``(H, W, 3)``, to another; called once for each photo of a set.
         uneven: whether the gaps of a set are drawn.
-        second: the same for the photos of a second camera, which takes about half of them: it draws alike for each of a
-            set. None where there is one camera.
+        second: what the half of the photos that a second camera took goes through in its place, with the same draws for
+            all of a set; None where there is one camera.
         crop: width over height of a crop from the middle, which comes first; None for the whole frame.
     """
 
@@ -67,8 +67,10 @@ class Condition:
         if self.second is None:
             return [self.change(rng, frame) for frame in shaped]
         taken_by, seed = rng.permutation(len(shaped)) % 2, int(rng.integers(2**32))
-        second = [self.second(np.random.default_rng(seed), frame) for frame in shaped]
-        return [(frame, other)[which] for which, frame, other in zip(taken_by, shaped, second, strict=True)]
+        return [
+            self.second(np.random.default_rng(seed), frame) if other else self.change(rng, frame)
+            for other, frame in zip(taken_by, shaped, strict=True)
+        ]
 
     def applies(self, frame: Pixels) -> bool:
         """False for a crop to the shape that a frame has already."""
@@ -146,7 +148,7 @@ def _from_beside(rng: np.random.Generator, frame: Pixels) -> Pixels:
     height, width = frame.shape[:2]
     zoom = 1 + LENS * rng.random()
     high, wide = height / zoom, width / zoom
-    down, right = (BESIDE * min(height, width) * np.array([-1, 1]))[rng.integers(2, size=2)] * rng.uniform(0.5, 1, 2)
+    down, right = BESIDE * min(height, width) * rng.choice([-1, 1], 2) * rng.uniform(0.5, 1, 2)
     top = min(max((height - high) / 2 + down, 0.0), height - high)
     left = min(max((width - wide) / 2 + right, 0.0), width - wide)
     seen = Image.fromarray(frame).resize(

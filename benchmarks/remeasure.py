@@ -121,12 +121,12 @@ def replace_rows(former: Entry, new: Entry, model: str, name: str = "results") -
     Raises:
         SystemExit: if the baseline's entries differ, or one of the model's former entries was not measured.
     """
-    of_models = [part for part in former if isinstance(former[part], list) and "model" in json.dumps(former[part][:1])]
-    return former | {part: _replace(former[part], new[part], model, f"{name}: {part}") for part in of_models}
+    parts = [part for part, value in former.items() if isinstance(value, list) and isinstance(value[0], dict)]
+    return former | {part: _replace(former[part], new[part], model, f"{name}: {part}") for part in parts}
 
 
 def _replace(former: Sequence[Entry], new: Sequence[Entry], model: str, where: str) -> list[Entry]:
-    known = dict.fromkeys(name for entry in former for name in entry)
+    known = {name for entry in former for name in entry}
     apart = [name for name in IDENTITY if name in known]
     anew = {
         tuple(each.get(name) for name in apart): {name: value for name, value in each.items() if name in known}

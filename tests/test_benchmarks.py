@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, load_script
 
 FOLDER = ROOT / "benchmarks"
 
@@ -80,11 +80,7 @@ def test_many_photos_are_timed_beside_reading_them(tmp_path: Path) -> None:
 
 
 def test_rows_of_a_model_that_is_measured_anew_take_the_places_of_the_former_ones() -> None:
-    sys.path.insert(0, str(FOLDER))
-    try:
-        from remeasure import replace_rows
-    finally:
-        sys.path.remove(str(FOLDER))
+    replace_rows = load_script(FOLDER / "remeasure.py").replace_rows
 
     def results(model: str, right: float, n: tuple[int, ...] = (3, 4), **more: float) -> dict[str, Any]:
         rows = [

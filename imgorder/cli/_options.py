@@ -173,7 +173,7 @@ Votes = Annotated[
         "--votes",
         metavar="K",
         min=1,
-        help="Ask the model K times, photos listed differently; take the mean (default: the model's own; maps: 24).",
+        help="Ask the model K times, photos listed differently; take the mean (default: as released; heat maps: 24).",
     ),
 ]
 

@@ -152,8 +152,7 @@ def plan_batch(
         down, right = rng.uniform(-BESIDE, BESIDE, (2, count, 1)) * second
         top, tall = _moved(top, tall, height[:, None], nearer, down)
         left, wide = _moved(left, wide, width[:, None], nearer, right)
-        light = _around_one(rng, (count, 1, 1), 0.35) * _around_one(rng, (count, 1, 3), 0.12)
-        gain = np.where(second[..., None], gain * light, gain).astype(np.float32)
+        gain = np.where(second[..., None], gain * _draw_gain(rng, count), gain).astype(np.float32)
     shown = np.argsort(drawn.orders, axis=1)
     rows = np.arange(count)[:, None]
     return BatchPlan(
@@ -214,7 +213,7 @@ def draw_light(
     Returns:
         gains ``(count, n, 3)`` and offsets ``(count,)``.
     """
-    gain = _around_one(rng, (count, 1, 1), 0.35) * _around_one(rng, (count, 1, 3), 0.12)
+    gain = _draw_gain(rng, count)
     each = rng.random((count, 1, 1)) < 0.4
     gain = gain * np.where(each, _around_one(rng, (count, n, 1), exposure), 1.0)
     # A camera that balances white from photo to photo must not be taken for time that passes.
@@ -230,6 +229,11 @@ def _moved(
     length = np.rint(edge * factor).astype(np.int64)
     place = np.rint(start + (edge - length) / 2 + aside * edge).astype(np.int64)
     return np.clip(place, 0, whole - length), length
+
+
+def _draw_gain(rng: np.random.Generator, count: int) -> npt.NDArray[np.float64]:
+    """Exposure and white balance of a camera in each set, ``(count, 1, 3)``."""
+    return _around_one(rng, (count, 1, 1), 0.35) * _around_one(rng, (count, 1, 3), 0.12)
 
 
 def _around_one(rng: np.random.Generator, shape: tuple[int, ...], spread: float) -> npt.NDArray[np.float64]:

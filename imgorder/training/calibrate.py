@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import factorial
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +63,7 @@ def compute_held_out_logits(
         if steady:
             both = zip(*(two_views(images, spec) for images in views[0]), strict=True)
             views = [np.stack(each) for each in both]
-        asked = [mean_logits(ask, view, min(votes, factorial(n))) for view in views]
+        asked = [mean_logits(ask, view, votes) for view in views]
         logits.append(torch.from_numpy(np.mean(asked, axis=0)))
         target.append(torch.from_numpy(plan.target))
     return torch.cat(logits), torch.cat(target)

@@ -27,7 +27,7 @@ class TripleNetwork(Backend, Protocol):
 
 
 class TwoViews:
-    """Of a network that is shown whole sets; see `imgorder.media.steady`. Heat maps are of the set as it is.
+    """For a network that is shown whole sets; see `imgorder.media.steady`. Heat maps are of the set as it is.
 
     Args:
         backend: what is shown the views.
@@ -55,7 +55,7 @@ class TwoViews:
 
 
 class TwoViewsOfTriples(TwoViews, TripleBackend):
-    """Of a network that scores triples."""
+    """The same for a network that scores triples."""
 
     def __init__(self, backend: TripleNetwork, spec: Preprocessing) -> None:
         super().__init__(backend, spec)

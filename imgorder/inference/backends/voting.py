@@ -25,7 +25,7 @@ def mean_logits(
     Args:
         ask: gives them, ``(B, n, 3, H, W) -> (B, n!/2)``.
         tensors: float32 ``(B, n, 3, H, W)``.
-        votes: in how many listings a set is shown, at most n!; 1 is as it is listed.
+        votes: in how many listings a set is shown; all n! if there are fewer, and 1 is as it is listed.
 
     Returns:
         float32 ``(B, n!/2)``, of the classes of the set as it is listed.
