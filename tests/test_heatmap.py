@@ -38,14 +38,11 @@ CARDS = [card for card in registry.cards() if card.files]
 # Layer -> how bright and how dense, for a still camera and for one that shakes.
 Margins = dict[str, tuple[tuple[float, float], tuple[float, float]]]
 
-TRIDAB: Margins = {"features.stride8": ((10.0, 3.0), (3.0, 2.0))}
-
 # Family -> layer -> at least how many times as bright the disc is as what is still, and how many times its region's
 # share of the map is that of the square; for a still camera, and for one that shakes. A family that is new here needs
 # its own. The stages of a DAB-ResNet tell less and less: docs/heatmaps.md says why.
 MARGINS: dict[str, Margins] = {
-    "tridab": TRIDAB,
-    "tridab-ensemble": TRIDAB,  # the maps of its first member
+    "tridab": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
     "dab-resnet18": {
         "dab.conv1": ((10.0, 5.0), (10.0, 3.0)),
         "dab.layer1": ((50.0, 4.0), (5.0, 3.0)),

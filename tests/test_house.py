@@ -37,7 +37,7 @@ DOORS = {
     ("imgorder.cli._library", "imgorder.library.ray_engine"): "--engine ray",
     ("imgorder.pictures.animation", "imgorder.media.video"): "--animate with a video as output",
     ("imgorder.cli._formats", "imgorder.cli._parquet"): "--parquet",
-    ("imgorder.cli.models", "imgorder.cli.model_tools"): "release, combine, grow and held-out need imgorder[train]",
+    ("imgorder.cli.models", "imgorder.cli.model_tools"): "release, grow and held-out need imgorder[train]",
 }
 
 

@@ -27,7 +27,6 @@ TRIDAB: dict[str, Any] = {
     "head_width": 8,
     "match_width": 4,
     "match_radius": 2,
-    "imagenet": True,
 }
 
 

@@ -156,13 +156,13 @@ def test_the_package_knows_the_names_of_the_models_that_it_leaves_out() -> None:
 
 def test_a_base_install_sorts_and_says_what_brings_the_other_models(base: Path) -> None:
     assert imgorder("sort", str(EXAMPLE), installed=[base]).returncode == 0
-    for options in (("--model", "dab-resnet18"), ("--model", "tridab-b"), ("--backend", "torch")):
+    for options in (("--model", "dab-resnet18"), ("--backend", "torch")):
         result = imgorder("sort", str(EXAMPLE), *options, installed=[base])
         assert (result.returncode, result.stdout, result.stderr.count("\n")) == (1, "", 1)
         assert "pip install 'imgorder[models]' (from a checkout: pip install ./models)" in result.stderr
     listed = imgorder("models", installed=[base])
     assert listed.returncode == 0
-    assert "Not installed: dab-resnet18, tridab-b; run: pip install 'imgorder[models]'" in listed.stdout
+    assert "Not installed: dab-resnet18; run: pip install 'imgorder[models]'" in listed.stdout
     verified = imgorder("models", "verify", installed=[base])
     assert (verified.returncode, verified.stderr) == (0, "")
     assert "tridab-s torch: not installed\n" in verified.stdout

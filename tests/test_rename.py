@@ -96,7 +96,7 @@ def test_an_order_from_a_file_sorts_nothing(tmp_path: Path, monkeypatch: pytest.
     middle = command("rename", "--order", order, "--first", "a.jpg")
     assert middle.exit_code == 2
     assert "neither first nor last" in middle.stderr
-    for options in (("--model", "tridab-b"), ("--backend", "torch"), ("--votes", "2"), ("--threads", "1")):
+    for options in (("--model", "dab-resnet18"), ("--backend", "torch"), ("--votes", "2"), ("--threads", "1")):
         for whole in (("rename",), ("stamp", "--start", "2024-05-01 12:00:00", "--step", "1s")):
             sorting = command(*whole, "--order", order, *options)
             assert (sorting.exit_code, sorting.stdout) == (2, "")

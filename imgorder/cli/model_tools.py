@@ -1,4 +1,4 @@
-"""``imgorder models release | combine | grow | held-out``: from trained networks to released models."""
+"""``imgorder models release | grow | held-out``: from trained networks to released models."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ def add_model_tools(models: typer.Typer) -> None:
     new = "--frames runs/new/frames --name new --about TEXT"
     for name, command, example in (
         ("release", release, f"runs/new {new}"),
-        ("combine", combine, f"models/tridab-s.json:144 models/tridab-s.json:96 {new}"),
         ("grow", grow, "tridab-s --network '{\"head_blocks\": 3}' --out large.safetensors"),
         ("held-out", held_out, "runs/new --frames runs/new/frames --results held-out.json"),
     ):
@@ -66,33 +65,6 @@ def release(
 
     to = Release(name, about, out, licence, data, steady, votes)
     release_run(run, FrameStore(frames), to, *changes)
-
-
-@one_line_errors
-@needs_training
-def combine(
-    members: Annotated[
-        list[str], typer.Argument(metavar="CARD[:SIZE]…", help="Cards of TriDABs, each with the side of its images.")
-    ],
-    frames: Frames,
-    name: Name,
-    about: About,
-    licence: Licence = "",
-    data: Data = "",
-    out: Out = MODELS,
-    steady: Steady = False,
-) -> None:
-    """Make one model of several TriDABs, whose scores are the mean of theirs.
-
-    Each card lies beside its model's files. Its network sees images of its usual size, or of SIZE px. Those of the
-    first card are the largest.
-    """
-    from imgorder.training.combine import combine, read_member
-    from imgorder.training.release import Release
-    from imgorder.training.store import FrameStore
-
-    to = Release(name, about, out, licence, data, steady)
-    combine([read_member(text) for text in members], FrameStore(frames), to)
 
 
 @one_line_errors

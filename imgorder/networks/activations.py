@@ -2,7 +2,7 @@
 
 DAB-ResNet: F_s of the last difference accumulator of conv1 and of each of the four stages. TriDAB: the
 features of its trunk at stride 2, 4 and 8, of which the differences 2·f_b − f_a − f_c are taken once the
-order is known; of an ensemble, those of its first member. Both lists go from the input to the output.
+order is known. Both lists go from the input to the output.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from imgorder.model_format import DAB, FEATURES
 from imgorder.networks.dab import DifferenceAccumulator
 from imgorder.networks.dab_resnet import DABResNet
-from imgorder.networks.ensemble import TriDABEnsemble
 from imgorder.networks.tridab import TriDAB
 
 
@@ -24,8 +23,6 @@ def observed_layers(network: nn.Module) -> dict[str, nn.Module]:
     if isinstance(network, DABResNet):
         places = {"conv1": network.stem, **{f"layer{i}": stage for i, stage in enumerate(network.stages, start=1)}}
         return {f"{DAB}{name}": _last_accumulator(module) for name, module in places.items()}
-    if isinstance(network, TriDABEnsemble):
-        return observed_layers(network.members[0])
     if isinstance(network, TriDAB):
         ends = zip((2, 4, 8), network.trunk.stage_ends, strict=True)
         return {f"{FEATURES}stride{stride}": network.trunk.layers[end] for stride, end in ends}

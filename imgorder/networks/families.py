@@ -15,7 +15,6 @@ from torch import nn
 from imgorder.fields import as_json, read_record
 from imgorder.networks.dab_resnet import DABResNet, DABResNet18Config, DABResNet50Config
 from imgorder.networks.deepimseq import DeepImSeq, DeepImSeqConfig
-from imgorder.networks.ensemble import EnsembleConfig, TriDABEnsemble
 from imgorder.networks.opn import OPN, OPNConfig
 from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.permutations import SIZES
@@ -38,7 +37,6 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "tridab": Family(TriDABConfig, TriDAB, sizes=SIZES),
-    "tridab-ensemble": Family(EnsembleConfig, TriDABEnsemble, sizes=SIZES),
     "dab-resnet18": Family(DABResNet18Config, DABResNet, sizes=None),
     "dab-resnet50": Family(DABResNet50Config, DABResNet, sizes=None),
     "opn": Family(OPNConfig, OPN, sizes=None),

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from imgorder.networks.imagenet import ImageNetFeatures
 from imgorder.networks.matching import Matcher, betweenness_channels, match_features, take
 from imgorder.networks.scoring import Scores, TripleScorer, couple_rows, mean_scores
 
@@ -35,8 +34,6 @@ class TriDABConfig:
             displacements reach twice as far.
         head_blocks: residual blocks of either head.
         image_size: side of the input in px, a multiple of 16. No weight depends on it.
-        imagenet: whether features of a network that was trained on ImageNet are added to the trunk's; see
-            `imgorder.networks.imagenet`. They help where images differ much.
         mirror: in evaluation mode, average the scores of a set and of its mirror image. It costs twice
             the time and no weights, and a mirrored set then gets the same answer.
     """
@@ -49,7 +46,6 @@ class TriDABConfig:
     match_levels: int = 1
     head_blocks: int = 1
     image_size: int = 112
-    imagenet: bool = False
     mirror: bool = False
 
 
@@ -140,7 +136,6 @@ class TriDAB(TripleScorer):
         wide = self.config.head_width
         narrow = wide // 2
         self.trunk = Trunk(self.config)
-        self.imagenet = ImageNetFeatures(c) if self.config.imagenet else None
 
         # The 2.5D step convolves the concatenation [|D_b|, |f_a − f_c|, |f_a − f_b| + |f_b − f_c|].
         # Convolution is linear, so the terms that concern two images alone are convolved once for
@@ -172,8 +167,6 @@ class TriDAB(TripleScorer):
 
     def _encode(self, images: Tensor) -> Tensor:
         features: Tensor = self.trunk(images)
-        if self.imagenet is not None:
-            features = features + self.imagenet(images)
         return features.permute(0, 2, 3, 1).flatten(1)
 
     def score(self, features: Tensor, triples: Tensor, pairs: Tensor) -> Scores:

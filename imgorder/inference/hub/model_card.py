@@ -60,13 +60,11 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def recipe_table(facts: dict[str, Any]) -> str:
-    """The facts of a training run, or of those of an ensemble's members, as Markdown."""
-    rows = []
-    for name, value in facts.items():
-        parts = value if name == "members" and isinstance(value, dict) else {name: value}
-        for part, each in parts.items():
-            shown = ", ".join(_named(each)) if isinstance(each, dict) else each
-            rows.append((part.replace("_", " "), shown))
+    """The facts of a training run as Markdown."""
+    rows = (
+        (name.replace("_", " "), ", ".join(_named(value)) if isinstance(value, dict) else value)
+        for name, value in facts.items()
+    )
     return _table(("fact", "value"), rows)
 
 
@@ -74,7 +72,7 @@ def _named(facts: dict[str, Any]) -> Iterator[str]:
     for name, value in facts.items():
         if name == "held_out_groups":
             continue  # told by their number; the names are in the card
-        yield ", ".join(_named(value)) if name == "settings" and isinstance(value, dict) else f"{name}: {_plain(value)}"
+        yield f"{name}: {_plain(value)}"
 
 
 def _plain(value: Any) -> str:
