@@ -17,7 +17,7 @@ from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.triples import list_rows, scores_to_logits
 from imgorder.inference.backends.views import TwoViewsOfTriples
 from imgorder.media.preprocess import Preprocessing, denormalise, normalise
-from imgorder.media.steady import find_moves, lay_over, two_views
+from imgorder.media.steady import are_of_two_cameras, find_moves, lay_over, two_views
 from imgorder.model_format import ModelMetadata
 
 SIDE = 128
@@ -105,6 +105,32 @@ def test_where_no_movement_fits_nothing_is_moved(kind: str) -> None:
     moves = find_moves(photos)
     assert (moves[:, 0] == 1).all()
     assert (moves[:, 1] == 0).all()
+
+
+BESIDE = (1.12, 0.0, 6, -7)  # zoom, turn and shift of a second camera that stands still
+
+
+def test_of_two_cameras_both_views_are_steadied() -> None:
+    scenes = []
+    for step in range(4):
+        scene = pattern()
+        scene.paste((250, 30, 30), (90 + 14 * step, 100, 114 + 14 * step, 124))
+        scenes.append(scene)
+    whose = ((1.0, 0.0, 0, 0), BESIDE, BESIDE, (1.0, 0.0, 0, 0))
+    photos = np.stack([from_hand(scene, *camera) for scene, camera in zip(scenes, whose, strict=True)])
+    assert are_of_two_cameras(find_moves(photos))
+    first, second = two_views(normalise(photos, SPEC), SPEC)
+    assert np.array_equal(first, second[..., ::-1])
+    assert (differences(photos)[[0, 2]] > 8).all()
+    assert (differences(denormalise(first, SPEC)) < 2).all()
+    # One photo from beside may have been fitted wrongly, and a camera that moves on is one camera.
+    assert not are_of_two_cameras(find_moves(photos[[0, 3, 1]]))
+    moving = np.stack([from_hand(pattern(), 1 + 0.06 * step, 0.0, 3 * step, 0) for step in range(4)])
+    moves = find_moves(moving)
+    assert np.abs(moves - [1, 0]).max() > 0.06
+    assert not are_of_two_cameras(moves)
+    plain = denormalise(two_views(normalise(moving, SPEC), SPEC)[0], SPEC)
+    assert any(np.array_equal(plain, each) for each in (moving, moving[:, :, ::-1]))
 
 
 def test_the_second_view_of_a_still_camera_is_the_mirror_image() -> None:

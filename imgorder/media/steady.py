@@ -3,10 +3,13 @@
 Photos from a hand are shifted, turned and zoomed against each other, and networks take that for movement of the
 scene. So a set is shown twice: as it is, and mirrored with each photo laid over one of them, by the similarity
 transform that fits most of the picture. Where the camera stood still, or no transform fits, the second view is the
-mirror image alone.
+mirror image alone. Where two cameras took the photos, from two places or with two lenses, what differs between
+them says nothing of time, so both views are steadied.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +26,9 @@ its angle a turn.
 
 _STAYS = np.array([1, 0], dtype=np.complex128)
 _LEVELS = ((16, 8), (32, 6))  # px to which photos are scaled, and rounds at each
+_FINE = ((64, 6),)  # then, for photos of two cameras, between which a pixel of shift shows
+_APART = 0.06  # least move from one camera's photos to the other's
+_TIMES = 2  # and so many times that between photos of one camera, at least
 _FARTHEST = 0.3  # largest shift, in units of the side, and largest zoom or turn
 _LEAST = 0.004  # shift, zoom or turn; with less, half a pixel, a photo is left as it is
 _BETTER = 0.9  # a transform has to bring the difference of most pixels below this share of what it was
@@ -34,8 +40,8 @@ _ENOUGH = 1e-3  # a round that changes less is the last one
 def two_views(tensors: Tensor, spec: Preprocessing) -> tuple[Tensor, Tensor]:
     """A set as networks are shown it: as it is, and steadied and mirrored; each float32 ``(n, 3, crop, crop)``.
 
-    A set and its mirror image give the same two views: the first one is that whose left half is the brighter one. A
-    very large set is mirrored alone.
+    Of two cameras both views are steadied. A set and its mirror image give the same two views: the first one is that
+    whose left half is the brighter one. A very large set is mirrored alone.
     """
     half = tensors.shape[-1] // 2
     if tensors[..., :half].sum(dtype=np.float64) < tensors[..., -half:].sum(dtype=np.float64):
@@ -46,7 +52,8 @@ def two_views(tensors: Tensor, spec: Preprocessing) -> tuple[Tensor, Tensor]:
     for index, move in enumerate(moves):
         if not np.array_equal(move, _STAYS):
             steadied[index] = normalise(lay_over(pixels[index], move), spec)
-    return np.ascontiguousarray(tensors), np.ascontiguousarray(steadied[..., ::-1])
+    first = steadied if are_of_two_cameras(moves) else tensors
+    return np.ascontiguousarray(first), np.ascontiguousarray(steadied[..., ::-1])
 
 
 def find_moves(pixels: Pixels) -> Moves:
@@ -56,11 +63,34 @@ def find_moves(pixels: Pixels) -> Moves:
     round, first in small pictures. Pixels that do not fit, where something in the scene moves, count little; so do
     brightness and contrast, which have unknowns of their own.
     """
+    moves = _fit(pixels, np.tile(_STAYS, (len(pixels), 1)), _LEVELS)
+    return _fit(pixels, moves, _FINE) if are_of_two_cameras(moves) else moves
+
+
+def are_of_two_cameras(moves: Moves) -> bool:
+    """Whether photos fall into two groups, of two or more each, that are moved alike within and otherwise between.
+
+    A camera that moves on brings no gap between its photos that is far larger than all others.
+    """
+    apart = np.abs(moves[:, None] - moves[None]).max(axis=-1)
+    groups = [[index] for index in range(len(moves))]
+    gap = 0.0
+
+    def between(some: list[int], others: list[int]) -> float:
+        return float(apart[np.ix_(some, others)].min())
+
+    while len(groups) > 2:  # the two nearest groups become one
+        gap, one, other = min((between(a, b), i, j) for i, a in enumerate(groups) for j, b in enumerate(groups[:i]))
+        groups[other] += groups.pop(one)
+    return min(map(len, groups)) > 1 and between(*groups) > max(_APART, _TIMES * gap)
+
+
+def _fit(pixels: Pixels, moves: Moves, levels: Sequence[tuple[int, int]]) -> Moves:
+    """Better moves, from pictures of one size after the other; photos that go too far, or do not fit, stay."""
     count = len(pixels)
-    moves = np.tile(_STAYS, (count, 1))
     lost = np.zeros(count, dtype=bool)
     middle = _find_middle(_shrink(pixels, _LEVELS[0][0]))
-    for side, rounds in _LEVELS:
+    for side, rounds in levels:
         greys = _shrink(pixels, side)
         still = greys[middle].ravel()
         slopes = _slopes(greys[middle])
