@@ -102,7 +102,7 @@ class Ordering:
         ranks = self.ranks
         orders = [_direct(order, ranks, self.before) for order in self.classes]
         rows = zip(orders, self.probabilities.tolist(), strict=True)
-        by_probability = sorted(rows, key=lambda row: (-row[1], [ranks[i] for i in row[0]]))
+        by_probability = sorted(rows, key=lambda row: (-row[1], _rank_of_class(row[0], ranks)))
         return [(order[::-1] if self.backwards else order, p) for order, p in by_probability]
 
     def restricted(self, allowed: npt.NDArray[np.bool_]) -> Ordering:
@@ -249,15 +249,17 @@ def _from_probabilities(
 ) -> Ordering:
     classes = permutation_classes(len(ranks))
     best = probabilities.max()
-    # Equal probabilities are told apart by rank, never by the place in the listing.
-    winner = min(
-        (classes[k] for k in np.flatnonzero(probabilities == best)),
-        key=lambda order: sorted([[ranks[i] for i in order], [ranks[i] for i in order[::-1]]]),
-    )
+    equal = (classes[k] for k in np.flatnonzero(probabilities == best))
+    winner = min(equal, key=lambda order: _rank_of_class(order, ranks))
     order = _direct(winner, ranks, before)
     places = place_probabilities(order, probabilities, before)
     found = Ordering(order, float(best), places, ranks, probabilities, classes, before)
     return found.reversed() if backwards else found
+
+
+def _rank_of_class(order: Order, ranks: Order) -> list[list[int]]:
+    """Tells classes of equal probability apart: by rank, never by direction or by the place in the listing."""
+    return sorted([[ranks[i] for i in order], [ranks[i] for i in order[::-1]]])
 
 
 def _direct(order: Order, ranks: Order, before: Pairs) -> Order:

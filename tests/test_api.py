@@ -180,6 +180,15 @@ def test_a_known_first_image_leaves_only_its_orders() -> None:
     assert ordering.reversed().order == (2, 0, 1)
 
 
+@pytest.mark.parametrize("ranks", list(itertools.permutations(range(3))))
+def test_of_equal_classes_the_winner_leads_the_ranking_whatever_is_known(ranks: tuple[int, ...]) -> None:
+    tied = from_probabilities(np.array([0.4, 0.4, 0.2]), ranks)
+    for known in itertools.permutations(range(3), 2):
+        constrained = tied.constrained([known])
+        assert constrained.ranking()[0] == (constrained.order, constrained.confidence)
+        assert "could be" in constrained.words
+
+
 def test_the_reverse_is_the_reverse_where_classes_tie() -> None:
     tied = from_probabilities(np.array([4, 1, 4, 1, 1, 4, 1, 1, 1, 2, 2, 2]) / 24, (2, 0, 3, 1))
     backwards = tied.reversed()

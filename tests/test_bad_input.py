@@ -384,6 +384,21 @@ def test_photos_that_look_the_same_are_a_warning(photos: Path) -> None:
     assert "blue2.png look the same; their order is arbitrary" in result.stderr
 
 
+def test_photos_that_look_the_same_have_an_order_where_times_tell_it(photos: Path) -> None:
+    for second, name in enumerate(("blue2.png", "blue1.png")):
+        exif = Image.Exif()
+        exif[0x8769] = {0x9003: f"2024:05:01 12:00:0{second}"}
+        Image.new("RGB", (200, 200), "blue").save(photos / name, exif=exif)
+    result = CliRunner().invoke(app, ["sort", str(photos), "--plain", "--keep-strays"])
+    assert result.exit_code == 0
+    assert "look the same" not in result.stderr
+    order = [Path(line).name for line in result.stdout.splitlines()]
+    assert order.index("blue2.png") < order.index("blue1.png")
+    Image.new("RGB", (200, 200), "blue").save(photos / "blue3.png")  # of one in three no time is known
+    result = CliRunner().invoke(app, ["sort", str(photos), "--plain", "--keep-strays"])
+    assert "blue3.png look the same; their order is arbitrary" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "shown"),
     [

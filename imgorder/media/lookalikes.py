@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,20 @@ def find_lookalikes(files: Sequence[Path], tensors: Tensor) -> list[Lookalike]:
             same = next((one for one in alike if same_bytes(files[one], files[other])), None)
             found.append(Lookalike(alike[0] if same is None else same, other, same is not None))
     return sorted(found, key=lambda each: not each.same_bytes)
+
+
+def leave_out_known(lookalikes: Sequence[Lookalike], before: Collection[tuple[int, int]]) -> list[Lookalike]:
+    """Those whose order among themselves is not known from elsewhere, as from capture times.
+
+    Args:
+        lookalikes: of a set.
+        before: all pairs of photos of which the first is known to be before the second.
+    """
+    known: set[int] = set()
+    for group in group_lookalikes(lookalikes):
+        if all(pair in before or pair[::-1] in before for pair in combinations(group, 2)):
+            known |= group
+    return [each for each in lookalikes if each.one not in known]
 
 
 def group_lookalikes(lookalikes: Sequence[Lookalike]) -> list[set[int]]:

@@ -15,7 +15,13 @@ from imgorder.errors import ImgorderError, PhotoError, SetSizeError, UsageError
 from imgorder.evidence.weigh import Evidence
 from imgorder.inference.options import ModelOptions
 from imgorder.known import Known
-from imgorder.media.lookalikes import Lookalike, find_lookalikes, group_lookalikes, word_warnings
+from imgorder.media.lookalikes import (
+    Lookalike,
+    find_lookalikes,
+    group_lookalikes,
+    leave_out_known,
+    word_warnings,
+)
 from imgorder.media.photos import PhotoSet, check_photo, find_sets, refuse
 from imgorder.media.preprocess import DEFAULT, preprocess_readable
 from imgorder.media.shots import drop_versions
@@ -47,7 +53,7 @@ class Sorting:
         model: what gave the order.
         tensors: the set, preprocessed for the model, ``(n, 3, crop, crop)``.
         start, end: index of the photo that a person calls first, or last, or None.
-        lookalikes: photos that the model cannot tell apart.
+        lookalikes: photos that the model cannot tell apart, and nothing else either.
         found: the set as it was given; that of ``result`` has the same photos without those that were set apart.
         evidence: what is known beside the pictures; None where that does not count.
     """
@@ -205,15 +211,15 @@ def _sort_set(
     found: PhotoSet, told: Told, tensors: Tensor, model: OrderingModel, known: Known, strays: Strays, warn: Warn
 ) -> Sorting:
     photos = told.photos
-    lookalikes = find_lookalikes(photos.files, tensors)
-    for warning in word_warnings(lookalikes, photos.files):
-        warn(warning)
     for conflict in told.evidence.conflicts if told.evidence else ():
         warn(f"{show(photos.folder)}: {conflict}")
     decision = decide_order(told, tensors, model, known)
     if decision.warning:
         warn(f"{show(photos.folder)}: {decision.warning}")
     told, ordering, before = decision.told, decision.ordering, decision.before
+    lookalikes = leave_out_known(find_lookalikes(photos.files, tensors), before)
+    for warning in word_warnings(lookalikes, photos.files):
+        warn(warning)
     if told.reverse:
         ordering = ordering.reversed()
     ordering = ordering.merged(group_lookalikes(lookalikes))
