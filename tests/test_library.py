@@ -605,3 +605,16 @@ def test_the_cache_is_told_and_emptied(tree: Path, tmp_path: Path, monkeypatch: 
     assert "2 files removed" in imgorder("cache", "clear").stdout
     assert not (tmp_path / "cache").exists()
     assert grouped(tree) == SCENES + BELOW
+
+
+def test_a_cache_that_cannot_be_written_costs_only_the_next_run(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("IMGORDER_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "lasting"))
+    (tmp_path / "lasting").mkdir()
+    found = imgorder("group", tree, "--json")
+    assert len(json.loads(found.stdout)["scenes"]) == len(SCENES + BELOW)
+    assert found.stderr.count("cannot be written, so the next run reads all photos again") == 1
+    assert not list((tmp_path / "lasting").iterdir())

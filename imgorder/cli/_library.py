@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -126,25 +126,21 @@ def open_library(
         ImgorderError: for a path that is no folder.
     """
     options.check()
-    from imgorder.library.cache import cache_folder, prune
+    from imgorder.library.cache import usable_cache
     from imgorder.library.listing import count_photos
     from imgorder.library.parts import Parts
     from imgorder.library.scenes import Library
 
-    folder = options.parts or cache_folder()
-    parts = Parts(folder, options.parts_format)
-    with counting("photos", "photos/s") as shown:
-        library = Library(paths, options.make_engine(), parts, apart, print_warning, exclude, trust_mtime)
-        if shown is not None:
-            total = count_photos(paths)
-            library.seen = lambda count: shown(count, max(count, total))
-        library.look()
-    library.seen = lambda count: None
-    try:
+    with nullcontext(options.parts) if options.parts else usable_cache(print_warning) as folder:
+        parts = Parts(folder, options.parts_format)
+        with counting("photos", "photos/s") as shown:
+            library = Library(paths, options.make_engine(), parts, apart, print_warning, exclude, trust_mtime)
+            if shown is not None:
+                total = count_photos(paths)
+                library.seen = lambda count: shown(count, max(count, total))
+            library.look()
+        library.seen = lambda count: None
         yield library
-    finally:
-        if options.parts is None:
-            prune(folder)
 
 
 def say_left_out(problems: Sequence[str]) -> None:

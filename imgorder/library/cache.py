@@ -6,10 +6,11 @@ import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from imgorder.errors import ImgorderError
 from imgorder.library.listing import Key, Listed, listing_key
@@ -30,6 +31,27 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path  # only now: most commands need none
 
     return user_cache_path("imgorder") / "library"
+
+
+@contextmanager
+def usable_cache(warn: Callable[[str], None]) -> Iterator[Path]:
+    """The cache for one run, made smaller at the end; where it cannot be written, a folder that lasts as long.
+
+    Args:
+        warn: called with what that means for the next run.
+    """
+    folder = cache_folder()
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.access(folder, os.W_OK | os.X_OK):
+        try:
+            yield folder
+        finally:
+            prune(folder)
+        return
+    warn(f"{show(folder)}: cannot be written, so the next run reads all photos again; {VARIABLE} names another folder")
+    with TemporaryDirectory(prefix="imgorder-") as lasting:
+        yield Path(lasting)
 
 
 @dataclass(frozen=True)
