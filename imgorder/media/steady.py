@@ -3,8 +3,8 @@
 Photos from a hand are shifted, turned and zoomed against each other, and networks take that for movement of the
 scene. So a set is shown twice: as it is, and mirrored with each photo laid over one of them, by the similarity
 transform that fits most of the picture. Where the camera stood still, or no transform fits, the second view is the
-mirror image alone. Where two cameras took the photos, from two places or with two lenses, what differs between
-them says nothing of time, so both views are steadied.
+mirror image alone. Where two cameras took the photos of a small set, from two places or with two lenses, what differs
+between them says nothing of time, so both views are steadied.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _LEVELS = ((16, 8), (32, 6))  # px to which photos are scaled, and rounds at eac
 _FINE = ((64, 6),)  # then, for photos of two cameras, between which a pixel of shift shows
 _APART = 0.06  # least move from one camera's photos to the other's
 _TIMES = 2  # and so many times that between photos of one camera, at least
+_MOST_OF_TWO = 8  # photos of a set that may be of two cameras
 _FARTHEST = 0.3  # largest shift, in units of the side, and largest zoom or turn
 _LEAST = 0.004  # shift, zoom or turn; with less, half a pixel, a photo is left as it is
 _BETTER = 0.9  # a transform has to bring the difference of most pixels below this share of what it was
@@ -70,8 +71,11 @@ def find_moves(pixels: Pixels) -> Moves:
 def are_of_two_cameras(moves: Moves) -> bool:
     """Whether photos fall into two groups, of two or more each, that are moved alike within and otherwise between.
 
-    A camera that moves on brings no gap between its photos that is far larger than all others.
+    A camera that moves on brings no gap between its photos that is far larger than all others. Of many photos some are
+    too far from the others to be fitted, which would be such a gap, so they count as those of one camera.
     """
+    if len(moves) > _MOST_OF_TWO:
+        return False
     apart = np.abs(moves[:, None] - moves[None]).max(axis=-1)
     groups = [[index] for index in range(len(moves))]
     gap = 0.0
