@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,6 +20,9 @@ from PIL import Image, ImageDraw
 settings.register_profile("repeatable", derandomize=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("explore" if os.environ.get("IMGORDER_EXPLORE", "0") not in ("", "0") else "repeatable")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, which some of them are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for tests that start ONNX Runtime themselves
 if "PYTEST_XDIST_WORKER" in os.environ:  # the other workers need their cores
