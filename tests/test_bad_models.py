@@ -366,6 +366,19 @@ def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
     assert "ends in .onnx or .safetensors" in fails(photos, "--model", str(tmp_path / "weights.txt"))
 
 
+def test_a_network_of_another_version_is_told_from_a_damaged_one(photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(ROOT / "models" / "tridab-s.safetensors", framework="pt") as file:
+        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(tensors, tmp_path / "other.safetensors", {**metadata, "family": "tridab-ensemble"})
+    said = fails(photos, "--model", str(tmp_path / "other.safetensors"))
+    assert "no network family 'tridab-ensemble'; there are dab-resnet18" in said
+    assert "take the model's ONNX file" in said
+
+
 def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     (tmp_path / "broken.safetensors").write_bytes(b"\xff" * 100)

@@ -20,6 +20,10 @@ from imgorder.networks.tridab import TriDAB, TriDABConfig
 from imgorder.permutations import SIZES
 
 
+class UnknownFamilyError(KeyError):
+    """A network of a family that this version does not have; another one may."""
+
+
 @dataclass(frozen=True)
 class Family:
     """A kind of network.
@@ -48,11 +52,11 @@ def family_config(family: str, settings: Mapping[str, Any]) -> Any:
     """The config of a family, of settings as they come from JSON or TOML.
 
     Raises:
-        KeyError: for an unknown family.
+        UnknownFamilyError: for a family that is not among them.
         ValueError: for an unknown setting, or a value of another type.
     """
     if family not in FAMILIES:
-        raise KeyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
+        raise UnknownFamilyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
     return read_record(FAMILIES[family].config, as_json(dict(settings)), only=True)
 
 

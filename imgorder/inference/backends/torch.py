@@ -19,6 +19,7 @@ from imgorder.inference.checksum import read_model_file
 from imgorder.model_format import ModelMetadata
 from imgorder.names import first_line, show
 from imgorder.networks.activations import activations, by_image
+from imgorder.networks.families import UnknownFamilyError
 from imgorder.networks.scoring import TripleScorer
 from imgorder.networks.weights import read_network
 from imgorder.permutations import order_to_class
@@ -47,6 +48,9 @@ class TorchBackend:
             network, metadata = read_network(content or read_model_file(path))
         except OSError as error:
             raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); {CURE}") from error
+        except UnknownFamilyError as error:
+            cure = "take the model's ONNX file, or the version of imgorder that wrote this one"
+            raise ModelError(f"{show(path)}: {error.args[0]}; {cure}") from error
         except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
             if is_out_of_memory(error):
                 raise ModelError(f"{show(path)}: {NO_MEMORY} to open it; {MEMORY_CURE}") from error
