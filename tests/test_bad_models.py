@@ -251,14 +251,20 @@ def test_onnx_runtime_keeps_quiet(photos: Path, tmp_path: Path) -> None:
     assert "made.onnx: not a readable ONNX model" in fails(photos, "--model", str(tmp_path / "made.onnx"))
 
 
+def read_released(name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Tensors and metadata of a released checkpoint, to make another one of."""
+    from safetensors import safe_open
+
+    with safe_open(ROOT / "models" / f"{name}.safetensors", framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118
+
+
 @pytest.mark.parametrize("changes", [{"sizes": "[3, 4, 5, 6]"}, {"preprocessing": '{"shorter_edge": 8, "crop": 2}'}])
 def test_a_checkpoint_whose_network_cannot_be_run(photos: Path, tmp_path: Path, changes: dict[str, str]) -> None:
     pytest.importorskip("torch")
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
-    with safe_open(ROOT / "models" / "dab-resnet18-n3.safetensors", framework="pt") as file:
-        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors, metadata = read_released("dab-resnet18-n3")
     save_file(tensors, tmp_path / "made.safetensors", {**metadata, "sizes": "[3, 4]", **changes})
     said = fails(photos, "--model", str(tmp_path / "made.safetensors"))
     assert "made.safetensors: its network cannot be run on 4 photos" in said
@@ -313,7 +319,6 @@ def test_a_checkpoint_that_claims_to_be_larger_than_it_is_gets_no_memory(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch = pytest.importorskip("torch")
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
     from imgorder.networks.families import build_network
@@ -326,8 +331,7 @@ def test_a_checkpoint_that_claims_to_be_larger_than_it_is_gets_no_memory(
 
     monkeypatch.setattr("imgorder.networks.weights.build_network", watched)
 
-    with safe_open(ROOT / "models" / "dab-resnet18-n4.safetensors", framework="pt") as file:
-        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors, metadata = read_released("dab-resnet18-n4")
     settings = json.dumps({**json.loads(metadata["settings"]), "width": 4})
     save_file(tensors, tmp_path / "made.safetensors", {**metadata, "settings": settings})
     said = fails(photos, "--model", str(tmp_path / "made.safetensors"))
@@ -368,11 +372,9 @@ def test_a_missing_or_unknown_model_file(photos: Path, tmp_path: Path) -> None:
 
 def test_a_network_of_another_version_is_told_from_a_damaged_one(photos: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from safetensors import safe_open
     from safetensors.torch import save_file
 
-    with safe_open(ROOT / "models" / "tridab-s.safetensors", framework="pt") as file:
-        tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    tensors, metadata = read_released("tridab-s")
     save_file(tensors, tmp_path / "other.safetensors", {**metadata, "family": "tridab-ensemble"})
     said = fails(photos, "--model", str(tmp_path / "other.safetensors"))
     assert "no network family 'tridab-ensemble'; there are dab-resnet18" in said

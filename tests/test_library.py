@@ -612,9 +612,9 @@ def test_a_cache_that_cannot_be_written_costs_only_the_next_run(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("IMGORDER_CACHE", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "lasting"))
-    (tmp_path / "lasting").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
     found = imgorder("group", tree, "--json")
     assert len(json.loads(found.stdout)["scenes"]) == len(SCENES + BELOW)
     assert found.stderr.count("cannot be written, so the next run reads all photos again") == 1
-    assert not list((tmp_path / "lasting").iterdir())
+    assert not list((tmp_path / "temporary").iterdir())

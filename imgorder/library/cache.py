@@ -35,7 +35,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def usable_cache(warn: Callable[[str], None]) -> Iterator[Path]:
-    """The cache for one run, made smaller at the end; where it cannot be written, a folder that lasts as long.
+    """The cache for one run, made smaller at its end; where it cannot be written, a temporary folder.
 
     Args:
         warn: called with what that means for the next run.
@@ -50,8 +50,8 @@ def usable_cache(warn: Callable[[str], None]) -> Iterator[Path]:
             prune(folder)
         return
     warn(f"{show(folder)}: cannot be written, so the next run reads all photos again; {VARIABLE} names another folder")
-    with TemporaryDirectory(prefix="imgorder-") as lasting:
-        yield Path(lasting)
+    with TemporaryDirectory(prefix="imgorder-") as temporary:
+        yield Path(temporary)
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,10 @@ def find_moves(pixels: Pixels) -> Moves:
 
 
 def are_of_two_cameras(moves: Moves) -> bool:
-    """Whether photos fall into two groups, of two or more each, that are moved alike within and otherwise between.
+    """Whether photos fall into two groups of two or more, each moved alike, and one far from the other.
 
-    A camera that moves on brings no gap between its photos that is far larger than all others. Of many photos some are
-    too far from the others to be fitted, which would be such a gap, so they count as those of one camera.
+    The photos of one moving camera have no gap between their moves that is far larger than all others. Many photos
+    always count as those of one camera: some of them are too far from the others to be fitted, which looks like a gap.
     """
     if len(moves) > _MOST_OF_TWO:
         return False

@@ -172,13 +172,9 @@ class TriDAB(TripleScorer):
     def score(self, features: Tensor, triples: Tensor, pairs: Tensor) -> Scores:
         """See `TripleScorer.score`."""
         rows = couple_rows(features.shape[0], pairs)
-        views = torch.split(features, self.feature_count, dim=1)
+        one_view = (self.config.image_size // 8) ** 2 * self.config.trunk_widths[2]
+        views = torch.split(features, one_view, dim=1)
         return mean_scores([self._score(view, triples, pairs, rows) for view in views])
-
-    @property
-    def feature_count(self) -> int:
-        """Features of one view of an image."""
-        return int((self.config.image_size // 8) ** 2 * self.config.trunk_widths[2])
 
     def _score(self, features: Tensor, triples: Tensor, pairs: Tensor, rows: tuple[Tensor, Tensor]) -> Scores:
         """The scores of one view; for ``rows`` see `couple_rows`."""
