@@ -378,7 +378,7 @@ def test_a_network_of_another_version_is_told_from_a_damaged_one(photos: Path, t
     save_file(tensors, tmp_path / "other.safetensors", {**metadata, "family": "tridab-ensemble"})
     said = fails(photos, "--model", str(tmp_path / "other.safetensors"))
     assert "no network family 'tridab-ensemble'; there are dab-resnet18" in said
-    assert "take the model's ONNX file" in said
+    assert "to order photos, the model's ONNX file" in said
 
 
 def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:

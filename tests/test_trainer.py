@@ -540,7 +540,7 @@ def test_the_commit_is_of_a_checkout_of_this_code(tmp_path: Path, monkeypatch: p
         ("tridab-s", '{"head_width": 96}', "a network cannot grow to this head_width"),
         ("dab-resnet18-n3", "{}", "a dab-resnet18 does not grow"),
         ("gone.safetensors", "{}", "gone.safetensors: no such file or model for grow"),
-        ("junk.safetensors", "{}", "junk.safetensors: not a checkpoint of imgorder"),
+        ("junk.safetensors", "{}", "junk.safetensors: not a readable checkpoint of imgorder"),
     ],
 )
 def test_what_cannot_grow_is_one_line(

@@ -17,11 +17,12 @@ from torch import Tensor
 
 from imgorder.errors import ImgorderError, UsageError
 from imgorder.files import atomic_write
+from imgorder.inference.backends.torch import open_network
 from imgorder.media.preprocess import Preprocessing
 from imgorder.names import show
 from imgorder.networks.families import family_config
 from imgorder.networks.tridab import TriDAB, TriDABConfig
-from imgorder.networks.weights import read_network, write_network
+from imgorder.networks.weights import write_network
 from imgorder.training.config import TrainConfig
 from imgorder.training.warm_start import find_held_out_groups, find_weights
 
@@ -103,10 +104,7 @@ def grow_file(model: str, changes: Mapping[str, Any], out: Path, seed: int = 0) 
         ImgorderError, UsageError: if there is no such TriDAB, or it cannot grow to these settings.
     """
     path = find_weights(model, option="grow")
-    try:
-        small, metadata = read_network(path)
-    except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
-        raise ImgorderError(f"{show(path)}: not a checkpoint of imgorder; name a TriDAB") from error
+    small, metadata = open_network(path)
     if not isinstance(small, TriDAB):
         raise UsageError(f"{metadata.name}: a {metadata.family} does not grow; name a TriDAB")
     try:

@@ -27,6 +27,25 @@ from imgorder.permutations import order_to_class
 GPU_CURE = "free the GPU, or take --backend onnx"
 
 
+def open_network(path: Path, content: bytes | None = None) -> tuple[torch.nn.Module, ModelMetadata]:
+    """The network in a safetensors checkpoint; of one that was checked, in the bytes that were looked at.
+
+    Raises:
+        ModelError: if the file cannot be read, is damaged, or not one of imgorder's.
+    """
+    try:
+        return read_network(content or read_model_file(path))
+    except OSError as error:
+        raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); {CURE}") from error
+    except UnknownFamilyError as error:
+        cure = "take the version of imgorder that wrote it or, to order photos, the model's ONNX file"
+        raise ModelError(f"{show(path)}: {error.args[0]}; {cure}") from error
+    except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
+        if is_out_of_memory(error):
+            raise ModelError(f"{show(path)}: {NO_MEMORY} to open it; {MEMORY_CURE}") from error
+        raise ModelError(f"{show(path)}: not a readable checkpoint of imgorder; {CURE}") from error
+
+
 @dataclass(frozen=True)
 class TorchBackend:
     """A network in evaluation mode on one device."""
@@ -42,19 +61,9 @@ class TorchBackend:
         """Load a safetensors checkpoint; of one that was checked, the bytes that were looked at.
 
         Raises:
-            ModelError: if the file cannot be read, is damaged, or not one of imgorder's.
+            ModelError: as `open_network` does, and if the network cannot be moved to the GPU.
         """
-        try:
-            network, metadata = read_network(content or read_model_file(path))
-        except OSError as error:
-            raise ModelError(f"{show(path)}: cannot be read ({error.strerror or error}); {CURE}") from error
-        except UnknownFamilyError as error:
-            cure = "take the model's ONNX file, or the version of imgorder that wrote this one"
-            raise ModelError(f"{show(path)}: {error.args[0]}; {cure}") from error
-        except Exception as error:  # safetensors raises its own class, torch RuntimeError or KeyError
-            if is_out_of_memory(error):
-                raise ModelError(f"{show(path)}: {NO_MEMORY} to open it; {MEMORY_CURE}") from error
-            raise ModelError(f"{show(path)}: not a readable checkpoint of imgorder; {CURE}") from error
+        network, metadata = open_network(path, content)
         if threads:
             torch.set_num_threads(min(threads, os.cpu_count() or 1))
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
