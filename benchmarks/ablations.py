@@ -34,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results" / "ablations.json"
 
 RESNET = ["--backbone", "resnet18", "--width", "0.125"]
-# Name -> flags of `imgorder train`. In "-n5" the sets are of five images, else of four.
+# Name -> flags of `imgorder train`. In "-n3" and "-n5" the sets are of three and five images, else of four.
 VARIANTS: dict[str, list[str]] = {
     "signed": RESNET,
     "magnitude": [*RESNET, "--dab", "magnitude"],
@@ -56,6 +56,8 @@ VARIANTS: dict[str, list[str]] = {
     "symmetric-resnet50": ["--backbone", "resnet50", "--width", "0.125", "--dab", "symmetric"],
     "symmetric-hidden": [*RESNET, "--dab", "symmetric", "--set", "network.hidden=256"],
     "symmetric-long": [*RESNET, "--dab", "symmetric", "--steps", "4000"],
+    "signed-n3": [*RESNET, "--seq-len", "3"],
+    "resnet50-n3": ["--backbone", "resnet50", "--width", "0.125", "--seq-len", "3"],
     "signed-n5": [*RESNET, "--seq-len", "5"],
     "m0-n5": [*RESNET, "--seq-len", "5", "--dab-window", "0"],
     "m1-n5": [*RESNET, "--seq-len", "5", "--dab-window", "1"],

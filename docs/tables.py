@@ -155,7 +155,12 @@ COMPACT = {
         ("Kanojia et al. (DeepImSeq)", 4): "deepimseq",
         ("ResNet-50 with DAB", 4): "resnet50",
     },
-    "II": {("ResNet-18", 4): "signed", ("ResNet-50", 4): "resnet50"},
+    "II": {
+        ("ResNet-18", 3): "signed-n3",
+        ("ResNet-50", 3): "resnet50-n3",
+        ("ResNet-18", 4): "signed",
+        ("ResNet-50", 4): "resnet50",
+    },
     "III": {("magnitude (Eq. 3)", 4): "magnitude", ("sign and magnitude (Eq. 2)", 4): "signed"},
     "IV": {("0", 5): "m0-n5", ("1", 5): "m1-n5", ("2", 5): "m2-n5", ("n", 5): "signed-n5"},
 }

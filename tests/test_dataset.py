@@ -225,6 +225,26 @@ def test_ucf101_reports_and_counts_what_it_cannot_read(ucf: Path, tmp_path: Path
     assert not (tmp_path / "ucf101-n3.jsonl").exists()
 
 
+def test_ucf101_takes_the_videos_of_its_own_list(ucf: Path, ucf_out: Path, tmp_path: Path) -> None:
+    chosen = ["Archery/v_Archery_g02_c01.avi", "TaiChi/v_TaiChi_g01_c02.avi"]
+    lines = [f"{chosen[0]} 1", f"{chosen[1]}", "", "Archery/v_Archery_g25_c01.avi 1"]
+    (tmp_path / "trainlist01.txt").write_text("\r\n".join(lines))
+    command = ("ucf101", "--videos", ucf, "--out", tmp_path, "--seq-len", "4", "--workers", "1", "--list")
+    result = made(*command, tmp_path / "trainlist01.txt")
+    everything = read_manifest(ucf_out / "ucf101-n4.jsonl").sets
+    wanted = {(e.video, e.frames) for e in everything if e.video in chosen}
+    assert {(e.video, e.frames) for e in read_manifest(tmp_path / "ucf101-n4.jsonl").sets} == wanted
+    assert "2 videos read, 1 left out" in result.stdout
+    assert "v_Archery_g25_c01.avi: left out: listed, but not there" in result.stderr
+    assert wanted
+    (tmp_path / "other.txt").write_text("v_Archery_g25_c01.avi 1\n")
+    (tmp_path / "picture").write_bytes(b"\x89PNG\xff")
+    for name, reason in (("other.txt", "names no video of"), ("gone", "cannot be read"), ("picture", "not a list of")):
+        said = run(*command, tmp_path / name)
+        assert said.exit_code == 1
+        assert reason in said.stderr
+
+
 def test_manifests_do_not_depend_on_the_number_of_workers(ucf: Path, ucf_out: Path, tmp_path: Path) -> None:
     made("ucf101", "--videos", ucf, "--out", tmp_path, "--workers", "2")
     assert contents(tmp_path) == contents(ucf_out)

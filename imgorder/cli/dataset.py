@@ -59,6 +59,15 @@ def ucf101(
         Path, typer.Option("--videos", metavar="DIR", parser=named_path, help="UCF101's folder of videos.")
     ],
     out: Out,
+    listed: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            parser=named_path,
+            help="Take only the videos of a list, such as trainlist01.txt.",
+        ),
+    ] = None,
     seq_len: TrainedSeqLens = ALL_SIZES,
     spacing: Spacings = ["4"],  # noqa: B006
     min_flow: MinFlow = 1.0,
@@ -73,7 +82,7 @@ def ucf101(
 
     lengths = parse_sizes(seq_len)
     with _scanning(out / "ucf101.progress.jsonl", spacing, min_flow, workers) as scan:
-        built = build_ucf101(videos, scan, lengths, seed)
+        built = build_ucf101(videos, scan, lengths, seed, listed)
     _write(built, out, "videos")
 
 

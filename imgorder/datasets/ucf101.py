@@ -27,7 +27,9 @@ TEST_SHARE = 0.3
 _WINDOWS = {3: (4, 0), 4: (4, 0), 5: (4, -1), 6: (4, -1)}
 
 
-def build_ucf101(root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, seed: int = 0) -> DataSet:
+def build_ucf101(
+    root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, seed: int = 0, listed: Path | None = None
+) -> DataSet:
     """Make the data set.
 
     The same group number of every class is on the same side of the split, 18 of UCF101's 25 numbers in
@@ -39,9 +41,11 @@ def build_ucf101(root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, seed: 
         scan: how they are read.
         seq_lens: numbers of images.
         seed: of the split.
+        listed: file of the videos that are taken, such as UCF101's ``trainlist01.txt``, from which the paper's sets
+            come; all if not given.
 
     Raises:
-        ImgorderError: if there is no such folder, or no video named so.
+        ImgorderError: if there is no such folder, no video named so, or the list cannot be read or names none of them.
     """
     skipped, groups = [], {}
     for name in find_files(root, SUFFIXES):
@@ -52,6 +56,29 @@ def build_ucf101(root: Path, scan: Scan, seq_lens: Sequence[int] = SIZES, seed: 
             skipped.append(Skipped(name, "not named v_<Class>_g<NN>_c<NN>"))
     if not groups:
         raise ImgorderError(f"{show(root)}: no videos named v_<Class>_g<NN>_c<NN>.avi; give UCF101's folder of videos")
+    if listed:
+        wanted = read_list(listed)
+        groups = {name: group for name, group in groups.items() if name.rsplit("/", 1)[-1] in wanted}
+        there = {name.rsplit("/", 1)[-1] for name in groups}
+        skipped = [Skipped(wanted[name], "listed, but not there") for name in wanted if name not in there]
+        if not groups:
+            raise ImgorderError(f"{show(listed)}: names no video of {show(root)}; give UCF101's trainlist01.txt")
     test = draw_held_out_groups(dict.fromkeys(groups.values(), 1), TEST_SHARE, seed)
     windows: dict[SeqLen, tuple[int, int]] = {n: _WINDOWS[n] for n in seq_lens}
     return build_moving("ucf101", root, groups, skipped, scan, windows, ("test", test), seed)
+
+
+def read_list(path: Path) -> dict[str, str]:
+    """File name -> path as listed; a line of UCF101's lists is ``Class/v_Class_gNN_cNN.avi``, with a label or without.
+
+    Raises:
+        ImgorderError: if the file cannot be read.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise ImgorderError(f"{show(path)}: cannot be read ({error.strerror}); check --list") from error
+    except UnicodeDecodeError as error:
+        raise ImgorderError(f"{show(path)}: not a list of videos; give UCF101's trainlist01.txt") from error
+    names = (line.split()[0] for line in lines if line.strip())
+    return {name.rsplit("/", 1)[-1]: name for name in names}
