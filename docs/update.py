@@ -114,7 +114,7 @@ def tables() -> Iterator[tuple[Path, str, str]]:
     reproduction = ROOT / "docs" / "reproduction.md"
     of_sum = [row for row in read_results(RESULTS / "eq2-davis.json") if row.model != "path"]
     yield reproduction, "accuracy", accuracy_table([*davis, *of_sum])
-    yield reproduction, "eq2-curve", curve_table(json.loads(read(RESULTS / "eq2-curve.json"))["rows"])
+    yield reproduction, "curves", curve_table(json.loads(read(RESULTS / "training-curves.json"))["rows"])
     yield reproduction, "eq2-held-out", accuracy_table(read_results(RESULTS / "eq2-held-out.json"), with_paper=False)
     ablations = json.loads(read(RESULTS / "ablations.json"))["rows"]
     yield reproduction, "counts", counts_table()

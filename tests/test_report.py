@@ -763,12 +763,17 @@ def test_with_a_first_photo_only_its_orders_are_possible(photos: Path, page_of: 
 def test_votes_decide_and_are_told(photos: Path, page_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     logits = TwoViews.logits
-    monkeypatch.setattr(TwoViews, "logits", lambda self, tensors: asked.append(tensors) or logits(self, tensors))
+
+    def ask(self: TwoViews, tensors: Any, votes: int = 1) -> Any:
+        asked.append(votes)
+        return logits(self, tensors, votes)
+
+    monkeypatch.setattr(TwoViews, "logits", ask)
     assert "listings" not in page_of(photos, "--backend", "onnx").text
-    assert len(asked) == 1
+    assert asked == [1]
     asked.clear()
     assert "It saw the photos in 3 listings" in page_of(photos, "--backend", "onnx", "--votes", "3").text
-    assert len(asked) == 3
+    assert asked == [3]
     assert write(photos, "--out", "votes.html", "--votes", "0").exit_code == 2
 
 

@@ -13,9 +13,11 @@ from PIL import Image
 
 from imgorder import load_model
 from imgorder.inference import predictor
+from imgorder.inference.backends import views as views_module
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.triples import list_rows, scores_to_logits
-from imgorder.inference.backends.views import TwoViewsOfTriples
+from imgorder.inference.backends.views import TwoViews, TwoViewsOfTriples
+from imgorder.inference.backends.voting import mean_logits
 from imgorder.media.preprocess import Preprocessing, denormalise, normalise
 from imgorder.media.steady import are_of_two_cameras, find_moves, lay_over, two_views
 from imgorder.model_format import ModelMetadata
@@ -182,6 +184,14 @@ class Seen:
         return tensors[0, :, 0]
 
 
+class ByPlace(Seen):
+    """Logits that depend on the place of an image in its listing as well."""
+
+    def logits(self, tensors: Any) -> Any:
+        brightness = tensors.mean(axis=(2, 3, 4)) * np.arange(1, tensors.shape[1] + 1)
+        return 100 * np.stack([np.sin(k * brightness).sum(axis=1) for k in range(12)], axis=1).astype(np.float32)
+
+
 def test_both_ways_to_ask_give_the_mean_over_both_views() -> None:
     tensors = normalise(shaken(), SPEC)
     network = Seen()
@@ -194,6 +204,17 @@ def test_both_ways_to_ask_give_the_mean_over_both_views() -> None:
     assert scores_to_logits(both.score(both.encode(tensors), triples, pairs), 4)[0] == pytest.approx(logits, abs=1e-4)
     assert both.activations(tensors[None])["features.x"] is not None
     assert np.array_equal(both.decision(tensors[None], (0, 1, 2, 3), (1, 0, 2, 3)), tensors[:, 0])
+
+
+def test_a_set_is_steadied_once_for_all_votes(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensors = normalise(shaken(), SPEC)
+    views, seen = two_views(tensors, SPEC), []
+    monkeypatch.setattr(views_module, "two_views", lambda images, spec: seen.append(images) or views)
+    logits = TwoViews(ByPlace(), SPEC).logits(tensors[None], votes=3)
+    assert len(seen) == 1
+    asked = [mean_logits(ByPlace().logits, view[None], 3) for view in views]
+    assert np.abs(asked[0] - mean_logits(ByPlace().logits, views[0][None], 1)).max() > 0.1
+    assert logits == pytest.approx(np.mean(asked, axis=0), abs=1e-4)
 
 
 def test_the_file_says_whether_a_model_is_shown_both_views(monkeypatch: pytest.MonkeyPatch) -> None:

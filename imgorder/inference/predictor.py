@@ -208,7 +208,11 @@ class OrderingModel:
         """
         n = batch.shape[1]
         network = self._network(n)
-        logits = mean_logits(network.backend.logits, batch, self.votes(n))
+        backend, votes = network.backend, self.votes(n)
+        if isinstance(backend, TwoViews):
+            logits = backend.logits(batch, votes)
+        else:
+            logits = mean_logits(backend.logits, batch, votes)
         scaled = logits.astype(np.float64) / network.temperatures.get(min(n, max(SIZES)), 1.0)
         return softmax(scaled)
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from imgorder.inference.backends import Backend
 from imgorder.inference.backends.triples import Array, Scores, TripleBackend
+from imgorder.inference.backends.voting import mean_logits
 from imgorder.media.preprocess import Preprocessing
 from imgorder.media.steady import two_views
 
@@ -39,10 +40,10 @@ class TwoViews:
         self._spec = spec
         self.name = backend.name
 
-    def logits(self, tensors: Array) -> Array:
-        """See `Backend`."""
+    def logits(self, tensors: Array, votes: int = 1) -> Array:
+        """See `Backend`; each view in so many listings, see `mean_logits`. A set is steadied once for all of them."""
         views = [two_views(images, self._spec) for images in tensors]
-        plain, steadied = (self._whole.logits(np.stack(each)) for each in zip(*views, strict=True))
+        plain, steadied = (mean_logits(self._whole.logits, np.stack(each), votes) for each in zip(*views, strict=True))
         return np.asarray((plain + steadied) / 2, dtype=np.float32)
 
     def activations(self, tensors: Array) -> dict[str, Array]:
