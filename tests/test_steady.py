@@ -17,7 +17,7 @@ from imgorder.inference.backends import views as views_module
 from imgorder.inference.backends.onnx import OnnxBackend
 from imgorder.inference.backends.triples import list_rows, scores_to_logits
 from imgorder.inference.backends.views import TwoViews, TwoViewsOfTriples
-from imgorder.inference.backends.voting import mean_logits
+from imgorder.inference.backends.voting import choose_listings, mean_logits
 from imgorder.media.preprocess import Preprocessing, denormalise, normalise
 from imgorder.media.steady import are_of_two_cameras, find_moves, lay_over, two_views
 from imgorder.model_format import ModelMetadata
@@ -212,8 +212,10 @@ def test_a_set_is_steadied_once_for_all_votes(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(views_module, "two_views", lambda images, spec: seen.append(images) or views)
     logits = TwoViews(ByPlace(), SPEC).logits(tensors[None], votes=3)
     assert len(seen) == 1
-    asked = [mean_logits(ByPlace().logits, view[None], 3) for view in views]
-    assert np.abs(asked[0] - mean_logits(ByPlace().logits, views[0][None], 1)).max() > 0.1
+    listings = choose_listings(4, 6)
+    shown = zip(views, (listings[:3], listings[3:]), strict=True)  # others for the second view
+    asked = [mean_logits(ByPlace().logits, view[None], chosen) for view, chosen in shown]
+    assert np.abs(asked[1] - mean_logits(ByPlace().logits, views[1][None], listings[:3])).max() > 0.1
     assert logits == pytest.approx(np.mean(asked, axis=0), abs=1e-4)
 
 

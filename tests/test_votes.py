@@ -20,7 +20,7 @@ from imgorder.evaluation.evaluate import evaluate_models
 from imgorder.evaluation.sets import draw_listings
 from imgorder.inference import predictor
 from imgorder.inference.backends.onnx import OnnxBackend
-from imgorder.inference.backends.voting import choose_listings, mean_logits
+from imgorder.inference.backends.voting import choose_listings, listings_of_views, mean_logits
 from imgorder.inference.predictor import Network, OrderingModel
 from imgorder.media.photos import find_sets
 from imgorder.media.preprocess import preprocess_set
@@ -98,7 +98,7 @@ def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int
         for index, order in enumerate(permutation_classes(n)):
             as_shown = [listing.index(image) for image in order]
             expected[:, index] += logits[:, order_to_class(as_shown)] / votes
-    voted = mean_logits(network.logits, batch, votes)
+    voted = mean_logits(network.logits, batch, choose_listings(n, votes))
     assert voted.dtype == np.float32
     assert np.allclose(voted, expected, atol=1e-5)
     assert not np.allclose(voted, network.logits(batch), atol=1e-2)
@@ -106,7 +106,7 @@ def test_logits_are_the_mean_of_each_orders_over_the_listings(n: int, votes: int
 
 def test_the_mean_is_taken_before_the_temperature(by_place: OrderingModel, network: ByPlace) -> None:
     batch = images(4)
-    scaled = mean_logits(network.logits, batch, 3).astype(float) / 0.5
+    scaled = mean_logits(network.logits, batch, choose_listings(4, 3)).astype(float) / 0.5
     expected = np.exp(scaled) / np.exp(scaled).sum(axis=1, keepdims=True)
     assert np.allclose(by_place.with_votes(3).probabilities(batch), expected)
 
@@ -120,6 +120,13 @@ def test_listings_are_different_and_always_the_same(n: int) -> None:
     for count in (1, 2, 5):
         assert choose_listings(n, count) == every[:count]
     assert every[1:] != tuple(sorted(every[1:]))  # drawn, so that a few of them are not all alike
+
+
+@pytest.mark.parametrize(("n", "votes", "shared"), [(4, 1, 0), (5, 4, 0), (3, 3, 0), (3, 4, 2), (3, 6, 6)])
+def test_two_views_are_shown_in_different_listings(n: int, votes: int, shared: int) -> None:
+    first, second = listings_of_views(n, votes)
+    assert first == choose_listings(n, votes)
+    assert (len(set(second)), len(set(first) & set(second))) == (votes, shared)
 
 
 def test_one_vote_is_the_model_as_it_was(by_place: OrderingModel) -> None:
@@ -149,7 +156,8 @@ def test_the_file_says_how_often_a_network_is_asked(scene: list[Image.Image]) ->
     # It is shown whole sets, and these in two views.
     spec = again.preprocessing
     batch = preprocess_set(scene[:4], spec)[None]
-    views = [opened.logits(view[None]) for view in two_views(batch[0], spec)]
+    shown = zip(two_views(batch[0], spec), listings_of_views(4, 1), strict=True)
+    views = [mean_logits(opened.logits, view[None], listings) for view, listings in shown]
     assert np.allclose(found.backend.logits(batch), np.mean(views, axis=0), atol=1e-4)
     former = again.to_properties()
     del former["votes"]  # as files of before are

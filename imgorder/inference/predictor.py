@@ -21,7 +21,7 @@ from imgorder.inference.backends import AnySize, Backend
 from imgorder.inference.backends.path import PathBackend
 from imgorder.inference.backends.triples import TripleBackend
 from imgorder.inference.backends.views import TwoViews, TwoViewsOfTriples
-from imgorder.inference.backends.voting import mean_logits
+from imgorder.inference.backends.voting import choose_listings, mean_logits
 from imgorder.inference.cards import (
     BASELINE,
     Card,
@@ -212,7 +212,7 @@ class OrderingModel:
         if isinstance(backend, TwoViews):
             logits = backend.logits(batch, votes)
         else:
-            logits = mean_logits(backend.logits, batch, votes)
+            logits = mean_logits(backend.logits, batch, choose_listings(n, votes))
         scaled = logits.astype(np.float64) / network.temperatures.get(min(n, max(SIZES)), 1.0)
         return softmax(scaled)
 

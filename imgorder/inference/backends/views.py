@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from imgorder.inference.backends import Backend
 from imgorder.inference.backends.triples import Array, Scores, TripleBackend
-from imgorder.inference.backends.voting import mean_logits
+from imgorder.inference.backends.voting import choose_listings, listings_of_views, mean_logits
 from imgorder.media.preprocess import Preprocessing
 from imgorder.media.steady import two_views
+from imgorder.permutations import Order
 
 
 class TripleNetwork(Backend, Protocol):
@@ -42,9 +43,13 @@ class TwoViews:
 
     def logits(self, tensors: Array, votes: int = 1) -> Array:
         """See `Backend`; each view in so many listings, see `mean_logits`. A set is steadied once for all of them."""
-        views = [two_views(images, self._spec) for images in tensors]
-        plain, steadied = (mean_logits(self._whole.logits, np.stack(each), votes) for each in zip(*views, strict=True))
+        views = zip(*(two_views(images, self._spec) for images in tensors), strict=True)
+        asked = zip(views, self._listings(tensors.shape[1], votes), strict=True)
+        plain, steadied = (mean_logits(self._whole.logits, np.stack(view), listings) for view, listings in asked)
         return np.asarray((plain + steadied) / 2, dtype=np.float32)
+
+    def _listings(self, n: int, votes: int) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
+        return listings_of_views(n, votes)
 
     def activations(self, tensors: Array) -> dict[str, Array]:
         """See `Backend`."""
@@ -61,6 +66,9 @@ class TwoViewsOfTriples(TwoViews, TripleBackend):
     def __init__(self, backend: TripleNetwork, spec: Preprocessing) -> None:
         super().__init__(backend, spec)
         self._parts = backend
+
+    def _listings(self, n: int, votes: int) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
+        return (choose_listings(n, votes),) * 2  # it says the same in all of them
 
     def encode(self, images: Array) -> Array:
         """Features of both views of one set, side by side, ``(n, 2 · F)``."""
