@@ -291,7 +291,11 @@ def disc_table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         camera = f"shakes by {row['shake']} px" if row["shake"] else "still"
         brighter = (
-            "∞" if row["ratio"] is None else f"{row['ratio']:.1f}" if row["ratio"] < 100 else f"{row['ratio']:.0f}"
+            "∞"
+            if row["ratio"] is None or row["ratio"] > 1e6
+            else f"{row['ratio']:.1f}"
+            if row["ratio"] < 100
+            else f"{row['ratio']:.0f}"
         )
         facts = [row["model"], row["listings"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
         shares = [f"{row[share]:.0f} %" for share in ("share", "area", "best")]
@@ -427,8 +431,8 @@ def int8_table(rows: list[dict[str, Any]]) -> str:
 
 
 def votes_table(rows: list[dict[str, Any]]) -> str:
-    """Exact match by the number of votes, as Markdown."""
-    lines = ["| model | data | n | spacing | sets | 1 vote | votes | with them | path |"]
+    """Exact match by the number of votes, beside that of the model as it was released, as Markdown."""
+    lines = ["| model | data | n | spacing | sets | as released | votes | with them | path |"]
     lines += ["| --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     single = {(row["model"], row["seq_len"], row["spacing"]): row for row in rows}
     for row in rows:

@@ -112,10 +112,9 @@ def tables() -> Iterator[tuple[Path, str, str]]:
         if facts and path.stem in RECIPES:
             yield card, f"recipe-{path.stem}", recipe_table(facts)
     reproduction = ROOT / "docs" / "reproduction.md"
-    of_sum = [row for row in read_results(RESULTS / "eq2-davis.json") if row.model != "path"]
-    yield reproduction, "accuracy", accuracy_table([*davis, *of_sum])
+    yield reproduction, "accuracy", accuracy_table(davis)
     yield reproduction, "curves", curve_table(json.loads(read(RESULTS / "training-curves.json"))["rows"])
-    yield reproduction, "eq2-held-out", accuracy_table(read_results(RESULTS / "eq2-held-out.json"), with_paper=False)
+    yield reproduction, "sums", accuracy_table(read_results(RESULTS / "sums.json"), with_paper=False)
     ablations = json.loads(read(RESULTS / "ablations.json"))["rows"]
     yield reproduction, "counts", counts_table()
     for name in ("I", "II", "III", "IV"):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,12 @@ Margins = dict[str, tuple[tuple[float, float], tuple[float, float]]]
 
 # Family -> layer -> at least how many times as bright the disc is as what is still, and how many times its region's
 # share of the map is that of the square; for a still camera, and for one that shakes. A family that is new here needs
-# its own. The stages of a DAB-ResNet tell less and less: docs/heatmaps.md says why.
+# its own. Of a trained DAB-ResNet only conv1 tells much: docs/heatmaps.md says why.
 MARGINS: dict[str, Margins] = {
     "tridab": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
     "dab-resnet18": {
         "dab.conv1": ((10.0, 5.0), (10.0, 3.0)),
-        "dab.layer1": ((50.0, 4.0), (5.0, 3.0)),
-        "dab.layer2": ((5.0, 2.0), (1.0, 1.1)),
-        "dab.layer3": ((1.3, 1.3), (0.9, 1.0)),
+        "dab.layer4": ((1.5, 1.1), (1.5, 1.1)),
     },
 }
 
@@ -125,19 +124,21 @@ def check_margins(model: str, margins: Margins) -> None:
             assert share > denser * area, (layer, shake)
 
 
-def check_depth_blurs(model: str, shaken: float = 0.0) -> None:
-    """Each stage has less of its map on the disc, for the region's area; the last loses more than its cells explain.
+def concentrations(model: str, shake: int) -> list[float]:
+    """How many times its area the disc's region has of a map, from conv1 to layer4."""
+    means = [
+        np.mean([[each.share, each.area] for each in layer], axis=0)
+        for name, layer in lights(model, shake).items()
+        if name.startswith("dab.")
+    ]
+    return [share / area for share, area in means]
 
-    ``shaken`` is how much more a stage may have than the one before where the camera shakes.
-    """
-    for shake, alike in ((0, 0.0), (4, shaken)):
-        found = lights(model, shake)
-        means = [
-            np.mean([[each.share, each.area, each.best] for each in found[f"dab.layer{i}"]], axis=0) for i in "1234"
-        ]
-        concentration = [share / area for share, area, _ in means]
-        assert all(later < earlier + alike for earlier, later in pairwise(concentration))
-        share, area, best = means[-1]
+
+def check_last_layer_blurs(model: str) -> None:
+    """The last layer loses more than its large cells explain."""
+    for shake in (0, 4):
+        found = lights(model, shake)["dab.layer4"]
+        share, area, best = np.mean([[each.share, each.area, each.best] for each in found], axis=0)
         assert share - area < (best - area) / 2
         assert best - share > 1 - best
 
@@ -148,15 +149,20 @@ def test_maps_are_bright_where_the_disc_is_and_dark_where_nothing_moves(card: re
 
 
 @pytest.mark.parametrize("card", [card for card in CARDS if card.family.startswith("dab-")], ids=lambda card: card.name)
-def test_the_stages_of_a_dab_resnet_tell_less_and_less_where_the_disc_is(card: registry.Card) -> None:
-    check_depth_blurs(card.name, shaken=0.1)  # stages that tell next to nothing may be alike
+def test_the_first_map_of_a_dab_resnet_tells_most_of_where_the_disc_is(card: registry.Card) -> None:
+    for shake in (0, 4):
+        first, *later = concentrations(card.name, shake)
+        assert first > 3 * max(later)
+    check_last_layer_blurs(card.name)
 
 
 @pytest.mark.parametrize("dab", UNTRAINED)
-def test_both_hold_for_a_dab_resnet_that_has_learned_nothing(tmp_path: Path, dab: str) -> None:
+def test_each_map_of_a_dab_resnet_that_has_learned_nothing_tells_less(tmp_path: Path, dab: str) -> None:
     model = str(small_dab_resnet(tmp_path, dab))
     check_margins(model, UNTRAINED[dab])
-    check_depth_blurs(model)
+    for shake in (0, 4):
+        assert all(later < earlier for earlier, later in pairwise(concentrations(model, shake)[1:]))
+    check_last_layer_blurs(model)
 
 
 def test_in_one_listing_the_last_photo_shows_its_own_features_and_with_votes_all_are_treated_alike(
@@ -174,7 +180,8 @@ def test_in_one_listing_the_last_photo_shows_its_own_features_and_with_votes_all
         alone = maps(listing, 1)
         assert [heat.mean() > 0.1 for heat in alone] == [rank == 3 for rank in listing]
         own = alone[listing.index(3)]
-        np.testing.assert_allclose(maps(listing, 24), np.stack([own / 4] * 4), atol=1e-5)  # last in a quarter of them
+        assert own.mean() > 0.1
+        assert np.abs(maps(listing, 24)).max() < 1e-5  # all are alike, and none shows its own features
 
 
 def test_with_all_votes_maps_do_not_depend_on_the_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,7 +359,8 @@ def test_a_dab_resnet_shows_its_accumulators(photos: Path) -> None:
     files = sorted(photos.iterdir())
     found = [set_maps(load_model("dab-resnet18", backend), files) for backend in ("onnx", "torch")]
     assert list(found[0].layers) == ["dab.conv1", "dab.layer1", "dab.layer2", "dab.layer3", "dab.layer4"]
-    assert [maps.shape[1] for maps in found[0].layers.values()] == [72, 36, 18, 9, 5]
+    side = load_model("dab-resnet18").preprocessing.crop
+    assert [maps.shape[1] for maps in found[0].layers.values()] == [ceil(side / stride) for stride in (2, 4, 8, 16, 32)]
     for name, maps in found[0].layers.items():
         assert np.abs(maps - found[1].layers[name]).max() < 1e-3
 

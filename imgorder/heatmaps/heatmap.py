@@ -186,7 +186,7 @@ def maps_in_order(model: OrderingModel, tensors: Tensor, ordering: Ordering, dec
 
     A DAB-ResNet's maps depend on the listing: the last image in it shows its own features, and each other one its
     differences from those ahead (Eq. 2). So they are the mean over the listings that the model was asked to vote in,
-    or else over `LISTINGS`.
+    or else over `LISTINGS`, less those in which the image is the last one, if it is not last in all.
 
     Of more photos than a network is made for, neighbours in the order are shown together, and a photo's map comes of
     its features and those of its two neighbours. A TriDAB's maps need no more than these, and it sees each photo once;
@@ -253,11 +253,22 @@ def _maps_of_window(
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
     canonical = np.argsort(canonical_ranks(tensors))
     found: list[tuple[dict[str, Array], Array | None]] = []
-    for listing in choose_listings(len(tensors), model.listings or LISTINGS):
-        found.append(_maps_in_listing(model, tensors, orders, canonical[list(listing)]))
+    last: list[int] = []
+    for each in choose_listings(len(tensors), model.listings or LISTINGS):
+        listing = canonical[list(each)]
+        found.append(_maps_in_listing(model, tensors, orders, listing))
+        last.append(listing[-1])
         if not depend_on_listing(found[0][0]):
             break  # features of one image each are the same in every listing
-    layers = {name: np.mean([each[name] for each, _ in found], axis=0) for name in found[0][0]}
+    # A listing's last photo shows no differences in it, so its map is the mean over the others, where there are some.
+    counts = np.ones((len(found), len(tensors)), np.float32)
+    counts[range(len(found)), last] = 0
+    counts[:, counts.sum(axis=0) == 0] = 1
+    shares = (counts / counts.sum(axis=0))[..., None, None]
+    layers = {
+        name: np.sum([share * each[name] for share, (each, _) in zip(shares, found, strict=True)], axis=0)
+        for name in found[0][0]
+    }
     contrasts = [each for _, each in found if each is not None]
     return layers, np.mean(contrasts, axis=0) if contrasts else None
 
