@@ -290,13 +290,8 @@ def disc_table(rows: list[dict[str, Any]]) -> str:
     lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join(["---"] * len(heads)) + " |"]
     for row in rows:
         camera = f"shakes by {row['shake']} px" if row["shake"] else "still"
-        brighter = (
-            "∞"
-            if row["ratio"] is None or row["ratio"] > 1e6
-            else f"{row['ratio']:.1f}"
-            if row["ratio"] < 100
-            else f"{row['ratio']:.0f}"
-        )
+        ratio = float("inf") if row["ratio"] is None else row["ratio"]
+        brighter = "∞" if ratio > 1e6 else f"{ratio:.{0 if ratio >= 100 else 1}f}"
         facts = [row["model"], row["listings"], row["layer"], row["cell"], camera, row["sets"], row["right"], brighter]
         shares = [f"{row[share]:.0f} %" for share in ("share", "area", "best")]
         lines.append("| " + " | ".join([*map(str, facts), *shares]) + " |")

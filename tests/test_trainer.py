@@ -26,7 +26,7 @@ from imgorder.fields import as_record  # noqa: E402
 from imgorder.inference.cards import known_card  # noqa: E402
 from imgorder.inference.predictor import load_model  # noqa: E402
 from imgorder.networks.families import build_network  # noqa: E402
-from imgorder.networks.weights import read_network  # noqa: E402
+from imgorder.networks.weights import read_network, write_network  # noqa: E402
 from imgorder.training import build as setup  # noqa: E402
 from imgorder.training import train as run_module  # noqa: E402
 from imgorder.training.build import make_accelerator, make_average, network_settings  # noqa: E402
@@ -37,6 +37,7 @@ from imgorder.training.packing import find_data, open_store  # noqa: E402
 from imgorder.training.schedule import Schedule, compute_rate  # noqa: E402
 from imgorder.training.sources import make_source  # noqa: E402
 from imgorder.training.trainer import Trainer  # noqa: E402
+from imgorder.training.warm_start import find_weights  # noqa: E402
 from tests.clips import figures, write_clips, write_sets  # noqa: E402
 from tests.double import double_precision  # noqa: E402
 
@@ -541,6 +542,7 @@ def test_the_commit_is_of_a_checkout_of_this_code(tmp_path: Path, monkeypatch: p
         ("dab-resnet18-n3", "{}", "a dab-resnet18 does not grow"),
         ("gone.safetensors", "{}", "gone.safetensors: no such file or model for grow"),
         ("junk.safetensors", "{}", "junk.safetensors: not a readable checkpoint of imgorder"),
+        ("other.safetensors", "{}", "other.safetensors: no network family 'tridab-ensemble'"),
     ],
 )
 def test_what_cannot_grow_is_one_line(
@@ -552,6 +554,8 @@ def test_what_cannot_grow_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("junk.safetensors").write_bytes(b"junk")
+    released, metadata = read_network(find_weights("tridab-s"))
+    write_network(released, replace(metadata, family="tridab-ensemble"), Path("other.safetensors"))
     result = grow(model, network, Path("grown.safetensors"))
     assert (result.exit_code in (1, 2), result.stdout) == (True, "")
     assert message in result.stderr
