@@ -42,6 +42,25 @@ _PICTURES = (
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # HEIC, AVIF, CR3, MP4, QuickTime
 
 
+def read_lines(path: Path, cure: str, other: str) -> list[str]:
+    """The lines of a text file that somebody named.
+
+    Args:
+        path: of the file.
+        cure: for one that cannot be read.
+        other: what to say of one that is no text.
+
+    Raises:
+        ImgorderError: for either.
+    """
+    try:
+        return path.read_text("utf-8").splitlines()
+    except OSError as error:
+        raise ImgorderError(f"{show(path)}: cannot be read ({error.strerror}); {cure}") from error
+    except UnicodeDecodeError as error:
+        raise ImgorderError(f"{show(path)}: {other}") from error
+
+
 def refuse_picture(path: Path) -> None:
     """Keep a photo from being replaced: raise an ImgorderError if a picture or film has this name, or a link to one.
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from imgorder.errors import ImgorderError
 from imgorder.fields import PathText, as_record, read_record
-from imgorder.files import atomic_write
+from imgorder.files import atomic_write, read_lines
 from imgorder.names import show
 
 VERSION = 1
@@ -137,12 +137,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         ImgorderError: if the file is missing or is no manifest; names the line.
     """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise ImgorderError(f"{show(path)}: cannot be read ({error.strerror}); check the path") from error
-    except UnicodeDecodeError as error:
-        raise ImgorderError(f"{show(path)}: not a manifest; make one with: imgorder dataset") from error
+    lines = read_lines(path, "check the path", "not a manifest; make one with: imgorder dataset")
     number = 1
     try:
         header = json.loads(lines[0])

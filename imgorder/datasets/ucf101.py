@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from imgorder.datasets.manifest import DataSet, SeqLen, Skipped
 from imgorder.datasets.scan import Scan, build_moving
 from imgorder.datasets.split import draw_held_out_groups
 from imgorder.datasets.tree import find_files
 from imgorder.errors import ImgorderError
+from imgorder.files import read_lines
 from imgorder.media.video import SUFFIXES
 from imgorder.names import show
 from imgorder.permutations import SIZES
@@ -49,7 +50,7 @@ def build_ucf101(
     """
     skipped, groups = [], {}
     for name in find_files(root, SUFFIXES):
-        match = NAME.fullmatch(name.rsplit("/", 1)[-1])
+        match = NAME.fullmatch(PurePosixPath(name).name)
         if match:
             groups[name] = match["group"]
         else:
@@ -58,8 +59,8 @@ def build_ucf101(
         raise ImgorderError(f"{show(root)}: no videos named v_<Class>_g<NN>_c<NN>.avi; give UCF101's folder of videos")
     if listed:
         wanted = read_list(listed)
-        groups = {name: group for name, group in groups.items() if name.rsplit("/", 1)[-1] in wanted}
-        there = {name.rsplit("/", 1)[-1] for name in groups}
+        groups = {name: group for name, group in groups.items() if PurePosixPath(name).name in wanted}
+        there = {PurePosixPath(name).name for name in groups}
         skipped = [Skipped(wanted[name], "listed, but not there") for name in wanted if name not in there]
         if not groups:
             raise ImgorderError(f"{show(listed)}: names no video of {show(root)}; give UCF101's trainlist01.txt")
@@ -74,11 +75,6 @@ def read_list(path: Path) -> dict[str, str]:
     Raises:
         ImgorderError: if the file cannot be read.
     """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise ImgorderError(f"{show(path)}: cannot be read ({error.strerror}); check --list") from error
-    except UnicodeDecodeError as error:
-        raise ImgorderError(f"{show(path)}: not a list of videos; give UCF101's trainlist01.txt") from error
+    lines = read_lines(path, "check --list", "not a list of videos; give UCF101's trainlist01.txt")
     names = (line.split()[0] for line in lines if line.strip())
-    return {name.rsplit("/", 1)[-1]: name for name in names}
+    return {PurePosixPath(name).name: name for name in names}

@@ -251,23 +251,17 @@ def _maps_of_window(
 ) -> tuple[dict[str, Array], Array | None]:
     """`SetMaps`' layers of photos that a network takes at once, and with a second order the decision against it."""
     # Shown as `order_tensors` shows them, so that the maps do not depend on names either.
-    canonical = np.argsort(canonical_ranks(tensors))
+    listings = np.argsort(canonical_ranks(tensors))[np.array(choose_listings(len(tensors), model.listings or LISTINGS))]
     found: list[tuple[dict[str, Array], Array | None]] = []
-    last: list[int] = []
-    for each in choose_listings(len(tensors), model.listings or LISTINGS):
-        listing = canonical[list(each)]
+    for listing in listings:
         found.append(_maps_in_listing(model, tensors, orders, listing))
-        last.append(listing[-1])
         if not depend_on_listing(found[0][0]):
             break  # features of one image each are the same in every listing
     # A listing's last photo shows no differences in it, so its map is the mean over the others, where there are some.
-    counts = np.ones((len(found), len(tensors)), np.float32)
-    counts[range(len(found)), last] = 0
-    counts[:, counts.sum(axis=0) == 0] = 1
-    shares = (counts / counts.sum(axis=0))[..., None, None]
+    counts = np.arange(len(tensors)) != listings[: len(found), -1:]
+    counts[:, ~counts.any(axis=0)] = True
     layers = {
-        name: np.sum([share * each[name] for share, (each, _) in zip(shares, found, strict=True)], axis=0)
-        for name in found[0][0]
+        name: np.mean([each[name] for each, _ in found], axis=0, where=counts[..., None, None]) for name in found[0][0]
     }
     contrasts = [each for _, each in found if each is not None]
     return layers, np.mean(contrasts, axis=0) if contrasts else None

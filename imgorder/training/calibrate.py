@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from imgorder.evaluation.metrics import expected_calibration_error
+from imgorder.inference.backends.views import mean_over_views
 from imgorder.inference.backends.voting import choose_listings, listings_of_views, mean_logits
 from imgorder.media.preprocess import DEFAULT, Preprocessing
-from imgorder.media.steady import two_views
-from imgorder.permutations import Order, class_count
+from imgorder.permutations import class_count
 from imgorder.training.batch_plan import plan_held_out
 from imgorder.training.pixels import crop_images, normalise
 from imgorder.training.sources import find_even_windows
@@ -59,13 +59,12 @@ def compute_held_out_logits(
     sets = np.concatenate([find_even_windows(store, clips, n, spacing) for spacing in spacings])
     logits, target = [torch.empty(0, class_count(n))], [torch.empty(0, dtype=torch.int64)]  # where there are no sets
     for plan in plan_held_out(store, sets, spec, BATCH):
-        views = [normalise(torch.from_numpy(crop_images(store, plan))).numpy()]
-        listings: Sequence[tuple[Order, ...]] = [choose_listings(n, votes)]
+        images = normalise(torch.from_numpy(crop_images(store, plan))).numpy()
         if steady:
-            both = zip(*(two_views(images, spec) for images in views[0]), strict=True)
-            views, listings = [np.stack(each) for each in both], listings_of_views(n, votes)
-        asked = [mean_logits(ask, view, chosen) for view, chosen in zip(views, listings, strict=True)]
-        logits.append(torch.from_numpy(np.mean(asked, axis=0)))
+            asked = mean_over_views(ask, images, spec, listings_of_views(n, votes))
+        else:
+            asked = mean_logits(ask, images, choose_listings(n, votes))
+        logits.append(torch.from_numpy(asked))
         target.append(torch.from_numpy(plan.target))
     return torch.cat(logits), torch.cat(target)
 

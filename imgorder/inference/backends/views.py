@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from imgorder.inference.backends import Backend
 from imgorder.inference.backends.triples import Array, Scores, TripleBackend
-from imgorder.inference.backends.voting import choose_listings, listings_of_views, mean_logits
+from imgorder.inference.backends.voting import Ask, choose_listings, listings_of_views, mean_logits
 from imgorder.media.preprocess import Preprocessing
 from imgorder.media.steady import two_views
 from imgorder.permutations import Order
@@ -28,6 +28,20 @@ class TripleNetwork(Backend, Protocol):
         ...
 
 
+def mean_over_views(ask: Ask, tensors: Array, spec: Preprocessing, listings: Sequence[Sequence[Order]]) -> Array:
+    """The mean of a network's logits over both views of each set, and the listings of each view; see `mean_logits`.
+
+    Args:
+        ask, tensors: as `mean_logits` takes them.
+        spec: of the network's input.
+        listings: in which the first view is shown, and in which the second.
+    """
+    views = zip(*(two_views(images, spec) for images in tensors), strict=True)
+    asked = zip(views, listings, strict=True)
+    plain, steadied = (mean_logits(ask, np.stack(view), chosen) for view, chosen in asked)
+    return np.asarray((plain + steadied) / 2, dtype=np.float32)
+
+
 class TwoViews:
     """For a network that is shown whole sets; see `imgorder.media.steady`. Heat maps are of the set as it is.
 
@@ -43,10 +57,7 @@ class TwoViews:
 
     def logits(self, tensors: Array, votes: int = 1) -> Array:
         """See `Backend`; each view in so many listings, see `mean_logits`. A set is steadied once for all of them."""
-        views = zip(*(two_views(images, self._spec) for images in tensors), strict=True)
-        asked = zip(views, self._listings(tensors.shape[1], votes), strict=True)
-        plain, steadied = (mean_logits(self._whole.logits, np.stack(view), listings) for view, listings in asked)
-        return np.asarray((plain + steadied) / 2, dtype=np.float32)
+        return mean_over_views(self._whole.logits, tensors, self._spec, self._listings(tensors.shape[1], votes))
 
     def _listings(self, n: int, votes: int) -> tuple[tuple[Order, ...], tuple[Order, ...]]:
         return listings_of_views(n, votes)

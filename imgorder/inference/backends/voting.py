@@ -16,12 +16,10 @@ import numpy.typing as npt
 
 from imgorder.permutations import Order, class_count, relabel_classes
 
+Ask = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 
-def mean_logits(
-    ask: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-    tensors: npt.NDArray[np.float32],
-    listings: Sequence[Order],
-) -> npt.NDArray[np.float32]:
+
+def mean_logits(ask: Ask, tensors: npt.NDArray[np.float32], listings: Sequence[Order]) -> npt.NDArray[np.float32]:
     """The mean of a network's logits over several listings of each set.
 
     Args:
