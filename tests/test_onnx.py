@@ -110,8 +110,9 @@ def test_rounded_kernels_take_half_the_bytes_and_nothing_else_changes(dab_resnet
         assert torch.equal(value, wanted), name
 
 
-def test_folded_and_rounded_kernels_are_halves_in_onnx_too(tridab: tuple[Path, Path]) -> None:
-    constants = onnx.load(tridab[1]).graph.initializer
+@pytest.mark.parametrize("family", ["tridab", "dab_resnet"])
+def test_folded_and_rounded_kernels_are_halves_in_onnx_too(family: str, request: pytest.FixtureRequest) -> None:
+    constants = onnx.load(request.getfixturevalue(family)[1]).graph.initializer
     kernels = [each for each in constants if np.prod(each.dims) >= 256 and len(each.dims) > 1]
     assert len(kernels) > 5
     assert {each.data_type for each in kernels} == {onnx.TensorProto.FLOAT16}

@@ -16,6 +16,7 @@ from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from imgorder.model_format import ModelMetadata
+from imgorder.networks.dab import DABConv
 from imgorder.networks.families import build_network
 
 
@@ -61,7 +62,8 @@ def fold_norms(network: nn.Module) -> None:
     with torch.no_grad():
         for part in network.modules():
             steps = list(part) if isinstance(part, nn.Sequential) else []
-            for conv, norm in pairwise(steps):
+            for step, norm in pairwise(steps):
+                conv = step.mix if isinstance(step, DABConv) else step
                 if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and conv.bias is None:
                     mean, variance = norm.get_buffer("running_mean"), norm.get_buffer("running_var")
                     factor = norm.weight / torch.sqrt(variance + norm.eps)
