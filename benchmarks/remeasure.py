@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from imgorder.inference.cards import BASELINE, DEFAULT_MODEL
+from imgorder.inference.cards import BASELINE, DEFAULT_MODEL, find_card
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "docs" / "results"
@@ -28,12 +28,12 @@ Entry = dict[str, Any]
 # Results file -> command without the interpreter; those that take longest come first. "{out}" is the file, and a
 # command without it prints. Words in braces that stand alone may become several.
 TABLES = {
-    "davis-dev": "-m imgorder evaluate {davis} --seq-len 3-6 --model {model} --pooled --per-video --json --threads 1",
+    "davis-dev": "-m imgorder evaluate {davis} --seq-len {sizes} --model {model} --pooled --per-video --json --threads 1",
     "far": "albums.py --models path {model} --seq-len 4 --spacing 12 16 24 --stride 1 --clips 1000 --davis {davis} "
     "--photos {photos} --run {runs} --frames {frames} --threads 1 --json {out}",
     "robustness": "robustness.py --models path {model} --davis {davis} --run {runs} --frames {frames} --threads 1 "
     "--json {out}",
-    "held-out-clips": "-m imgorder models held-out {runs} --model path --model {model} --seq-len 3-6 --frames {frames} "
+    "held-out-clips": "-m imgorder models held-out {runs} --model path --model {model} --seq-len {sizes} --frames {frames} "
     "--results {out}",
     "no-order": "no_order.py --models path {model} --run {runs} --frames {frames} --threads 1 --json {out}",
     "failures": "failures.py --models path {model} --run {runs} --frames {frames} --labels {labels} --threads 1 "
@@ -68,6 +68,7 @@ def main() -> None:
     tables = {name: command for name, command in tables.items() if name in arguments.tables}
     values = {
         **{name: [str(getattr(arguments, name))] for name in ("model", "davis", "photos", "frames")},
+        "sizes": [",".join(map(str, find_card(arguments.model).sizes))],
         "runs": list(map(str, arguments.run)),
         "run": [str(arguments.run[0])],
         "labels": [str(file) for folder in arguments.clips if (file := folder / "clips.csv").exists()],

@@ -47,6 +47,8 @@ def _by_spacing(
         found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
         models = dict.fromkeys(row.model for row in rows)
         for model in models:
+            if not any((model, spacing) in found for spacing in spacings):
+                continue  # one that is for other sizes
             add(n, model, (shown(found.get((model, spacing)), value) for spacing in spacings))
         figures = {row[1]: row[2] for row in PAPER["tables"]["V"]["rows"] if row[0] == n}
         if with_paper and figures:

@@ -176,7 +176,10 @@ def test_results_that_are_not_among_the_inputs_are_kept(tmp_path: Path, capsys: 
 def test_tables_bear_a_model_that_lacks_a_case() -> None:
     full = Row("path", "d", 4, 1, 9, 1, 50.0, 40.0, 60.0, 0.5, 0.5, 0.1, 8.33)
     rows = [full, replace(full, spacing=2), replace(full, model="other", accuracy=70.0)]
-    assert "| 4 | other | 70.0 | – |" in load_script(ROOT / "docs" / "tables.py").accuracy_table(rows, with_paper=False)
+    rows.append(replace(full, seq_len=5))
+    table = load_script(ROOT / "docs" / "tables.py").accuracy_table(rows, with_paper=False)
+    assert "| 4 | other | 70.0 | – |" in table
+    assert "| 5 | path |" in table and "| 5 | other |" not in table
 
 
 def test_the_tables_of_albums_tell_sizes_kinds_and_places() -> None:
