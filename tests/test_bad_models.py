@@ -379,6 +379,8 @@ def test_a_network_of_another_version_is_told_from_a_damaged_one(photos: Path, t
     said = fails(photos, "--model", str(tmp_path / "other.safetensors"))
     assert "no network family 'tridab-ensemble'; there are dab-resnet18" in said
     assert "to order photos, the model's ONNX file" in said
+    save_file(tensors, tmp_path / "long.safetensors", {**metadata, "family": "x" * 10_000})
+    assert len(fails(photos, "--model", str(tmp_path / "long.safetensors"))) < 600
 
 
 def test_a_corrupt_checkpoint(photos: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ classes listed in `imgorder.permutations`.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -56,7 +57,7 @@ def family_config(family: str, settings: Mapping[str, Any]) -> Any:
         ValueError: for an unknown setting, or a value of another type.
     """
     if family not in FAMILIES:
-        raise UnknownFamilyError(f"no network family {family!r}; there are {', '.join(sorted(FAMILIES))}")
+        raise UnknownFamilyError(f"no network family {reprlib.repr(family)}; there are {', '.join(sorted(FAMILIES))}")
     return read_record(FAMILIES[family].config, as_json(dict(settings)), only=True)
 
 
