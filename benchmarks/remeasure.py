@@ -28,13 +28,14 @@ Entry = dict[str, Any]
 # Results file -> command without the interpreter; those that take longest come first. "{out}" is the file, and a
 # command without it prints. Words in braces that stand alone may become several.
 TABLES = {
-    "davis-dev": "-m imgorder evaluate {davis} --seq-len {sizes} --model {model} --pooled --per-video --json --threads 1",
+    "davis-dev": "-m imgorder evaluate {davis} --seq-len {sizes} --model {model} --pooled --per-video --json "
+    "--threads 1",
     "far": "albums.py --models path {model} --seq-len 4 --spacing 12 16 24 --stride 1 --clips 1000 --davis {davis} "
     "--photos {photos} --run {runs} --frames {frames} --threads 1 --json {out}",
     "robustness": "robustness.py --models path {model} --davis {davis} --run {runs} --frames {frames} --threads 1 "
     "--json {out}",
-    "held-out-clips": "-m imgorder models held-out {runs} --model path --model {model} --seq-len {sizes} --frames {frames} "
-    "--results {out}",
+    "held-out-clips": "-m imgorder models held-out {runs} --model path --model {model} --seq-len {sizes} "
+    "--frames {frames} --results {out}",
     "no-order": "no_order.py --models path {model} --run {runs} --frames {frames} --threads 1 --json {out}",
     "failures": "failures.py --models path {model} --run {runs} --frames {frames} --labels {labels} --threads 1 "
     "--json {out}",
