@@ -64,7 +64,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "docs" / "results"
 
 # Whose training models/README.md lists; the members of dab-resnet18 were trained in two ways.
-RECIPES = ("tridab-s", "dab-resnet18-n4", "dab-resnet18-n6")
+RECIPES = ("tridab-s", "dab-resnet18-n4", "dab-resnet18-n6", "dab-resnet50")
 
 
 def main() -> None:

@@ -41,12 +41,17 @@ Margins = dict[str, tuple[tuple[float, float], tuple[float, float]]]
 
 # Family -> layer -> at least how many times as bright the disc is as what is still, and how many times its region's
 # share of the map is that of the square; for a still camera, and for one that shakes. A family that is new here needs
-# its own. Of a trained DAB-ResNet only conv1 tells much: docs/heatmaps.md says why.
+# its own. Of dab-resnet18 only conv1 tells much, of dab-resnet50 the first three: docs/heatmaps.md says more.
 MARGINS: dict[str, Margins] = {
     "tridab": {"features.stride8": ((10.0, 3.0), (3.0, 2.0))},
     "dab-resnet18": {
         "dab.conv1": ((10.0, 5.0), (10.0, 3.0)),
         "dab.layer4": ((1.5, 1.1), (1.5, 1.1)),
+    },
+    "dab-resnet50": {
+        "dab.conv1": ((10.0, 5.0), (8.0, 4.0)),
+        "dab.layer1": ((10.0, 5.0), (8.0, 4.0)),
+        "dab.layer2": ((4.0, 2.5), (1.4, 1.2)),
     },
 }
 
@@ -148,8 +153,8 @@ def test_maps_are_bright_where_the_disc_is_and_dark_where_nothing_moves(card: re
     check_margins(card.name, MARGINS[card.family])
 
 
-@pytest.mark.parametrize("card", [card for card in CARDS if card.family.startswith("dab-")], ids=lambda card: card.name)
-def test_the_first_map_of_a_dab_resnet_tells_most_of_where_the_disc_is(card: registry.Card) -> None:
+@pytest.mark.parametrize("card", [card for card in CARDS if card.family == "dab-resnet18"], ids=lambda card: card.name)
+def test_the_first_map_of_dab_resnet18_tells_most_of_where_the_disc_is(card: registry.Card) -> None:
     for shake in (0, 4):
         first, *later = concentrations(card.name, shake)
         assert first > 3 * max(later)

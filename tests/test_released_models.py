@@ -162,7 +162,7 @@ def test_a_base_install_sorts_and_says_what_brings_the_other_models(base: Path) 
         assert "pip install 'imgorder[models]' (from a checkout: pip install ./models)" in result.stderr
     listed = imgorder("models", installed=[base])
     assert listed.returncode == 0
-    assert "Not installed: dab-resnet18; run: pip install 'imgorder[models]'" in listed.stdout
+    assert "Not installed: dab-resnet18, dab-resnet50; run: pip install 'imgorder[models]'" in listed.stdout
     verified = imgorder("models", "verify", installed=[base])
     assert (verified.returncode, verified.stderr) == (0, "")
     assert "tridab-s torch: not installed\n" in verified.stdout

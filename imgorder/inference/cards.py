@@ -25,7 +25,7 @@ DEFAULT_MODEL = "tridab-s"
 BASELINE = "path"
 
 # Released models that the package leaves out, with the distribution and the package folder that have them.
-SEPARATE = ("dab-resnet18", *(f"dab-resnet18-n{n}" for n in SIZES))
+SEPARATE = ("dab-resnet18", *(f"dab-resnet18-n{n}" for n in SIZES), "dab-resnet50")
 SEPARATE_PACKAGE = "imgorder_models"
 INSTALL_SEPARATE = "run: pip install 'imgorder[models]' (from a checkout: pip install ./models)"
 
