@@ -482,16 +482,16 @@ def _with_interval(row: dict[str, Any]) -> str:
 
 def buckets_table(rows: list[dict[str, Any]]) -> str:
     """Exact match by what can be measured about a set, columns for each set size and model."""
-    models = list(dict.fromkeys(row["model"] for row in rows))
     sizes = list(dict.fromkeys(row["seq_len"] for row in rows))
-    heads = [head for n in sizes for head in (f"sets of {n} (groups)", *(f"{n}: {model}" for model in models))]
+    models = {n: list(dict.fromkeys(row["model"] for row in rows if row["seq_len"] == n)) for n in sizes}
+    heads = [head for n in sizes for head in (f"sets of {n} (groups)", *(f"{n}: {model}" for model in models[n]))]
     lines = ["| what | sets in which it is | " + " | ".join(heads) + " |"]
     lines.append("| " + " | ".join(["---"] * (2 + len(heads))) + " |")
     found = {(row["property"], row["bucket"], row["seq_len"], row["model"]): row for row in rows}
     for name, bucket in dict.fromkeys((row["property"], row["bucket"]) for row in rows):
         cells = []
         for n in sizes:
-            of_models = [found.get((name, bucket, n, model)) for model in models]
+            of_models = [found.get((name, bucket, n, model)) for model in models[n]]
             cells.append(next((f"{row['sets']} ({row['groups']})" for row in of_models if row), "0"))
             cells += [_with_interval(row) if row else "–" for row in of_models]
         lines.append(f"| {name} | {bucket} | " + " | ".join(cells) + " |")
@@ -505,7 +505,7 @@ def errors_table(rows: list[dict[str, Any]]) -> str:
         f"| confidence, wrong | confidence, right | wrong, and {100 * rows[0]['sure_above']:.0f} % sure or more |",
         "| " + " | ".join(["---"] * 10) + " |",
     ]
-    for row in sorted(rows, key=lambda row: row["seq_len"]):
+    for row in sorted(rows, key=lambda row: (row["seq_len"], row["model"] == "any wrong order")):
         shares = [row[key] for key in ("swap", "moved", "far", "ends_found", "confidence_wrong", "confidence_right")]
         cells = [f"{share:.0f} %" if share is not None else "–" for share in [*shares, row["sure"]]]
         counts = f"{row['wrong']} of {row['sets']}"
