@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from PIL import Image, ImageDraw
+from typer.testing import CliRunner
 
 # A run that fails must fail again: the same examples are drawn each time, unless new ones are asked for.
 settings.register_profile("repeatable", derandomize=True)
@@ -67,6 +68,8 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("imgorder.inference.predictor._gpu_in_sight", lambda: False)
+    # What no command should raise ends its test, and does not look like exit code 1.
+    monkeypatch.setattr(CliRunner, "invoke", partialmethod(CliRunner.invoke, catch_exceptions=False))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -134,6 +134,15 @@ def test_a_network_is_opened_when_the_first_set_of_its_size_comes(
     assert opened == ["dab-resnet18-n4", "dab-resnet18-n3"]
 
 
+@pytest.mark.parametrize("command", [("sort",), ("rename",), ("report", "--out", "r.html"), ("heatmap", "--out", "m")])
+def test_a_set_that_a_network_does_not_take_is_one_error(
+    models: Path, sets: dict[int, Path], command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = refused(command[0], sets[3], *command[1:], "--model", MEMBERS[4])
+    assert "set3: 3 photos; dab-resnet18-n4 takes 4 or more; give as many, or leave out --model" in line
+
+
 def test_the_commands_take_the_name(models: Path, sets: dict[int, Path], tmp_path: Path) -> None:
     found = json.loads(run("sort", sets[3], sets[5], sets[2], "--model", "dab", "--json").stdout)["sets"]
     assert [each["model"] for each in found] == ["dab"] * 3
