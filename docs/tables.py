@@ -155,6 +155,7 @@ COMPACT = {
     "I": {
         ("Lee et al.", 4): "opn",
         ("Kanojia et al. (DeepImSeq)", 4): "deepimseq",
+        ("ResNet-50 with DAB", 3): "resnet50-n3",
         ("ResNet-50 with DAB", 4): "resnet50",
     },
     "II": {
