@@ -45,10 +45,8 @@ def _by_spacing(
 
     for n in sorted({row.seq_len for row in rows if row.seq_len}):
         found = {(row.model, row.spacing): row for row in rows if row.seq_len == n}
-        models = dict.fromkeys(row.model for row in rows)
+        models = dict.fromkeys(model for model, _ in found)
         for model in models:
-            if not any((model, spacing) in found for spacing in spacings):
-                continue  # one that is for other sizes
             add(n, model, (shown(found.get((model, spacing)), value) for spacing in spacings))
         figures = {row[1]: row[2] for row in PAPER["tables"]["V"]["rows"] if row[0] == n}
         if with_paper and figures:
@@ -203,7 +201,7 @@ def counts_table() -> str:
 
 
 def curve_table(rows: list[dict[str, Any]]) -> str:
-    """How training runs came on, a line for each, by their validations; the exact match is that after the last step."""
+    """What training runs reached, a line for each: losses at each validation, exact match after the last step."""
     heads = ["run", "steps", "training loss", "validation loss", "exact match, spacing 2 / 4 / 8"]
     lines = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
     for run in dict.fromkeys(row["run"] for row in rows):
@@ -219,10 +217,10 @@ def permutations_table(rows: Sequence[Row]) -> str:
     """Table V beside ours in all permutations of every set, as the paper measures."""
     lines = [accuracy_table(rows)]
     for n in sorted({row.seq_len for row in rows if row.seq_len}):
-        first = sorted((row for row in rows if row.model == "path" and row.seq_len == n), key=lambda row: row.spacing)
+        baseline = sorted((row for row in rows if (row.model, row.seq_len) == ("path", n)), key=lambda row: row.spacing)
         counts = {row[1]: row[3] for row in PAPER["tables"]["V"]["rows"] if row[0] == n}
-        ours = (f"{row.sets * row.permutations:,}" for row in first)
-        theirs = (f"{counts[row.spacing]:,}" for row in first)
+        ours = (f"{row.sets * row.permutations:,}" for row in baseline)
+        theirs = (f"{counts[row.spacing]:,}" for row in baseline)
         for name, cells in (("permutations together", ours), ("permutations in the paper, about", theirs)):
             lines.append(f"| {n} | {name} | {' | '.join(cells)} |")
     return "\n".join(lines)

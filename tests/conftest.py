@@ -68,7 +68,7 @@ def plain_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("imgorder.inference.predictor._gpu_in_sight", lambda: False)
-    # What no command should raise ends its test, and does not look like exit code 1.
+    # Without this the runner turns any exception into exit code 1, which tests of errors expect.
     monkeypatch.setattr(CliRunner, "invoke", partialmethod(CliRunner.invoke, catch_exceptions=False))
 
 

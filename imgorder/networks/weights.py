@@ -54,7 +54,7 @@ def read_network(file: Path | bytes) -> tuple[nn.Module, ModelMetadata]:
 
 
 def fold_norms(network: nn.Module) -> None:
-    """Move the factors of each normalisation that follows a convolution into its kernels; the answers stay.
+    """Move the factors of each normalisation after a convolution or a DAB unit into its kernels; the answers stay.
 
     What is left of it adds a number to each channel. An exporter that folds it then changes no kernel, and kernels
     that were rounded for half precision stay so.

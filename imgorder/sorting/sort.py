@@ -130,7 +130,7 @@ def sort_sets(
         spec = model.preprocessing
         if listed and (spec != likely or listed[0] is not weighed[0]):
             ahead = pool.submit(preprocess_readable, listed[0][1].photos.files, spec, options.threads)
-        for (found, told), after in zip(listed, (*listed, None)[1:], strict=True):
+        for (found, told), after in zip(listed, (*listed, None)[1:], strict=True):  # no set may be left
             tensors, bad = ahead.result()
             if after is not None:
                 ahead = pool.submit(preprocess_readable, after[1].photos.files, spec, options.threads)
